@@ -1,0 +1,6 @@
+std = "max+busted"
+max_line_length = 120
+exclude_files = { "build", "rocks" }
+-- The article's listings stand as they were printed.
+files["examples/AMSG.lua"] = { ignore = { ".*" } }
+files["examples/workerthreads.lua"] = { ignore = { ".*" } }

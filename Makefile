@@ -1,0 +1,99 @@
+# iocp: `make help` lists the targets.
+
+LUAS := luajit lua5.1 lua5.2 lua5.3 lua5.4
+LUA ?=
+CHOSEN := $(if $(LUA),$(LUA),$(LUAS))
+
+include_luajit ?= /usr/include/luajit-2.1
+include_lua5.1 ?= /usr/include/lua5.1
+include_lua5.2 ?= /usr/include/lua5.2
+include_lua5.3 ?= /usr/include/lua5.3
+include_lua5.4 ?= /usr/include/lua5.4
+
+CC ?= gcc
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+CFLAGS ?= -O2 -g
+BASE := -fPIC -Isrc $(WARNINGS) -MMD -MP
+LIBRARIES := -lpthread -lm -ldl
+LINK := -shared -Wl,-z,nodelete
+BUILD := build
+
+CORE := $(wildcard src/core/*.c src/linux/*.c)
+BINDING := $(wildcard src/lua/*.c)
+TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
+EXAMPLES := examples/workerthreads.lua
+
+CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
+
+.PHONY: help run test sanitize bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@echo
+	@echo "LUA=lua5.4 limits test, bench and env to one of: $(LUAS)"
+
+packages: ## install the Debian packages that are missing
+	@tools/packages
+
+# ---- building ----------------------------------------------------------------------------------------------------
+
+$(BUILD)/core/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -c -o $@ $<
+
+define for_lua
+$(BUILD)/$(1)/obj/%.o: src/lua/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS) $$(BASE) -isystem $$(include_$(1)) -c -o $$@ $$<
+
+$(BUILD)/$(1)/iocp/core.so: $(BINDING:src/lua/%.c=$(BUILD)/$(1)/obj/%.o) $(CORE_OBJECTS)
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(LIBRARIES)
+
+build-$(1): $(BUILD)/$(1)/iocp/core.so
+-include $$(wildcard $(BUILD)/$(1)/obj/*.d)
+endef
+$(foreach lua,$(LUAS),$(eval $(call for_lua,$(lua))))
+-include $(wildcard $(BUILD)/core/*/*.d $(BUILD)/c/*.d)
+
+$(BUILD)/c/%: spec/c/%.c $(CORE_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -o $@ $^ -lcmocka $(LIBRARIES)
+
+c-tests: $(TESTS:%=$(BUILD)/c/%)
+
+# ---- using -------------------------------------------------------------------------------------------------------
+
+run: packages ## the first article's program: 4 workers, 1,000,000 messages (MESSAGES=n)
+	@$(MAKE) --no-print-directory -s build-luajit
+	@eval "$$($(MAKE) --no-print-directory -s env LUA=luajit)" && exec luajit examples/run.lua $(MESSAGES)
+
+test: packages ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one
+	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests
+	@tools/test $(CHOSEN)
+
+sanitize: packages ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan
+	@tools/sanitize
+
+bench: packages ## the workloads beside their yardsticks in C
+	@$(MAKE) --no-print-directory -s $(addprefix build-,$(if $(LUA),$(LUA),luajit lua5.4)) $(BUILD)/c/bench
+	@tools/bench $(if $(LUA),$(LUA),luajit lua5.4)
+
+$(BUILD)/c/bench: bench/yardstick.c $(CORE_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -o $@ $^ -llua5.4 $(LIBRARIES)
+
+rock: packages ## luarocks make into a fresh tree, and a script that requires the rock from another folder
+	@tools/rock
+
+lint: packages ## luacheck, and the C sources' layout
+	@luacheck -q .
+	@clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] spec/c/*.c bench/*.c)
+
+env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
+	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;;"'
+	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(if $(LUA),$(LUA),luajit)/?.so;;"'
+
+clean: ## remove what was built
+	rm -rf $(BUILD)

@@ -1,0 +1,72 @@
+rockspec_format = "3.0"
+package = "iocp"
+version = "scm-1"
+source = {
+  url = "git+https://github.com/iocp-lua/iocp.git",
+}
+description = {
+  summary = "OS threads for Lua scripts, working off one I/O completion port",
+  detailed = [[
+Real OS threads for LuaJIT and Lua 5.1 to 5.4, each with its own Lua state, that share work over an I/O completion port;
+messages are owned by a private heap. On Linux the port, the heap and the threads are the module's own C.]],
+  license = "MIT",
+  labels = { "threads", "concurrency", "iocp", "queue", "luajit" },
+}
+supported_platforms = { "linux" }
+dependencies = {
+  "lua >= 5.1, < 5.5",
+}
+test_dependencies = {
+  "busted >= 2.1",
+}
+test = {
+  type = "busted",
+}
+build = {
+  type = "builtin",
+  modules = {
+    ["iocp"] = "lua/iocp/init.lua",
+    ["iocp.cdata"] = "lua/iocp/cdata.lua",
+    ["iocp.tinn"] = "lua/iocp/tinn/init.lua",
+    ["iocp.tinn.Heap"] = "lua/iocp/tinn/Heap.lua",
+    ["iocp.tinn.IOCompletionPort"] = "lua/iocp/tinn/IOCompletionPort.lua",
+    ["iocp.tinn.TINNThread"] = "lua/iocp/tinn/TINNThread.lua",
+    ["iocp.tinn.WTypes"] = "lua/iocp/tinn/WTypes.lua",
+    ["iocp.tinn.core_synch_l1_2_0"] = "lua/iocp/tinn/core_synch_l1_2_0.lua",
+  },
+  -- The C part stands whole under its platform, because luarocks merges these tables by index.
+  platforms = {
+    linux = {
+      modules = {
+        ["iocp.core"] = {
+          incdirs = { "src" },
+          libraries = { "pthread", "m", "dl" },
+          sources = {
+            "src/core/error.c",
+            "src/core/handle.c",
+            "src/linux/context.c",
+            "src/linux/heap.c",
+            "src/linux/heap_block.c",
+            "src/linux/heap_cache.c",
+            "src/linux/lock.c",
+            "src/linux/port.c",
+            "src/linux/queue.c",
+            "src/linux/region.c",
+            "src/linux/slab.c",
+            "src/linux/system.c",
+            "src/linux/thread.c",
+            "src/lua/compat.c",
+            "src/lua/heap.c",
+            "src/lua/module.c",
+            "src/lua/object.c",
+            "src/lua/port.c",
+            "src/lua/state.c",
+            "src/lua/support.c",
+            "src/lua/thread.c",
+            "src/lua/value.c",
+          },
+        },
+      },
+    },
+  },
+}

@@ -1,0 +1,111 @@
+--- What the specs share: child processes, measures of this process, and how large a run is.
+local support = {}
+
+--- Large runs are divided by this: 1 in `make test`, 100 under the sanitizers.
+support.divisor = tonumber(os.getenv("IOCP_SPEC_DIVISOR")) or 1
+
+--- How often, or how many: n for a full run, at least 10.
+function support.scaled(n)
+  return math.max(10, math.floor(n / support.divisor))
+end
+
+--- Whether memory is measured: a sanitizer's own bookkeeping is not ours to judge.
+support.measures_memory = support.divisor == 1
+
+--- The command that runs this interpreter, with the module's paths in its environment.
+function support.interpreter()
+  local lowest = 0
+  while arg[lowest - 1] do
+    lowest = lowest - 1
+  end
+  local function quote(text)
+    return "'" .. text:gsub("'", "'\\''") .. "'"
+  end
+  return ("LUA_PATH=%s LUA_CPATH=%s %s"):format(quote(package.path), quote(package.cpath), quote(arg[lowest])), quote
+end
+
+--- Runs a script in a fresh process, for at most `seconds` (default 20, more under a sanitizer).
+-- Returns its exit code (124: it hung; above 128: it died of a signal) and what it printed.
+function support.child(script, seconds)
+  local command, quote = support.interpreter()
+  local file = os.tmpname()
+  local f = assert(io.open(file, "w"))
+  f:write(script)
+  f:close()
+  local limit = (seconds or 20) * (support.divisor > 1 and 5 or 1)
+  -- The shell reports how it ended; os.execute and popen:close say that differently in each Lua.
+  local pipe = assert(io.popen(("%s timeout -k 1 %d sh -c 'exec \"$0\" \"$@\"' %s %s 2>&1; echo; echo $?"):format(
+    command:match("^(.*) '.-'$"), limit, command:match("('[^']*')$"), quote(file))))
+  local output = pipe:read("*a")
+  pipe:close()
+  os.remove(file)
+  local printed, code = output:match("^(.*)\n(%d+)\n$")
+  return tonumber(code), (printed:gsub("\n$", ""))
+end
+
+local function read_first(path, pattern)
+  for line in io.lines(path) do
+    local value = line:match(pattern)
+    if value then
+      return tonumber(value)
+    end
+  end
+end
+
+--- Resident memory of this process, in KiB.
+function support.resident()
+  collectgarbage()
+  collectgarbage()
+  return read_first("/proc/self/status", "^VmRSS:%s+(%d+)")
+end
+
+--- How many mappings and open files this process has.
+function support.mappings()
+  local n = 0
+  for _ in io.lines("/proc/self/maps") do
+    n = n + 1
+  end
+  return n
+end
+
+function support.descriptors()
+  local pipe = io.popen("ls /proc/$PPID/fd | wc -l")
+  local n = tonumber(pipe:read("*l"))
+  pipe:close()
+  return n
+end
+
+--- Waits until `condition()` holds, for at most ten seconds; whether it came to hold.
+function support.eventually(condition)
+  local iocp = require "iocp"
+  for _ = 1, 5000 do
+    if condition() then
+      return true
+    end
+    iocp.sleep(2)
+  end
+  return false
+end
+
+--- Waits until `n` threads are parked on the port.
+function support.parked(port, n)
+  return support.eventually(function()
+    return port:stats().waiting == n
+  end)
+end
+
+--- The largest key that this Lua can hold exactly.
+support.largest_key = math.maxinteger or 2 ^ 53 - 1
+
+--- Joins all of them, and asserts that they ended well. Returns their first results.
+function support.join_all(threads)
+  local results = {}
+  for i, thread in ipairs(threads) do
+    local ok, result = thread:join(60000)
+    assert(ok, result)
+    results[i] = result
+  end
+  return results
+end
+
+return support

@@ -1,0 +1,48 @@
+/*
+** error.c - names and texts of the result codes. Owns nothing; may be called from anywhere.
+*/
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/os.h"
+#include "iocp.h"
+
+static const struct {
+	const char *name;
+	const char *text;
+} codes[] = {
+	{"OK", "no error"},
+	{"TIMEOUT", "timed out: nothing happened within the time given"},
+	{"CLOSED", "the port is closed"},
+	{"ABANDONED", "the port was closed while this thread waited on it"},
+	{"CANCELLED", "this thread was cancelled: clean up and return"},
+	{"NOMEM", "out of memory: free something, or raise the heap's maximum"},
+	{"INVALID", "not a live object: it was freed, closed, belongs elsewhere or never existed"},
+	{"ERROR", "the thread's body raised an error"},
+	{"INTERRUPTED", "a signal arrived: call again"},
+};
+
+enum { LAST_CODE = (int)(sizeof(codes) / sizeof(codes[0])) - 1 };
+
+const char *iocp_version(void)
+{
+	return IOCP_VERSION;
+}
+
+const char *iocp_error_name(int code)
+{
+	return code < 0 && code >= -LAST_CODE ? codes[-code].name : NULL;
+}
+
+void iocp_error_text(int code, char *buffer, size_t size)
+{
+	if (size == 0)
+		return;
+	if (code > 0)
+		iocp_system_error_text(code, buffer, size);
+	else if (code >= -LAST_CODE)
+		snprintf(buffer, size, "%s", codes[-code].text);
+	else
+		snprintf(buffer, size, "unknown result code %d", code);
+}

@@ -1,0 +1,27 @@
+/*
+** os.h - what the core needs from a backend: a lock and the system's error texts.
+**
+** A zeroed iocp_lock is an unlocked one, so a static lock needs no initialisation. It is not recursive and is held
+** for a few dozen instructions: nobody allocates, waits or calls out under it. unlock happens-before the next lock.
+*/
+
+#ifndef IOCP_OS_H
+#define IOCP_OS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/atomic.h"
+
+typedef union iocp_lock {
+	_Atomic uint32_t state; /* a futex word on Linux */
+	void *slim;             /* an SRWLOCK on Windows */
+} iocp_lock;
+
+void iocp_lock_acquire(iocp_lock *lock);
+void iocp_lock_release(iocp_lock *lock);
+
+/* The system's sentence about its own error code, terminated, cut to size. */
+void iocp_system_error_text(int code, char *buffer, size_t size);
+
+#endif

@@ -1,0 +1,247 @@
+/*
+** iocp.h - the contract of iocp in C: port, heap and thread, without Lua.
+**
+** This is what the Lua binding, LuaJIT's FFI and a C host use. Every backend (one folder each) implements all of it
+** with the behaviour written here.
+**
+** Results. A function that can fail returns an int: IOCP_OK (0), one of the negative codes below, or a positive number,
+** which is the operating system's own error code (errno on Linux). Out parameters are written only on IOCP_OK unless
+** said otherwise. No function prints, aborts or calls back unless said otherwise.
+**
+** References. A port, heap or thread is a reference-counted block of the process. `create`, `open`, `adopt` and
+** `retain` give the caller one reference; `release` takes it away. Every other function borrows: the caller holds a
+** reference for the length of the call.
+**
+** Threads. Every function may be called from any thread at any time.
+**
+** Time. A timeout is a double in milliseconds, fractions allowed: 0 does not wait, IOCP_INFINITE (or any negative
+** number) waits for ever. A timed wait lasts at least as long as asked.
+*/
+
+#ifndef IOCP_H
+#define IOCP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define IOCP_API __declspec(dllexport)
+#else
+#define IOCP_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define IOCP_VERSION "0.1.0"
+#define IOCP_INFINITE (-1.0)
+
+/* Result codes. `iocp_error_name` gives the part behind IOCP_, `iocp_error_text` a sentence. */
+enum {
+	IOCP_OK = 0,
+	IOCP_TIMEOUT = -1,    /* the time asked for has passed */
+	IOCP_CLOSED = -2,     /* the port was closed before the call */
+	IOCP_ABANDONED = -3,  /* the port was closed while the call waited */
+	IOCP_CANCELLED = -4,  /* the calling thread was told to stop: iocp_thread_cancel */
+	IOCP_NOMEM = -5,      /* out of memory, or past a heap's maximum */
+	IOCP_INVALID = -6,    /* a handle or address that is not (or no longer) a live object of the kind asked for */
+	IOCP_ERROR = -7,      /* a thread's body failed */
+	IOCP_INTERRUPTED = -8 /* a signal handler ran in a thread that is not ours: call again. Never reaches Lua scripts */
+};
+
+typedef struct iocp_port iocp_port;
+typedef struct iocp_heap iocp_heap;
+typedef struct iocp_thread iocp_thread;
+
+/* A name for a live object: below 2^52, so that a double holds it exactly; never given to a second object. */
+typedef uint64_t iocp_handle;
+
+/* One entry of a port's queue. Nothing in it is ever dereferenced by the port. */
+typedef struct iocp_packet {
+	uintptr_t key;        /* completion key: any value, mostly a block's address */
+	uintptr_t overlapped; /* any value, 0 for none */
+	uint32_t bytes;       /* number of bytes transferred: any value */
+} iocp_packet;
+
+typedef struct iocp_port_info {
+	uint64_t queued;      /* packets waiting now */
+	uint64_t peak;        /* the most that ever waited */
+	uint64_t posted;      /* packets ever accepted */
+	uint64_t dequeued;    /* packets ever delivered */
+	uint32_t waiting;     /* threads parked in a get */
+	uint32_t active;      /* threads that took their last packet here and have not come back to wait */
+	uint32_t concurrency; /* the limit given at creation, or the number of processors */
+	uint32_t closed;      /* 0 or 1 */
+} iocp_port_info;
+
+typedef struct iocp_heap_info {
+	uint64_t blocks;     /* live blocks */
+	uint64_t bytes;      /* the sum of their sizes as asked for */
+	uint64_t peak_bytes; /* the highest `bytes` seen; exact to within what threads hold in their magazines */
+	uint64_t reserved;   /* bytes of address space mapped for the heap */
+} iocp_heap_info;
+
+typedef struct iocp_block {
+	uintptr_t address;
+	size_t size;
+} iocp_block;
+
+enum { IOCP_ZERO = 1 }; /* heap flag: clear the memory that is new to the caller */
+
+enum { /* iocp_thread_status */
+	IOCP_SUSPENDED = 0,
+	IOCP_RUNNING = 1,
+	IOCP_FINISHED = 2,
+	IOCP_FAILED = 3,
+	IOCP_STOPPED = 4 /* ended by cancellation */
+};
+
+/* What a thread runs. Returns IOCP_OK, or a code that says how it ended: IOCP_CANCELLED makes the status
+** IOCP_STOPPED, any other code IOCP_FAILED. */
+typedef int (*iocp_thread_main)(iocp_thread *thread, void *data);
+
+typedef struct iocp_thread_options {
+	iocp_thread_main main;
+	void *data;                  /* given to `main` */
+	void (*destroy)(void *data); /* called once with the last reference, in whichever thread drops it; may be NULL */
+	const char *name;            /* for debuggers, UTF-8, copied; NULL for "iocp". Systems cut it (Linux: 15 bytes) */
+	size_t stack_size;           /* bytes; 0 for 1 MiB; raised to the system's minimum */
+	int suspended;               /* 1: it does not start before iocp_thread_resume */
+} iocp_thread_options;
+
+/* ---- process ------------------------------------------------------------------------------------------------- */
+
+IOCP_API const char *iocp_version(void);
+/* "TIMEOUT" and so on for a negative code, NULL for any other. The string is static. */
+IOCP_API const char *iocp_error_name(int code);
+/* Writes a sentence about `code` (negative: ours, positive: the system's) into buffer[0..size-1], always terminated. */
+IOCP_API void iocp_error_text(int code, char *buffer, size_t size);
+/* The number of processors this process may run on, at least 1. */
+IOCP_API uint32_t iocp_processors(void);
+/* Monotonic time in milliseconds from an arbitrary start. */
+IOCP_API double iocp_clock(void);
+/* IOCP_OK after `ms`; IOCP_CANCELLED or IOCP_INTERRUPTED earlier. 0 yields. Source: Microsoft's Sleep. */
+IOCP_API int iocp_sleep(double ms);
+/* Lets another ready thread run. Source: Microsoft's SwitchToThread. */
+IOCP_API void iocp_yield(void);
+/* Keeps the library that holds this code in memory until the process ends; threads may be inside it at any time.
+** IOCP_OK or the system's code. Calling it again is harmless. */
+IOCP_API int iocp_pin(void);
+
+/* ---- completion port ----------------------------------------------------------------------------------------- */
+
+/* A new port. concurrency: 0 (the number of processors) .. 2^32-1; kept and reported, see the README's limits.
+** IOCP_NOMEM. Source: Microsoft's CreateIoCompletionPort. */
+IOCP_API int iocp_port_create(uint32_t concurrency, iocp_port **port);
+/* One more reference by handle. IOCP_INVALID: no live port answers to it. */
+IOCP_API int iocp_port_open(iocp_handle handle, iocp_port **port);
+/* One more reference by what iocp_port_native gave. IOCP_INVALID: no live port is there; nothing is dereferenced. */
+IOCP_API int iocp_port_adopt(const void *native, iocp_port **port);
+IOCP_API iocp_port *iocp_port_retain(iocp_port *port);
+/* Drops a reference; the last one frees the port and discards its packets. NULL is allowed. */
+IOCP_API void iocp_port_release(iocp_port *port);
+IOCP_API iocp_handle iocp_port_handle(const iocp_port *port);
+IOCP_API void *iocp_port_native(iocp_port *port);
+/* Posts one packet; never blocks. If a thread is parked in a get the newest of them receives it, else it is queued.
+** IOCP_CLOSED, IOCP_NOMEM (nothing is queued then). Source: Microsoft's PostQueuedCompletionStatus. */
+IOCP_API int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped);
+/* Posts packets[0..count-1] in this order under one lock: all of them or, on failure, none. */
+IOCP_API int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count);
+/* Takes the oldest packet, waiting up to `ms` for one. IOCP_TIMEOUT, IOCP_CLOSED, IOCP_ABANDONED, IOCP_CANCELLED,
+** IOCP_NOMEM, IOCP_INTERRUPTED: `packet` is untouched. Source: Microsoft's GetQueuedCompletionStatus. */
+IOCP_API int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms);
+/* Takes up to `max` (>= 1) packets in order; waits only for the first. On IOCP_OK *count is 1..max.
+** Source: Microsoft's GetQueuedCompletionStatusEx. */
+IOCP_API int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, size_t *count, double ms);
+/* Gives packets taken but not used back to the head of the queue, in their order. On a closed port they are dropped
+** as the queue was. IOCP_NOMEM: they are not queued. */
+IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count);
+/* Closes: waiting threads return IOCP_ABANDONED, later calls IOCP_CLOSED, queued packets are discarded, the handle is
+** never valid again. Closing again does nothing. Source: Microsoft's CloseHandle on a completion port. */
+IOCP_API void iocp_port_close(iocp_port *port);
+IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
+
+/* ---- heap ---------------------------------------------------------------------------------------------------- */
+
+/* A new heap. initial: bytes to map ahead; maximum: what the blocks may take together, 0 for no limit. A maximum
+** counts whole blocks, rounded up to the heap's size classes. IOCP_NOMEM. Source: Microsoft's HeapCreate. */
+IOCP_API int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap);
+IOCP_API int iocp_heap_open(iocp_handle handle, iocp_heap **heap);
+IOCP_API int iocp_heap_adopt(const void *native, iocp_heap **heap);
+IOCP_API iocp_heap *iocp_heap_retain(iocp_heap *heap);
+/* Drops a reference; the last one destroys the heap and all its blocks. NULL is allowed. */
+IOCP_API void iocp_heap_release(iocp_heap *heap);
+IOCP_API iocp_handle iocp_heap_handle(const iocp_heap *heap);
+IOCP_API void *iocp_heap_native(iocp_heap *heap);
+/* In all that follows: IOCP_INVALID means that the heap was destroyed or that `address` is not a live block of this
+** heap (freed, foreign, inside a block); such an address is never read. IOCP_CANCELLED means that the calling thread
+** was cancelled while it waited for a thread that holds iocp_heap_lock. */
+/* A block of `size` bytes (0 allowed), 16-byte aligned. IOCP_NOMEM. Source: Microsoft's HeapAlloc. */
+IOCP_API int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address);
+/* Resizes, moving if it must; with IOCP_ZERO the new tail is cleared. NULL allocates. On failure the block is as
+** it was. Source: Microsoft's HeapReAlloc. */
+IOCP_API int iocp_heap_realloc(iocp_heap *heap, void *address, size_t size, int flags, void **moved);
+/* Frees a block from any thread. NULL is allowed. Source: Microsoft's HeapFree. */
+IOCP_API int iocp_heap_free(iocp_heap *heap, void *address);
+/* The size asked for. Source: Microsoft's HeapSize. */
+IOCP_API int iocp_heap_size(iocp_heap *heap, const void *address, size_t *size);
+/* Copies between a block and a buffer of the caller's; IOCP_INVALID also if offset + length passes the block's end. */
+IOCP_API int iocp_heap_read(iocp_heap *heap, const void *address, size_t offset, void *buffer, size_t length);
+IOCP_API int iocp_heap_write(iocp_heap *heap, void *address, size_t offset, const void *buffer, size_t length);
+/* NULL: checks the whole heap's structure. Else: whether a live block starts at `address`. IOCP_OK or IOCP_INVALID.
+** Source: Microsoft's HeapValidate. */
+IOCP_API int iocp_heap_validate(iocp_heap *heap, const void *address);
+/* Writes up to `capacity` live blocks to blocks[] and their true number to *count, as of one moment.
+** Source: Microsoft's HeapWalk. */
+IOCP_API int iocp_heap_walk(iocp_heap *heap, iocp_block *blocks, size_t capacity, size_t *count);
+/* Keeps all other threads out of the heap until as many unlocks; recursive. A thread that ends unlocks.
+** IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM. Source: Microsoft's HeapLock. */
+IOCP_API int iocp_heap_lock(iocp_heap *heap);
+/* IOCP_INVALID: the calling thread does not hold the lock. Source: Microsoft's HeapUnlock. */
+IOCP_API int iocp_heap_unlock(iocp_heap *heap);
+IOCP_API int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info);
+/* Frees every block and gives the memory back to the system; the handle is never valid again. IOCP_INVALID: it was
+** destroyed before. Waits for a thread that holds the lock. Source: Microsoft's HeapDestroy. */
+IOCP_API int iocp_heap_destroy(iocp_heap *heap);
+
+/* ---- thread -------------------------------------------------------------------------------------------------- */
+
+/* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. The thread holds a reference to
+** itself while it runs. It receives no signals of the host. Source: Microsoft's CreateThread, _beginthreadex. */
+IOCP_API int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread);
+IOCP_API int iocp_thread_open(iocp_handle handle, iocp_thread **thread);
+IOCP_API int iocp_thread_adopt(const void *native, iocp_thread **thread);
+IOCP_API iocp_thread *iocp_thread_retain(iocp_thread *thread);
+/* Drops a reference. A suspended thread whose last reference goes never runs. NULL is allowed. */
+IOCP_API void iocp_thread_release(iocp_thread *thread);
+IOCP_API iocp_handle iocp_thread_handle(const iocp_thread *thread);
+IOCP_API void *iocp_thread_native(iocp_thread *thread);
+/* Starts a suspended thread. IOCP_INVALID: it was started before; else as iocp_thread_create, and it stays suspended.
+** Source: Microsoft's ResumeThread. */
+IOCP_API int iocp_thread_resume(iocp_thread *thread);
+/* Waits until the thread has ended: IOCP_OK; IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED. A thread that joins
+** itself gets IOCP_INVALID. Source: Microsoft's WaitForSingleObject. */
+IOCP_API int iocp_thread_join(iocp_thread *thread, double ms);
+/* From now on every wait of this library in that thread returns IOCP_CANCELLED, the one it is in included. */
+IOCP_API void iocp_thread_cancel(iocp_thread *thread);
+/* Calls function(thread) on behalf of the thread between two of its instructions (Linux: in a signal handler that runs
+** in it), so the function may only do what a signal handler may. IOCP_INVALID: it is not running. */
+IOCP_API int iocp_thread_interrupt(iocp_thread *thread, void (*function)(iocp_thread *thread));
+IOCP_API int iocp_thread_status(const iocp_thread *thread);
+/* The system's number of the running or ended thread, 0 before it has started. */
+IOCP_API uint64_t iocp_thread_id(const iocp_thread *thread);
+IOCP_API const char *iocp_thread_name(const iocp_thread *thread);
+/* `main` and `data` of its options: whoever opens a thread by its handle can tell whose it is. */
+IOCP_API iocp_thread_main iocp_thread_body(const iocp_thread *thread);
+IOCP_API void *iocp_thread_data(const iocp_thread *thread);
+/* The thread that calls, borrowed, or NULL if it was not made by iocp_thread_create. */
+IOCP_API iocp_thread *iocp_thread_current(void);
+/* 1 if iocp_thread_cancel was called for the calling thread. */
+IOCP_API int iocp_thread_cancelled(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,414 @@
+/*
+** heap_block.c - allocating, freeing, resizing and copying blocks, and the checks of an address.
+**
+** Every function that looks at a block does so inside (iocp_heap_enter ... leave), so what it looks at stays mapped, and
+** checks the address before it believes it: the region map says whether the megabyte is ours, the page whether a block
+** starts there, the header whether it is live. None of the three reads memory that is not the heap's own.
+*/
+
+#include "linux/heap.h"
+
+#include <string.h>
+
+/* A live block, found by its address. */
+typedef struct found {
+	enum { SMALL, MEDIUM, LARGE } kind;
+	uint32_t class;
+	uint64_t header; /* as it was when it was found live */
+	size_t size;
+	iocp_page *page;   /* MEDIUM */
+	iocp_large *large; /* LARGE */
+} found;
+
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
+
+/* Inside. 0: no live block of this heap starts at `address`. */
+static int find(const iocp_heap *heap, const void *address, found *f)
+{
+	switch (iocp_region_of(heap, address)) {
+	case IOCP_REGION_SEGMENT:
+		switch (iocp_slab_check(address, &f->class, &f->page)) {
+		case IOCP_PAGE_SMALL:
+			f->kind = SMALL;
+			/* Relaxed: whoever gave the caller the address ordered the write before. */
+			f->header = atomic_load_explicit(iocp_small_header(address, f->class), memory_order_relaxed);
+			break;
+		case IOCP_PAGE_MEDIUM:
+			f->kind = MEDIUM;
+			f->header = atomic_load_explicit(&f->page->header, memory_order_relaxed);
+			break;
+		default:
+			return 0;
+		}
+		break;
+	case IOCP_REGION_LARGE:
+		f->kind = LARGE;
+		f->large = (iocp_large *)((uintptr_t)address & ~(uintptr_t)(IOCP_SEGMENT - 1));
+		if ((const char *)address != (const char *)f->large + IOCP_LARGE_OFFSET)
+			return 0;
+		f->header = atomic_load_explicit(&f->large->header, memory_order_relaxed);
+		break;
+	default:
+		return 0;
+	}
+	f->size = (size_t)(f->header >> 1);
+	return (int)(f->header & IOCP_LIVE);
+}
+
+/* Replaces the header of a found block, unless another thread freed or resized it since. Acquire and release: what
+** was done to a block happens-before it is given out again. */
+static int set_header(const void *address, const found *f, uint64_t header)
+{
+	uint64_t expected = f->header;
+	if (f->kind == SMALL) {
+		uint32_t small = (uint32_t)expected;
+		return atomic_compare_exchange_strong_explicit(
+			iocp_small_header(address, f->class), &small, (uint32_t)header, memory_order_acq_rel, memory_order_relaxed);
+	}
+	return atomic_compare_exchange_strong_explicit(f->kind == MEDIUM ? &f->page->header : &f->large->header, &expected,
+		header, memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* The bytes a block of `size` takes, which is what counts towards a maximum. */
+static size_t gross_size(size_t size)
+{
+	if (size <= IOCP_SMALL_LIMIT)
+		return iocp_class_size(iocp_class_of(size));
+	if (size <= IOCP_MEDIUM_LIMIT)
+		return (size + IOCP_PAGE - 1) & ~(size_t)(IOCP_PAGE - 1);
+	return size;
+}
+
+/* 0: a block of `size` would pass the maximum. */
+static int charge(iocp_heap *heap, size_t size)
+{
+	size_t gross;
+	if (heap->maximum == 0)
+		return 1;
+	gross = gross_size(size);
+	/* Relaxed: a counter that orders nothing else. */
+	if (gross <= heap->maximum
+		&& atomic_fetch_add_explicit(&heap->charged, gross, memory_order_relaxed) <= heap->maximum - gross)
+		return 1;
+	if (gross <= heap->maximum)
+		atomic_fetch_sub_explicit(&heap->charged, gross, memory_order_relaxed);
+	return 0;
+}
+
+static void discharge(iocp_heap *heap, size_t size)
+{
+	if (heap->maximum)
+		atomic_fetch_sub_explicit(&heap->charged, gross_size(size), memory_order_relaxed); /* see charge */
+}
+
+/* ---- allocating -------------------------------------------------------------------------------------------------- */
+
+static void *take_small(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
+{
+	uint32_t class = iocp_class_of(size);
+	void *block = iocp_cache_take(heap, cache, class);
+	if (block) {
+		/* Relaxed: the caller publishes the address together with what it writes there. */
+		atomic_store_explicit(iocp_small_header(block, class), (uint32_t)(size << 1 | IOCP_LIVE), memory_order_relaxed);
+		if (flags & IOCP_ZERO)
+			memset(block, 0, size);
+	}
+	return block;
+}
+
+static void *take_medium(iocp_heap *heap, size_t size, int flags)
+{
+	void *block;
+	found f;
+	iocp_lock_acquire(&heap->mutex);
+	block = iocp_slab_take_run(&heap->slab, size);
+	iocp_lock_release(&heap->mutex);
+	if (block) {
+		(void)iocp_slab_check(block, &f.class, &f.page);
+		atomic_store_explicit(
+			&f.page->header, (uint64_t)size << 1 | IOCP_LIVE, memory_order_relaxed); /* see take_small */
+		if (flags & IOCP_ZERO)
+			memset(block, 0, size);
+	}
+	return block;
+}
+
+static void *take_large(iocp_heap *heap, size_t size)
+{
+	iocp_large *large;
+	size_t mapped;
+	if (size > SIZE_MAX / 4)
+		return NULL;
+	mapped = (size + IOCP_LARGE_OFFSET + 4095) & ~(size_t)4095;
+	large = iocp_region_map(mapped);
+	if (!large)
+		return NULL;
+	large->mapped = mapped;
+	atomic_store_explicit(&large->header, (uint64_t)size << 1 | IOCP_LIVE, memory_order_relaxed); /* see take_small */
+	if (!iocp_region_set(large, heap, IOCP_REGION_LARGE)) {
+		iocp_region_unmap(large, mapped);
+		return NULL;
+	}
+	iocp_lock_acquire(&heap->mutex);
+	large->next = heap->large;
+	if (large->next)
+		large->next->previous = large;
+	heap->large = large;
+	heap->large_bytes += mapped;
+	iocp_lock_release(&heap->mutex);
+	return (char *)large + IOCP_LARGE_OFFSET;
+}
+
+/* One try, inside. NULL with *grow set: another segment or page of the class would help. */
+static void *take(iocp_heap *heap, iocp_cache *cache, size_t size, int flags, int *grow)
+{
+	void *block;
+	if (size > IOCP_MEDIUM_LIMIT) {
+		block = take_large(heap, size);
+		*grow = 0;
+	} else {
+		block = size > IOCP_SMALL_LIMIT ? take_medium(heap, size, flags) : take_small(heap, cache, size, flags);
+		*grow = !block;
+	}
+	if (block)
+		iocp_cache_count(cache, 1, (int64_t)size);
+	return block;
+}
+
+int iocp_heap_add_segment(iocp_heap *heap)
+{
+	void *memory = iocp_region_map(IOCP_SEGMENT);
+	if (!memory)
+		return IOCP_NOMEM;
+	if (!iocp_region_set(memory, heap, IOCP_REGION_SEGMENT)) {
+		iocp_region_unmap(memory, IOCP_SEGMENT);
+		return IOCP_NOMEM;
+	}
+	iocp_lock_acquire(&heap->mutex);
+	iocp_slab_add_segment(&heap->slab, heap, memory);
+	iocp_lock_release(&heap->mutex);
+	return IOCP_OK;
+}
+
+/* Makes room for a block of `size`. */
+static int grow_slab(iocp_heap *heap, size_t size)
+{
+	int added = 0;
+	if (size <= IOCP_SMALL_LIMIT) {
+		iocp_lock_acquire(&heap->mutex);
+		added = iocp_slab_add_page(&heap->slab, iocp_class_of(size));
+		iocp_lock_release(&heap->mutex);
+	}
+	return added ? IOCP_OK : iocp_heap_add_segment(heap);
+}
+
+int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address)
+{
+	iocp_cache *cache;
+	int r, grow;
+	void *block;
+	for (;;) {
+		r = iocp_heap_enter(heap, &cache);
+		if (r != IOCP_OK)
+			return r;
+		if (!charge(heap, size)) {
+			iocp_heap_leave(cache);
+			return IOCP_NOMEM;
+		}
+		block = take(heap, cache, size, flags, &grow);
+		if (block) {
+			iocp_heap_leave(cache);
+			*address = block;
+			return IOCP_OK;
+		}
+		discharge(heap, size);
+		/* Still inside, so the heap is not destroyed under what it gains. */
+		r = grow ? grow_slab(heap, size) : IOCP_NOMEM;
+		iocp_heap_leave(cache);
+		if (r != IOCP_OK)
+			return r;
+	}
+}
+
+/* ---- freeing ----------------------------------------------------------------------------------------------------- */
+
+/* Outside: unmaps a large block that is no longer live. */
+static void drop_large(iocp_heap *heap, iocp_large *large)
+{
+	int destroyed;
+	iocp_lock_acquire(&heap->mutex);
+	/* Relaxed: written under the mutex. A heap that is destroyed meanwhile unmaps what is on its list. */
+	destroyed = atomic_load_explicit(&heap->gate, memory_order_relaxed) == IOCP_GATE_DESTROYED;
+	if (!destroyed) {
+		if (large->next)
+			large->next->previous = large->previous;
+		if (large->previous)
+			large->previous->next = large->next;
+		else
+			heap->large = large->next;
+		heap->large_bytes -= large->mapped;
+		iocp_region_clear(large);
+	}
+	iocp_lock_release(&heap->mutex);
+	if (!destroyed) {
+		iocp_heap_quiesce(heap);
+		iocp_region_unmap(large, large->mapped);
+	}
+}
+
+/* Inside; leaves. The block was found live. */
+static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const found *f)
+{
+	if (!set_header(address, f, 0)) {
+		iocp_heap_leave(cache);
+		return IOCP_INVALID;
+	}
+	iocp_cache_count(cache, -1, -(int64_t)f->size);
+	discharge(heap, f->size);
+	if (f->kind == SMALL) {
+		iocp_cache_give(heap, cache, f->class, address);
+	} else if (f->kind == MEDIUM) {
+		iocp_lock_acquire(&heap->mutex);
+		iocp_slab_give_run(&heap->slab, address);
+		cache->reclaim = iocp_heap_can_reclaim(heap);
+		iocp_lock_release(&heap->mutex);
+	}
+	iocp_heap_leave(cache);
+	if (f->kind == LARGE)
+		drop_large(heap, f->large);
+	if (cache->reclaim) { /* set here or where a full magazine was given back */
+		cache->reclaim = 0;
+		iocp_heap_reclaim(heap);
+	}
+	return IOCP_OK;
+}
+
+int iocp_heap_free(iocp_heap *heap, void *address)
+{
+	iocp_cache *cache;
+	found f;
+	int r;
+	if (!address)
+		return IOCP_OK;
+	r = iocp_heap_enter(heap, &cache);
+	if (r != IOCP_OK)
+		return r;
+	if (!find(heap, address, &f)) {
+		iocp_heap_leave(cache);
+		return IOCP_INVALID;
+	}
+	return end_block(heap, cache, address, &f);
+}
+
+/* ---- resizing ---------------------------------------------------------------------------------------------------- */
+
+/* Inside: whether a block of `size` bytes fits where the found one is, without wasting more than moving it would. */
+static int fits(const found *f, size_t size)
+{
+	if (f->kind == LARGE)
+		return size > IOCP_MEDIUM_LIMIT && size <= f->large->mapped - IOCP_LARGE_OFFSET && size >= f->large->mapped / 2;
+	return size <= IOCP_MEDIUM_LIMIT && gross_size(size) == gross_size(f->size)
+		   && (size <= IOCP_SMALL_LIMIT) == (f->kind == SMALL);
+}
+
+static int move_block(iocp_heap *heap, void *address, size_t size, size_t old_size, int flags, void **moved)
+{
+	size_t keep = size < old_size ? size : old_size;
+	void *block;
+	int r = iocp_heap_alloc(heap, size, 0, &block);
+	if (r != IOCP_OK)
+		return r;
+	if (flags & IOCP_ZERO)
+		memset((char *)block + keep, 0, size - keep);
+	r = iocp_heap_read(heap, address, 0, block, keep); /* also finds a block that another thread freed meanwhile */
+	if (r == IOCP_OK)
+		r = iocp_heap_free(heap, address);
+	if (r != IOCP_OK)
+		iocp_heap_free(heap, block);
+	else
+		*moved = block;
+	return r;
+}
+
+/* Inside. */
+static int resize_in_place(iocp_cache *cache, void *address, size_t size, const found *f, int flags)
+{
+	if (!set_header(address, f, (uint64_t)size << 1 | IOCP_LIVE))
+		return IOCP_INVALID;
+	iocp_cache_count(cache, 0, (int64_t)size - (int64_t)f->size);
+	if ((flags & IOCP_ZERO) && size > f->size)
+		memset((char *)address + f->size, 0, size - f->size);
+	return IOCP_OK;
+}
+
+int iocp_heap_realloc(iocp_heap *heap, void *address, size_t size, int flags, void **moved)
+{
+	iocp_cache *cache;
+	found f;
+	int r;
+	if (!address)
+		return iocp_heap_alloc(heap, size, flags, moved);
+	r = iocp_heap_enter(heap, &cache);
+	if (r != IOCP_OK)
+		return r;
+	if (!find(heap, address, &f)) {
+		iocp_heap_leave(cache);
+		return IOCP_INVALID;
+	}
+	if (!fits(&f, size)) {
+		iocp_heap_leave(cache);
+		return move_block(heap, address, size, f.size, flags, moved);
+	}
+	r = resize_in_place(cache, address, size, &f, flags);
+	iocp_heap_leave(cache);
+	if (r == IOCP_OK)
+		*moved = address;
+	return r;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+int iocp_heap_size(iocp_heap *heap, const void *address, size_t *size)
+{
+	iocp_cache *cache;
+	found f;
+	int r = iocp_heap_enter(heap, &cache);
+	if (r != IOCP_OK)
+		return r;
+	if (find(heap, address, &f))
+		*size = f.size;
+	else
+		r = IOCP_INVALID;
+	iocp_heap_leave(cache);
+	return r;
+}
+
+int iocp_heap_read(iocp_heap *heap, const void *address, size_t offset, void *buffer, size_t length)
+{
+	iocp_cache *cache;
+	found f;
+	int r = iocp_heap_enter(heap, &cache);
+	if (r != IOCP_OK)
+		return r;
+	if (find(heap, address, &f) && offset <= f.size && length <= f.size - offset)
+		memcpy(buffer, (const char *)address + offset, length);
+	else
+		r = IOCP_INVALID;
+	iocp_heap_leave(cache);
+	return r;
+}
+
+int iocp_heap_write(iocp_heap *heap, void *address, size_t offset, const void *buffer, size_t length)
+{
+	iocp_cache *cache;
+	found f;
+	int r = iocp_heap_enter(heap, &cache);
+	if (r != IOCP_OK)
+		return r;
+	if (find(heap, address, &f) && offset <= f.size && length <= f.size - offset)
+		memcpy((char *)address + offset, buffer, length);
+	else
+		r = IOCP_INVALID;
+	iocp_heap_leave(cache);
+	return r;
+}

@@ -1,0 +1,124 @@
+/*
+** linux.h - what the files of this folder share: futex calls, time, and the context every thread has.
+**
+** Included first, because it asks the C library for everything Linux has.
+*/
+
+#ifndef IOCP_LINUX_H
+#define IOCP_LINUX_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/atomic.h"
+#include "core/handle.h"
+#include "core/os.h"
+#include "iocp.h"
+
+#define IOCP_FOREVER INT64_MAX /* a deadline that never comes */
+
+/* ---- system.c: the system calls -------------------------------------------------------------------------------- */
+
+/* Sleeps while *word is `expected`, until a wake, the deadline (CLOCK_MONOTONIC nanoseconds) or a signal.
+** Returns 0, ETIMEDOUT, EINTR or EAGAIN; 0 may be spurious. */
+int iocp_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
+/* Wakes at most one sleeper. The word is not accessed, so its memory may be gone. */
+void iocp_futex_wake(_Atomic uint32_t *word);
+int64_t iocp_nanoseconds(void);
+/* The deadline `ms` from now; IOCP_FOREVER for a negative, huge or NaN `ms`. */
+int64_t iocp_deadline(double ms);
+/* Makes every running thread of this process pass a full memory barrier. Returns 0 if the kernel cannot. */
+int iocp_process_barrier(void);
+int iocp_process_barrier_works(void);
+
+/* ---- context.c: what a thread is to this library --------------------------------------------------------------- */
+
+/* A thread waiting for something: a packet, a thread's end, a heap's lock. Each thread has one, in its context, since it
+** can wait for one thing at a time. While it is on a list, that list's lock guards all but `word`. */
+typedef struct iocp_waiter {
+	_Atomic uint32_t word; /* IOCP_ARMED, IOCP_ASLEEP or IOCP_SERVED; the futex the thread sleeps on */
+	int result;            /* what the one who serves it decided: a result code */
+	iocp_packet packet;    /* and, on a port, what it handed over */
+	struct iocp_waiter *newer, *older;
+} iocp_waiter;
+
+enum { IOCP_ARMED = 1, IOCP_ASLEEP = 2, IOCP_SERVED = 3 };
+
+/* A stack of waiters, newest first, guarded by the lock of what they wait for. */
+typedef struct iocp_waiters {
+	iocp_waiter *newest;
+	uint32_t count;
+} iocp_waiters;
+
+struct iocp_cache;
+
+enum { IOCP_CACHED_HEAPS = 16 };
+
+/* One for every thread that ever waited or used a heap; the thread's own except where said. */
+typedef struct iocp_context {
+	iocp_waiter waiter;
+	_Atomic uint32_t cancelled;  /* set by any thread, never cleared */
+	_Atomic uint64_t belongs_to; /* handle of the port that served it last; read by iocp_port_stats */
+	_Atomic uint32_t waiting;    /* 1 while parked on that port; read there too */
+	iocp_thread *thread;         /* the module's thread this is, or NULL for one that others made */
+	struct {                     /* the heaps it has magazines of: heap_cache.c */
+		iocp_handle heap;
+		struct iocp_cache *cache;
+	} caches[IOCP_CACHED_HEAPS];
+	uint32_t next_cache;
+	struct iocp_context *next, *previous; /* list of all contexts, under context.c's lock */
+} iocp_context;
+
+/* Thread-local: 24 bytes, since a dlopen'ed library's static storage is scarce. A stale `heap` never matches one that
+** lives, as handles are not used twice. */
+typedef struct iocp_local {
+	iocp_context *context;
+	iocp_handle heap;
+	struct iocp_cache *cache;
+} iocp_local;
+
+extern _Thread_local iocp_local iocp_this_thread __attribute__((tls_model("initial-exec")));
+
+/* The calling thread's context, made at first use; NULL if memory is out. */
+iocp_context *iocp_context_make(void);
+static inline iocp_context *iocp_context_get(void)
+{
+	iocp_context *context = iocp_this_thread.context;
+	return context ? context : iocp_context_make();
+}
+/* For the module's own threads, whose context is part of the thread object. */
+void iocp_context_begin(iocp_context *context, iocp_thread *thread);
+void iocp_context_end(iocp_context *context);
+/* The threads that took their last packet from the port and are not waiting on it. */
+uint32_t iocp_context_count_active(iocp_handle port);
+
+/* Waiting, in three steps. (1) Under the lock of what is waited for: iocp_waiters_push. (2) Without it: iocp_park.
+** (3) Under it again: iocp_waiters_leave, which takes the waiter off the list, or says that it was served meanwhile
+** so that what it was given is never lost. iocp_wait does 2 and 3. */
+void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter);
+/* Takes the newest off and serves it with `result`. If it sleeps, its word is returned, to be given to iocp_futex_wake
+** once the lock is released; else NULL. */
+_Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result);
+/* Waits to be served: returns `result` of iocp_waiters_serve, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED and the
+** waiter is off the list. Spins for the first `spin` nanoseconds. */
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin);
+/* Serves all of them with `result`; for lists whose end nobody waits behind a lock for. Takes the lock itself. */
+void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
+
+static inline int iocp_context_cancelled(const iocp_context *context)
+{
+	/* Sequentially consistent: pairs with iocp_context_cancel, see iocp_park. */
+	return (int)atomic_load_explicit(&context->cancelled, memory_order_seq_cst);
+}
+void iocp_context_cancel(iocp_context *context);
+
+/* ---- heap_cache.c ------------------------------------------------------------------------------------------------ */
+
+/* Gives back every magazine of a thread that ends, and unlocks the heaps it holds locked. */
+void iocp_heap_forget(iocp_context *context);
+
+#endif

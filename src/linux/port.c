@@ -1,0 +1,350 @@
+/*
+** port.c - the completion port: a queue of packets and a stack of threads that wait for one.
+**
+** Locking: `lock` guards everything in a port but what is fixed at birth. It is held for a few dozen instructions; chunks
+** are allocated and freed, and sleepers woken, outside.
+**
+** Invariant, whenever the lock is free: if a thread is parked here, the queue is empty. A post that finds a parked thread
+** hands its packet to the newest one, under the lock: that is the last-in first-out release, nobody else can take the
+** packet, and a close that comes later finds it delivered. A get that finds a packet takes it. So a packet is in
+** exactly one place, and a thread is parked only while there is nothing for it. How a thread parks, and why no wake-up
+** is lost to a timeout, a cancel or a close: context.c.
+**
+** The spin. A thread that parks costs its poster a system call and itself some 29 us of waking, so a waiter first looks at
+** its word for a while, if that has paid lately: at most one thread a port does, for at most SPIN_LIMIT, never if the
+** last poster ran on this processor (it cannot run while we spin), after a spin that paid for twice as long as before,
+** after one in vain for half as long, down to not at all; then a packet that comes soon after a park starts it again.
+*/
+
+#include "linux/linux.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#include "linux/queue.h"
+
+enum {
+	SPIN_LIMIT = 20000, /* ns */
+	SPIN_LEAST = 600,   /* ns: a shorter one does not pay */
+	SPIN_START = 5000,  /* ns */
+	SOON = 60000,       /* ns from park to running again, of which the waking takes about half */
+	WAKE_AT_ONCE = 64
+};
+
+struct iocp_port {
+	iocp_object object;
+	uint32_t concurrency;
+	iocp_lock lock;
+	uint32_t closed;
+	iocp_queue queue;
+	iocp_waiters waiters;
+	uint64_t peak, posted, dequeued;
+	int poster_cpu;           /* where the last post was made */
+	_Atomic uint32_t spinner; /* 1 while a thread spins here; this and the next are hints, so relaxed */
+	_Atomic int32_t spin;     /* how long the next one may, ns */
+};
+
+static iocp_port *port_of(iocp_object *object)
+{
+	return (iocp_port *)object;
+}
+
+static void free_port(iocp_object *object)
+{
+	iocp_port *port = port_of(object);
+	/* Nobody waits here: a thread in a get borrows a reference. */
+	iocp_chunks_free(iocp_queue_clear(&port->queue));
+	free(port);
+}
+
+int iocp_port_create(uint32_t concurrency, iocp_port **port)
+{
+	iocp_port *p = aligned_alloc(IOCP_CACHE_LINE, (sizeof(*p) + IOCP_CACHE_LINE - 1) & ~(size_t)(IOCP_CACHE_LINE - 1));
+	int r;
+	if (!p)
+		return IOCP_NOMEM;
+	*p =
+		(iocp_port){.concurrency = concurrency ? concurrency : iocp_processors(), .poster_cpu = -1, .spin = SPIN_LIMIT};
+	r = iocp_object_register(&p->object, IOCP_KIND_PORT, free_port);
+	if (r == IOCP_OK)
+		*port = p;
+	else
+		free(p);
+	return r;
+}
+
+int iocp_port_open(iocp_handle handle, iocp_port **port)
+{
+	iocp_object *object = iocp_object_open(handle, IOCP_KIND_PORT);
+	if (!object)
+		return IOCP_INVALID;
+	*port = port_of(object);
+	return IOCP_OK;
+}
+
+int iocp_port_adopt(const void *native, iocp_port **port)
+{
+	iocp_object *object = iocp_object_find(native, IOCP_KIND_PORT);
+	if (!object)
+		return IOCP_INVALID;
+	*port = port_of(object);
+	return IOCP_OK;
+}
+
+iocp_port *iocp_port_retain(iocp_port *port)
+{
+	iocp_object_retain(&port->object);
+	return port;
+}
+
+void iocp_port_release(iocp_port *port)
+{
+	if (port)
+		iocp_object_release(&port->object);
+}
+
+iocp_handle iocp_port_handle(const iocp_port *port)
+{
+	return port->object.handle;
+}
+
+void *iocp_port_native(iocp_port *port)
+{
+	return port;
+}
+
+static void wake_all(_Atomic uint32_t **asleep, int count)
+{
+	int i;
+	for (i = 0; i < count; i++)
+		iocp_futex_wake(asleep[i]);
+}
+
+/* Gives one packet to the newest parked thread or to the queue, which has room. The lock is held. Returns what
+** iocp_waiters_serve does. */
+static _Atomic uint32_t *deliver(iocp_port *port, const iocp_packet *packet)
+{
+	port->posted++;
+	if (port->waiters.newest) {
+		port->dequeued++;
+		port->waiters.newest->packet = *packet;
+		return iocp_waiters_serve(&port->waiters, IOCP_OK);
+	}
+	iocp_queue_append(&port->queue, packet);
+	if (port->queue.count > port->peak)
+		port->peak = port->queue.count;
+	return NULL;
+}
+
+/* Takes the lock of an open port with room for the packets that the parked threads will not take. */
+static int lock_with_room(iocp_port *port, size_t count)
+{
+	iocp_chunk *fresh = NULL;
+	for (;;) {
+		size_t needed, tail;
+		iocp_lock_acquire(&port->lock);
+		if (port->closed) {
+			iocp_lock_release(&port->lock);
+			iocp_chunks_free(fresh);
+			return IOCP_CLOSED;
+		}
+		if (fresh) {
+			iocp_queue_add_spare(&port->queue, fresh);
+			fresh = NULL;
+		}
+		needed = count > port->waiters.count ? count - port->waiters.count : 0;
+		if (needed == 0 || iocp_queue_has_room(&port->queue, needed))
+			return IOCP_OK;
+		tail = iocp_queue_tail_capacity(&port->queue);
+		iocp_lock_release(&port->lock);
+		fresh = iocp_chunk_new(needed, tail);
+		if (!fresh)
+			return IOCP_NOMEM;
+	}
+}
+
+int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped)
+{
+	const iocp_packet packet = {key, overlapped, bytes};
+	_Atomic uint32_t *asleep;
+	int r = lock_with_room(port, 1);
+	if (r != IOCP_OK)
+		return r;
+	port->poster_cpu = sched_getcpu();
+	asleep = deliver(port, &packet);
+	iocp_lock_release(&port->lock);
+	if (asleep)
+		iocp_futex_wake(asleep);
+	return IOCP_OK;
+}
+
+int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count)
+{
+	_Atomic uint32_t *asleep[WAKE_AT_ONCE];
+	int sleepers = 0;
+	size_t i;
+	int r = lock_with_room(port, count);
+	if (r != IOCP_OK)
+		return r;
+	port->poster_cpu = sched_getcpu();
+	for (i = 0; i < count; i++) {
+		_Atomic uint32_t *word = deliver(port, &packets[i]);
+		if (word)
+			asleep[sleepers++] = word;
+		if (sleepers == WAKE_AT_ONCE) { /* so many threads parked on one port are rare: wake them under the lock */
+			wake_all(asleep, sleepers);
+			sleepers = 0;
+		}
+	}
+	iocp_lock_release(&port->lock);
+	wake_all(asleep, sleepers);
+	return IOCP_OK;
+}
+
+/* How long the caller, about to park, may spin, ns. The lock is held; if the answer is not 0, the caller is the spinner
+** until spin_ended. */
+static int32_t spin_begins(iocp_port *port)
+{
+	int32_t spin = atomic_load_explicit(&port->spin, memory_order_relaxed);
+	if (spin < SPIN_LEAST || atomic_load_explicit(&port->spinner, memory_order_relaxed)
+		|| port->poster_cpu == sched_getcpu())
+		return 0;
+	atomic_store_explicit(&port->spinner, 1, memory_order_relaxed);
+	return spin;
+}
+
+/* The caller spun for `spun` ns at most and has a packet after `waited` ns, or none: -1. */
+static void spin_ended(iocp_port *port, int32_t spun, int64_t waited)
+{
+	int32_t next = spun;
+	if (spun && waited >= 0 && waited <= spun)
+		next = spun * 2 < SPIN_LIMIT ? spun * 2 : SPIN_LIMIT;
+	else if (spun)
+		next = spun / 2;
+	else if (waited >= 0 && waited < SOON && atomic_load_explicit(&port->spin, memory_order_relaxed) < SPIN_LEAST)
+		next = SPIN_START;
+	if (spun)
+		atomic_store_explicit(&port->spinner, 0, memory_order_relaxed);
+	if (next)
+		atomic_store_explicit(&port->spin, next, memory_order_relaxed);
+}
+
+/* Parks the caller, which found nothing, until it is handed a packet. The lock is held, and released here. */
+static int wait_for_packet(iocp_port *port, iocp_context *context, iocp_packet *packet, double ms)
+{
+	int32_t spin = spin_begins(port);
+	int64_t started;
+	int r;
+	/* Relaxed: for iocp_context_count_active only. */
+	atomic_store_explicit(&context->waiting, 1, memory_order_relaxed);
+	iocp_waiters_push(&port->waiters, &context->waiter);
+	iocp_lock_release(&port->lock);
+	started = iocp_nanoseconds();
+	r = iocp_wait(context, &port->waiters, &port->lock, iocp_deadline(ms), spin);
+	atomic_store_explicit(&context->waiting, 0, memory_order_relaxed);
+	spin_ended(port, spin, r == IOCP_OK ? iocp_nanoseconds() - started : -1);
+	if (r == IOCP_OK)
+		*packet = context->waiter.packet;
+	return r;
+}
+
+int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, size_t *count, double ms)
+{
+	iocp_context *context = iocp_context_get();
+	iocp_chunk *garbage = NULL;
+	size_t taken;
+	int r = IOCP_OK;
+	if (!context)
+		return IOCP_NOMEM;
+	if (iocp_context_cancelled(context))
+		return IOCP_CANCELLED;
+	iocp_lock_acquire(&port->lock);
+	taken = iocp_queue_take(&port->queue, packets, max, &garbage);
+	port->dequeued += taken;
+	if (taken == 0 && (port->closed || ms == 0)) {
+		r = port->closed ? IOCP_CLOSED : IOCP_TIMEOUT;
+	} else if (taken == 0) {
+		r = wait_for_packet(port, context, packets, ms); /* releases the lock */
+		if (r != IOCP_OK)
+			return r;
+		taken = 1;
+		if (max == 1)
+			goto served;
+		iocp_lock_acquire(&port->lock); /* what was posted behind the packet handed over */
+		taken += iocp_queue_take(&port->queue, packets + 1, max - 1, &garbage);
+		port->dequeued += taken - 1;
+	}
+	iocp_lock_release(&port->lock);
+	if (garbage)
+		iocp_chunks_free(garbage);
+	if (r != IOCP_OK)
+		return r;
+served:
+	/* Relaxed: for iocp_context_count_active only. */
+	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
+	*count = taken;
+	return IOCP_OK;
+}
+
+int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
+{
+	size_t count;
+	return iocp_port_dequeue_many(port, packet, 1, &count, ms);
+}
+
+int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
+{
+	iocp_chunk *chunk = iocp_chunk_new(count, 0);
+	int r;
+	if (!chunk)
+		return IOCP_NOMEM;
+	for (chunk->last = 0; chunk->last < count; chunk->last++)
+		chunk->packets[chunk->last] = packets[chunk->last];
+	iocp_lock_acquire(&port->lock);
+	if (port->queue.count > 0 && !port->closed) {
+		iocp_queue_prepend(&port->queue, chunk);
+		port->dequeued -= count;
+		iocp_lock_release(&port->lock);
+		return IOCP_OK;
+	}
+	/* An empty queue has no head to go before, and threads may be parked: it is the same as posting. */
+	if (!port->closed) {
+		port->dequeued -= count;
+		port->posted -= count;
+	}
+	iocp_lock_release(&port->lock);
+	iocp_chunks_free(chunk);
+	r = iocp_port_enqueue_many(port, packets, count);
+	return r == IOCP_CLOSED ? IOCP_OK : r;
+}
+
+void iocp_port_close(iocp_port *port)
+{
+	iocp_chunk *discarded = NULL;
+	iocp_object_revoke(&port->object);
+	iocp_lock_acquire(&port->lock);
+	if (!port->closed) {
+		port->closed = 1;
+		discarded = iocp_queue_clear(&port->queue);
+	}
+	iocp_lock_release(&port->lock);
+	/* Nobody parks from here on, so the stack only shrinks. */
+	iocp_waiters_serve_all(&port->waiters, &port->lock, IOCP_ABANDONED);
+	iocp_chunks_free(discarded);
+}
+
+void iocp_port_stats(iocp_port *port, iocp_port_info *info)
+{
+	iocp_lock_acquire(&port->lock);
+	*info = (iocp_port_info){
+		.queued = port->queue.count,
+		.peak = port->peak,
+		.posted = port->posted,
+		.dequeued = port->dequeued,
+		.waiting = port->waiters.count,
+		.concurrency = port->concurrency,
+		.closed = port->closed,
+	};
+	iocp_lock_release(&port->lock);
+	info->active = iocp_context_count_active(port->object.handle);
+}

@@ -1,0 +1,112 @@
+/*
+** system.c - the system calls of this backend: futex, clock, processors, barrier, pinning. Owns no state but the
+** answers of the kernel that never change.
+*/
+
+#include "linux/linux.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NANOSECONDS INT64_C(1000000000)
+
+int iocp_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
+{
+	struct timespec until = {(time_t)(deadline / NANOSECONDS), (long)(deadline % NANOSECONDS)};
+	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, so a spurious wake does not lengthen the wait. */
+	long r = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == IOCP_FOREVER ? NULL : &until,
+		NULL, FUTEX_BITSET_MATCH_ANY);
+	return r == 0 ? 0 : errno;
+}
+
+void iocp_futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+int64_t iocp_nanoseconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * NANOSECONDS + now.tv_nsec;
+}
+
+int64_t iocp_deadline(double ms)
+{
+	/* Three hundred years of nanoseconds fit; a longer wait, a negative or NaN one never ends. */
+	if (!(ms >= 0 && ms < 9e12))
+		return IOCP_FOREVER;
+	return iocp_nanoseconds() + (int64_t)(ms * 1e6) + 1; /* +1: a fraction of a nanosecond is not cut from the wait */
+}
+
+double iocp_clock(void)
+{
+	return (double)iocp_nanoseconds() / 1e6;
+}
+
+uint32_t iocp_processors(void)
+{
+	cpu_set_t set;
+	long n;
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		return (uint32_t)CPU_COUNT(&set);
+	n = sysconf(_SC_NPROCESSORS_ONLN); /* more than CPU_SETSIZE processors */
+	return n > 0 ? (uint32_t)n : 1;
+}
+
+void iocp_yield(void)
+{
+	sched_yield();
+}
+
+static long membarrier(int command)
+{
+	return syscall(SYS_membarrier, command, 0, 0);
+}
+
+int iocp_process_barrier_works(void)
+{
+	/* 0 unknown, 1 no, 2 yes. Relaxed: whoever finds it unknown asks the kernel again and gets the same answer. */
+	static _Atomic int answer;
+	int known = atomic_load_explicit(&answer, memory_order_relaxed);
+	if (known == 0) {
+		known = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 ? 2 : 1;
+		atomic_store_explicit(&answer, known, memory_order_relaxed);
+	}
+	return known == 2;
+}
+
+int iocp_process_barrier(void)
+{
+	return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
+}
+
+int iocp_pin(void)
+{
+	Dl_info info;
+	void *self;
+	if (!dladdr((void *)(uintptr_t)iocp_pin, &info) || !info.dli_fname)
+		return ENOENT;
+	/* RTLD_NOLOAD: only raises the flags of what is loaded. Built into an executable there is nothing to find, and
+	** nothing that could be unloaded. The handle is kept on purpose. */
+	self = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+	(void)self;
+	return IOCP_OK;
+}
+
+void iocp_system_error_text(int code, char *buffer, size_t size)
+{
+	const char *text = strerrordesc_np(code); /* unlike strerror, one text for all threads */
+	if (text)
+		snprintf(buffer, size, "%s", text);
+	else
+		snprintf(buffer, size, "system error %d", code);
+}

@@ -1,0 +1,118 @@
+/*
+** binding.h - what the files of the Lua binding share.
+**
+** One userdata is one counted reference to a port, heap or thread. Wrong use raises through luaL_argerror with the
+** argument's name; what can happen at run time returns nil, message, code. Nothing here knows which backend runs.
+*/
+
+#ifndef IOCP_BINDING_H
+#define IOCP_BINDING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "iocp.h"
+#include "lauxlib.h"
+#include "lua.h"
+
+/* ---- compat.c: one C API for LuaJIT and Lua 5.1 to 5.4 ------------------------------------------------------------ */
+
+#if LUA_VERSION_NUM < 502
+#define lua_rawlen lua_objlen
+#endif
+
+/* luaL_setfuncs, which Lua 5.1 lacks. */
+void iocp_set_functions(lua_State *L, const luaL_Reg *functions, int upvalues);
+
+/* What LuaJIT's lua_type says of a cdata. */
+#define IOCP_TCDATA 10
+
+/* Pushes `message` with a traceback of L from `level`. */
+void iocp_push_traceback(lua_State *L, const char *message, int level);
+/* Pushes a text for the value at `index`: itself, what its __tostring gives, or its type. May raise. */
+void iocp_push_text(lua_State *L, int index);
+/* luaL_loadbuffer that takes text only. */
+int iocp_load_text(lua_State *L, const char *text, size_t length, const char *name);
+/* Pushes the bytecode of the Lua function at the top of the stack, which stays. */
+void iocp_push_dump(lua_State *L);
+
+/* ---- support.c: arguments and results ------------------------------------------------------------------------------ */
+
+/* nil, message, code for a result code; `message` NULL: the code's own text. Returns 3. */
+int iocp_failure(lua_State *L, int code, const char *message);
+/* Raises: bad argument, with its name, what was expected and what came. */
+int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected);
+/* An integer 0..max that a number holds exactly; anything else raises. */
+uint64_t iocp_check_integer(lua_State *L, int index, const char *name, uint64_t max);
+uint64_t iocp_opt_integer(lua_State *L, int index, const char *name, uint64_t max, uint64_t otherwise);
+/* An address or key: as above up to the largest exact integer; also a lightuserdata, a LuaJIT pointer or 64-bit integer. */
+uintptr_t iocp_check_address(lua_State *L, int index, const char *name);
+/* As above, or nil: 0. */
+uintptr_t iocp_opt_address(lua_State *L, int index, const char *name);
+/* Milliseconds; nil: IOCP_INFINITE. */
+double iocp_check_timeout(lua_State *L, int index);
+/* A handle as scripts pass it on; 0 (nobody's) for one that cannot be right; another type raises. */
+iocp_handle iocp_check_handle(lua_State *L, int index);
+void iocp_push_handle(lua_State *L, iocp_handle handle);
+/* Pushes an address or key as a number and returns 1; 0, and nothing pushed, if no number of this Lua is exact. */
+int iocp_push_address(lua_State *L, uintptr_t value);
+void iocp_push_count(lua_State *L, uint64_t value);
+/* t[name] = value, for the table at the top. */
+void iocp_set_count(lua_State *L, const char *name, uint64_t value);
+/* Calls wait(object, argument, ms) until it returns something else than IOCP_INTERRUPTED; in between Lua's hooks run, so
+** that Ctrl-C in the interpreter ends a wait. */
+int iocp_wait_in_lua(
+	lua_State *L, int (*wait)(void *object, void *argument, double ms), void *object, void *argument, double ms);
+/* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
+int iocp_lua_set_cdata_converter(lua_State *L);
+
+/* ---- object.c: the userdata ---------------------------------------------------------------------------------------- */
+
+enum iocp_class { IOCP_CLASS_PORT = 0, IOCP_CLASS_HEAP = 1, IOCP_CLASS_THREAD = 2, IOCP_CLASS_COUNT = 3 };
+
+/* Creates the metatable, once a state; every class has handle and native besides `methods`. */
+void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
+/* Pushes a userdata without an object, then iocp_object_set gives it the caller's reference. In two steps, so that a
+** memory error of Lua comes before there is a reference to lose. */
+void iocp_object_push(lua_State *L, enum iocp_class c);
+void iocp_object_set(lua_State *L, void *object);
+/* The object of a userdata of the class, else raises with the argument's name. */
+void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name);
+/* The object and class of any userdata of ours; NULL for anything else. */
+void *iocp_object_test(lua_State *L, int index, enum iocp_class *c);
+void iocp_object_retain_any(void *object, enum iocp_class c);
+void iocp_object_release_any(void *object, enum iocp_class c);
+/* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
+void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create);
+
+/* ---- value.c: values across states ---------------------------------------------------------------------------------- */
+
+typedef struct iocp_values iocp_values;
+
+/* Copies the `count` values from stack index `first` on, taking references to objects. On failure returns NULL and
+** pushes a message that names the value: "cannot send arg 2: table". */
+iocp_values *iocp_values_copy(lua_State *L, int first, int count, const char *what);
+/* Pushes the values; may raise for lack of memory. Returns how many. */
+int iocp_values_push(lua_State *L, const iocp_values *values);
+void iocp_values_free(iocp_values *values);
+
+/* ---- state.c: new states -------------------------------------------------------------------------------------------- */
+
+/* Whether the function at `index` cannot be rebuilt from its bytecode alone; then pushes why. */
+int iocp_push_obstacle(lua_State *L, int index);
+/* What a new state gets from its parent: package.path, package.cpath, Lua functions of package.preload. On failure NULL and
+** a message pushed. */
+iocp_values *iocp_state_describe(lua_State *L);
+/* Opens the libraries and applies a description, in a fresh state. May raise. */
+void iocp_state_prepare(lua_State *L, const iocp_values *description);
+
+/* ---- the classes ---------------------------------------------------------------------------------------------------- */
+
+IOCP_API int luaopen_iocp_core(lua_State *L);
+/* Each adds its class to the module table at the top. */
+void iocp_lua_open_port(lua_State *L);
+void iocp_lua_open_heap(lua_State *L);
+void iocp_lua_open_thread(lua_State *L);
+int iocp_lua_current(lua_State *L);
+
+#endif

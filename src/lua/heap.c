@@ -1,0 +1,310 @@
+/*
+** heap.c - iocp.Heap.
+*/
+
+#include <stdio.h>
+
+#include "lua/binding.h"
+
+enum { SMALL_COPY = 1024 }; /* bytes that are copied over the C stack */
+
+static iocp_heap *check_heap(lua_State *L)
+{
+	return iocp_object_check(L, 1, IOCP_CLASS_HEAP, "self");
+}
+
+static size_t check_size(lua_State *L, int index, const char *name)
+{
+	return (size_t)iocp_check_integer(L, index, name, SIZE_MAX);
+}
+
+static int check_zero(lua_State *L, int index)
+{
+	if (!lua_isnoneornil(L, index) && !lua_isboolean(L, index))
+		iocp_bad_argument(L, index, "zero", "true, false or nil");
+	return lua_toboolean(L, index) ? IOCP_ZERO : 0;
+}
+
+static int push_result(lua_State *L, int r)
+{
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* Addresses of blocks fit every Lua's numbers: user space ends below 2^53. */
+static int push_block(lua_State *L, int r, const void *block)
+{
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	(void)iocp_push_address(L, (uintptr_t)block);
+	return 1;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------- */
+
+static int heap_alloc(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	size_t size = check_size(L, 2, "size");
+	int flags = check_zero(L, 3), r;
+	void *block = NULL;
+	r = iocp_heap_alloc(heap, size, flags, &block);
+	return push_block(L, r, block);
+}
+
+static int heap_realloc(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	uintptr_t address = iocp_opt_address(L, 2, "address");
+	size_t size = check_size(L, 3, "size");
+	int flags = check_zero(L, 4), r;
+	void *block = NULL;
+	r = iocp_heap_realloc(heap, (void *)address, size, flags, &block);
+	return push_block(L, r, block);
+}
+
+static int heap_free(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	return push_result(L, iocp_heap_free(heap, (void *)iocp_opt_address(L, 2, "address")));
+}
+
+static int heap_size(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	size_t size;
+	int r = iocp_heap_size(heap, (const void *)iocp_check_address(L, 2, "address"), &size);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	iocp_push_count(L, size);
+	return 1;
+}
+
+/* ---- contents ----------------------------------------------------------------------------------------------------- */
+
+static int out_of_range(lua_State *L, size_t size, size_t offset, size_t length)
+{
+	char message[128];
+	snprintf(message, sizeof(message), "the block has %zu bytes: offset %zu with length %zu passes its end", size,
+		offset, length);
+	return iocp_failure(L, IOCP_INVALID, message);
+}
+
+static int heap_write(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	void *address = (void *)iocp_check_address(L, 2, "address");
+	size_t offset, length, size;
+	const char *bytes;
+	int r;
+	if (lua_type(L, 3) != LUA_TSTRING)
+		return iocp_bad_argument(L, 3, "string", "a string");
+	bytes = lua_tolstring(L, 3, &length);
+	offset = (size_t)iocp_opt_integer(L, 4, "offset", SIZE_MAX, 0);
+	r = iocp_heap_write(heap, address, offset, bytes, length);
+	if (r == IOCP_INVALID && iocp_heap_size(heap, address, &size) == IOCP_OK)
+		return out_of_range(L, size, offset, length);
+	return push_result(L, r);
+}
+
+/* Pushes `length` bytes of a block as a string; on failure pushes nothing. */
+static int push_content(lua_State *L, iocp_heap *heap, const void *address, size_t offset, size_t length)
+{
+	char few[SMALL_COPY], *copy = few;
+	int r;
+	if (length > sizeof(few))
+		copy = lua_newuserdata(L, length);
+	r = iocp_heap_read(heap, address, offset, copy, length);
+	if (r == IOCP_OK)
+		lua_pushlstring(L, copy, length);
+	return r;
+}
+
+static int heap_read(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	const void *address = (const void *)iocp_check_address(L, 2, "address");
+	size_t offset = (size_t)iocp_opt_integer(L, 3, "offset", SIZE_MAX, 0), length, size;
+	int r = iocp_heap_size(heap, address, &size);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	length = (size_t)iocp_opt_integer(L, 4, "length", SIZE_MAX, offset < size ? size - offset : 0);
+	if (offset > size || length > size - offset)
+		return out_of_range(L, size, offset, length);
+	r = push_content(L, heap, address, offset, length);
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
+static int heap_put(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	size_t length;
+	const char *bytes;
+	void *block = NULL;
+	int r;
+	if (lua_type(L, 2) != LUA_TSTRING)
+		return iocp_bad_argument(L, 2, "string", "a string");
+	bytes = lua_tolstring(L, 2, &length);
+	r = iocp_heap_alloc(heap, length, 0, &block);
+	if (r == IOCP_OK)
+		r = iocp_heap_write(heap, block, 0, bytes, length);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	push_block(L, r, block);
+	iocp_push_count(L, length);
+	return 2;
+}
+
+static int heap_take(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	void *address = (void *)iocp_check_address(L, 2, "address");
+	size_t size;
+	int r = iocp_heap_size(heap, address, &size);
+	if (r == IOCP_OK)
+		r = push_content(L, heap, address, 0, size);
+	if (r == IOCP_OK)
+		r = iocp_heap_free(heap, address); /* of two that take it at once, one gets INVALID here */
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+
+static int heap_validate(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	uintptr_t address = 0;
+	int r;
+	if (!lua_isnoneornil(L, 2)) {
+		address = iocp_check_address(L, 2, "address");
+		if (address == 0) { /* never a block, while nil means the whole heap */
+			lua_pushboolean(L, 0);
+			return 1;
+		}
+	}
+	r = iocp_heap_validate(heap, (const void *)address);
+	if (r != IOCP_OK && r != IOCP_INVALID)
+		return iocp_failure(L, r, NULL);
+	lua_pushboolean(L, r == IOCP_OK);
+	return 1;
+}
+
+/* upvalues: array of iocp_block, its length, index of the next */
+static int next_block(lua_State *L)
+{
+	const iocp_block *blocks = lua_touserdata(L, lua_upvalueindex(1));
+	lua_Number next = lua_tonumber(L, lua_upvalueindex(3));
+	if (next >= lua_tonumber(L, lua_upvalueindex(2)))
+		return 0;
+	lua_pushnumber(L, next + 1);
+	lua_replace(L, lua_upvalueindex(3));
+	(void)iocp_push_address(L, blocks[(size_t)next].address);
+	iocp_push_count(L, blocks[(size_t)next].size);
+	return 2;
+}
+
+static int heap_walk(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	iocp_block *blocks = NULL;
+	size_t capacity = 0, count = 0;
+	int r;
+	for (;;) {
+		r = iocp_heap_walk(heap, blocks, capacity, &count);
+		if (r != IOCP_OK) /* the caller is a for loop, which has no use for nil, message, code */
+			return luaL_error(L, "walk: %s", (iocp_failure(L, r, NULL), lua_tostring(L, -2)));
+		if (count <= capacity)
+			break;
+		lua_settop(L, 1);
+		capacity = count + count / 8 + 16; /* other threads go on allocating */
+		blocks = lua_newuserdata(L, capacity * sizeof(*blocks));
+	}
+	if (!blocks)
+		lua_pushnil(L);
+	lua_pushnumber(L, (lua_Number)count);
+	lua_pushnumber(L, 0);
+	lua_pushcclosure(L, next_block, 3);
+	return 1;
+}
+
+static int wait_lock(void *heap, void *argument, double ms)
+{
+	(void)argument;
+	(void)ms;
+	return iocp_heap_lock(heap);
+}
+
+static int heap_lock(lua_State *L)
+{
+	iocp_heap *heap = check_heap(L);
+	return push_result(L, iocp_wait_in_lua(L, wait_lock, heap, NULL, IOCP_INFINITE));
+}
+
+static int heap_unlock(lua_State *L)
+{
+	int r = iocp_heap_unlock(check_heap(L));
+	if (r == IOCP_INVALID)
+		return iocp_failure(L, r, "this thread does not hold the heap's lock");
+	return push_result(L, r);
+}
+
+static int heap_stats(lua_State *L)
+{
+	iocp_heap_info info;
+	int r = iocp_heap_stats(check_heap(L), &info);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	lua_createtable(L, 0, 4);
+	iocp_set_count(L, "blocks", info.blocks);
+	iocp_set_count(L, "bytes", info.bytes);
+	iocp_set_count(L, "peak_bytes", info.peak_bytes);
+	iocp_set_count(L, "reserved", info.reserved);
+	return 1;
+}
+
+static int heap_destroy(lua_State *L)
+{
+	return push_result(L, iocp_heap_destroy(check_heap(L)));
+}
+
+static int heap_create(lua_State *L)
+{
+	size_t initial = (size_t)iocp_opt_integer(L, 1, "initial", SIZE_MAX, 0);
+	size_t maximum = (size_t)iocp_opt_integer(L, 2, "maximum", SIZE_MAX, 0);
+	iocp_heap *heap;
+	int r;
+	if (maximum && initial > maximum)
+		return iocp_bad_argument(L, 1, "initial", "no more bytes than the maximum");
+	iocp_object_push(L, IOCP_CLASS_HEAP);
+	r = iocp_heap_create(initial, maximum, &heap);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	iocp_object_set(L, heap);
+	return 1;
+}
+
+void iocp_lua_open_heap(lua_State *L)
+{
+	static const luaL_Reg metamethods[] = {{NULL, NULL}};
+	static const luaL_Reg methods[] = {
+		{"alloc", heap_alloc},
+		{"realloc", heap_realloc},
+		{"free", heap_free},
+		{"size", heap_size},
+		{"write", heap_write},
+		{"read", heap_read},
+		{"put", heap_put},
+		{"take", heap_take},
+		{"validate", heap_validate},
+		{"walk", heap_walk},
+		{"lock", heap_lock},
+		{"unlock", heap_unlock},
+		{"stats", heap_stats},
+		{"destroy", heap_destroy},
+		{NULL, NULL},
+	};
+	iocp_class_register(L, IOCP_CLASS_HEAP, methods, metamethods);
+	iocp_class_set(L, IOCP_CLASS_HEAP, "Heap", heap_create);
+}

@@ -1,0 +1,70 @@
+/*
+** module.c - iocp.core: the module table. Opening it twice in a state gives a second table over the same classes.
+*/
+
+#include "lua/binding.h"
+
+static int module_processors(lua_State *L)
+{
+	iocp_push_count(L, iocp_processors());
+	return 1;
+}
+
+static int wait_sleep(void *object, void *argument, double ms)
+{
+	(void)object;
+	(void)argument;
+	return iocp_sleep(ms);
+}
+
+static int module_sleep(lua_State *L)
+{
+	int r;
+	if (lua_isnoneornil(L, 1))
+		return iocp_bad_argument(L, 1, "ms", "milliseconds, a number from 0 on");
+	r = iocp_wait_in_lua(L, wait_sleep, NULL, NULL, iocp_check_timeout(L, 1));
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int module_yield(lua_State *L)
+{
+	iocp_yield();
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* Calls f(...): the place where a script says that f blocks. */
+static int module_blocking(lua_State *L)
+{
+	if (!lua_isfunction(L, 1))
+		return iocp_bad_argument(L, 1, "f", "a function");
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+IOCP_API int luaopen_iocp_core(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{"processors", module_processors},
+		{"sleep", module_sleep},
+		{"yield", module_yield},
+		{"blocking", module_blocking},
+		{"current", iocp_lua_current},
+		{"set_cdata_converter", iocp_lua_set_cdata_converter},
+		{NULL, NULL},
+	};
+	int r = iocp_pin(); /* threads may be inside this library when the state that loaded it is closed */
+	if (r != IOCP_OK)
+		return luaL_error(L, "iocp: cannot keep the library loaded (system error %d)", r);
+	lua_newtable(L);
+	iocp_set_functions(L, functions, 0);
+	lua_pushstring(L, iocp_version());
+	lua_setfield(L, -2, "_VERSION");
+	iocp_lua_open_port(L);
+	iocp_lua_open_heap(L);
+	iocp_lua_open_thread(L);
+	return 1;
+}

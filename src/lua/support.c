@@ -1,0 +1,227 @@
+/*
+** support.c - reading arguments and writing results, the same way for every function of the binding.
+*/
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua/binding.h"
+
+#define CONVERTER "iocp.cdata" /* registry key */
+
+int iocp_failure(lua_State *L, int code, const char *message)
+{
+	char text[256];
+	const char *name = iocp_error_name(code);
+	if (!message) {
+		iocp_error_text(code, text, sizeof(text));
+		message = text;
+	}
+	lua_pushnil(L);
+	lua_pushstring(L, message);
+	if (name)
+		lua_pushstring(L, name);
+	else
+		lua_pushinteger(L, code);
+	return 3;
+}
+
+int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected)
+{
+	if (lua_type(L, index) == LUA_TNUMBER) {
+		lua_pushvalue(L, index); /* not converted in place */
+		lua_pushfstring(L, "%s: expected %s, got %s", name, expected, lua_tostring(L, -1));
+	} else {
+		lua_pushfstring(L, "%s: expected %s, got %s", name, expected,
+			lua_type(L, index) == LUA_TNONE ? "nothing" : luaL_typename(L, index));
+	}
+	return luaL_argerror(L, index, lua_tostring(L, -1));
+}
+
+/* The number at `index` as an integer 0..max. 0: it is none. */
+static int to_integer(lua_State *L, int index, uint64_t max, uint64_t *value)
+{
+	lua_Number number;
+	if (lua_type(L, index) != LUA_TNUMBER)
+		return 0;
+#if LUA_VERSION_NUM >= 503
+	if (lua_isinteger(L, index)) {
+		lua_Integer integer = lua_tointeger(L, index);
+		*value = (uint64_t)integer;
+		return integer >= 0 && *value <= max;
+	}
+#endif
+	/* Below 2^53 a double stands for one integer only; above, it may have been rounded before it came here. */
+	number = lua_tonumber(L, index);
+	if (!(number >= 0 && number < 9007199254740992.0) || number != floor(number))
+		return 0;
+	*value = (uint64_t)number;
+	return *value <= max;
+}
+
+static uint64_t largest_integer(void)
+{
+#if LUA_VERSION_NUM >= 503
+	return INT64_MAX;
+#else
+	return UINT64_C(9007199254740991);
+#endif
+}
+
+uint64_t iocp_check_integer(lua_State *L, int index, const char *name, uint64_t max)
+{
+	uint64_t value = 0;
+	if (max > largest_integer())
+		max = largest_integer();
+	if (!to_integer(L, index, max, &value)) {
+		char expected[64];
+		snprintf(expected, sizeof(expected), "an integer from 0 to %" PRIu64, max);
+		iocp_bad_argument(L, index, name, expected);
+	}
+	return value;
+}
+
+uint64_t iocp_opt_integer(lua_State *L, int index, const char *name, uint64_t max, uint64_t otherwise)
+{
+	return lua_isnoneornil(L, index) ? otherwise : iocp_check_integer(L, index, name, max);
+}
+
+int iocp_lua_set_cdata_converter(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	lua_settop(L, 1);
+	lua_setfield(L, LUA_REGISTRYINDEX, CONVERTER);
+	return 0;
+}
+
+/* Replaces a cdata by its number, or by nil if it has none. */
+static void convert_cdata(lua_State *L, int index)
+{
+	if (lua_type(L, index) != IOCP_TCDATA)
+		return;
+	lua_getfield(L, LUA_REGISTRYINDEX, CONVERTER);
+	if (!lua_isfunction(L, -1)) {
+		lua_pop(L, 1);
+		return;
+	}
+	lua_pushvalue(L, index);
+	lua_call(L, 1, 1);
+	if (lua_isnil(L, -1))
+		lua_pop(L, 1); /* stays a cdata, which the error will say */
+	else
+		lua_replace(L, index);
+}
+
+uintptr_t iocp_check_address(lua_State *L, int index, const char *name)
+{
+	uint64_t value = 0;
+	convert_cdata(L, index);
+	if (lua_type(L, index) == LUA_TLIGHTUSERDATA)
+		return (uintptr_t)lua_touserdata(L, index);
+	if (!to_integer(L, index, largest_integer(), &value)) {
+		char expected[64];
+		snprintf(expected, sizeof(expected), "an address or integer from 0 to %" PRIu64, largest_integer());
+		iocp_bad_argument(L, index, name, expected);
+	}
+	return (uintptr_t)value;
+}
+
+uintptr_t iocp_opt_address(lua_State *L, int index, const char *name)
+{
+	return lua_isnoneornil(L, index) ? 0 : iocp_check_address(L, index, name);
+}
+
+double iocp_check_timeout(lua_State *L, int index)
+{
+	double ms;
+	if (lua_isnoneornil(L, index))
+		return IOCP_INFINITE;
+	ms = lua_type(L, index) == LUA_TNUMBER ? (double)lua_tonumber(L, index) : -1;
+	if (!(ms >= 0))
+		iocp_bad_argument(L, index, "ms", "milliseconds, a number from 0 on, or nil for ever");
+	return ms;
+}
+
+static iocp_handle parse_handle(const char *text, size_t length)
+{
+	char *end;
+	uint64_t value;
+	if (length < 3 || text[0] != '0' || (text[1] != 'x' && text[1] != 'X')
+		|| !strchr("0123456789abcdefABCDEF", text[2]))
+		return 0;
+	value = strtoull(text + 2, &end, 16); /* too many digits give the largest number, which is nobody's handle */
+	return end == text + length ? value : 0;
+}
+
+iocp_handle iocp_check_handle(lua_State *L, int index)
+{
+	uint64_t value = 0;
+	convert_cdata(L, index);
+	switch (lua_type(L, index)) {
+	case LUA_TSTRING: {
+		size_t length;
+		const char *text = lua_tolstring(L, index, &length);
+		return parse_handle(text, length);
+	}
+	case LUA_TNUMBER:
+		return to_integer(L, index, largest_integer(), &value) ? value : 0;
+	case LUA_TLIGHTUSERDATA:
+		return (iocp_handle)(uintptr_t)lua_touserdata(L, index);
+	case IOCP_TCDATA:
+		return 0;
+	default:
+		iocp_bad_argument(L, index, "handle", "a handle: a string or number that obj:handle() gave, or a pointer");
+		return 0;
+	}
+}
+
+void iocp_push_handle(lua_State *L, iocp_handle handle)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "0x%016" PRIx64, handle);
+	lua_pushstring(L, text);
+}
+
+int iocp_push_address(lua_State *L, uintptr_t value)
+{
+	if (value > largest_integer())
+		return 0;
+#if LUA_VERSION_NUM >= 503
+	lua_pushinteger(L, (lua_Integer)value);
+#else
+	lua_pushnumber(L, (lua_Number)value);
+#endif
+	return 1;
+}
+
+void iocp_push_count(lua_State *L, uint64_t value)
+{
+	if (!iocp_push_address(L, (uintptr_t)value))
+		lua_pushnumber(L, (lua_Number)value);
+}
+
+void iocp_set_count(lua_State *L, const char *name, uint64_t value)
+{
+	iocp_push_count(L, value);
+	lua_setfield(L, -2, name);
+}
+
+int iocp_wait_in_lua(lua_State *L, int (*wait)(void *, void *, double), void *object, void *argument, double ms)
+{
+	double deadline = ms > 0 ? iocp_clock() + ms : 0;
+	int r;
+	while ((r = wait(object, argument, ms)) == IOCP_INTERRUPTED) {
+		/* An interpreter's signal handler sets a hook; a call of a Lua function gives it its turn, and it may raise. */
+		if (luaL_loadstring(L, "return") == 0)
+			lua_call(L, 0, 0);
+		if (ms > 0) {
+			ms = deadline - iocp_clock();
+			if (ms < 0)
+				ms = 0;
+		}
+	}
+	return r;
+}

@@ -1,0 +1,416 @@
+/*
+** thread.c - iocp.Thread: a thread, its Lua state, and what passes between it and those who hold it.
+**
+** Ownership: all that the thread needs is copied into a `job` before it starts; the job belongs to the thread object and is
+** freed with it, so results can be read again and again. The state is made, used and closed by the thread alone.
+** `results` and `failure` are written before the thread ends and read after a join that saw the end.
+*/
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/atomic.h"
+#include "lua/binding.h"
+
+typedef struct job {
+	iocp_values *description; /* of the parent's state */
+	iocp_values *body;        /* its bytecode, a string */
+	iocp_values *arguments;
+	iocp_values *results;       /* of a body that returned */
+	iocp_values *failure;       /* message with traceback, and the error value if it can cross */
+	_Atomic(lua_State *) state; /* while code of the body may run */
+	_Atomic int hard;           /* cancel("hard") was called */
+} job;
+
+static iocp_thread *check_thread(lua_State *L)
+{
+	return iocp_object_check(L, 1, IOCP_CLASS_THREAD, "self");
+}
+
+static void free_job(void *data)
+{
+	job *j = data;
+	iocp_values_free(j->description);
+	iocp_values_free(j->body);
+	iocp_values_free(j->arguments);
+	iocp_values_free(j->results);
+	iocp_values_free(j->failure);
+	free(j);
+}
+
+/* ---- hard cancel --------------------------------------------------------------------------------------------------- */
+
+static void raise_cancelled(lua_State *L, lua_Debug *activation)
+{
+	(void)activation;
+	luaL_error(L, "the thread was cancelled");
+}
+
+/* Raises at the next instruction, again and again until the body is left, whatever pcall catches. lua_sethook is one of
+** the few functions that a signal handler may call. */
+static void arm(lua_State *L)
+{
+	lua_sethook(L, raise_cancelled, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+static void on_interrupt(iocp_thread *thread)
+{
+	job *j = iocp_thread_data(thread);
+	/* Relaxed: written by this very thread, which this handler has stopped. */
+	lua_State *L = atomic_load_explicit(&j->state, memory_order_relaxed);
+	if (L)
+		arm(L);
+}
+
+/* From here on an interrupt reaches the state. Sequentially consistent, both: either the canceller's write of `hard` is
+** seen here, or its interrupt, which follows that write, sees the state. */
+static void expose_state(job *j, lua_State *L)
+{
+	atomic_store_explicit(&j->state, L, memory_order_seq_cst);
+	if (atomic_load_explicit(&j->hard, memory_order_seq_cst))
+		arm(L);
+}
+
+static void hide_state(job *j, lua_State *L)
+{
+	atomic_store_explicit(&j->state, NULL, memory_order_seq_cst);
+	lua_sethook(L, NULL, 0, 0);
+}
+
+/* ---- in the thread ------------------------------------------------------------------------------------------------- */
+
+/* Message handler: { message with traceback, error value }. */
+static int explain(lua_State *L)
+{
+	lua_settop(L, 1);
+	lua_createtable(L, 2, 0);
+	iocp_push_text(L, 1);
+	iocp_push_traceback(L, lua_tostring(L, -1), 1);
+	lua_rawseti(L, 2, 1);
+	lua_pushvalue(L, 1);
+	lua_rawseti(L, 2, 2);
+	lua_settop(L, 2);
+	return 1;
+}
+
+/* Runs protected, in a fresh state. Leaves the results in the job. */
+static int run_body(lua_State *L)
+{
+	job *j = iocp_thread_data(iocp_thread_current());
+	int count;
+	size_t length;
+	const char *code;
+	iocp_state_prepare(L, j->description);
+	(void)iocp_values_push(L, j->body);
+	code = lua_tolstring(L, 1, &length);
+	if (luaL_loadbuffer(L, code, length, "=thread") != 0) /* bytecode brings its own name */
+		return lua_error(L);
+	lua_replace(L, 1);
+	count = iocp_values_push(L, j->arguments);
+	expose_state(j, L);
+	lua_call(L, count, LUA_MULTRET);
+	hide_state(j, L);
+	j->results = iocp_values_copy(L, 1, lua_gettop(L), "result");
+	return j->results ? 0 : lua_error(L);
+}
+
+/* Puts what `explain` made, or a plain string if even that failed, into the job. Runs protected. */
+static int keep_failure(lua_State *L)
+{
+	job *j = iocp_thread_data(iocp_thread_current());
+	if (lua_istable(L, 1)) {
+		lua_rawgeti(L, 1, 1);
+		lua_rawgeti(L, 1, 2);
+		j->failure = iocp_values_copy(L, 2, 2, "error");
+		if (!j->failure) /* a table, say: its text has to do */
+			j->failure = iocp_values_copy(L, 2, 1, "error");
+	} else {
+		iocp_push_text(L, 1);
+		j->failure = iocp_values_copy(L, 2, 1, "error");
+	}
+	return 0;
+}
+
+static int thread_main(iocp_thread *thread, void *data)
+{
+	job *j = data;
+	lua_State *L = luaL_newstate();
+	int status;
+	if (!L)
+		return IOCP_NOMEM;
+	lua_pushcfunction(L, explain);
+	lua_pushcfunction(L, run_body);
+	status = lua_pcall(L, 0, 0, 1);
+	if (status != 0) {
+		hide_state(j, L);
+		lua_pushcfunction(L, keep_failure);
+		lua_insert(L, -2);
+		(void)lua_pcall(L, 1, 0, 0); /* without memory for a message there is none */
+	}
+	lua_close(L);
+	(void)thread;
+	if (status == 0)
+		return IOCP_OK;
+	return iocp_thread_cancelled() ? IOCP_CANCELLED : IOCP_ERROR;
+}
+
+/* ---- creating ------------------------------------------------------------------------------------------------------ */
+
+typedef struct options {
+	const char *name;
+	size_t stack;
+	int suspended;
+} options;
+
+static int bad_option(lua_State *L, const char *name, const char *expected)
+{
+	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, luaL_typename(L, -1));
+	return luaL_argerror(L, 1, lua_tostring(L, -1));
+}
+
+/* Reads the option at the top of the stack, whose name is below it. */
+static void read_option(lua_State *L, options *o)
+{
+	const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+	if (strcmp(name, "name") == 0) {
+		if (lua_type(L, -1) != LUA_TSTRING)
+			bad_option(L, name, "a string");
+		o->name = lua_tostring(L, -1); /* the table keeps it */
+	} else if (strcmp(name, "stack") == 0) {
+		o->stack = (size_t)iocp_check_integer(L, lua_gettop(L), name, SIZE_MAX / 2);
+	} else if (strcmp(name, "suspended") == 0) {
+		if (!lua_isboolean(L, -1))
+			bad_option(L, name, "a boolean");
+		o->suspended = lua_toboolean(L, -1);
+	} else if (strcmp(name, "body") != 0) {
+		luaL_argerror(L, 1, lua_pushfstring(L, "options: '%s' is none of body, name, stack, suspended", name));
+	}
+}
+
+/* Turns the table at 1 into options, and replaces it by its body. */
+static void read_options(lua_State *L, options *o)
+{
+	lua_pushnil(L);
+	while (lua_next(L, 1)) {
+		read_option(L, o);
+		lua_pop(L, 1);
+	}
+	lua_getfield(L, 1, "body");
+}
+
+/* Replaces the body at `index` by its bytecode. */
+static void compile(lua_State *L, int index, const char *name)
+{
+	if (lua_type(L, index) == LUA_TSTRING) {
+		size_t length;
+		const char *text = lua_tolstring(L, index, &length);
+		const char *chunk = name ? lua_pushfstring(L, "=%s", name) : text;
+		if (iocp_load_text(L, text, length, chunk) != 0)
+			luaL_argerror(L, 1, lua_pushfstring(L, "body: %s", lua_tostring(L, -1)));
+	} else if (lua_isfunction(L, index)) {
+		if (iocp_push_obstacle(L, index))
+			luaL_argerror(L, 1, lua_pushfstring(L, "body: the function cannot cross: %s", lua_tostring(L, -1)));
+		lua_pushvalue(L, index);
+	} else {
+		iocp_bad_argument(L, index, "body", "a string chunk, a Lua function or a table of options");
+	}
+	iocp_push_dump(L);
+	lua_replace(L, index);
+}
+
+static int collect_job(lua_State *L)
+{
+	job **guard = lua_touserdata(L, 1);
+	if (*guard)
+		free_job(*guard);
+	*guard = NULL;
+	return 0;
+}
+
+/* Pushes a userdata that frees the job it is given, unless it is taken from it: Lua may raise at any step between. */
+static job **push_guard(lua_State *L)
+{
+	job **guard = lua_newuserdata(L, sizeof(*guard));
+	*guard = NULL;
+	if (luaL_newmetatable(L, "iocp.job")) {
+		lua_pushcfunction(L, collect_job);
+		lua_setfield(L, -2, "__gc");
+	}
+	lua_setmetatable(L, -2);
+	*guard = calloc(1, sizeof(job));
+	return guard;
+}
+
+/* Copies what the thread needs: the body's bytecode is at 2, `count` arguments behind it. 0: a message is pushed. */
+static int fill_job(lua_State *L, job *j, int count)
+{
+	j->description = iocp_state_describe(L);
+	if (j->description)
+		j->body = iocp_values_copy(L, 2, 1, "body");
+	if (j->body)
+		j->arguments = iocp_values_copy(L, 3, count, "arg");
+	return j->arguments != NULL;
+}
+
+static int thread_create(lua_State *L)
+{
+	options o = {NULL, 0, 0};
+	iocp_thread_options native = {.main = thread_main, .destroy = free_job};
+	int count = lua_gettop(L), r;
+	iocp_thread *thread;
+	job **guard;
+	luaL_checkany(L, 1);
+	if (lua_istable(L, 1)) {
+		read_options(L, &o);
+		lua_insert(L, 2); /* the table stays at 1, since it holds the name */
+	} else {
+		lua_pushvalue(L, 1);
+		lua_insert(L, 2);
+	}
+	compile(L, 2, o.name);
+	lua_settop(L, count + 1);
+	iocp_object_push(L, IOCP_CLASS_THREAD);
+	guard = push_guard(L);
+	if (!*guard)
+		return iocp_failure(L, IOCP_NOMEM, NULL);
+	if (!fill_job(L, *guard, count - 1))
+		return luaL_argerror(L, 1, lua_tostring(L, -1));
+	native.data = *guard;
+	native.name = o.name;
+	native.stack_size = o.stack;
+	native.suspended = o.suspended;
+	lua_settop(L, count + 3);
+	r = iocp_thread_create(&native, &thread);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	*guard = NULL;
+	lua_settop(L, count + 2);
+	iocp_object_set(L, thread);
+	return 1;
+}
+
+/* ---- methods ------------------------------------------------------------------------------------------------------- */
+
+/* NULL: a C host made the thread, so it has no state of ours. */
+static job *job_of(const iocp_thread *thread)
+{
+	return iocp_thread_body(thread) == thread_main ? iocp_thread_data(thread) : NULL;
+}
+
+static int wait_end(void *thread, void *argument, double ms)
+{
+	(void)argument;
+	return iocp_thread_join(thread, ms);
+}
+
+static int push_outcome(lua_State *L, const iocp_thread *thread)
+{
+	const job *j = job_of(thread);
+	int code = iocp_thread_status(thread) == IOCP_STOPPED ? IOCP_CANCELLED : IOCP_ERROR;
+	int first, values;
+	if (iocp_thread_status(thread) == IOCP_FINISHED) {
+		lua_pushboolean(L, 1);
+		return 1 + (j ? iocp_values_push(L, j->results) : 0);
+	}
+	if (j && !j->failure)
+		return iocp_failure(
+			L, IOCP_NOMEM, "out of memory: the thread's Lua state could not be made, or not tell its error");
+	if (!j)
+		return iocp_failure(L, code, NULL);
+	values = iocp_values_push(L, j->failure);
+	first = lua_gettop(L) - values + 1;
+	iocp_failure(L, code, lua_tostring(L, first));
+	if (values == 1)
+		return 3;
+	lua_pushvalue(L, first + 1);
+	return 4;
+}
+
+static int thread_join(lua_State *L)
+{
+	iocp_thread *thread = check_thread(L);
+	double ms = iocp_check_timeout(L, 2);
+	int r;
+	if (thread == iocp_thread_current())
+		return luaL_argerror(L, 1, "self: a thread cannot join itself");
+	lua_settop(L, 2);
+	r = iocp_wait_in_lua(L, wait_end, thread, NULL, ms);
+	return r == IOCP_OK ? push_outcome(L, thread) : iocp_failure(L, r, NULL);
+}
+
+static int thread_status(lua_State *L)
+{
+	static const char *const names[] = {"suspended", "running", "finished", "failed", "cancelled"};
+	lua_pushstring(L, names[iocp_thread_status(check_thread(L))]);
+	return 1;
+}
+
+static int thread_cancel(lua_State *L)
+{
+	iocp_thread *thread = check_thread(L);
+	const char *how = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+	int hard = strcmp(how, "hard") == 0;
+	job *j = job_of(thread);
+	if (!hard && !lua_isnoneornil(L, 2))
+		return iocp_bad_argument(L, 2, "how", "\"hard\" or nil");
+	if (hard && j) {
+		atomic_store_explicit(&j->hard, 1, memory_order_seq_cst); /* see expose_state */
+		(void)iocp_thread_interrupt(thread, on_interrupt);        /* not running: it looks at `hard` when it starts */
+	}
+	iocp_thread_cancel(thread);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int thread_resume(lua_State *L)
+{
+	int r = iocp_thread_resume(check_thread(L));
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, r == IOCP_INVALID ? "the thread was started before" : NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int thread_id(lua_State *L)
+{
+	uint64_t id = iocp_thread_id(check_thread(L));
+	if (id)
+		iocp_push_count(L, id);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static int thread_name(lua_State *L)
+{
+	lua_pushstring(L, iocp_thread_name(check_thread(L)));
+	return 1;
+}
+
+int iocp_lua_current(lua_State *L)
+{
+	iocp_thread *thread = iocp_thread_current();
+	if (thread) {
+		iocp_object_push(L, IOCP_CLASS_THREAD);
+		iocp_object_set(L, iocp_thread_retain(thread));
+	} else {
+		lua_pushnil(L);
+	}
+	return 1;
+}
+
+void iocp_lua_open_thread(lua_State *L)
+{
+	static const luaL_Reg metamethods[] = {{NULL, NULL}};
+	static const luaL_Reg methods[] = {
+		{"join", thread_join},
+		{"status", thread_status},
+		{"cancel", thread_cancel},
+		{"resume", thread_resume},
+		{"id", thread_id},
+		{"name", thread_name},
+		{NULL, NULL},
+	};
+	iocp_class_register(L, IOCP_CLASS_THREAD, methods, metamethods);
+	iocp_class_set(L, IOCP_CLASS_THREAD, "Thread", thread_create);
+}
