@@ -167,6 +167,9 @@ IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
 /* A new heap. initial: bytes to map ahead; maximum: what the blocks may take together, 0 for no limit. A maximum
 ** counts whole blocks, rounded up to the heap's size classes. IOCP_NOMEM. Source: Microsoft's HeapCreate. */
 IOCP_API int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap);
+/* One more reference to the process' own heap, which is made with the first call and cannot be destroyed. IOCP_NOMEM.
+** Source: Microsoft's GetProcessHeap. */
+IOCP_API int iocp_heap_process(iocp_heap **heap);
 IOCP_API int iocp_heap_open(iocp_handle handle, iocp_heap **heap);
 IOCP_API int iocp_heap_adopt(const void *native, iocp_heap **heap);
 IOCP_API iocp_heap *iocp_heap_retain(iocp_heap *heap);
@@ -202,7 +205,7 @@ IOCP_API int iocp_heap_lock(iocp_heap *heap);
 IOCP_API int iocp_heap_unlock(iocp_heap *heap);
 IOCP_API int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info);
 /* Frees every block and gives the memory back to the system; the handle is never valid again. IOCP_INVALID: it was
-** destroyed before. Waits for a thread that holds the lock. Source: Microsoft's HeapDestroy. */
+** destroyed before, or is the process' own. Waits for a thread that holds the lock. Source: Microsoft's HeapDestroy. */
 IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 
 /* ---- thread -------------------------------------------------------------------------------------------------- */

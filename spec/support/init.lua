@@ -12,30 +12,30 @@ end
 --- Whether memory is measured: a sanitizer's own bookkeeping is not ours to judge.
 support.measures_memory = support.divisor == 1
 
---- The command that runs this interpreter, with the module's paths in its environment.
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+--- The program that runs this script.
 function support.interpreter()
   local lowest = 0
   while arg[lowest - 1] do
     lowest = lowest - 1
   end
-  local function quote(text)
-    return "'" .. text:gsub("'", "'\\''") .. "'"
-  end
-  return ("LUA_PATH=%s LUA_CPATH=%s %s"):format(quote(package.path), quote(package.cpath), quote(arg[lowest])), quote
+  return arg[lowest]
 end
 
---- Runs a script in a fresh process, for at most `seconds` (default 20, more under a sanitizer).
+--- Runs a script in a fresh process with this one's paths, for at most `seconds` (default 20, more under a sanitizer).
 -- Returns its exit code (124: it hung; above 128: it died of a signal) and what it printed.
 function support.child(script, seconds)
-  local command, quote = support.interpreter()
   local file = os.tmpname()
   local f = assert(io.open(file, "w"))
   f:write(script)
   f:close()
   local limit = (seconds or 20) * (support.divisor > 1 and 5 or 1)
-  -- The shell reports how it ended; os.execute and popen:close say that differently in each Lua.
-  local pipe = assert(io.popen(("%s timeout -k 1 %d sh -c 'exec \"$0\" \"$@\"' %s %s 2>&1; echo; echo $?"):format(
-    command:match("^(.*) '.-'$"), limit, command:match("('[^']*')$"), quote(file))))
+  -- The shell says how it ended: os.execute and the close of a pipe answer differently in each Lua.
+  local pipe = assert(io.popen(("LUA_PATH=%s LUA_CPATH=%s timeout -k 1 %d %s %s 2>&1; code=$?; echo; echo $code"):format(
+    quote(package.path), quote(package.cpath), limit, quote(support.interpreter()), quote(file))))
   local output = pipe:read("*a")
   pipe:close()
   os.remove(file)
@@ -43,20 +43,14 @@ function support.child(script, seconds)
   return tonumber(code), (printed:gsub("\n$", ""))
 end
 
-local function read_first(path, pattern)
-  for line in io.lines(path) do
-    local value = line:match(pattern)
-    if value then
-      return tonumber(value)
-    end
-  end
-end
-
 --- Resident memory of this process, in KiB.
 function support.resident()
   collectgarbage()
   collectgarbage()
-  return read_first("/proc/self/status", "^VmRSS:%s+(%d+)")
+  local f = assert(io.open("/proc/self/status"))
+  local kilobytes = f:read("*a"):match("VmRSS:%s+(%d+)")
+  f:close()
+  return tonumber(kilobytes)
 end
 
 --- How many mappings and open files this process has.
@@ -69,9 +63,10 @@ function support.mappings()
 end
 
 function support.descriptors()
-  local pipe = io.popen("ls /proc/$PPID/fd | wc -l")
-  local n = tonumber(pipe:read("*l"))
-  pipe:close()
+  local n = 0
+  for _ in require("lfs").dir("/proc/self/fd") do
+    n = n + 1
+  end
   return n
 end
 

@@ -9,8 +9,6 @@
 
 #include <stdatomic.h>
 
-#define IOCP_CACHE_LINE 64
-
 static inline void iocp_relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

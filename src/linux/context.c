@@ -177,6 +177,8 @@ static void spin_for(iocp_context *context, int64_t spin)
 static int park(iocp_context *context, int64_t deadline, int64_t spin)
 {
 	_Atomic uint32_t *word = &context->waiter.word;
+	/* Without a time the kernel goes on with the wait after a signal handler that asked for that (SA_RESTART). */
+	int64_t until = deadline == IOCP_FOREVER && !context->thread ? IOCP_FOREVER - 1 : deadline;
 	if (spin > 0)
 		spin_for(context, spin);
 	for (;;) {
@@ -190,7 +192,7 @@ static int park(iocp_context *context, int64_t deadline, int64_t spin)
 			return IOCP_OK;
 		if (iocp_context_cancelled(context))
 			return IOCP_CANCELLED;
-		r = iocp_futex_wait(word, IOCP_ASLEEP, deadline);
+		r = iocp_futex_wait(word, IOCP_ASLEEP, until);
 		if (atomic_load_explicit(word, memory_order_acquire) == IOCP_SERVED)
 			return IOCP_OK;
 		/* The clock is asked again: not every kernel keeps a timer to the nanosecond. */

@@ -5,7 +5,6 @@
 #include "linux/heap.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static iocp_heap *heap_of(iocp_object *object)
 {
@@ -49,11 +48,10 @@ static void free_heap(iocp_object *object)
 
 int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
 {
-	iocp_heap *h = aligned_alloc(IOCP_CACHE_LINE, (sizeof(*h) + IOCP_CACHE_LINE - 1) & ~(size_t)(IOCP_CACHE_LINE - 1));
+	iocp_heap *h = calloc(1, sizeof(*h));
 	size_t mapped;
 	if (!h)
 		return IOCP_NOMEM;
-	memset(h, 0, sizeof(*h));
 	h->maximum = maximum;
 	h->fenced = !iocp_process_barrier_works();
 	if (iocp_object_register(&h->object, IOCP_KIND_HEAP, free_heap) != IOCP_OK) {
@@ -67,6 +65,27 @@ int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
 		}
 	}
 	*heap = h;
+	return IOCP_OK;
+}
+
+static _Atomic(iocp_heap *) process_heap; /* with a reference that is never given back */
+
+int iocp_heap_process(iocp_heap **heap)
+{
+	/* Acquire: pairs with the release below. */
+	iocp_heap *found = atomic_load_explicit(&process_heap, memory_order_acquire), *fresh;
+	if (!found) {
+		int r = iocp_heap_create(0, 0, &fresh);
+		if (r != IOCP_OK)
+			return r;
+		/* Release: the heap is made before it is found. Acquire: so is one that another thread made first. */
+		if (atomic_compare_exchange_strong_explicit(
+				&process_heap, &found, fresh, memory_order_acq_rel, memory_order_acquire))
+			found = fresh;
+		else
+			iocp_heap_release(fresh);
+	}
+	*heap = iocp_heap_retain(found);
 	return IOCP_OK;
 }
 
@@ -112,7 +131,11 @@ void *iocp_heap_native(iocp_heap *heap)
 
 int iocp_heap_destroy(iocp_heap *heap)
 {
-	int r = iocp_heap_shut(heap);
+	int r;
+	/* Relaxed: a heap is the process' own before anyone else knows it, or never. */
+	if (heap == atomic_load_explicit(&process_heap, memory_order_relaxed))
+		return IOCP_INVALID;
+	r = iocp_heap_shut(heap);
 	if (r != IOCP_OK)
 		return r;
 	iocp_object_revoke(&heap->object);

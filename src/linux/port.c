@@ -59,7 +59,7 @@ static void free_port(iocp_object *object)
 
 int iocp_port_create(uint32_t concurrency, iocp_port **port)
 {
-	iocp_port *p = aligned_alloc(IOCP_CACHE_LINE, (sizeof(*p) + IOCP_CACHE_LINE - 1) & ~(size_t)(IOCP_CACHE_LINE - 1));
+	iocp_port *p = malloc(sizeof(*p));
 	int r;
 	if (!p)
 		return IOCP_NOMEM;

@@ -285,6 +285,18 @@ static int heap_create(lua_State *L)
 	return 1;
 }
 
+static int heap_process(lua_State *L)
+{
+	iocp_heap *heap;
+	int r;
+	iocp_object_push(L, IOCP_CLASS_HEAP);
+	r = iocp_heap_process(&heap);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	iocp_object_set(L, heap);
+	return 1;
+}
+
 void iocp_lua_open_heap(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {{NULL, NULL}};
@@ -307,4 +319,8 @@ void iocp_lua_open_heap(lua_State *L)
 	};
 	iocp_class_register(L, IOCP_CLASS_HEAP, methods, metamethods);
 	iocp_class_set(L, IOCP_CLASS_HEAP, "Heap", heap_create);
+	lua_getfield(L, -1, "Heap");
+	lua_pushcfunction(L, heap_process);
+	lua_setfield(L, -2, "process");
+	lua_pop(L, 1);
 }

@@ -1,8 +1,8 @@
 /*
 ** state.c - new Lua states, made like their parent.
 **
-** A description is a list of values: package.path, package.cpath, then three for each function of package.preload: name,
-** bytecode, and where the function cannot cross nil and the reason, which requiring it in the new state raises.
+** A description is a list of values: package.path, package.cpath, then three for each Lua function of package.preload:
+** name, bytecode, and where the function cannot cross nil and the reason, which requiring it in the new state raises.
 */
 
 #include <string.h>
@@ -94,7 +94,8 @@ static int list_preload(lua_State *L, int list)
 		lua_pushnil(L);
 		while (lua_next(L, preload)) {
 			int name = lua_gettop(L) - 1;
-			if (lua_type(L, name) == LUA_TSTRING && lua_isfunction(L, name + 1))
+			/* A C function is there because of who made the state, and is there in the child for the same reason. */
+			if (lua_type(L, name) == LUA_TSTRING && lua_isfunction(L, name + 1) && !lua_iscfunction(L, name + 1))
 				append_function(L, name, list, &count);
 			lua_settop(L, name);
 		}

@@ -1,0 +1,115 @@
+-- Statement 41: however the process ends, with threads in whatever state, it ends promptly and cleanly.
+local support = require "support"
+
+-- What the threads are doing when the process ends.
+local threads = {
+  parked = [[
+    for i = 1, 8 do iocp.Thread("local port = ... for _ in port:packets() do end", port) end
+    while port:stats().waiting < 8 do iocp.sleep(1) end
+  ]],
+  running = [[
+    for i = 1, 4 do
+      iocp.Thread("local port = ... port:enqueue(1) while true do local t = {} for i = 1, 100 do t[i] = tostring(i) end end",
+        port)
+    end
+    for i = 1, 4 do port:dequeue() end
+  ]],
+  ["working on messages"] = [[
+    for i = 1, 4 do
+      iocp.Thread("local port, heap = ... while true do port:enqueue(heap:alloc(48)) heap:free(port:dequeue()) end",
+        port, heap)
+    end
+    iocp.sleep(5)
+  ]],
+  starting = [[
+    for i = 1, 30 do iocp.Thread("local iocp = require 'iocp' iocp.sleep(1e7)") end
+  ]],
+  ["just created and collected"] = [[
+    for i = 1, 10 do iocp.Thread("return 1") end
+    collectgarbage() collectgarbage()
+  ]],
+  suspended = [[ keep = iocp.Thread { body = "", suspended = true } ]],
+  ["asleep, joining and waiting for a lock"] = [[
+    heap:lock()
+    local sleeper = iocp.Thread("require('iocp').sleep(1e7)")
+    iocp.Thread("local t = ... t:join()", sleeper)
+    iocp.Thread("local heap = ... heap:alloc(1)", heap)
+    iocp.sleep(5)
+  ]],
+  ["reading standard input"] = [[
+    iocp.Thread("io.read('*l')")
+    iocp.sleep(5)
+  ]],
+  ["failed and ended"] = [[
+    iocp.Thread("error('nobody asks')")
+    iocp.Thread("return 1")
+    iocp.sleep(5)
+  ]],
+}
+
+-- How it ends, with what exit code.
+local endings = {
+  ["the script's end"] = { "", 0 },
+  ["an error"] = { "error('on purpose')", 1 },
+  ["os.exit"] = { "os.exit(0)", 0 },
+  ["os.exit with a code"] = { "os.exit(3)", 3 },
+  ["os.exit that closes the state"] = { "os.exit(4, true)", 4 },
+  ["os.exit in a thread"] = { "iocp.Thread('os.exit(5)') iocp.sleep(1e7)", 5 },
+  ["os.exit in a thread that closes its state"] = { "iocp.Thread('os.exit(6, true)') iocp.sleep(1e7)", 6 },
+  ["a closed port and the script's end"] = { "port:close() port, heap = nil, nil collectgarbage()", 0 },
+  ["a destroyed heap and the script's end"] = { "port:close() pcall(heap.unlock, heap) pcall(heap.unlock, heap) "
+    .. "heap:destroy()", 0 },
+}
+
+for doing, start in pairs(threads) do
+  describe("with threads " .. doing .. " (41)", function()
+    for ending, row in pairs(endings) do
+      it("the process ends by " .. ending, function()
+        local code, output = support.child([[
+          local iocp = require "iocp"
+          local port, heap = iocp.IOCompletionPort(), iocp.Heap()
+        ]] .. start .. row[1])
+        assert.equal(row[2], code, output)
+        assert.equal(row[2] == 1, output:find("on purpose", 1, true) ~= nil)
+        if row[2] ~= 1 then
+          assert.equal("", output)
+        end
+      end)
+    end
+  end)
+end
+
+describe("Ctrl-C (41)", function()
+  for name, wait in pairs {
+    dequeue = "port:dequeue()",
+    ["a timed dequeue"] = "port:dequeue(1e7)",
+    sleep = "iocp.sleep(1e7)",
+    join = "iocp.Thread('require(\"iocp\").sleep(1e7)'):join()",
+    ["a heap's lock"] = "local ready = iocp.IOCompletionPort() "
+      .. "iocp.Thread('local h, r = ... h:lock() r:enqueue(1) require(\"iocp\").sleep(1e7)', heap, ready) "
+      .. "ready:dequeue() heap:lock()",
+  } do
+    it("ends a script that waits in " .. name, function()
+      local code, output = support.child([[
+        local iocp = require "iocp"
+        local port, heap = iocp.IOCompletionPort(), iocp.Heap()
+        local self = io.open("/proc/self/stat"):read("*n")
+        os.execute("(sleep 0.2; kill -INT " .. ("%d"):format(self) .. ") &")
+      ]] .. wait)
+      assert.equal(1, code, output)
+      assert.matches("interrupted!", output, 1, true)
+    end)
+  end
+end)
+
+describe("what a script waits for is done at its end (41)", function()
+  it("joined threads have run", function()
+    local code, output = support.child([[
+      local iocp = require "iocp"
+      for i = 1, 10 do
+        assert(iocp.Thread("io.write(...)", i):join())
+      end
+    ]])
+    assert.same({ 0, "12345678910" }, { code, output })
+  end)
+end)

@@ -1,0 +1,391 @@
+-- Threads: statements 37 to 40 of the semantics. How a process ends is in exit_spec.lua (41).
+local iocp = require "iocp"
+local support = require "support"
+
+local function run(body, ...)
+  return assert(iocp.Thread(body, ...)):join(10000)
+end
+
+describe("joining a thread", function()
+  it("times out while it runs, then gives its results again and again (37)", function()
+    local gate = iocp.IOCompletionPort()
+    local thread = iocp.Thread("local gate = ... gate:dequeue() return 1, nil, 'three', nil", gate)
+    assert.equal("TIMEOUT", select(3, thread:join(0)))
+    assert.equal("TIMEOUT", select(3, thread:join(10)))
+    assert.equal("running", thread:status())
+    gate:enqueue(1)
+    for _ = 1, 3 do
+      assert.equal(5, select("#", thread:join()))
+      assert.same({ true, 1, nil, "three", nil }, { thread:join() })
+    end
+    assert.equal("finished", thread:status())
+  end)
+
+  it("can be done by many at once (37)", function()
+    local gate = iocp.IOCompletionPort()
+    local thread, joiners = iocp.Thread("local gate = ... gate:dequeue() return 7", gate), {}
+    for i = 1, 5 do
+      joiners[i] = iocp.Thread("local thread = ... return select(2, thread:join())", thread)
+    end
+    gate:enqueue(1)
+    assert.same({ 7, 7, 7, 7, 7 }, support.join_all(joiners))
+  end)
+
+  it("by itself is refused (40)", function()
+    local ok, message = run("local iocp = require 'iocp' return pcall(iocp.current().join, iocp.current())")
+    assert.is_true(ok)
+    assert.is_false(message)
+    local _, _, text = run("local iocp = require 'iocp' return pcall(iocp.current().join, iocp.current())")
+    assert.matches("cannot join itself", text, 1, true)
+  end)
+end)
+
+describe("a suspended thread", function()
+  it("does not start until it is resumed, once (38)", function()
+    local port = iocp.IOCompletionPort()
+    local thread = iocp.Thread({ body = "local port = ... port:enqueue(1)", suspended = true }, port)
+    assert.equal("suspended", thread:status())
+    assert.is_nil(thread:id())
+    assert.equal("TIMEOUT", select(3, port:dequeue(50)))
+    assert.equal("TIMEOUT", select(3, thread:join(0)))
+    assert.is_true(thread:resume())
+    assert.equal(1, (port:dequeue(10000)))
+    assert.is_true((thread:join(10000)))
+    assert.equal("INVALID", select(3, thread:resume()))
+  end)
+
+  it("that nobody resumes leaves nothing behind (38)", function()
+    local port = iocp.IOCompletionPort()
+    local handle = port:handle()
+    for _ = 1, 100 do
+      iocp.Thread({ body = "", suspended = true }, port)
+    end
+    port = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert.equal("INVALID", select(3, iocp.IOCompletionPort.open(handle)))
+  end)
+end)
+
+describe("an error in a body", function()
+  it("of any type is what join reports, with a traceback (39)", function()
+    local thread = iocp.Thread({ name = "worker", body = "local function inner() error('oops') end inner()" })
+    local ok, message, code, value = thread:join(10000)
+    assert.is_nil(ok)
+    assert.matches("worker:1: oops", message, 1, true)
+    assert.matches("stack traceback", message, 1, true)
+    assert.matches("inner", message, 1, true)
+    assert.equal("ERROR", code)
+    assert.equal("worker:1: oops", value)
+    assert.equal("failed", thread:status())
+    for body, expected in pairs {
+      ["error(42, 0)"] = 42, ["error(true)"] = true, ["error(false)"] = false, ["error('text', 0)"] = "text",
+    } do
+      ok, message, code, value = run(body)
+      assert.is_nil(ok)
+      assert.is_string(message)
+      assert.same({ "ERROR", expected }, { code, value })
+    end
+    for body, text in pairs {
+      ["error({})"] = "error object is a table value", ["error()"] = "nil",
+      ["error(setmetatable({}, { __tostring = function() return 'mine' end }))"] = "mine",
+      ["error(setmetatable({}, { __tostring = error }))"] = "",
+      ["local t = nil; t.x = 1"] = "attempt to index",
+      ["local function f() return 1 + f() end f()"] = "stack overflow",
+      ["return {}"] = "cannot send result 1: table", ["return 1, print"] = "cannot send result 2: function",
+    } do
+      ok, message, code = run(body)
+      assert.is_nil(ok)
+      assert.matches(text, message, 1, true)
+      assert.equal("ERROR", code)
+    end
+  end)
+
+  it("leaves the process, the ports and the other threads alone (39)", function()
+    local port, threads = iocp.IOCompletionPort(), {}
+    for i = 1, 20 do
+      threads[i] = iocp.Thread("local port, i = ... local key = port:dequeue() if i % 2 == 0 then error(key, 0) end return key",
+        port, i)
+    end
+    local sum = 0
+    for i = 1, 20 do
+      port:enqueue(i)
+    end
+    for i, thread in ipairs(threads) do
+      local ok, result, code, value = thread:join(10000)
+      sum = sum + (ok and result or value)
+      assert.equal(i % 2 == 1, ok == true)
+      assert.equal(i % 2 == 0, code == "ERROR")
+    end
+    assert.equal(210, sum)
+  end)
+
+  it("in its syntax, or a body that is none, is an argument error at once", function()
+    for body, text in pairs {
+      ["return return"] = "body: [string \"return return\"]:1:", ["\27Lua"] = "binary chunk",
+      [42] = "body: expected", [true] = "body: expected", [print] = "it is a C function",
+    } do
+      local ok, message = pcall(iocp.Thread, body)
+      assert.is_false(ok)
+      assert.matches(text, message, 1, true)
+    end
+    assert.has_error(function() iocp.Thread() end)
+    assert.has_error(function() iocp.Thread(nil) end)
+    assert.has_error(function() iocp.Thread({}) end)
+  end)
+end)
+
+describe("a thread that cannot be created", function()
+  it("is nil, message, code (40)", function()
+    local thread, message, code = iocp.Thread { body = "", stack = 2 ^ 46 }
+    assert.is_nil(thread)
+    assert.is_string(message)
+    assert.is_true(code == "NOMEM" or type(code) == "number")
+    local suspended = iocp.Thread { body = "", stack = 2 ^ 46, suspended = true }
+    assert.is_nil((suspended:resume()))
+    assert.equal("suspended", suspended:status())
+  end)
+
+  it("through a wrong option is an argument error", function()
+    for _, options in ipairs {
+      { body = "", name = 5 }, { body = "", stack = "big" }, { body = "", stack = -1 }, { body = "", suspended = 1 },
+      { body = "", nmae = "typo" }, { body = "", "x" },
+    } do
+      assert.has_error(function() iocp.Thread(options) end)
+    end
+  end)
+end)
+
+describe("what crosses", function()
+  it("is nil, booleans, numbers, strings, ports, heaps and threads, both ways", function()
+    local port, heap = iocp.IOCompletionPort(), iocp.Heap()
+    local results = { run("return ...", nil, true, false, 0, -1.5, 2 ^ 53, 1 / 0, "", "a\0b", port, heap, nil) }
+    assert.same({ true, nil, true, false, 0, -1.5, 2 ^ 53, 1 / 0, "", "a\0b", port, heap }, results)
+    local ok, self = run("return require('iocp').current()")
+    assert.is_true(ok)
+    assert.equal("finished", self:status())
+    assert.equal(13, select("#", run("return ...", nil, true, false, 0, -1.5, 2 ^ 53, 1 / 0, "", "a\0b", port, heap, nil)))
+  end)
+
+  it("keeps integers integers and floats floats", function()
+    if math.type then
+      local _, integer, float, largest = run("return ...", 3, 3.0, math.maxinteger)
+      assert.same({ "integer", "float", math.maxinteger }, { math.type(integer), math.type(float), largest })
+    end
+    local _, nan = run("return 0/0")
+    assert.is_true(nan ~= nan)
+  end)
+
+  it("is a function without upvalues as a body", function()
+    local ok, result = run(function(a, b)
+      return tostring(a + b) .. type(require("iocp").Heap)
+    end, 1, 2)
+    assert.is_true(ok)
+    assert.equal("3table", result)
+    local upvalue = 1
+    ok, result = pcall(iocp.Thread, function() return upvalue end)
+    assert.is_false(ok)
+    assert.matches("it has an upvalue, 'upvalue'", result, 1, true)
+  end)
+
+  it("is nothing else: the error names it", function()
+    for _, value in ipairs { {}, print, coroutine.create(function() end), io.stdout } do
+      local ok, message = pcall(iocp.Thread, "", 1, value)
+      assert.is_false(ok)
+      assert.matches("cannot send arg 2: " .. type(value), message, 1, true)
+    end
+  end)
+
+  it("is the parent's package.path, package.cpath and Lua preloads", function()
+    package.preload["spec.preloaded"] = function(name) return { name = name } end
+    local upvalue = {}
+    package.preload["spec.closed_over"] = function() return upvalue end
+    local _, path, cpath, name, ok, message = run [[
+      local ok, message = pcall(require, "spec.closed_over")
+      return package.path, package.cpath, require("spec.preloaded").name, ok, message
+    ]]
+    assert.same({ package.path, package.cpath, "spec.preloaded", false }, { path, cpath, name, ok })
+    assert.matches("it has an upvalue, 'upvalue'", message, 1, true)
+    package.preload["spec.preloaded"], package.preload["spec.closed_over"] = nil, nil
+    local old_path = package.path
+    package.path = "./nowhere/?.lua"
+    local _, seen = run("return package.path")
+    package.path = old_path
+    assert.equal("./nowhere/?.lua", seen)
+  end)
+
+  it("is no global of the parent", function()
+    rawset(_G, "spec_global", 1)
+    local _, seen, argument = run("return spec_global, arg")
+    rawset(_G, "spec_global", nil)
+    assert.is_nil(seen)
+    assert.is_nil(argument)
+  end)
+end)
+
+describe("a thread", function()
+  it("knows itself, its name and its number", function()
+    assert.is_nil(iocp.current())
+    local thread = iocp.Thread({ name = "a name", body = [[
+      local iocp = require "iocp"
+      local f = io.open("/proc/thread-self/comm")
+      return iocp.current(), iocp.current():name(), iocp.current():id(), f and f:read("*l")
+    ]] })
+    local ok, self, name, id, comm = thread:join(10000)
+    assert.is_true(ok)
+    assert.is_true(self == thread)
+    assert.same({ "a name", thread:id() }, { name, id })
+    assert.equal("a name", comm or "a name")
+    assert.equal("a name", thread:name())
+    assert.equal("iocp", iocp.Thread(""):name())
+  end)
+
+  it("runs though its object is collected", function()
+    local port = iocp.IOCompletionPort()
+    for i = 1, 50 do
+      iocp.Thread("local port, i = ... require('iocp').sleep(5) port:enqueue(i)", port, i)
+      collectgarbage()
+    end
+    local sum = 0
+    for _ = 1, 50 do
+      sum = sum + port:dequeue(10000)
+    end
+    assert.equal(1275, sum)
+  end)
+
+  it("can start others", function()
+    local ok, result = run([[
+      local iocp = require "iocp"
+      local child = iocp.Thread("local iocp = require 'iocp' return select(2, iocp.Thread('return 5'):join())")
+      return select(2, child:join())
+    ]])
+    assert.same({ true, 5 }, { ok, result })
+  end)
+
+  it("has a stack as large as asked", function()
+    local deep = "local function f(n) return n == 0 and 0 or 1 + f(n - 1) end return f(15000)"
+    assert.same({ true, 15000 }, { iocp.Thread({ body = deep, stack = 2 ^ 24 }):join(10000) })
+    assert.same({ true, 1 }, { iocp.Thread({ body = "return 1", stack = 1 }):join(10000) })
+  end)
+end)
+
+describe("cancelling", function()
+  local waits = {
+    dequeue = "return port:dequeue()",
+    ["dequeue with a timeout"] = "return port:dequeue(1e7)",
+    dequeue_many = "return port:dequeue_many(5)",
+    sleep = "return iocp.sleep(1e7)",
+    join = "return other:join()",
+    lock = "return heap:lock()",
+    alloc = "return heap:alloc(1)",
+  }
+  for name, wait in pairs(waits) do
+    it("ends " .. name .. ", now or next", function()
+      local port, heap = iocp.IOCompletionPort(), iocp.Heap()
+      local other = iocp.Thread({ body = "", suspended = true })
+      heap:lock()
+      local body = [[
+        local port, heap, other, started, gate = ...
+        local iocp = require "iocp"
+        if gate then gate:dequeue(0) end
+        started:enqueue(1)
+      ]] .. wait
+      local started = iocp.IOCompletionPort()
+      local thread = iocp.Thread(body, port, heap, other, started)
+      started:dequeue()
+      iocp.sleep(5) -- mostly it waits by now; it must not matter
+      thread:cancel()
+      local ok, result, _, code = thread:join(10000)
+      assert.same({ true, nil, "CANCELLED" }, { ok, result, code })
+      assert.equal("finished", thread:status())
+      heap:unlock()
+    end)
+  end
+
+  it("before the thread starts reaches its first wait", function()
+    local thread = iocp.Thread({ suspended = true, body = "return select(3, require('iocp').sleep(1e7))" })
+    thread:cancel()
+    thread:resume()
+    assert.same({ true, "CANCELLED" }, { thread:join(10000) })
+  end)
+
+  it("ends a loop over packets, and leaves them queued", function()
+    local port = iocp.IOCompletionPort()
+    local thread = iocp.Thread("local port = ... for key in port:packets() do return key end return 'ended'", port)
+    support.parked(port, 1)
+    thread:cancel()
+    assert.same({ true, "ended" }, { thread:join(10000) })
+    port:enqueue(1)
+    assert.equal(1, #port)
+  end)
+
+  it("hard raises in running code, whatever pcall catches", function()
+    for _, body in ipairs {
+      "local started = ... started:enqueue(1) while true do local x = tostring({}) end",
+      "local started = ... started:enqueue(1) while true do pcall(function() while true do tostring({}) end end) end",
+      "local started = ... started:enqueue(1) require('iocp').sleep(1e7) while true do tostring({}) end",
+    } do
+      if rawget(_G, "jit") then
+        body = "jit.off() " .. body -- compiled code does not look at hooks: see the README's limits
+      end
+      local started = iocp.IOCompletionPort()
+      local thread = iocp.Thread(body, started)
+      started:dequeue()
+      thread:cancel("hard")
+      local ok, message, code = thread:join(20000)
+      assert.is_nil(ok)
+      assert.equal("CANCELLED", code)
+      assert.matches("the thread was cancelled", message, 1, true)
+      assert.equal("cancelled", thread:status())
+    end
+  end)
+
+  it("hard before the start, or after the end, is harmless", function()
+    local thread = iocp.Thread({ suspended = true, body = "return 1" })
+    thread:cancel("hard")
+    thread:resume()
+    assert.equal("CANCELLED", select(3, thread:join(10000)))
+    local ended = iocp.Thread("return 1")
+    ended:join()
+    ended:cancel("hard")
+    assert.same({ true, 1 }, { ended:join() })
+    assert.has_error(function() ended:cancel("soft") end)
+  end)
+
+  it("hard at any moment of a short life ends it one way or the other", function()
+    for _ = 1, support.scaled(300) do
+      local thread = iocp.Thread("for i = 1, 1000 do local x = tostring(i) end return 1")
+      thread:cancel("hard")
+      local ok, _, code = thread:join(20000)
+      assert.is_true(ok or code == "CANCELLED")
+    end
+  end)
+end)
+
+describe("the module", function()
+  it("sleeps, yields, counts processors and calls what blocks", function()
+    assert.is_true(iocp.processors() >= 1)
+    assert.is_true(iocp.sleep(0))
+    assert.is_true(iocp.sleep(1))
+    assert.is_true(iocp.yield())
+    assert.same({ 3, nil, 5 }, { iocp.blocking(function(...) return ... end, 3, nil, 5) })
+    assert.has_error(function() iocp.blocking(1) end)
+    assert.has_error(function() iocp.blocking(error, "through") end, "through")
+    for _, bad in ipairs { -1, 0 / 0, "1", {} } do
+      assert.has_error(function() iocp.sleep(bad) end)
+    end
+    assert.has_error(function() iocp.sleep() end)
+    assert.matches("^%d+%.%d+%.%d+$", iocp._VERSION)
+  end)
+
+  it("can be opened again in a state", function()
+    local port = iocp.IOCompletionPort()
+    local loaded = { package.loaded["iocp"], package.loaded["iocp.core"] }
+    package.loaded["iocp"], package.loaded["iocp.core"] = nil, nil
+    local again = require "iocp"
+    package.loaded["iocp"], package.loaded["iocp.core"] = loaded[1], loaded[2]
+    assert.is_true(again.IOCompletionPort.open(port:handle()) == port)
+    port:enqueue(1)
+    assert.equal(1, (again.IOCompletionPort.open(port:handle()):dequeue(0)))
+  end)
+end)
