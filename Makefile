@@ -61,6 +61,16 @@ $(BUILD)/c/%: spec/c/%.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -o $@ $^ -lcmocka $(LIBRARIES)
 
+$(BUILD)/c/embed_test: spec/c/embed_test.c $(BUILD)/lua5.4/iocp/core.so
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -DMODULE_PATH='"$(BUILD)/lua5.4"' -o $@ $< -lcmocka -llua5.4 \
+		$(LIBRARIES)
+
+# For the sanitizers, which set CFLAGS and BUILD.
+$(BUILD)/host: spec/c/host.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -o $@ $< -llua5.4 $(LIBRARIES)
+
 c-tests: $(TESTS:%=$(BUILD)/c/%)
 
 # ---- using -------------------------------------------------------------------------------------------------------

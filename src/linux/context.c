@@ -107,20 +107,30 @@ uint32_t iocp_context_count_active(iocp_handle port)
 
 void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter)
 {
-	/* Relaxed: published by the lock the caller holds. */
-	atomic_store_explicit(&waiter->word, IOCP_ARMED, memory_order_relaxed);
 	waiter->newer = NULL;
 	waiter->older = waiters->newest;
 	if (waiter->older)
 		waiter->older->newer = waiter;
+	else
+		waiters->oldest = waiter;
 	waiters->newest = waiter;
 	waiters->count++;
 }
 
-static void unlink_waiter(iocp_waiters *waiters, iocp_waiter *waiter)
+void iocp_waiters_wait(iocp_waiters *waiters, iocp_waiter *waiter)
+{
+	/* Relaxed: published by the lock the caller holds. */
+	atomic_store_explicit(&waiter->word, IOCP_ARMED, memory_order_relaxed);
+	waiter->slept = waiter->deferred = 0;
+	iocp_waiters_push(waiters, waiter);
+}
+
+void iocp_waiters_remove(iocp_waiters *waiters, iocp_waiter *waiter)
 {
 	if (waiter->older)
 		waiter->older->newer = waiter->newer;
+	else
+		waiters->oldest = waiter->newer;
 	if (waiter->newer)
 		waiter->newer->older = waiter->older;
 	else
@@ -131,7 +141,7 @@ static void unlink_waiter(iocp_waiters *waiters, iocp_waiter *waiter)
 _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result)
 {
 	iocp_waiter *waiter = waiters->newest;
-	unlink_waiter(waiters, waiter);
+	iocp_waiters_remove(waiters, waiter);
 	waiter->result = result;
 	/* Release: result and packet happen-before the waiter's acquire load in park. */
 	return atomic_exchange_explicit(&waiter->word, IOCP_SERVED, memory_order_acq_rel) == IOCP_ASLEEP ? &waiter->word
@@ -190,6 +200,7 @@ static int park(iocp_context *context, int64_t deadline, int64_t spin)
 				word, &state, IOCP_ASLEEP, memory_order_seq_cst, memory_order_acquire)
 			&& state == IOCP_SERVED)
 			return IOCP_OK;
+		context->waiter.slept = 1;
 		if (iocp_context_cancelled(context))
 			return IOCP_CANCELLED;
 		r = iocp_futex_wait(word, IOCP_ASLEEP, until);
@@ -213,7 +224,7 @@ int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int
 		if (atomic_load_explicit(&context->waiter.word, memory_order_relaxed) == IOCP_SERVED)
 			r = IOCP_OK;
 		else
-			unlink_waiter(waiters, &context->waiter);
+			iocp_waiters_remove(waiters, &context->waiter);
 		iocp_lock_release(lock);
 	}
 	return r == IOCP_OK ? context->waiter.result : r;
@@ -231,7 +242,7 @@ void iocp_context_cancel(iocp_context *context)
 int iocp_sleep(double ms)
 {
 	iocp_context *context = iocp_context_get();
-	iocp_waiters nobody = {NULL, 0}; /* nothing serves it: it ends by time, cancel or signal */
+	iocp_waiters nobody = {NULL, NULL, 0}; /* nothing serves it: it ends by time, cancel or signal */
 	iocp_lock lock = {0};
 	int r;
 	if (!context)
@@ -242,7 +253,7 @@ int iocp_sleep(double ms)
 		iocp_yield();
 		return IOCP_OK;
 	}
-	iocp_waiters_push(&nobody, &context->waiter);
+	iocp_waiters_wait(&nobody, &context->waiter);
 	r = iocp_wait(context, &nobody, &lock, iocp_deadline(ms), 0);
 	return r == IOCP_TIMEOUT ? IOCP_OK : r;
 }

@@ -16,6 +16,8 @@
 
 #include "linux/linux.h"
 
+#pragma GCC visibility push(hidden)
+
 enum {
 	IOCP_SEGMENT = 1 << 20,
 	IOCP_PAGE = 1 << 14,
@@ -30,8 +32,31 @@ enum {
 
 enum iocp_region_kind { IOCP_REGION_NONE = 0, IOCP_REGION_SEGMENT = 1, IOCP_REGION_LARGE = 2 };
 
+enum { IOCP_SEGMENT_BITS = 20, IOCP_LEAF_BITS = 14, IOCP_ADDRESS_BITS = 48 };
+typedef _Atomic uintptr_t iocp_region;
+extern _Atomic(iocp_region *) iocp_region_leaves[];
+
+/* The entry for the megabyte around `address`; NULL if none in its neighbourhood was ever set. */
+static inline iocp_region *iocp_region_entry(const void *address)
+{
+	uintptr_t region = (uintptr_t)address >> IOCP_SEGMENT_BITS;
+	iocp_region *leaf;
+	if (region >> (IOCP_ADDRESS_BITS - IOCP_SEGMENT_BITS))
+		return NULL;
+	/* Acquire: pairs with the release in region.c; the leaf's zeroes come from the kernel. */
+	leaf = atomic_load_explicit(&iocp_region_leaves[region >> IOCP_LEAF_BITS], memory_order_acquire);
+	return leaf ? &leaf[region & ((1 << IOCP_LEAF_BITS) - 1)] : NULL;
+}
+
 /* What the megabyte around `address` is to `heap`; any address may be asked about and none is read. */
-enum iocp_region_kind iocp_region_of(const iocp_heap *heap, const void *address);
+static inline enum iocp_region_kind iocp_region_of(const iocp_heap *heap, const void *address)
+{
+	iocp_region *entry = iocp_region_entry(address);
+	uintptr_t value = entry ? atomic_load_explicit(entry, memory_order_relaxed) : 0; /* see region.c */
+	uintptr_t kind = value ^ (uintptr_t)heap; /* what is left is the kind, if the entry is this heap's */
+	return kind <= IOCP_REGION_LARGE ? (enum iocp_region_kind)kind : IOCP_REGION_NONE;
+}
+
 /* Says that the megabyte at `address` is the heap's. 0: no memory for the map. */
 int iocp_region_set(const void *address, const iocp_heap *heap, enum iocp_region_kind kind);
 void iocp_region_clear(const void *address);
@@ -71,13 +96,64 @@ typedef struct iocp_slab {
 	uint32_t free_segments; /* segments all of whose pages are free */
 } iocp_slab;
 
-uint32_t iocp_class_of(size_t size);      /* size <= IOCP_SMALL_LIMIT */
-uint32_t iocp_class_size(uint32_t class); /* bytes from block to block */
+/* Division by a class size is a multiplication, exact for offsets below IOCP_PAGE. */
+extern struct iocp_class_info {
+	uint32_t size;       /* bytes from block to block */
+	uint32_t count;      /* blocks in a page */
+	uint32_t offset;     /* of the first block in its page */
+	uint32_t reciprocal; /* 2^32 / size, rounded up */
+} iocp_class_infos[IOCP_CLASSES];
+extern uint8_t iocp_class_of_units[];
+
+static inline uint32_t iocp_class_of(size_t size) /* size <= IOCP_SMALL_LIMIT */
+{
+	return iocp_class_of_units[(size + 15) / 16];
+}
+
+static inline iocp_segment *iocp_segment_of(const void *address)
+{
+	return (iocp_segment *)((uintptr_t)address & ~(uintptr_t)(IOCP_SEGMENT - 1));
+}
+
+static inline iocp_page *iocp_page_of(const void *address)
+{
+	return &iocp_segment_of(address)->pages[((uintptr_t)address & (IOCP_SEGMENT - 1)) / IOCP_PAGE];
+}
+
+static inline uint32_t iocp_small_index(const void *block, uint32_t class)
+{
+	uint32_t offset = (uint32_t)((uintptr_t)block & (IOCP_PAGE - 1)) - iocp_class_infos[class].offset;
+	return (uint32_t)(((uint64_t)offset * iocp_class_infos[class].reciprocal) >> 32);
+}
+
 /* The header of the small block of that class at `block`, which is known to be one. */
-_Atomic uint32_t *iocp_small_header(const void *block, uint32_t class);
+static inline _Atomic uint32_t *iocp_small_header(const void *block, uint32_t class)
+{
+	char *page = (char *)((uintptr_t)block & ~(uintptr_t)(IOCP_PAGE - 1));
+	return (_Atomic uint32_t *)(void *)page + iocp_small_index(block, class);
+}
+
 /* Checks an address in one of the heap's segments. Returns the kind of page if a block of that page starts there
 ** (whether it is live is for its header to say), else IOCP_PAGE_FREE. Needs no lock, but see iocp_heap_enter. */
-uint32_t iocp_slab_check(const void *address, uint32_t *class, iocp_page **page);
+static inline uint32_t iocp_slab_check(const void *address, uint32_t *class, iocp_page **page)
+{
+	iocp_page *p = iocp_page_of(address);
+	uint32_t offset = (uint32_t)((uintptr_t)address & (IOCP_PAGE - 1));
+	/* Relaxed: for a live block both were written before its address was given out. */
+	uint32_t kind = atomic_load_explicit(&p->kind, memory_order_relaxed);
+	*page = p;
+	if (kind == IOCP_PAGE_SMALL) {
+		uint32_t c = atomic_load_explicit(&p->class, memory_order_relaxed);
+		const struct iocp_class_info *info = &iocp_class_infos[c];
+		uint32_t index = iocp_small_index(address, c);
+		*class = c;
+		return offset >= info->offset && index < info->count && info->offset + index * info->size == offset
+				   ? kind
+				   : (uint32_t)IOCP_PAGE_FREE;
+	}
+	return kind == IOCP_PAGE_MEDIUM && offset == 0 ? kind : (uint32_t)IOCP_PAGE_FREE;
+}
+
 /* Under the mutex, all: */
 /* Takes up to `max` blocks of a class; fewer, or 0, when no page of it is left. */
 uint32_t iocp_slab_take(iocp_slab *slab, uint32_t class, void **blocks, uint32_t max);
@@ -131,7 +207,7 @@ enum { IOCP_LARGE_OFFSET = 64 }; /* from the mapping to the block */
 struct iocp_heap {
 	iocp_object object;
 	size_t maximum;               /* 0: none */
-	int fenced;                   /* 1: the kernel has no process-wide barrier, so every enter makes its own */
+	int fenced;                   /* 1: the kernel has no process-wide barrier, so every enter makes its own, slowly */
 	_Atomic uint64_t charged;     /* bytes of blocks, counted only if there is a maximum */
 	_Atomic uintptr_t gate;       /* 0 open, the context that shut it, or IOCP_GATE_DESTROYED */
 	_Atomic(iocp_cache *) caches; /* all ever made for this heap; grows at the front */
@@ -155,32 +231,29 @@ struct iocp_heap {
 /* Between enter and leave nothing of the heap is unmapped and nobody else shuts the gate. Does not nest. IOCP_INVALID,
 ** IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM. The argument for the gate is in heap_cache.c. */
 int iocp_heap_enter_slowly(iocp_heap *heap, iocp_cache **cache);
-static inline void iocp_cache_busy(const iocp_heap *heap, iocp_cache *cache)
-{
-	if (heap->fenced) {
-		atomic_exchange_explicit(&cache->busy, 1, memory_order_seq_cst);
-	} else {
-		atomic_store_explicit(&cache->busy, 1, memory_order_relaxed);
-		atomic_signal_fence(memory_order_seq_cst);
-	}
-}
 static inline void iocp_heap_leave(iocp_cache *cache)
 {
 	/* Release: what was done inside happens-before the acquire in iocp_heap_quiesce. */
 	atomic_store_explicit(&cache->busy, 0, memory_order_release);
 }
+/* As iocp_heap_enter, if the thread used this heap last and the gate is open; else NULL, and it is not inside. */
+static inline iocp_cache *iocp_heap_enter_quickly(iocp_heap *heap)
+{
+	iocp_cache *cache = iocp_this_thread.cache;
+	if (iocp_this_thread.heap != heap->object.handle)
+		return NULL;
+	/* Relaxed, and only the compiler is kept from reordering: iocp_process_barrier does the rest. */
+	atomic_store_explicit(&cache->busy, 1, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&heap->gate, memory_order_seq_cst) == 0)
+		return cache;
+	iocp_heap_leave(cache);
+	return NULL;
+}
 static inline int iocp_heap_enter(iocp_heap *heap, iocp_cache **cache)
 {
-	iocp_cache *mine = iocp_this_thread.cache;
-	if (iocp_this_thread.heap == heap->object.handle) {
-		iocp_cache_busy(heap, mine);
-		if (atomic_load_explicit(&heap->gate, memory_order_seq_cst) == 0) {
-			*cache = mine;
-			return IOCP_OK;
-		}
-		iocp_heap_leave(mine);
-	}
-	return iocp_heap_enter_slowly(heap, cache);
+	*cache = iocp_heap_enter_quickly(heap);
+	return *cache ? IOCP_OK : iocp_heap_enter_slowly(heap, cache);
 }
 /* Inside: a block of the class, its header not yet live; NULL if the slab has no page for one. */
 void *iocp_cache_take_slowly(iocp_heap *heap, iocp_cache *cache, uint32_t class);
@@ -221,5 +294,7 @@ int iocp_heap_add_segment(iocp_heap *heap);
 int iocp_heap_shut(iocp_heap *heap);
 /* The heap is nobody's any more: frees the caches and magazines. */
 void iocp_heap_free_caches(iocp_heap *heap);
+
+#pragma GCC visibility pop
 
 #endif

@@ -73,7 +73,7 @@ static int set_header(const void *address, const found *f, uint64_t header)
 static size_t gross_size(size_t size)
 {
 	if (size <= IOCP_SMALL_LIMIT)
-		return iocp_class_size(iocp_class_of(size));
+		return iocp_class_infos[iocp_class_of(size)].size;
 	if (size <= IOCP_MEDIUM_LIMIT)
 		return (size + IOCP_PAGE - 1) & ~(size_t)(IOCP_PAGE - 1);
 	return size;
@@ -103,20 +103,25 @@ static void discharge(iocp_heap *heap, size_t size)
 
 /* ---- allocating -------------------------------------------------------------------------------------------------- */
 
+/* Inside: makes a block that was taken from a magazine a live one. */
+static inline void *make_small(iocp_cache *cache, void *block, uint32_t class, size_t size, int flags)
+{
+	/* Relaxed: the caller publishes the address together with what it writes there. */
+	atomic_store_explicit(iocp_small_header(block, class), (uint32_t)(size << 1 | IOCP_LIVE), memory_order_relaxed);
+	iocp_cache_count(cache, 1, (int64_t)size);
+	if (flags & IOCP_ZERO)
+		memset(block, 0, size);
+	return block;
+}
+
 static void *take_small(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
 {
 	uint32_t class = iocp_class_of(size);
 	void *block = iocp_cache_take(heap, cache, class);
-	if (block) {
-		/* Relaxed: the caller publishes the address together with what it writes there. */
-		atomic_store_explicit(iocp_small_header(block, class), (uint32_t)(size << 1 | IOCP_LIVE), memory_order_relaxed);
-		if (flags & IOCP_ZERO)
-			memset(block, 0, size);
-	}
-	return block;
+	return block ? make_small(cache, block, class, size, flags) : NULL;
 }
 
-static void *take_medium(iocp_heap *heap, size_t size, int flags)
+static void *take_medium(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
 {
 	void *block;
 	found f;
@@ -126,14 +131,15 @@ static void *take_medium(iocp_heap *heap, size_t size, int flags)
 	if (block) {
 		(void)iocp_slab_check(block, &f.class, &f.page);
 		atomic_store_explicit(
-			&f.page->header, (uint64_t)size << 1 | IOCP_LIVE, memory_order_relaxed); /* see take_small */
+			&f.page->header, (uint64_t)size << 1 | IOCP_LIVE, memory_order_relaxed); /* see make_small */
+		iocp_cache_count(cache, 1, (int64_t)size);
 		if (flags & IOCP_ZERO)
 			memset(block, 0, size);
 	}
 	return block;
 }
 
-static void *take_large(iocp_heap *heap, size_t size)
+static void *take_large(iocp_heap *heap, iocp_cache *cache, size_t size)
 {
 	iocp_large *large;
 	size_t mapped;
@@ -144,7 +150,7 @@ static void *take_large(iocp_heap *heap, size_t size)
 	if (!large)
 		return NULL;
 	large->mapped = mapped;
-	atomic_store_explicit(&large->header, (uint64_t)size << 1 | IOCP_LIVE, memory_order_relaxed); /* see take_small */
+	atomic_store_explicit(&large->header, (uint64_t)size << 1 | IOCP_LIVE, memory_order_relaxed); /* see make_small */
 	if (!iocp_region_set(large, heap, IOCP_REGION_LARGE)) {
 		iocp_region_unmap(large, mapped);
 		return NULL;
@@ -156,23 +162,17 @@ static void *take_large(iocp_heap *heap, size_t size)
 	heap->large = large;
 	heap->large_bytes += mapped;
 	iocp_lock_release(&heap->mutex);
+	iocp_cache_count(cache, 1, (int64_t)size);
 	return (char *)large + IOCP_LARGE_OFFSET;
 }
 
 /* One try, inside. NULL with *grow set: another segment or page of the class would help. */
 static void *take(iocp_heap *heap, iocp_cache *cache, size_t size, int flags, int *grow)
 {
-	void *block;
-	if (size > IOCP_MEDIUM_LIMIT) {
-		block = take_large(heap, size);
-		*grow = 0;
-	} else {
-		block = size > IOCP_SMALL_LIMIT ? take_medium(heap, size, flags) : take_small(heap, cache, size, flags);
-		*grow = !block;
-	}
-	if (block)
-		iocp_cache_count(cache, 1, (int64_t)size);
-	return block;
+	*grow = size <= IOCP_MEDIUM_LIMIT;
+	if (size <= IOCP_SMALL_LIMIT)
+		return take_small(heap, cache, size, flags);
+	return *grow ? take_medium(heap, cache, size, flags) : take_large(heap, cache, size);
 }
 
 int iocp_heap_add_segment(iocp_heap *heap)
@@ -202,7 +202,7 @@ static int grow_slab(iocp_heap *heap, size_t size)
 	return added ? IOCP_OK : iocp_heap_add_segment(heap);
 }
 
-int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address)
+static int alloc_slowly(iocp_heap *heap, size_t size, int flags, void **address)
 {
 	iocp_cache *cache;
 	int r, grow;
@@ -228,6 +228,25 @@ int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address)
 		if (r != IOCP_OK)
 			return r;
 	}
+}
+
+/* The way of nearly every block: small, no maximum to mind, a magazine with blocks. alloc_slowly can do all of it too. */
+int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address)
+{
+	iocp_cache *cache;
+	iocp_magazine *loaded;
+	uint32_t class;
+	if (size > IOCP_SMALL_LIMIT || heap->maximum || !(cache = iocp_heap_enter_quickly(heap)))
+		return alloc_slowly(heap, size, flags, address);
+	class = iocp_class_of(size);
+	loaded = cache->classes[class].loaded;
+	if (!loaded || loaded->count == 0) {
+		iocp_heap_leave(cache);
+		return alloc_slowly(heap, size, flags, address);
+	}
+	*address = make_small(cache, loaded->blocks[--loaded->count], class, size, flags);
+	iocp_heap_leave(cache);
+	return IOCP_OK;
 }
 
 /* ---- freeing ----------------------------------------------------------------------------------------------------- */
@@ -283,7 +302,28 @@ static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const fo
 	return IOCP_OK;
 }
 
-int iocp_heap_free(iocp_heap *heap, void *address)
+/* The way of nearly every block, as in iocp_heap_alloc. Inside. 0: it is not such a block, and nothing was done. */
+static inline int free_quickly(const iocp_heap *heap, iocp_cache *cache, void *address)
+{
+	iocp_magazine *loaded;
+	_Atomic uint32_t *header;
+	iocp_page *page;
+	uint32_t class, live;
+	if (iocp_region_of(heap, address) != IOCP_REGION_SEGMENT || heap->maximum
+		|| iocp_slab_check(address, &class, &page) != IOCP_PAGE_SMALL)
+		return 0;
+	loaded = cache->classes[class].loaded;
+	header = iocp_small_header(address, class);
+	live = atomic_load_explicit(header, memory_order_relaxed); /* see find and set_header for the orders */
+	if (!(live & IOCP_LIVE) || !loaded || loaded->count == IOCP_MAGAZINE
+		|| !atomic_compare_exchange_strong_explicit(header, &live, 0, memory_order_acq_rel, memory_order_relaxed))
+		return 0;
+	loaded->blocks[loaded->count++] = address;
+	iocp_cache_count(cache, -1, -(int64_t)(live >> 1));
+	return 1;
+}
+
+static int free_slowly(iocp_heap *heap, void *address)
 {
 	iocp_cache *cache;
 	found f;
@@ -298,6 +338,17 @@ int iocp_heap_free(iocp_heap *heap, void *address)
 		return IOCP_INVALID;
 	}
 	return end_block(heap, cache, address, &f);
+}
+
+int iocp_heap_free(iocp_heap *heap, void *address)
+{
+	iocp_cache *cache = iocp_heap_enter_quickly(heap);
+	int done;
+	if (!cache)
+		return free_slowly(heap, address);
+	done = free_quickly(heap, cache, address);
+	iocp_heap_leave(cache);
+	return done ? IOCP_OK : free_slowly(heap, address);
 }
 
 /* ---- resizing ---------------------------------------------------------------------------------------------------- */

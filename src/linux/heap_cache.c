@@ -64,7 +64,7 @@ static int lock_open_gate(iocp_heap *heap, iocp_context *context)
 			iocp_lock_release(&heap->mutex);
 			return gate == IOCP_GATE_DESTROYED ? IOCP_INVALID : IOCP_CANCELLED;
 		}
-		iocp_waiters_push(&heap->waiters, &context->waiter);
+		iocp_waiters_wait(&heap->waiters, &context->waiter);
 		iocp_lock_release(&heap->mutex);
 		r = iocp_wait(context, &heap->waiters, &heap->mutex, IOCP_FOREVER, 0);
 		if (r != IOCP_OK)
@@ -248,8 +248,10 @@ static iocp_cache *find_cache(iocp_heap *heap, iocp_context *context)
 			context->caches[i].cache = cache;
 		}
 	}
-	iocp_this_thread.heap = heap->object.handle;
-	iocp_this_thread.cache = cache;
+	if (!heap->fenced) {
+		iocp_this_thread.heap = heap->object.handle;
+		iocp_this_thread.cache = cache;
+	}
 	return cache;
 }
 
@@ -268,8 +270,9 @@ int iocp_heap_enter_slowly(iocp_heap *heap, iocp_cache **cache)
 		mine = find_cache(heap, context);
 		if (!mine)
 			return IOCP_NOMEM;
-		iocp_cache_busy(heap, mine);
-		gate = atomic_load_explicit(&heap->gate, memory_order_seq_cst); /* see the top */
+		/* Both sequentially consistent, so that `fenced` needs no more; see the top. */
+		atomic_exchange_explicit(&mine->busy, 1, memory_order_seq_cst);
+		gate = atomic_load_explicit(&heap->gate, memory_order_seq_cst);
 		if (gate == 0 || gate == (uintptr_t)context)
 			break;
 		iocp_heap_leave(mine);

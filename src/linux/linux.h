@@ -19,6 +19,8 @@
 #include "core/os.h"
 #include "iocp.h"
 
+#pragma GCC visibility push(hidden) /* calls within the library need no detour through its symbol table */
+
 #define IOCP_FOREVER INT64_MAX /* a deadline that never comes */
 
 /* ---- system.c: the system calls -------------------------------------------------------------------------------- */
@@ -42,15 +44,17 @@ int iocp_process_barrier_works(void);
 typedef struct iocp_waiter {
 	_Atomic uint32_t word; /* IOCP_ARMED, IOCP_ASLEEP or IOCP_SERVED; the futex the thread sleeps on */
 	int result;            /* what the one who serves it decided: a result code */
+	int slept;             /* the waiter's own: its word was IOCP_ASLEEP during this wait */
+	int deferred;          /* on a port: it was served, and its wake-up is another thread's to do */
 	iocp_packet packet;    /* and, on a port, what it handed over */
 	struct iocp_waiter *newer, *older;
 } iocp_waiter;
 
 enum { IOCP_ARMED = 1, IOCP_ASLEEP = 2, IOCP_SERVED = 3 };
 
-/* A stack of waiters, newest first, guarded by the lock of what they wait for. */
+/* A list of waiters, pushed at the newest end, guarded by the lock of what they wait for. */
 typedef struct iocp_waiters {
-	iocp_waiter *newest;
+	iocp_waiter *newest, *oldest;
 	uint32_t count;
 } iocp_waiters;
 
@@ -96,10 +100,13 @@ void iocp_context_end(iocp_context *context);
 /* The threads that took their last packet from the port and are not waiting on it. */
 uint32_t iocp_context_count_active(iocp_handle port);
 
-/* Waiting, in three steps. (1) Under the lock of what is waited for: iocp_waiters_push. (2) Without it: iocp_park.
+/* Waiting, in three steps. (1) Under the lock of what is waited for: iocp_waiters_wait. (2) Without it: iocp_park.
 ** (3) Under it again: iocp_waiters_leave, which takes the waiter off the list, or says that it was served meanwhile
 ** so that what it was given is never lost. iocp_wait does 2 and 3. */
+void iocp_waiters_wait(iocp_waiters *waiters, iocp_waiter *waiter);
+/* The list itself. */
 void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter);
+void iocp_waiters_remove(iocp_waiters *waiters, iocp_waiter *waiter);
 /* Takes the newest off and serves it with `result`. If it sleeps, its word is returned, to be given to iocp_futex_wake
 ** once the lock is released; else NULL. */
 _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result);
@@ -120,5 +127,7 @@ void iocp_context_cancel(iocp_context *context);
 
 /* Gives back every magazine of a thread that ends, and unlocks the heaps it holds locked. */
 void iocp_heap_forget(iocp_context *context);
+
+#pragma GCC visibility pop
 
 #endif

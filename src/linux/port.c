@@ -10,6 +10,14 @@
 ** exactly one place, and a thread is parked only while there is nothing for it. How a thread parks, and why no wake-up
 ** is lost to a timeout, a cancel or a close: context.c.
 **
+** One wake-up at a time. Waking costs the waker microseconds, and it takes some 29 us until the woken thread runs; if a
+** poster woke a thread for each packet, it would do nothing else. So only one thread a port is `in_flight`: served and
+** being woken. Others that are served meanwhile, asleep, go on the list `deferred`; a thread that has woken up wakes the
+** next, the one that was served first, before it returns. Why nobody is forgotten: a thread on the list has one in flight before it, and every thread
+** that slept reports, under the lock, when it is awake for whatever reason: if it is in flight it passes that on to the
+** next, if it is still on the list it leaves it. A thread in flight for more than IN_FLIGHT_LIMIT, because its processor
+** is busy, does not hold up the others: the next one served is woken too.
+**
 ** The spin. A thread that parks costs its poster a system call and itself some 29 us of waking, so a waiter first looks at
 ** its word for a while, if that has paid lately: at most one thread a port does, for at most SPIN_LIMIT, never if the
 ** last poster ran on this processor (it cannot run while we spin), after a spin that paid for twice as long as before,
@@ -24,10 +32,11 @@
 #include "linux/queue.h"
 
 enum {
-	SPIN_LIMIT = 20000, /* ns */
-	SPIN_LEAST = 600,   /* ns: a shorter one does not pay */
-	SPIN_START = 5000,  /* ns */
-	SOON = 60000,       /* ns from park to running again, of which the waking takes about half */
+	SPIN_LIMIT = 20000,       /* ns */
+	SPIN_LEAST = 600,         /* ns: a shorter one does not pay */
+	SPIN_START = 5000,        /* ns */
+	SOON = 60000,             /* ns from park to running again, of which the waking takes about half */
+	IN_FLIGHT_LIMIT = 100000, /* ns */
 	WAKE_AT_ONCE = 64
 };
 
@@ -38,6 +47,9 @@ struct iocp_port {
 	uint32_t closed;
 	iocp_queue queue;
 	iocp_waiters waiters;
+	iocp_waiters deferred;
+	iocp_waiter *in_flight;
+	int64_t in_flight_since; /* ns */
 	uint64_t peak, posted, dequeued;
 	int poster_cpu;           /* where the last post was made */
 	_Atomic uint32_t spinner; /* 1 while a thread spins here; this and the next are hints, so relaxed */
@@ -120,15 +132,52 @@ static void wake_all(_Atomic uint32_t **asleep, int count)
 		iocp_futex_wake(asleep[i]);
 }
 
-/* Gives one packet to the newest parked thread or to the queue, which has room. The lock is held. Returns what
-** iocp_waiters_serve does. */
+/* `waiter` was served in its sleep. The lock is held. Returns its word if the caller is to wake it, once the lock is
+** released. */
+static _Atomic uint32_t *wake_or_defer(iocp_port *port, iocp_waiter *waiter)
+{
+	int64_t now = iocp_nanoseconds();
+	if (port->in_flight && now - port->in_flight_since < IN_FLIGHT_LIMIT) {
+		waiter->deferred = 1;
+		iocp_waiters_push(&port->deferred, waiter);
+		return NULL;
+	}
+	port->in_flight = waiter;
+	port->in_flight_since = now;
+	return &waiter->word;
+}
+
+/* The caller slept, was served, and is awake. */
+static void pass_on_wake(iocp_port *port, iocp_waiter *waiter)
+{
+	iocp_waiter *next = NULL;
+	iocp_lock_acquire(&port->lock);
+	if (waiter->deferred) {
+		iocp_waiters_remove(&port->deferred, waiter);
+	} else if (port->in_flight == waiter) {
+		next = port->deferred.oldest;
+		port->in_flight = next;
+		if (next) {
+			iocp_waiters_remove(&port->deferred, next);
+			next->deferred = 0;
+			port->in_flight_since = iocp_nanoseconds();
+		}
+	}
+	iocp_lock_release(&port->lock);
+	if (next)
+		iocp_futex_wake(&next->word);
+}
+
+/* Gives one packet to the newest parked thread or to the queue, which has room. The lock is held. Returns the word of
+** a thread to wake, or NULL. */
 static _Atomic uint32_t *deliver(iocp_port *port, const iocp_packet *packet)
 {
+	iocp_waiter *waiter = port->waiters.newest;
 	port->posted++;
-	if (port->waiters.newest) {
+	if (waiter) {
 		port->dequeued++;
-		port->waiters.newest->packet = *packet;
-		return iocp_waiters_serve(&port->waiters, IOCP_OK);
+		waiter->packet = *packet;
+		return iocp_waiters_serve(&port->waiters, IOCP_OK) ? wake_or_defer(port, waiter) : NULL;
 	}
 	iocp_queue_append(&port->queue, packet);
 	if (port->queue.count > port->peak)
@@ -237,10 +286,12 @@ static int wait_for_packet(iocp_port *port, iocp_context *context, iocp_packet *
 	int r;
 	/* Relaxed: for iocp_context_count_active only. */
 	atomic_store_explicit(&context->waiting, 1, memory_order_relaxed);
-	iocp_waiters_push(&port->waiters, &context->waiter);
+	iocp_waiters_wait(&port->waiters, &context->waiter);
 	iocp_lock_release(&port->lock);
 	started = iocp_nanoseconds();
 	r = iocp_wait(context, &port->waiters, &port->lock, iocp_deadline(ms), spin);
+	if (context->waiter.slept && r == IOCP_OK)
+		pass_on_wake(port, &context->waiter);
 	atomic_store_explicit(&context->waiting, 0, memory_order_relaxed);
 	spin_ended(port, spin, r == IOCP_OK ? iocp_nanoseconds() - started : -1);
 	if (r == IOCP_OK)

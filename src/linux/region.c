@@ -17,51 +17,30 @@
 
 #include "linux/heap.h"
 
-enum { LEAF_BITS = 14, LEAF = 1 << LEAF_BITS, SEGMENT_BITS = 20, ADDRESS_BITS = 48, KIND_MASK = 3 };
+enum { LEAF = 1 << IOCP_LEAF_BITS };
 
-typedef _Atomic uintptr_t entry;
-
-static _Atomic(entry *) leaves[1 << (ADDRESS_BITS - SEGMENT_BITS - LEAF_BITS)];
-
-static entry *entry_of(const void *address)
-{
-	uintptr_t region = (uintptr_t)address >> SEGMENT_BITS;
-	entry *leaf;
-	if (region >> (ADDRESS_BITS - SEGMENT_BITS))
-		return NULL;
-	/* Acquire: pairs with the release in add_leaf; the leaf's zeroes come from the kernel. */
-	leaf = atomic_load_explicit(&leaves[region >> LEAF_BITS], memory_order_acquire);
-	return leaf ? &leaf[region & (LEAF - 1)] : NULL;
-}
-
-enum iocp_region_kind iocp_region_of(const iocp_heap *heap, const void *address)
-{
-	entry *e = entry_of(address);
-	uintptr_t value = e ? atomic_load_explicit(e, memory_order_relaxed) : 0;
-	return (value & ~(uintptr_t)KIND_MASK) == (uintptr_t)heap ? (enum iocp_region_kind)(value & KIND_MASK)
-															  : IOCP_REGION_NONE;
-}
+_Atomic(iocp_region *) iocp_region_leaves[1 << (IOCP_ADDRESS_BITS - IOCP_SEGMENT_BITS - IOCP_LEAF_BITS)];
 
 static int add_leaf(const void *address)
 {
-	_Atomic(entry *) *place = &leaves[(uintptr_t)address >> SEGMENT_BITS >> LEAF_BITS];
-	entry *expected = NULL;
-	entry *leaf = mmap(NULL, LEAF * sizeof(entry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	_Atomic(iocp_region *) *place = &iocp_region_leaves[(uintptr_t)address >> IOCP_SEGMENT_BITS >> IOCP_LEAF_BITS];
+	iocp_region *expected = NULL;
+	iocp_region *leaf = mmap(NULL, LEAF * sizeof(*leaf), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (leaf == MAP_FAILED)
 		return 0;
-	/* Release: see entry_of. */
+	/* Release: see iocp_region_entry. */
 	if (!atomic_compare_exchange_strong_explicit(place, &expected, leaf, memory_order_release, memory_order_relaxed))
-		munmap(leaf, LEAF * sizeof(entry)); /* another thread was first */
+		munmap(leaf, LEAF * sizeof(*leaf)); /* another thread was first */
 	return 1;
 }
 
 int iocp_region_set(const void *address, const iocp_heap *heap, enum iocp_region_kind kind)
 {
-	entry *e = entry_of(address);
+	iocp_region *e = iocp_region_entry(address);
 	if (!e) {
-		if ((uintptr_t)address >> ADDRESS_BITS || !add_leaf(address))
+		if ((uintptr_t)address >> IOCP_ADDRESS_BITS || !add_leaf(address))
 			return 0;
-		e = entry_of(address);
+		e = iocp_region_entry(address);
 	}
 	atomic_store_explicit(e, (uintptr_t)heap | (uintptr_t)kind, memory_order_relaxed);
 	return 1;
@@ -69,7 +48,7 @@ int iocp_region_set(const void *address, const iocp_heap *heap, enum iocp_region
 
 void iocp_region_clear(const void *address)
 {
-	atomic_store_explicit(entry_of(address), 0, memory_order_relaxed);
+	atomic_store_explicit(iocp_region_entry(address), 0, memory_order_relaxed);
 }
 
 void *iocp_region_map(size_t bytes)

@@ -31,12 +31,8 @@ static uint32_t block_count(uint32_t class)
 	return n;
 }
 
-/* What iocp_slab_check and iocp_small_header need of a class, computed once: division by a class size is a
-** multiplication, exact for offsets below IOCP_PAGE. */
-static struct class_info {
-	uint32_t size, count, offset, reciprocal;
-} infos[IOCP_CLASSES];
-static uint8_t class_of_units[IOCP_SMALL_LIMIT / 16 + 1];
+struct iocp_class_info iocp_class_infos[IOCP_CLASSES];
+uint8_t iocp_class_of_units[IOCP_SMALL_LIMIT / 16 + 1];
 
 /* Runs before main, or inside dlopen, so nobody looks at the tables before. It only computes. */
 __attribute__((constructor)) static void compute_tables(void)
@@ -44,71 +40,21 @@ __attribute__((constructor)) static void compute_tables(void)
 	uint32_t class, unit = 0;
 	for (class = 0; class < IOCP_CLASSES; class ++) {
 		uint32_t size = class_sizes[class], count = block_count(class);
-		infos[class] = (struct class_info){size, count, (count * 4 + 15) & ~15u, UINT32_MAX / size + 1};
+		iocp_class_infos[class] = (struct iocp_class_info){size, count, (count * 4 + 15) & ~15u, UINT32_MAX / size + 1};
 		for (; unit <= size / 16; unit++)
-			class_of_units[unit] = (uint8_t) class;
+			iocp_class_of_units[unit] = (uint8_t) class;
 	}
-}
-
-uint32_t iocp_class_of(size_t size)
-{
-	return class_of_units[(size + 15) / 16];
-}
-
-uint32_t iocp_class_size(uint32_t class)
-{
-	return infos[class].size;
-}
-
-static iocp_segment *segment_of(const void *address)
-{
-	return (iocp_segment *)((uintptr_t)address & ~(uintptr_t)(IOCP_SEGMENT - 1));
-}
-
-static iocp_page *page_of(const void *address)
-{
-	return &segment_of(address)->pages[((uintptr_t)address & (IOCP_SEGMENT - 1)) / IOCP_PAGE];
 }
 
 static char *page_memory(const iocp_page *page)
 {
-	iocp_segment *segment = segment_of(page);
+	iocp_segment *segment = iocp_segment_of(page);
 	return (char *)segment + (size_t)(page - segment->pages) * IOCP_PAGE;
 }
 
 static _Atomic uint32_t *headers_of(const iocp_page *page)
 {
 	return (_Atomic uint32_t *)(void *)page_memory(page);
-}
-
-static uint32_t index_of(const void *block, uint32_t class)
-{
-	uint32_t offset = (uint32_t)((uintptr_t)block & (IOCP_PAGE - 1)) - infos[class].offset;
-	return (uint32_t)(((uint64_t)offset * infos[class].reciprocal) >> 32);
-}
-
-_Atomic uint32_t *iocp_small_header(const void *block, uint32_t class)
-{
-	char *memory = (char *)((uintptr_t)block & ~(uintptr_t)(IOCP_PAGE - 1));
-	return (_Atomic uint32_t *)(void *)memory + index_of(block, class);
-}
-
-uint32_t iocp_slab_check(const void *address, uint32_t *class, iocp_page **page)
-{
-	iocp_page *p = page_of(address);
-	/* Relaxed: for a live block both were written before its address was given out. */
-	uint32_t kind = atomic_load_explicit(&p->kind, memory_order_relaxed);
-	*page = p;
-	if (kind == IOCP_PAGE_SMALL) {
-		uint32_t c = atomic_load_explicit(&p->class, memory_order_relaxed), index;
-		uint32_t offset = (uint32_t)((uintptr_t)address & (IOCP_PAGE - 1));
-		*class = c;
-		if (offset < infos[c].offset)
-			return IOCP_PAGE_FREE;
-		index = index_of(address, c);
-		return index < infos[c].count && infos[c].offset + index * infos[c].size == offset ? kind : IOCP_PAGE_FREE;
-	}
-	return kind == IOCP_PAGE_MEDIUM && ((uintptr_t)address & (IOCP_PAGE - 1)) == 0 ? kind : IOCP_PAGE_FREE;
 }
 
 static void set_kind(iocp_page *page, uint32_t kind)
@@ -240,7 +186,7 @@ int iocp_slab_add_page(iocp_slab *slab, uint32_t class)
 	take_pages(slab, segment, run_bits(first, 1));
 	page = &segment->pages[first];
 	page->used = page->carved = page->first_free = 0;
-	for (i = 0; i < infos[class].count; i++)
+	for (i = 0; i < iocp_class_infos[class].count; i++)
 		atomic_store_explicit(&headers_of(page)[i], 0, memory_order_relaxed);
 	atomic_store_explicit(&page->class, class, memory_order_relaxed); /* see iocp_slab_check */
 	set_kind(page, IOCP_PAGE_SMALL);
@@ -251,12 +197,12 @@ int iocp_slab_add_page(iocp_slab *slab, uint32_t class)
 
 static int has_block(const iocp_page *page, uint32_t class)
 {
-	return page->first_free || page->carved < infos[class].count;
+	return page->first_free || page->carved < iocp_class_infos[class].count;
 }
 
 uint32_t iocp_slab_take(iocp_slab *slab, uint32_t class, void **blocks, uint32_t max)
 {
-	const struct class_info *info = &infos[class];
+	const struct iocp_class_info *info = &iocp_class_infos[class];
 	uint32_t n = 0;
 	iocp_page *page;
 	while (n < max && (page = slab->partial[class]) != NULL) {
@@ -285,9 +231,9 @@ uint32_t iocp_slab_take(iocp_slab *slab, uint32_t class, void **blocks, uint32_t
 
 void iocp_slab_give(iocp_slab *slab, uint32_t class, void *block)
 {
-	iocp_page *page = page_of(block);
+	iocp_page *page = iocp_page_of(block);
 	int was_full = !has_block(page, class);
-	uint32_t index = index_of(block, class);
+	uint32_t index = iocp_small_index(block, class);
 	atomic_store_explicit(&headers_of(page)[index], page->first_free << 1, memory_order_relaxed);
 	page->first_free = index + 1;
 	if (--page->used == 0)
@@ -318,7 +264,7 @@ void iocp_slab_free_pages(iocp_slab *slab, iocp_page *pages)
 {
 	while (pages) {
 		iocp_page *next = pages->next;
-		iocp_segment *segment = segment_of(pages);
+		iocp_segment *segment = iocp_segment_of(pages);
 		set_kind(pages, IOCP_PAGE_FREE);
 		give_pages(slab, segment, run_bits((uint32_t)(pages - segment->pages), 1));
 		pages = next;
@@ -362,8 +308,8 @@ void *iocp_slab_take_run(iocp_slab *slab, size_t size)
 
 void iocp_slab_give_run(iocp_slab *slab, void *block)
 {
-	iocp_page *page = page_of(block);
-	iocp_segment *segment = segment_of(block);
+	iocp_page *page = iocp_page_of(block);
+	iocp_segment *segment = iocp_segment_of(block);
 	uint32_t i, count = page->used;
 	for (i = 0; i < count; i++)
 		set_kind(&page[i], IOCP_PAGE_FREE);
@@ -376,7 +322,8 @@ static void walk_page(const iocp_page *page, void (*visit)(void *, uintptr_t, si
 {
 	uint32_t kind = atomic_load_explicit(&page->kind, memory_order_relaxed), i;
 	if (kind == IOCP_PAGE_SMALL) {
-		const struct class_info *info = &infos[atomic_load_explicit(&page->class, memory_order_relaxed)];
+		const struct iocp_class_info *info =
+			&iocp_class_infos[atomic_load_explicit(&page->class, memory_order_relaxed)];
 		for (i = 0; i < page->carved; i++) {
 			uint32_t header = atomic_load_explicit(&headers_of(page)[i], memory_order_relaxed);
 			if (header & IOCP_LIVE)
@@ -408,10 +355,10 @@ static int small_page_valid(const iocp_page *page, uint32_t class)
 	for (i = 0; i < page->carved; i++) {
 		uint32_t header = atomic_load_explicit(&headers_of(page)[i], memory_order_relaxed);
 		live += header & IOCP_LIVE;
-		if ((header & IOCP_LIVE) && header >> 1 > infos[class].size)
+		if ((header & IOCP_LIVE) && header >> 1 > iocp_class_infos[class].size)
 			return 0;
 	}
-	return page->carved <= infos[class].count && page->used == page->carved - listed && live <= page->used;
+	return page->carved <= iocp_class_infos[class].count && page->used == page->carved - listed && live <= page->used;
 }
 
 int iocp_slab_validate(const iocp_slab *slab)

@@ -253,7 +253,7 @@ int iocp_thread_join(iocp_thread *thread, double ms)
 		iocp_lock_release(&thread->lock);
 		return ended ? IOCP_OK : iocp_context_cancelled(context) ? IOCP_CANCELLED : IOCP_TIMEOUT;
 	}
-	iocp_waiters_push(&thread->joiners, &context->waiter);
+	iocp_waiters_wait(&thread->joiners, &context->waiter);
 	iocp_lock_release(&thread->lock);
 	return iocp_wait(context, &thread->joiners, &thread->lock, iocp_deadline(ms), 0);
 }

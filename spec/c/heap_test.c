@@ -1,0 +1,285 @@
+/*
+** heap_test.c - the heap without Lua: every size, the arithmetic of size classes, and stress for the sanitizers.
+*/
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "iocp.h"
+
+enum { THREADS = 4 };
+
+static iocp_heap *heap;
+
+static int new_heap(void **state)
+{
+	(void)state;
+	return iocp_heap_create(0, 0, &heap);
+}
+
+static int drop_heap(void **state)
+{
+	(void)state;
+	iocp_heap_destroy(heap);
+	iocp_heap_release(heap);
+	return 0;
+}
+
+static uint64_t live_blocks(void)
+{
+	iocp_heap_info info;
+	assert_int_equal(iocp_heap_stats(heap, &info), IOCP_OK);
+	return info.blocks;
+}
+
+static void every_size_is_found_again(void **state)
+{
+	size_t size, found, step;
+	for (size = 0; size < 700000; size += step) {
+		char *blocks[3];
+		int i;
+		step = size < 9000 ? 1 : 4001;
+		for (i = 0; i < 3; i++) {
+			assert_int_equal(iocp_heap_alloc(heap, size, 0, (void **)&blocks[i]), IOCP_OK);
+			assert_int_equal((uintptr_t)blocks[i] % 16, 0);
+			memset(blocks[i], i, size);
+			assert_int_equal(iocp_heap_size(heap, blocks[i], &found), IOCP_OK);
+			assert_int_equal(found, size);
+		}
+		for (i = 0; i < 3; i++) {
+			assert_true(size == 0 || (blocks[i][0] == i && blocks[i][size - 1] == i));
+			assert_int_equal(iocp_heap_free(heap, blocks[i] + 1), IOCP_INVALID);
+		}
+		assert_int_equal(iocp_heap_destroy(heap), IOCP_OK);
+		iocp_heap_release(heap);
+		assert_int_equal(iocp_heap_create(0, 0, &heap), IOCP_OK);
+	}
+	(void)state;
+}
+
+static void only_starts_of_live_blocks_are_blocks(void **state)
+{
+	static const size_t sizes[] = {1, 48, 100, 1000, 5000, 8176};
+	size_t i, j;
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		enum { COUNT = 500 };
+		static char *blocks[COUNT];
+		for (j = 0; j < COUNT; j++)
+			assert_int_equal(iocp_heap_alloc(heap, sizes[i], 0, (void **)&blocks[j]), IOCP_OK);
+		for (j = 1; j < COUNT; j += 2)
+			assert_int_equal(iocp_heap_free(heap, blocks[j]), IOCP_OK);
+		for (j = 0; j < COUNT; j++) {
+			size_t k;
+			assert_int_equal(iocp_heap_validate(heap, blocks[j]), j % 2 ? IOCP_INVALID : IOCP_OK);
+			for (k = 1; k < sizes[i] && k < 64; k++)
+				assert_int_equal(iocp_heap_validate(heap, blocks[j] + k), IOCP_INVALID);
+		}
+		assert_int_equal(iocp_heap_validate(heap, NULL), IOCP_OK);
+		for (j = 0; j < COUNT; j += 2)
+			assert_int_equal(iocp_heap_free(heap, blocks[j]), IOCP_OK);
+	}
+	assert_int_equal(live_blocks(), 0);
+	(void)state;
+}
+
+static void memory_goes_back_while_the_heap_lives(void **state)
+{
+	enum { COUNT = 100000 };
+	static void *blocks[COUNT];
+	iocp_heap_info full, empty;
+	int round, i;
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < COUNT; i++)
+			assert_int_equal(iocp_heap_alloc(heap, 100, 0, &blocks[i]), IOCP_OK);
+		iocp_heap_stats(heap, &full);
+		for (i = 0; i < COUNT; i++)
+			assert_int_equal(iocp_heap_free(heap, blocks[i]), IOCP_OK);
+		iocp_heap_stats(heap, &empty);
+		assert_true(empty.reserved <= full.reserved / 2);
+		assert_int_equal(iocp_heap_validate(heap, NULL), IOCP_OK);
+	}
+	(void)state;
+}
+
+/* ---- stress -------------------------------------------------------------------------------------------------------- */
+
+enum { SLOTS = 512, ROUNDS = 20000 };
+static _Atomic(void *) slots[SLOTS];
+
+/* Takes a block out of a slot, checks and frees or resizes it, and puts a new one in. */
+static void *exchange_blocks(void *which)
+{
+	unsigned seed = (unsigned)(uintptr_t)which;
+	int i;
+	for (i = 0; i < ROUNDS; i++) {
+		size_t size = (size_t)rand_r(&seed) % (rand_r(&seed) % 100 == 0 ? 700000 : 400) + sizeof(size_t);
+		void *block, *old;
+		if (iocp_heap_alloc(heap, size, rand_r(&seed) % 2 ? IOCP_ZERO : 0, &block) != IOCP_OK)
+			abort();
+		*(size_t *)block = size;
+		old = atomic_exchange(&slots[rand_r(&seed) % SLOTS], block); /* orders what each thread wrote */
+		if (!old)
+			continue;
+		if (iocp_heap_size(heap, old, &size) != IOCP_OK || *(size_t *)old != size)
+			abort();
+		if (rand_r(&seed) % 4 == 0 && iocp_heap_realloc(heap, old, size / 2 + 300, IOCP_ZERO, &old) != IOCP_OK)
+			abort();
+		if (iocp_heap_free(heap, old) != IOCP_OK || iocp_heap_free(heap, (char *)old + 3) != IOCP_INVALID)
+			abort();
+	}
+	return NULL;
+}
+
+static void blocks_cross_threads(void **state)
+{
+	pthread_t threads[THREADS];
+	uintptr_t i;
+	iocp_block blocks[1];
+	size_t count;
+	for (i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, exchange_blocks, (void *)(i + 1));
+	for (i = 0; i < 50; i++) {
+		assert_int_equal(iocp_heap_validate(heap, NULL), IOCP_OK);
+		assert_int_equal(iocp_heap_walk(heap, blocks, 1, &count), IOCP_OK);
+	}
+	for (i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (i = 0; i < SLOTS; i++)
+		assert_int_equal(iocp_heap_free(heap, atomic_exchange(&slots[i], NULL)), IOCP_OK);
+	assert_int_equal(live_blocks(), 0);
+	assert_int_equal(iocp_heap_validate(heap, NULL), IOCP_OK);
+	(void)state;
+}
+
+static void *use_until_destroyed(void *which)
+{
+	size_t size = (size_t)(uintptr_t)which;
+	char copy[8] = "content";
+	for (;;) {
+		void *block;
+		int r = iocp_heap_alloc(heap, size, 0, &block);
+		if (r == IOCP_OK)
+			r = iocp_heap_write(heap, block, 0, copy, sizeof(copy));
+		if (r == IOCP_OK)
+			r = iocp_heap_read(heap, block, 0, copy, sizeof(copy));
+		if (r == IOCP_OK)
+			r = iocp_heap_free(heap, block);
+		if (r == IOCP_INVALID)
+			return NULL;
+		if (r != IOCP_OK)
+			abort();
+	}
+}
+
+static void destroying_races_with_use(void **state)
+{
+	int round;
+	for (round = 0; round < 100; round++) {
+		pthread_t threads[3];
+		uintptr_t sizes[3] = {48, 20000, 700000};
+		int i;
+		for (i = 0; i < 3; i++)
+			pthread_create(&threads[i], NULL, use_until_destroyed, (void *)sizes[i]);
+		iocp_sleep(round % 3);
+		assert_int_equal(iocp_heap_destroy(heap), IOCP_OK);
+		for (i = 0; i < 3; i++)
+			pthread_join(threads[i], NULL);
+		iocp_heap_release(heap);
+		assert_int_equal(iocp_heap_create(0, 0, &heap), IOCP_OK);
+	}
+	(void)state;
+}
+
+static uint64_t shared; /* guarded by the heap's lock alone */
+
+static void *count_locked(void *unused)
+{
+	int i;
+	for (i = 0; i < 2000; i++) {
+		void *block;
+		if (iocp_heap_lock(heap) != IOCP_OK)
+			abort();
+		shared++;
+		if (iocp_heap_alloc(heap, 10, 0, &block) != IOCP_OK || iocp_heap_free(heap, block) != IOCP_OK)
+			abort();
+		iocp_heap_unlock(heap);
+		if (iocp_heap_alloc(heap, 10, 0, &block) != IOCP_OK || iocp_heap_free(heap, block) != IOCP_OK)
+			abort();
+	}
+	return unused;
+}
+
+static void the_lock_excludes(void **state)
+{
+	pthread_t threads[THREADS];
+	int i;
+	shared = 0;
+	for (i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, count_locked, NULL);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(shared, THREADS * 2000);
+	(void)state;
+}
+
+/* One thread over more heaps than it keeps magazines of. */
+static void many_heaps_in_one_thread(void **state)
+{
+	enum { HEAPS = 100 };
+	iocp_heap *heaps[HEAPS];
+	void *blocks[HEAPS];
+	int i, round;
+	for (i = 0; i < HEAPS; i++)
+		assert_int_equal(iocp_heap_create(0, 0, &heaps[i]), IOCP_OK);
+	for (round = 0; round < 20; round++) {
+		for (i = 0; i < HEAPS; i++)
+			assert_int_equal(iocp_heap_alloc(heaps[i], (size_t)(i * 10), 0, &blocks[i]), IOCP_OK);
+		for (i = 0; i < HEAPS; i++) {
+			assert_int_equal(iocp_heap_free(heaps[(i + 1) % HEAPS], blocks[i]), IOCP_INVALID);
+			assert_int_equal(iocp_heap_free(heaps[i], blocks[i]), IOCP_OK);
+		}
+	}
+	for (i = 0; i < HEAPS; i++) {
+		assert_int_equal(iocp_heap_validate(heaps[i], NULL), IOCP_OK);
+		iocp_heap_release(heaps[i]);
+	}
+	(void)state;
+}
+
+static void the_process_heap_stays(void **state)
+{
+	iocp_heap *a, *b;
+	assert_int_equal(iocp_heap_process(&a), IOCP_OK);
+	assert_int_equal(iocp_heap_process(&b), IOCP_OK);
+	assert_ptr_equal(a, b);
+	assert_int_equal(iocp_heap_destroy(a), IOCP_INVALID);
+	iocp_heap_release(a);
+	iocp_heap_release(b);
+	assert_int_equal(iocp_heap_process(&b), IOCP_OK);
+	assert_ptr_equal(a, b);
+	iocp_heap_release(b);
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(every_size_is_found_again, new_heap, drop_heap),
+		cmocka_unit_test_setup_teardown(only_starts_of_live_blocks_are_blocks, new_heap, drop_heap),
+		cmocka_unit_test_setup_teardown(memory_goes_back_while_the_heap_lives, new_heap, drop_heap),
+		cmocka_unit_test_setup_teardown(blocks_cross_threads, new_heap, drop_heap),
+		cmocka_unit_test_setup_teardown(destroying_races_with_use, new_heap, drop_heap),
+		cmocka_unit_test_setup_teardown(the_lock_excludes, new_heap, drop_heap),
+		cmocka_unit_test(many_heaps_in_one_thread),
+		cmocka_unit_test(the_process_heap_stays),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

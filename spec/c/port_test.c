@@ -1,0 +1,281 @@
+/*
+** port_test.c - the port without Lua: what only C can say, and stress of the waiting protocol for the sanitizers.
+*/
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "iocp.h"
+
+enum { MANY = 20000, THREADS = 4 };
+
+static iocp_port *port;
+
+static int new_port(void **state)
+{
+	(void)state;
+	return iocp_port_create(0, &port);
+}
+
+static int drop_port(void **state)
+{
+	(void)state;
+	iocp_port_close(port);
+	iocp_port_release(port);
+	return 0;
+}
+
+static void keys_use_every_bit(void **state)
+{
+	iocp_packet packet;
+	assert_int_equal(iocp_port_enqueue(port, UINTPTR_MAX, UINT32_MAX, UINTPTR_MAX), IOCP_OK);
+	assert_int_equal(iocp_port_dequeue(port, &packet, 0), IOCP_OK);
+	assert_true(packet.key == UINTPTR_MAX && packet.bytes == UINT32_MAX && packet.overlapped == UINTPTR_MAX);
+	(void)state;
+}
+
+static void a_failed_get_leaves_the_packet_alone(void **state)
+{
+	iocp_packet packet = {1, 2, 3};
+	assert_int_equal(iocp_port_dequeue(port, &packet, 0), IOCP_TIMEOUT);
+	assert_int_equal(iocp_port_dequeue(port, &packet, 0.01), IOCP_TIMEOUT);
+	assert_true(packet.key == 1 && packet.overlapped == 2 && packet.bytes == 3);
+	(void)state;
+}
+
+static void packets_put_back_come_first(void **state)
+{
+	iocp_packet packets[600];
+	size_t count, i;
+	iocp_port_info info;
+	for (i = 0; i < 1000; i++)
+		iocp_port_enqueue(port, i, 0, 0);
+	assert_int_equal(iocp_port_dequeue_many(port, packets, 600, &count, 0), IOCP_OK);
+	assert_int_equal(count, 600);
+	assert_int_equal(iocp_port_putback(port, packets + 100, 500), IOCP_OK);
+	for (i = 100; i < 1000; i++) {
+		assert_int_equal(iocp_port_dequeue(port, packets, 0), IOCP_OK);
+		assert_int_equal(packets[0].key, i);
+	}
+	assert_int_equal(iocp_port_putback(port, packets, 1), IOCP_OK); /* into an empty queue */
+	assert_int_equal(iocp_port_dequeue(port, packets, 0), IOCP_OK);
+	assert_int_equal(packets[0].key, 999);
+	iocp_port_stats(port, &info);
+	assert_true(info.posted == 1000 && info.dequeued == 1000 && info.queued == 0);
+	(void)state;
+}
+
+static void a_queue_of_any_shape_keeps_order(void **state)
+{
+	static iocp_packet packets[40000];
+	size_t next_in = 0, next_out = 0, count, i;
+	unsigned seed = 1;
+	while (next_out < 2000000) {
+		size_t n = (size_t)rand_r(&seed) % (rand_r(&seed) % 50 == 0 ? 40000 : 300);
+		for (i = 0; i < n; i++)
+			packets[i] = (iocp_packet){next_in + i, 0, 0};
+		assert_int_equal(iocp_port_enqueue_many(port, packets, n), IOCP_OK);
+		next_in += n;
+		n = (size_t)rand_r(&seed) % (rand_r(&seed) % 50 == 0 ? 40000 : 300) + 1;
+		count = 0;
+		if (iocp_port_dequeue_many(port, packets, n, &count, 0) == IOCP_OK)
+			assert_true(count >= 1 && count <= n);
+		for (i = 0; i < count; i++)
+			assert_int_equal(packets[i].key, next_out + i);
+		next_out += count;
+	}
+	(void)state;
+}
+
+/* ---- stress: posts, batches, gets with and without timeouts, closes ------------------------------------------------ */
+
+static _Atomic uint64_t taken, sum;
+
+static void *get_all(void *which)
+{
+	iocp_packet packets[8];
+	uint64_t n = 0, s = 0;
+	size_t count, i;
+	unsigned seed = (unsigned)(uintptr_t)which;
+	for (;;) {
+		double ms = seed % 3 == 0 ? IOCP_INFINITE : seed % 3 == 1 ? 0.01 : 0;
+		int r = iocp_port_dequeue_many(port, packets, seed % 8 + 1, &count, ms);
+		rand_r(&seed);
+		if (r == IOCP_CLOSED || r == IOCP_ABANDONED)
+			break;
+		if (r != IOCP_OK && r != IOCP_TIMEOUT)
+			abort();
+		for (i = 0; r == IOCP_OK && i < count; i++, n++)
+			s += packets[i].key;
+	}
+	taken += n;
+	sum += s;
+	return NULL;
+}
+
+static void *post_some(void *which)
+{
+	iocp_packet packets[5];
+	uintptr_t i, first = (uintptr_t)which * MANY;
+	unsigned seed = (unsigned)(uintptr_t)which;
+	for (i = 0; i < MANY; i += 5) {
+		int j;
+		for (j = 0; j < 5; j++)
+			packets[j] = (iocp_packet){first + i + (uintptr_t)j, 0, 0};
+		if (rand_r(&seed) % 2) {
+			iocp_port_enqueue_many(port, packets, 5);
+		} else {
+			for (j = 0; j < 5; j++)
+				iocp_port_enqueue(port, packets[j].key, 0, 0);
+		}
+	}
+	return NULL;
+}
+
+static void nothing_is_lost_or_delivered_twice(void **state)
+{
+	pthread_t getters[THREADS], posters[THREADS];
+	uintptr_t i;
+	const uint64_t n = THREADS * MANY;
+	iocp_port_info info;
+	taken = sum = 0;
+	for (i = 0; i < THREADS; i++) {
+		pthread_create(&getters[i], NULL, get_all, (void *)(i + 1));
+		pthread_create(&posters[i], NULL, post_some, (void *)i);
+	}
+	for (i = 0; i < THREADS; i++)
+		pthread_join(posters[i], NULL);
+	do {
+		iocp_sleep(1);
+		iocp_port_stats(port, &info);
+	} while (info.queued > 0);
+	iocp_port_close(port);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(getters[i], NULL);
+	assert_int_equal(taken, n);
+	assert_int_equal(sum, n * (n - 1) / 2);
+	(void)state;
+}
+
+static void *get_until_closed(void *result)
+{
+	iocp_packet packet;
+	int r;
+	while ((r = iocp_port_dequeue(port, &packet, IOCP_INFINITE)) == IOCP_OK)
+		;
+	*(int *)result = r;
+	return NULL;
+}
+
+static void closing_at_any_moment_wakes_everyone(void **state)
+{
+	int round, i, results[THREADS];
+	for (round = 0; round < 300; round++) {
+		pthread_t threads[THREADS];
+		for (i = 0; i < THREADS; i++)
+			pthread_create(&threads[i], NULL, get_until_closed, &results[i]);
+		for (i = 0; i < round % 7; i++)
+			iocp_port_enqueue(port, 1, 0, 0);
+		iocp_port_close(port);
+		for (i = 0; i < THREADS; i++) {
+			pthread_join(threads[i], NULL);
+			assert_true(results[i] == IOCP_ABANDONED || results[i] == IOCP_CLOSED);
+		}
+		iocp_port_release(port);
+		assert_int_equal(iocp_port_create(0, &port), IOCP_OK);
+	}
+	(void)state;
+}
+
+static void *ping(void *other)
+{
+	iocp_packet packet;
+	while (iocp_port_dequeue(port, &packet, IOCP_INFINITE) == IOCP_OK)
+		iocp_port_enqueue(other, packet.key + 1, 0, 0);
+	return NULL;
+}
+
+static void ping_pong_never_hangs(void **state)
+{
+	iocp_port *other;
+	iocp_packet packet = {0, 0, 0};
+	pthread_t thread;
+	int i;
+	assert_int_equal(iocp_port_create(0, &other), IOCP_OK);
+	pthread_create(&thread, NULL, ping, other);
+	for (i = 0; i < MANY; i++) {
+		iocp_port_enqueue(port, packet.key, 0, 0);
+		assert_int_equal(iocp_port_dequeue(other, &packet, IOCP_INFINITE), IOCP_OK);
+	}
+	assert_int_equal(packet.key, MANY);
+	iocp_port_close(port);
+	pthread_join(thread, NULL);
+	iocp_port_release(other);
+	(void)state;
+}
+
+/* ---- signals ------------------------------------------------------------------------------------------------------- */
+
+static void ignore(int number)
+{
+	(void)number;
+}
+
+static void *get_interrupted(void *unused)
+{
+	iocp_packet packet;
+	return iocp_port_dequeue(port, &packet, IOCP_INFINITE) == IOCP_INTERRUPTED ? unused : NULL;
+}
+
+static void a_signal_interrupts_a_host_s_wait(void **state)
+{
+	int flags;
+	for (flags = 0; flags < 2; flags++) {
+		struct sigaction action;
+		pthread_t thread;
+		iocp_port_info info;
+		void *result;
+		memset(&action, 0, sizeof(action));
+		action.sa_handler = ignore;
+		action.sa_flags = flags ? SA_RESTART : 0;
+		sigaction(SIGUSR1, &action, NULL);
+		pthread_create(&thread, NULL, get_interrupted, &port);
+		do {
+			iocp_sleep(1);
+			iocp_port_stats(port, &info);
+		} while (info.waiting == 0);
+		/* It may be spinning still: then the signal comes too early, and another is due. */
+		do {
+			pthread_kill(thread, SIGUSR1);
+			iocp_sleep(5);
+			iocp_port_stats(port, &info);
+		} while (info.waiting > 0);
+		pthread_join(thread, &result);
+		assert_ptr_equal(result, &port);
+	}
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(keys_use_every_bit, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(a_failed_get_leaves_the_packet_alone, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(packets_put_back_come_first, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(a_queue_of_any_shape_keeps_order, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(nothing_is_lost_or_delivered_twice, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(closing_at_any_moment_wakes_everyone, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(ping_pong_never_hangs, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(a_signal_interrupts_a_host_s_wait, new_port, drop_port),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,147 @@
+/*
+** thread_test.c - threads without Lua, for a C host.
+*/
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "iocp.h"
+
+static iocp_thread *start(iocp_thread_main body, void *data)
+{
+	iocp_thread_options options = {.main = body, .data = data, .name = "test"};
+	iocp_thread *thread;
+	assert_int_equal(iocp_thread_create(&options, &thread), IOCP_OK);
+	return thread;
+}
+
+static int answer(iocp_thread *thread, void *data)
+{
+	*(int *)data = thread == iocp_thread_current() ? 42 : 0;
+	return IOCP_OK;
+}
+
+static int end_badly(iocp_thread *thread, void *data)
+{
+	(void)thread;
+	(void)data;
+	return IOCP_ERROR;
+}
+
+static void a_thread_runs_and_is_joined(void **state)
+{
+	int result = 0, i;
+	iocp_thread *thread = start(answer, &result);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(iocp_thread_join(thread, IOCP_INFINITE), IOCP_OK);
+	assert_int_equal(result, 42);
+	assert_int_equal(iocp_thread_status(thread), IOCP_FINISHED);
+	assert_string_equal(iocp_thread_name(thread), "test");
+	assert_true(iocp_thread_id(thread) > 0);
+	assert_true(iocp_thread_body(thread) == answer && iocp_thread_data(thread) == &result);
+	iocp_thread_release(thread);
+	assert_null(iocp_thread_current());
+	thread = start(end_badly, NULL);
+	assert_int_equal(iocp_thread_join(thread, IOCP_INFINITE), IOCP_OK);
+	assert_int_equal(iocp_thread_status(thread), IOCP_FAILED);
+	iocp_thread_release(thread);
+	(void)state;
+}
+
+static _Atomic int destroyed;
+
+static void count_destroyed(void *data)
+{
+	(void)data;
+	destroyed++;
+}
+
+static void data_is_destroyed_once(void **state)
+{
+	int result, i;
+	destroyed = 0;
+	for (i = 0; i < 200; i++) {
+		iocp_thread_options options = {.main = answer, .data = &result, .destroy = count_destroyed, .suspended = i % 2};
+		iocp_thread *thread;
+		assert_int_equal(iocp_thread_create(&options, &thread), IOCP_OK);
+		if (!options.suspended)
+			assert_int_equal(iocp_thread_join(thread, IOCP_INFINITE), IOCP_OK);
+		iocp_thread_release(thread);
+	}
+	for (i = 0; i < 5000 && destroyed < 200; i++)
+		iocp_sleep(1); /* a thread drops its own reference after it was joined */
+	assert_int_equal(destroyed, 200);
+	(void)state;
+}
+
+static int wait_cancelled(iocp_thread *thread, void *data)
+{
+	iocp_packet packet;
+	int r = iocp_port_dequeue(data, &packet, IOCP_INFINITE);
+	(void)thread;
+	return r == IOCP_CANCELLED && iocp_thread_cancelled() && iocp_sleep(1e6) == IOCP_CANCELLED ? r : IOCP_ERROR;
+}
+
+static void cancelling_reaches_a_wait_at_any_moment(void **state)
+{
+	iocp_port *port;
+	int i;
+	assert_int_equal(iocp_port_create(0, &port), IOCP_OK);
+	for (i = 0; i < 500; i++) {
+		iocp_thread *thread = start(wait_cancelled, port);
+		if (i % 3)
+			iocp_sleep(i % 3 * 0.05);
+		iocp_thread_cancel(thread);
+		assert_int_equal(iocp_thread_join(thread, IOCP_INFINITE), IOCP_OK);
+		assert_int_equal(iocp_thread_status(thread), IOCP_STOPPED);
+		iocp_thread_release(thread);
+	}
+	iocp_port_release(port);
+	(void)state;
+}
+
+static _Atomic int interrupted;
+
+static void note_interrupt(iocp_thread *thread)
+{
+	interrupted = thread == iocp_thread_current();
+}
+
+static int spin_until_interrupted(iocp_thread *thread, void *data)
+{
+	(void)thread;
+	*(_Atomic int *)data = 1;
+	while (!interrupted)
+		;
+	return IOCP_OK;
+}
+
+static void an_interrupt_runs_in_the_thread(void **state)
+{
+	_Atomic int started = 0;
+	iocp_thread *thread = start(spin_until_interrupted, &started);
+	while (!started)
+		iocp_yield();
+	assert_int_equal(iocp_thread_interrupt(thread, note_interrupt), IOCP_OK);
+	assert_int_equal(iocp_thread_join(thread, IOCP_INFINITE), IOCP_OK);
+	assert_int_equal(interrupted, 1);
+	assert_int_equal(iocp_thread_interrupt(thread, note_interrupt), IOCP_INVALID);
+	iocp_thread_release(thread);
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_thread_runs_and_is_joined),
+		cmocka_unit_test(data_is_destroyed_once),
+		cmocka_unit_test(cancelling_reaches_a_wait_at_any_moment),
+		cmocka_unit_test(an_interrupt_runs_in_the_thread),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,58 @@
+# Sourced by the scripts that run tests: runs them, shows what fails, and adds up.
+passed=0
+failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# add NAME PASSED FAILED: counts, and prints a line; on failure, or when nothing ran, the log too.
+add() {
+  local bad=$3
+  [ "$2" -gt 0 ] || [ "$bad" -gt 0 ] || bad=1
+  passed=$((passed + $2))
+  failed=$((failed + bad))
+  [ "$bad" -eq 0 ] || cat "$log"
+  printf '%-44s %5d passed, %d failed\n' "$1" "$2" "$bad"
+}
+
+# run_specs NAME COMMAND...: the spec suite with busted. Pending specs are shown.
+run_specs() {
+  local name=$1 line status
+  shift
+  timeout 3000 "$@" >"$log" 2>&1 </dev/null
+  status=$?
+  line=$(grep -E '^[0-9]+ success(es)? / [0-9]+ failures? / [0-9]+ errors? / [0-9]+ pending' "$log" | tail -n 1)
+  if [ -z "$line" ]; then
+    echo "busted gave no result (exit code $status)" >>"$log"
+    add "$name" 0 1
+    return
+  fi
+  set -- $(printf '%s' "$line" | tr -c '0-9\n' ' ')
+  grep -A3 '^Pending' "$log"
+  grep '^random input: seed' "$log"
+  add "$name" "$1" $(($2 + $3 + (status != 0 && $2 + $3 == 0)))
+}
+
+# run_c_tests NAME FOLDER: every *_test program in it, written with cmocka.
+run_c_tests() {
+  local program good bad status
+  for program in "$2"/*_test; do
+    timeout 900 "$program" >"$log" 2>&1 </dev/null
+    status=$?
+    good=$(grep -c '^\[ *OK *\]' "$log")
+    bad=$(grep -c '^\[ *FAILED *\] [a-z_]*$' "$log")
+    [ $status -eq 0 ] || [ "$bad" -gt 0 ] || { echo "exit code $status" >>"$log"; bad=1; }
+    add "$1: $(basename "$program")" "$good" "$bad"
+  done
+}
+
+# run_check NAME COMMAND...: one check, good if the command succeeds.
+run_check() {
+  local name=$1
+  shift
+  if "$@" >"$log" 2>&1 </dev/null; then add "$name" 1 0; else add "$name" 0 1; fi
+}
+
+finish() {
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+}
