@@ -49,7 +49,6 @@ static void free_heap(iocp_object *object)
 int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
 {
 	iocp_heap *h = calloc(1, sizeof(*h));
-	size_t mapped;
 	if (!h)
 		return IOCP_NOMEM;
 	h->maximum = maximum;
@@ -58,11 +57,9 @@ int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
 		free(h);
 		return IOCP_NOMEM;
 	}
-	for (mapped = 0; mapped < initial; mapped += IOCP_SEGMENT) {
-		if (iocp_heap_add_segment(h) != IOCP_OK) {
-			iocp_heap_release(h);
-			return IOCP_NOMEM;
-		}
+	if (initial && iocp_heap_add_segments(h, (initial - 1) / IOCP_SEGMENT + 1) != IOCP_OK) {
+		iocp_heap_release(h);
+		return IOCP_NOMEM;
 	}
 	*heap = h;
 	return IOCP_OK;

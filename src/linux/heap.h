@@ -288,8 +288,8 @@ int iocp_heap_can_reclaim(const iocp_heap *heap);
 void iocp_heap_reclaim(iocp_heap *heap);
 /* Live blocks and bytes with what the caches hold back. The mutex is held. */
 void iocp_heap_totals(iocp_heap *heap, int64_t *blocks, int64_t *bytes);
-/* Maps one more segment. The caller is inside, or alone. */
-int iocp_heap_add_segment(iocp_heap *heap);
+/* Maps `count` more segments, at once. The caller is inside, or alone. */
+int iocp_heap_add_segments(iocp_heap *heap, size_t count);
 /* Shuts the gate for good. IOCP_INVALID: it was done before. */
 int iocp_heap_shut(iocp_heap *heap);
 /* The heap is nobody's any more: frees the caches and magazines. */

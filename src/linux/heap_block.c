@@ -175,18 +175,20 @@ static void *take(iocp_heap *heap, iocp_cache *cache, size_t size, int flags, in
 	return *grow ? take_medium(heap, cache, size, flags) : take_large(heap, cache, size);
 }
 
-int iocp_heap_add_segment(iocp_heap *heap)
+int iocp_heap_add_segments(iocp_heap *heap, size_t count)
 {
-	void *memory = iocp_region_map(IOCP_SEGMENT);
+	char *memory = count > SIZE_MAX / 2 / IOCP_SEGMENT ? NULL : iocp_region_map(count * IOCP_SEGMENT);
 	if (!memory)
 		return IOCP_NOMEM;
-	if (!iocp_region_set(memory, heap, IOCP_REGION_SEGMENT)) {
-		iocp_region_unmap(memory, IOCP_SEGMENT);
-		return IOCP_NOMEM;
+	for (; count > 0; count--, memory += IOCP_SEGMENT) {
+		if (!iocp_region_set(memory, heap, IOCP_REGION_SEGMENT)) {
+			iocp_region_unmap(memory, count * IOCP_SEGMENT);
+			return IOCP_NOMEM;
+		}
+		iocp_lock_acquire(&heap->mutex);
+		iocp_slab_add_segment(&heap->slab, heap, memory);
+		iocp_lock_release(&heap->mutex);
 	}
-	iocp_lock_acquire(&heap->mutex);
-	iocp_slab_add_segment(&heap->slab, heap, memory);
-	iocp_lock_release(&heap->mutex);
 	return IOCP_OK;
 }
 
@@ -199,7 +201,7 @@ static int grow_slab(iocp_heap *heap, size_t size)
 		added = iocp_slab_add_page(&heap->slab, iocp_class_of(size));
 		iocp_lock_release(&heap->mutex);
 	}
-	return added ? IOCP_OK : iocp_heap_add_segment(heap);
+	return added ? IOCP_OK : iocp_heap_add_segments(heap, 1);
 }
 
 static int alloc_slowly(iocp_heap *heap, size_t size, int flags, void **address)

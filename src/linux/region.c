@@ -61,11 +61,12 @@ void *iocp_region_map(size_t bytes)
 	memory = mmap(NULL, bytes + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return NULL;
-	before = (alignment - ((uintptr_t)memory & (alignment - 1))) & (alignment - 1);
-	aligned = memory + before;
-	if (before)
-		munmap(memory, before);
-	munmap(aligned + bytes, alignment - before);
+	/* The highest place: the kernel maps downwards, so segments come to lie side by side and count as one mapping. */
+	aligned = (char *)(((uintptr_t)memory + alignment) & ~(uintptr_t)(alignment - 1));
+	before = (size_t)(aligned - memory);
+	munmap(memory, before);
+	if (before < alignment)
+		munmap(aligned + bytes, alignment - before);
 	madvise(aligned, bytes, MADV_NOHUGEPAGE); /* see queue.c */
 	return aligned;
 }
