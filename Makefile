@@ -21,11 +21,10 @@ BUILD := build
 CORE := $(wildcard src/core/*.c src/linux/*.c)
 BINDING := $(wildcard src/lua/*.c)
 TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
-EXAMPLES := examples/workerthreads.lua
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run test sanitize bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests
+.PHONY: help run check-run test sanitize bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -79,6 +78,9 @@ run: packages ## the first article's program: 4 workers, 1,000,000 messages (MES
 	@$(MAKE) --no-print-directory -s build-luajit
 	@eval "$$($(MAKE) --no-print-directory -s env LUA=luajit)" && exec luajit examples/run.lua $(MESSAGES)
 
+check-run:
+	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
+
 test: packages ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests
 	@tools/test $(CHOSEN)
@@ -88,7 +90,7 @@ sanitize: packages ## C tests and specs under ThreadSanitizer, then AddressSanit
 
 bench: packages ## the workloads beside their yardsticks in C
 	@$(MAKE) --no-print-directory -s $(addprefix build-,$(if $(LUA),$(LUA),luajit lua5.4)) $(BUILD)/c/bench
-	@tools/bench $(if $(LUA),$(LUA),luajit lua5.4)
+	@lua5.4 bench/run.lua $(if $(LUA),$(LUA),luajit lua5.4)
 
 $(BUILD)/c/bench: bench/yardstick.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)

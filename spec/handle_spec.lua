@@ -133,7 +133,8 @@ if rawget(_G, "jit") then
 
     it("of other kinds are refused, so that no collected memory is handed out", function()
       local port = iocp.IOCompletionPort()
-      for _, wrong in ipairs { ffi.new("int[4]"), ffi.new("struct { int x; }"), ffi.new("int64_t", -1), ffi.new("uint64_t", 2 ^ 53), ffi.new("double", 1) } do
+      for _, wrong in ipairs { ffi.new("int[4]"), ffi.new("struct { int x; }"), ffi.new("double", 1),
+        ffi.new("int64_t", -1), ffi.new("uint64_t", 2 ^ 53) } do
         local ok, message = pcall(port.enqueue, port, wrong)
         assert.is_false(ok)
         assert.matches("key: expected an address", message, 1, true)

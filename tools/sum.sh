@@ -49,7 +49,7 @@ run_c_tests() {
 run_check() {
   local name=$1
   shift
-  if "$@" >"$log" 2>&1 </dev/null; then add "$name" 1 0; else add "$name" 0 1; fi
+  if ("$@") >"$log" 2>&1 </dev/null; then add "$name" 1 0; else add "$name" 0 1; fi
 }
 
 finish() {
