@@ -1,8 +1,9 @@
 rockspec_format = "3.0"
 package = "iocp"
 version = "scm-1"
+-- `luarocks make` builds the checkout it stands in; the rockspec of a release names its archive here.
 source = {
-  url = "git+https://github.com/iocp-lua/iocp.git",
+  url = "git+file://.",
 }
 description = {
   summary = "OS threads for Lua scripts, working off one I/O completion port",

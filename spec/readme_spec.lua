@@ -1,0 +1,39 @@
+-- The README's first program does what it says, on every Lua; and the README names every method there is.
+local iocp = require "iocp"
+local support = require "support"
+
+local function read(path)
+  local f = assert(io.open(path))
+  local text = f:read("*a")
+  f:close()
+  return text
+end
+
+describe("the README", function()
+  local readme = read("README.md")
+
+  it("has a program that runs", function()
+    local code, output = support.child(readme:match("```lua\n(.-)```"))
+    assert.equal(0, code, output)
+    local seen, count = {}, 0
+    for number in output:gmatch("message (%d+)") do
+      seen[tonumber(number)], count = true, count + 1
+    end
+    assert.equal(1000, count)
+    assert.equal(1000, #seen)
+  end)
+
+  it("names every function and method", function()
+    for name in pairs(iocp) do
+      if name ~= "set_cdata_converter" then -- between the module's own files
+        assert.is_truthy(readme:find("iocp." .. name, 1, true), name)
+      end
+    end
+    for noun, object in pairs { port = iocp.IOCompletionPort(), heap = iocp.Heap(),
+      thread = iocp.Thread { body = "", suspended = true } } do
+      for name in pairs(getmetatable(object).__index) do
+        assert.is_truthy(readme:find(noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
+      end
+    end
+  end)
+end)
