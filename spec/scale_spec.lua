@@ -42,6 +42,33 @@ describe("a queue of 10,000,000 packets", function()
   end)
 end)
 
+describe("when memory runs out", function()
+  it("a post says NOMEM, and nothing that was queued is lost (7)", function()
+    if not support.measures_memory then
+      return pending("a sanitizer needs more address space than is left here")
+    end
+    local code, output = support.child([[
+      local iocp = require "iocp"
+      local port, n = iocp.IOCompletionPort(), 0
+      while true do
+        local ok, _, code = port:enqueue(n + 1)
+        if not ok then
+          assert(code == "NOMEM", code)
+          break
+        end
+        n = n + 1
+      end
+      assert(n > 100000 and port:stats().queued == n)
+      for i = 1, n do assert(port:dequeue(0) == i) end
+      assert(port:enqueue(1)) -- there is room again
+      assert(not iocp.Heap():alloc(2 ^ 30))
+      local thread, _, code = iocp.Thread { body = "", stack = 2 ^ 30 }
+      assert(not thread and (code == "NOMEM" or type(code) == "number"))
+    ]], 60, 200000)
+    assert.equal(0, code, output)
+  end)
+end)
+
 describe("objects by the hundred thousand leave nothing behind:", function()
   local function no_growth(what, count, step)
     it(("%d %s"):format(support.scaled(count), what), function()

@@ -26,15 +26,16 @@ function support.interpreter()
 end
 
 --- Runs a script in a fresh process with this one's paths, for at most `seconds` (default 20, more under a sanitizer).
+-- `memory`: how much address space it may have, in KiB.
 -- Returns its exit code (124: it hung; above 128: it died of a signal) and what it printed.
-function support.child(script, seconds)
+function support.child(script, seconds, memory)
   local file = os.tmpname()
   local f = assert(io.open(file, "w"))
   f:write(script)
   f:close()
   local limit = (seconds or 20) * (support.divisor > 1 and 5 or 1)
   -- The shell says how it ended: os.execute and the close of a pipe answer differently in each Lua.
-  local pipe = assert(io.popen(("LUA_PATH=%s LUA_CPATH=%s timeout -k 1 %d %s %s 2>&1; code=$?; echo; echo $code"):format(
+  local pipe = assert(io.popen((memory and ("ulimit -v %d; "):format(memory) or "") .. ("LUA_PATH=%s LUA_CPATH=%s timeout -k 1 %d %s %s 2>&1; code=$?; echo; echo $code"):format(
     quote(package.path), quote(package.cpath), limit, quote(support.interpreter()), quote(file))))
   local output = pipe:read("*a")
   pipe:close()

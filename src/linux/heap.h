@@ -210,6 +210,7 @@ struct iocp_heap {
 	int fenced;                   /* 1: the kernel has no process-wide barrier, so every enter makes its own, slowly */
 	_Atomic uint64_t charged;     /* bytes of blocks, counted only if there is a maximum */
 	_Atomic uintptr_t gate;       /* 0 open, the context that shut it, or IOCP_GATE_DESTROYED */
+	_Atomic uint32_t shared;      /* 1 once a second thread uses the heap */
 	_Atomic(iocp_cache *) caches; /* all ever made for this heap; grows at the front */
 	iocp_lock mutex;              /* guards what follows */
 	uint32_t gate_depth;

@@ -317,8 +317,12 @@ static inline int free_quickly(const iocp_heap *heap, iocp_cache *cache, void *a
 	loaded = cache->classes[class].loaded;
 	header = iocp_small_header(address, class);
 	live = atomic_load_explicit(header, memory_order_relaxed); /* see find and set_header for the orders */
-	if (!(live & IOCP_LIVE) || !loaded || loaded->count == IOCP_MAGAZINE
-		|| !atomic_compare_exchange_strong_explicit(header, &live, 0, memory_order_acq_rel, memory_order_relaxed))
+	if (!(live & IOCP_LIVE) || !loaded || loaded->count == IOCP_MAGAZINE)
+		return 0;
+	/* With one thread in the heap nobody can free the block at the same time; relaxed, see heap_cache.c. */
+	if (!atomic_load_explicit(&heap->shared, memory_order_relaxed))
+		atomic_store_explicit(header, 0, memory_order_relaxed);
+	else if (!atomic_compare_exchange_strong_explicit(header, &live, 0, memory_order_acq_rel, memory_order_relaxed))
 		return 0;
 	loaded->blocks[loaded->count++] = address;
 	iocp_cache_count(cache, -1, -(int64_t)(live >> 1));

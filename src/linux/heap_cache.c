@@ -13,6 +13,8 @@
 ** iocp_process_barrier puts a full barrier into the frequent side, wherever that runs: either its write of `busy` is
 ** visible to us, and we wait, or its look at the gate comes after our write, and it leaves. Where the kernel has no such
 ** barrier the frequent side is fully ordered itself (`fenced`).
+** In the same way a second thread that comes to a heap says so in `shared` and waits for the first to leave once, so that
+** as long as a thread inside finds `shared` unset, it is the only one inside.
 ** The same wait, with the gate open, is a grace period: threads that entered before have left, so nobody still looks at
 ** what was unlinked before it. Memory is unmapped, and a page given another use, only after one.
 **
@@ -36,7 +38,7 @@ void iocp_heap_quiesce(iocp_heap *heap)
 	iocp_cache *cache;
 	if (!heap->fenced)
 		iocp_process_barrier();
-	/* Acquire, here: pairs with the push in find_cache. A cache that is pushed later belongs to a thread that has yet to
+	/* Acquire, here: pairs with push_cache. A cache that is pushed later belongs to a thread that has yet to
 	** look at the gate, after it has held the mutex that whoever shut the gate held before. */
 	for (cache = atomic_load_explicit(&heap->caches, memory_order_acquire); cache; cache = cache->next) {
 		int looks = 0;
@@ -154,7 +156,7 @@ static void publish(iocp_heap *heap, iocp_cache *cache)
 
 void iocp_heap_totals(iocp_heap *heap, int64_t *blocks, int64_t *bytes)
 {
-	const iocp_cache *cache = atomic_load_explicit(&heap->caches, memory_order_acquire); /* see find_cache */
+	const iocp_cache *cache = atomic_load_explicit(&heap->caches, memory_order_acquire); /* see push_cache */
 	*blocks = heap->blocks;
 	*bytes = heap->bytes;
 	for (; cache; cache = cache->next) {
@@ -215,38 +217,63 @@ void iocp_heap_forget(iocp_context *context)
 	}
 }
 
-/* The caller's cache of the heap, made if need be, and its thread-local shortcut. NULL: out of memory. */
-static iocp_cache *find_cache(iocp_heap *heap, iocp_context *context)
+/* Adds a cache to the heap's list. The mutex is held. */
+static void push_cache(iocp_heap *heap, iocp_cache *cache)
 {
-	iocp_cache *cache = NULL, *fresh = NULL;
-	uint32_t i;
-	for (i = 0; i < IOCP_CACHED_HEAPS && !cache; i++)
-		if (context->caches[i].heap == heap->object.handle)
-			cache = context->caches[i].cache;
-	while (!cache) {
+	cache->next = atomic_load_explicit(&heap->caches, memory_order_relaxed); /* written under the mutex */
+	if (cache->next)
+		atomic_store_explicit(&heap->shared, 1, memory_order_seq_cst); /* see the top */
+	/* Release: the cache's content happens-before iocp_heap_quiesce and iocp_heap_totals read it. */
+	atomic_store_explicit(&heap->caches, cache, memory_order_release);
+}
+
+/* A cache of the heap for the caller alone: one that a thread gave back, or a new one. NULL: out of memory. */
+static iocp_cache *own_cache(iocp_heap *heap, iocp_context *context)
+{
+	iocp_cache *cache, *fresh = NULL;
+	int pushed = 0;
+	for (;;) {
 		iocp_lock_acquire(&heap->mutex);
 		for (cache = atomic_load_explicit(&heap->caches, memory_order_relaxed); cache; cache = cache->next)
 			if (!atomic_load_explicit(&cache->owner, memory_order_relaxed)) /* written under the mutex */
 				break;
 		if (!cache && fresh) {
-			fresh->next = atomic_load_explicit(&heap->caches, memory_order_relaxed);
-			/* Release: the cache's content happens-before iocp_heap_quiesce and iocp_heap_totals read it. */
-			atomic_store_explicit(&heap->caches, fresh, memory_order_release);
+			push_cache(heap, fresh);
 			cache = fresh;
 			fresh = NULL;
+			pushed = 1;
 		}
 		if (cache)
 			atomic_store_explicit(&cache->owner, context, memory_order_relaxed);
 		iocp_lock_release(&heap->mutex);
-		if (!cache && !(fresh = calloc(1, sizeof(*fresh))))
+		if (cache)
+			break;
+		fresh = calloc(1, sizeof(*fresh));
+		if (!fresh)
 			return NULL;
-		if (cache) {
-			free(fresh);
-			i = context->next_cache++ % IOCP_CACHED_HEAPS;
-			forget_entry(context, i);
-			context->caches[i].heap = heap->object.handle;
-			context->caches[i].cache = cache;
-		}
+	}
+	free(fresh);
+	if (pushed && cache->next)
+		iocp_heap_quiesce(heap);
+	return cache;
+}
+
+/* The caller's cache of the heap, and its thread-local shortcut. NULL: out of memory. */
+static iocp_cache *find_cache(iocp_heap *heap, iocp_context *context)
+{
+	iocp_cache *cache = NULL;
+	uint32_t i;
+	for (i = 0; i < IOCP_CACHED_HEAPS && !cache; i++)
+		if (context->caches[i].heap == heap->object.handle)
+			cache = context->caches[i].cache;
+	if (!cache) {
+		cache = own_cache(heap, context);
+		if (!cache)
+			return NULL;
+		i = context->next_cache++ % IOCP_CACHED_HEAPS;
+		forget_entry(context, i);
+		context->caches[i].heap = heap->object.handle;
+		context->caches[i].cache = cache;
 	}
 	if (!heap->fenced) {
 		iocp_this_thread.heap = heap->object.handle;

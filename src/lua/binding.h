@@ -42,6 +42,10 @@ void iocp_push_dump(lua_State *L);
 int iocp_failure(lua_State *L, int code, const char *message);
 /* Raises: bad argument, with its name, what was expected and what came. */
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected);
+/* The number at `index` as an integer 0..max; 0: it is none. */
+int iocp_to_integer(lua_State *L, int index, uint64_t max, uint64_t *value);
+/* As iocp_check_address, without the error. */
+int iocp_to_address(lua_State *L, int index, uintptr_t *value);
 /* An integer 0..max that a number holds exactly; anything else raises. */
 uint64_t iocp_check_integer(lua_State *L, int index, const char *name, uint64_t max);
 uint64_t iocp_opt_integer(lua_State *L, int index, const char *name, uint64_t max, uint64_t otherwise);

@@ -87,11 +87,14 @@ static int port_enqueue_many(lua_State *L)
 	if (count > SMALL_BATCH)
 		packets = lua_newuserdata(L, count * sizeof(*packets));
 	for (i = 0; i < count; i++) {
-		char name[32];
+		packets[i] = (iocp_packet){0, overlapped, bytes};
 		lua_rawgeti(L, 2, (int)(i + 1));
-		snprintf(name, sizeof(name), "keys[%zu]", i + 1);
-		/* The key's place on the stack stands for argument 2 in a message. */
-		packets[i] = (iocp_packet){iocp_check_address(L, lua_gettop(L), name), overlapped, bytes};
+		if (!iocp_to_address(L, lua_gettop(L), &packets[i].key)) {
+			char name[32];
+			snprintf(name, sizeof(name), "keys[%zu]", i + 1);
+			lua_replace(L, 2); /* where the error looks for what came */
+			iocp_check_address(L, 2, name);
+		}
 		lua_pop(L, 1);
 	}
 	r = iocp_port_enqueue_many(port, packets, count);

@@ -41,8 +41,7 @@ int iocp_bad_argument(lua_State *L, int index, const char *name, const char *exp
 	return luaL_argerror(L, index, lua_tostring(L, -1));
 }
 
-/* The number at `index` as an integer 0..max. 0: it is none. */
-static int to_integer(lua_State *L, int index, uint64_t max, uint64_t *value)
+int iocp_to_integer(lua_State *L, int index, uint64_t max, uint64_t *value)
 {
 	lua_Number number;
 	if (lua_type(L, index) != LUA_TNUMBER)
@@ -76,7 +75,7 @@ uint64_t iocp_check_integer(lua_State *L, int index, const char *name, uint64_t 
 	uint64_t value = 0;
 	if (max > largest_integer())
 		max = largest_integer();
-	if (!to_integer(L, index, max, &value)) {
+	if (!iocp_to_integer(L, index, max, &value)) {
 		char expected[64];
 		snprintf(expected, sizeof(expected), "an integer from 0 to %" PRIu64, max);
 		iocp_bad_argument(L, index, name, expected);
@@ -100,8 +99,6 @@ int iocp_lua_set_cdata_converter(lua_State *L)
 /* Replaces a cdata by its number, or by nil if it has none. */
 static void convert_cdata(lua_State *L, int index)
 {
-	if (lua_type(L, index) != IOCP_TCDATA)
-		return;
 	lua_getfield(L, LUA_REGISTRYINDEX, CONVERTER);
 	if (!lua_isfunction(L, -1)) {
 		lua_pop(L, 1);
@@ -115,18 +112,31 @@ static void convert_cdata(lua_State *L, int index)
 		lua_replace(L, index);
 }
 
+int iocp_to_address(lua_State *L, int index, uintptr_t *value)
+{
+	uint64_t integer = 0;
+	int type = lua_type(L, index);
+	if (type == IOCP_TCDATA) {
+		convert_cdata(L, index);
+	} else if (type == LUA_TLIGHTUSERDATA) {
+		*value = (uintptr_t)lua_touserdata(L, index);
+		return 1;
+	}
+	if (!iocp_to_integer(L, index, largest_integer(), &integer))
+		return 0;
+	*value = (uintptr_t)integer;
+	return 1;
+}
+
 uintptr_t iocp_check_address(lua_State *L, int index, const char *name)
 {
-	uint64_t value = 0;
-	convert_cdata(L, index);
-	if (lua_type(L, index) == LUA_TLIGHTUSERDATA)
-		return (uintptr_t)lua_touserdata(L, index);
-	if (!to_integer(L, index, largest_integer(), &value)) {
+	uintptr_t value = 0;
+	if (!iocp_to_address(L, index, &value)) {
 		char expected[64];
 		snprintf(expected, sizeof(expected), "an address or integer from 0 to %" PRIu64, largest_integer());
 		iocp_bad_argument(L, index, name, expected);
 	}
-	return (uintptr_t)value;
+	return value;
 }
 
 uintptr_t iocp_opt_address(lua_State *L, int index, const char *name)
@@ -159,7 +169,8 @@ static iocp_handle parse_handle(const char *text, size_t length)
 iocp_handle iocp_check_handle(lua_State *L, int index)
 {
 	uint64_t value = 0;
-	convert_cdata(L, index);
+	if (lua_type(L, index) == IOCP_TCDATA)
+		convert_cdata(L, index);
 	switch (lua_type(L, index)) {
 	case LUA_TSTRING: {
 		size_t length;
@@ -167,7 +178,7 @@ iocp_handle iocp_check_handle(lua_State *L, int index)
 		return parse_handle(text, length);
 	}
 	case LUA_TNUMBER:
-		return to_integer(L, index, largest_integer(), &value) ? value : 0;
+		return iocp_to_integer(L, index, largest_integer(), &value) ? value : 0;
 	case LUA_TLIGHTUSERDATA:
 		return (iocp_handle)(uintptr_t)lua_touserdata(L, index);
 	case IOCP_TCDATA:

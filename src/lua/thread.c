@@ -177,7 +177,10 @@ static void read_option(lua_State *L, options *o)
 			bad_option(L, name, "a string");
 		o->name = lua_tostring(L, -1); /* the table keeps it */
 	} else if (strcmp(name, "stack") == 0) {
-		o->stack = (size_t)iocp_check_integer(L, lua_gettop(L), name, SIZE_MAX / 2);
+		uint64_t stack;
+		if (!iocp_to_integer(L, lua_gettop(L), SIZE_MAX / 2, &stack))
+			bad_option(L, name, "a number of bytes");
+		o->stack = (size_t)stack;
 	} else if (strcmp(name, "suspended") == 0) {
 		if (!lua_isboolean(L, -1))
 			bad_option(L, name, "a boolean");
