@@ -1,4 +1,4 @@
--- The README's first program does what it says, on every Lua; and the README names every method there is.
+-- The README's first program does what it says, on every Lua; the README and the types name every method there is.
 local iocp = require "iocp"
 local support = require "support"
 
@@ -10,7 +10,7 @@ local function read(path)
 end
 
 describe("the README", function()
-  local readme = read("README.md")
+  local readme, types = read("README.md"), read("types/iocp.d.lua")
 
   it("has a program that runs", function()
     local code, output = support.child(readme:match("```lua\n(.-)```"))
@@ -23,7 +23,7 @@ describe("the README", function()
     assert.equal(1000, #seen)
   end)
 
-  it("names every function and method", function()
+  it("names every function and method, and so do the types", function()
     for name in pairs(iocp) do
       if name ~= "set_cdata_converter" then -- between the module's own files
         assert.is_truthy(readme:find("iocp." .. name, 1, true), name)
@@ -33,6 +33,7 @@ describe("the README", function()
       thread = iocp.Thread { body = "", suspended = true } } do
       for name in pairs(getmetatable(object).__index) do
         assert.is_truthy(readme:find(noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
+        assert.is_truthy(types:find("function " .. noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
       end
     end
   end)

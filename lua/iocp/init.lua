@@ -2,9 +2,11 @@
 -- @module iocp
 local core = require "iocp.core"
 
-local has_ffi, ffi = pcall(require, "ffi")
-if has_ffi and rawget(_G, "jit") then
-  require "iocp.cdata"(core, ffi)
+if rawget(_G, "jit") then
+  local has_ffi, ffi = pcall(require, "ffi") -- a LuaJIT can be built without
+  if has_ffi then
+    require "iocp.cdata"(core, ffi)
+  end
 end
 
 return core

@@ -35,8 +35,9 @@ function support.child(script, seconds, memory)
   f:close()
   local limit = (seconds or 20) * (support.divisor > 1 and 5 or 1)
   -- The shell says how it ended: os.execute and the close of a pipe answer differently in each Lua.
-  local pipe = assert(io.popen((memory and ("ulimit -v %d; "):format(memory) or "") .. ("LUA_PATH=%s LUA_CPATH=%s timeout -k 1 %d %s %s 2>&1; code=$?; echo; echo $code"):format(
-    quote(package.path), quote(package.cpath), limit, quote(support.interpreter()), quote(file))))
+  local command = ("LUA_PATH=%s LUA_CPATH=%s timeout -k 1 %d %s %s 2>&1; code=$?; echo; echo $code"):format(
+    quote(package.path), quote(package.cpath), limit, quote(support.interpreter()), quote(file))
+  local pipe = assert(io.popen((memory and ("ulimit -v %d; "):format(memory) or "") .. command))
   local output = pipe:read("*a")
   pipe:close()
   os.remove(file)

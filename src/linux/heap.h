@@ -139,8 +139,7 @@ static inline uint32_t iocp_slab_check(const void *address, uint32_t *class, ioc
 {
 	iocp_page *p = iocp_page_of(address);
 	uint32_t offset = (uint32_t)((uintptr_t)address & (IOCP_PAGE - 1));
-	/* Relaxed: for a live block both were written before its address was given out. */
-	uint32_t kind = atomic_load_explicit(&p->kind, memory_order_relaxed);
+	uint32_t kind = atomic_load_explicit(&p->kind, memory_order_acquire); /* pairs with set_kind */
 	*page = p;
 	if (kind == IOCP_PAGE_SMALL) {
 		uint32_t c = atomic_load_explicit(&p->class, memory_order_relaxed);

@@ -59,7 +59,8 @@ static _Atomic uint32_t *headers_of(const iocp_page *page)
 
 static void set_kind(iocp_page *page, uint32_t kind)
 {
-	atomic_store_explicit(&page->kind, kind, memory_order_relaxed); /* see iocp_slab_check */
+	/* Release: whoever sees that the page is small sees of which class, and its headers. Pairs with iocp_slab_check. */
+	atomic_store_explicit(&page->kind, kind, memory_order_release);
 }
 
 /* ---- segments and pages ------------------------------------------------------------------------------------------ */
@@ -188,7 +189,7 @@ int iocp_slab_add_page(iocp_slab *slab, uint32_t class)
 	page->used = page->carved = page->first_free = 0;
 	for (i = 0; i < iocp_class_infos[class].count; i++)
 		atomic_store_explicit(&headers_of(page)[i], 0, memory_order_relaxed);
-	atomic_store_explicit(&page->class, class, memory_order_relaxed); /* see iocp_slab_check */
+	atomic_store_explicit(&page->class, class, memory_order_relaxed); /* see set_kind */
 	set_kind(page, IOCP_PAGE_SMALL);
 	slab->empty_pages++;
 	link_partial(slab, class, page);
