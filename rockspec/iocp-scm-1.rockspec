@@ -33,6 +33,7 @@ build = {
     ["iocp.tinn.IOCompletionPort"] = "lua/iocp/tinn/IOCompletionPort.lua",
     ["iocp.tinn.TINNThread"] = "lua/iocp/tinn/TINNThread.lua",
     ["iocp.tinn.WTypes"] = "lua/iocp/tinn/WTypes.lua",
+    ["iocp.tinn.wrap"] = "lua/iocp/tinn/wrap.lua",
     ["iocp.tinn.core_synch_l1_2_0"] = "lua/iocp/tinn/core_synch_l1_2_0.lua",
   },
   -- The C part stands whole under its platform, because luarocks merges these tables by index.

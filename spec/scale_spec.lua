@@ -105,6 +105,7 @@ describe("objects by the hundred thousand leave nothing behind:", function()
     end
     port:close()
   ]])
+  no_growth("threads that return themselves", 20000, "assert(iocp.Thread('return require(\"iocp\").current()'):join())")
   no_growth("failing threads", 5000, "assert(not iocp.Thread('error(1)'):join())")
   no_growth("blocks of every size", 500000, [[
     heap = heap or iocp.Heap()

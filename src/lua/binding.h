@@ -93,9 +93,10 @@ void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunc
 
 typedef struct iocp_values iocp_values;
 
-/* Copies the `count` values from stack index `first` on, taking references to objects. On failure returns NULL and
-** pushes a message that names the value: "cannot send arg 2: table". */
-iocp_values *iocp_values_copy(lua_State *L, int first, int count, const char *what);
+/* Copies the `count` values from stack index `first` on, taking references to objects, but for `owner`: the object, if any,
+** that keeps the copy, and would keep itself for ever. On failure returns NULL and pushes a message that names the
+** value: "cannot send arg 2: table". */
+iocp_values *iocp_values_copy(lua_State *L, int first, int count, const char *what, const void *owner);
 /* Pushes the values; may raise for lack of memory. Returns how many. */
 int iocp_values_push(lua_State *L, const iocp_values *values);
 void iocp_values_free(iocp_values *values);

@@ -118,7 +118,7 @@ iocp_values *iocp_state_describe(lua_State *L)
 	push_package_field(L, "cpath");
 	for (i = 1; i <= count; i++)
 		lua_rawgeti(L, list, i);
-	description = iocp_values_copy(L, first, count + 2, "package field");
+	description = iocp_values_copy(L, first, count + 2, "package field", NULL);
 	if (description) {
 		lua_settop(L, list - 1);
 	} else {

@@ -110,7 +110,7 @@ static int run_body(lua_State *L)
 	expose_state(j, L);
 	lua_call(L, count, LUA_MULTRET);
 	hide_state(j, L);
-	j->results = iocp_values_copy(L, 1, lua_gettop(L), "result");
+	j->results = iocp_values_copy(L, 1, lua_gettop(L), "result", iocp_thread_current());
 	return j->results ? 0 : lua_error(L);
 }
 
@@ -121,12 +121,12 @@ static int keep_failure(lua_State *L)
 	if (lua_istable(L, 1)) {
 		lua_rawgeti(L, 1, 1);
 		lua_rawgeti(L, 1, 2);
-		j->failure = iocp_values_copy(L, 2, 2, "error");
+		j->failure = iocp_values_copy(L, 2, 2, "error", iocp_thread_current());
 		if (!j->failure) /* a table, say: its text has to do */
-			j->failure = iocp_values_copy(L, 2, 1, "error");
+			j->failure = iocp_values_copy(L, 2, 1, "error", iocp_thread_current());
 	} else {
 		iocp_push_text(L, 1);
-		j->failure = iocp_values_copy(L, 2, 1, "error");
+		j->failure = iocp_values_copy(L, 2, 1, "error", iocp_thread_current());
 	}
 	return 0;
 }
@@ -249,9 +249,9 @@ static int fill_job(lua_State *L, job *j, int count)
 {
 	j->description = iocp_state_describe(L);
 	if (j->description)
-		j->body = iocp_values_copy(L, 2, 1, "body");
+		j->body = iocp_values_copy(L, 2, 1, "body", NULL);
 	if (j->body)
-		j->arguments = iocp_values_copy(L, 3, count, "arg");
+		j->arguments = iocp_values_copy(L, 3, count, "arg", NULL);
 	return j->arguments != NULL;
 }
 

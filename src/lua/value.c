@@ -28,6 +28,7 @@ typedef struct value {
 
 struct iocp_values {
 	int count;
+	const void *owner;
 	value values[];
 };
 
@@ -64,7 +65,7 @@ static void write_number(lua_State *L, int index, value *v)
 }
 
 /* Writes what measure accepted; `bytes` is where a string's go. Returns where the next one's go. */
-static char *write_value(lua_State *L, int index, value *v, char *bytes)
+static char *write_value(lua_State *L, int index, value *v, char *bytes, const void *owner)
 {
 	switch (lua_type(L, index)) {
 	case LUA_TNIL:
@@ -86,13 +87,14 @@ static char *write_value(lua_State *L, int index, value *v, char *bytes)
 	default:
 		v->kind = OBJECT;
 		v->as.object.address = iocp_object_test(L, index, &v->as.object.class);
-		iocp_object_retain_any(v->as.object.address, v->as.object.class);
+		if (v->as.object.address != owner)
+			iocp_object_retain_any(v->as.object.address, v->as.object.class);
 		break;
 	}
 	return bytes;
 }
 
-iocp_values *iocp_values_copy(lua_State *L, int first, int count, const char *what)
+iocp_values *iocp_values_copy(lua_State *L, int first, int count, const char *what, const void *owner)
 {
 	size_t bytes = 0, fixed = sizeof(iocp_values) + (size_t)count * sizeof(value);
 	iocp_values *values;
@@ -110,9 +112,10 @@ iocp_values *iocp_values_copy(lua_State *L, int first, int count, const char *wh
 		return NULL;
 	}
 	values->count = count;
+	values->owner = owner;
 	at = (char *)values + fixed;
 	for (i = 0; i < count; i++)
-		at = write_value(L, first + i, &values->values[i], at);
+		at = write_value(L, first + i, &values->values[i], at, owner);
 	return values;
 }
 
@@ -157,8 +160,10 @@ void iocp_values_free(iocp_values *values)
 	int i;
 	if (!values)
 		return;
-	for (i = 0; i < values->count; i++)
-		if (values->values[i].kind == OBJECT)
-			iocp_object_release_any(values->values[i].as.object.address, values->values[i].as.object.class);
+	for (i = 0; i < values->count; i++) {
+		const value *v = &values->values[i];
+		if (v->kind == OBJECT && v->as.object.address != values->owner)
+			iocp_object_release_any(v->as.object.address, v->as.object.class);
+	}
 	free(values);
 }

@@ -3,20 +3,13 @@
 local ffi = require "ffi"
 local bit = require "bit"
 local iocp = require "iocp"
-require "iocp.tinn.WTypes"
+local wrap = require "iocp.tinn.wrap"
 
 local HEAP_ZERO_MEMORY = 0x00000008
 local void_pointer = ffi.typeof("void *")
 
 local Heap = {}
 Heap.__index = Heap
-
-local function wrap(heap, message, code)
-  if not heap then
-    return false, code or message
-  end
-  return setmetatable({ heap = heap, Handle = ffi.cast("HANDLE", tonumber(heap:handle())) }, Heap)
-end
 
 local function succeeded(ok, _, code)
   if not ok then
@@ -27,7 +20,7 @@ end
 
 --- A new heap of `initial` bytes that grows to `maximum`, 0 for no limit. Returns it, or `false, err`.
 function Heap:create(initial, maximum)
-  return wrap(iocp.Heap(initial or 0, maximum or 0))
+  return wrap(Heap, "heap", iocp.Heap(initial or 0, maximum or 0))
 end
 
 --- The heap that a native handle stands for: `Heap(handle)`.
@@ -35,12 +28,12 @@ function Heap:new(rawhandle)
   if not rawhandle then
     return false, "no raw handle specified"
   end
-  return wrap(iocp.Heap.open(rawhandle))
+  return wrap(Heap, "heap", iocp.Heap.open(rawhandle))
 end
 
 --- The process' own heap, the same in every thread; it cannot be destroyed.
 function Heap.getProcessHeap()
-  return wrap(iocp.Heap.process())
+  return wrap(Heap, "heap", iocp.Heap.process())
 end
 
 --- The heap's handle as a HANDLE, to be passed to other threads through TINNThread:CreatePointerString.

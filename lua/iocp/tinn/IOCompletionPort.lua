@@ -1,31 +1,21 @@
 --- TINN's IOCompletionPort: `false, err` where ours says nil, message, code; keys as ULONG_PTR are our numbers.
 -- @module iocp.tinn.IOCompletionPort
-local ffi = require "ffi"
 local iocp = require "iocp"
-require "iocp.tinn.WTypes"
+local wrap = require "iocp.tinn.wrap"
 
 local IOCompletionPort = {}
 IOCompletionPort.__index = IOCompletionPort
-
---- A port like `port`, or `false, err` if there is none.
-local function wrap(port, message, code)
-  if not port then
-    return false, code or message
-  end
-  -- The native handle is kept as a pointer, so that handing it out makes no garbage.
-  return setmetatable({ port = port, Handle = ffi.cast("HANDLE", tonumber(port:handle())) }, IOCompletionPort)
-end
 
 --- A new port.
 -- @tparam[opt] nil existing_port, file_handle accepted for the sake of the original's arguments, and ignored
 -- @tparam[opt] number threads how many threads may run at once
 function IOCompletionPort:create(_, _, threads)
-  return wrap(iocp.IOCompletionPort(threads))
+  return wrap(IOCompletionPort, "port", iocp.IOCompletionPort(threads))
 end
 
 --- The port that a native handle stands for; `false, "INVALID"` if it stands for none.
 function IOCompletionPort:init(rawhandle)
-  return wrap(iocp.IOCompletionPort.open(rawhandle))
+  return wrap(IOCompletionPort, "port", iocp.IOCompletionPort.open(rawhandle))
 end
 
 --- The port's handle as a HANDLE, to be passed to other threads through TINNThread:CreatePointerString.

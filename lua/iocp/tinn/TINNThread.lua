@@ -2,25 +2,18 @@
 -- @module iocp.tinn.TINNThread
 local ffi = require "ffi"
 local iocp = require "iocp"
-require "iocp.tinn.WTypes"
+local wrap = require "iocp.tinn.wrap"
 
 local uintptr = ffi.typeof("uintptr_t")
 
 local TINNThread = {}
 TINNThread.__index = TINNThread
 
-local function wrap(thread, message, code)
-  if not thread then
-    return false, code or message
-  end
-  return setmetatable({ thread = thread, Handle = ffi.cast("HANDLE", tonumber(thread:handle())) }, TINNThread)
-end
-
 --- A new thread from `{ CodeChunk = text, CreateSuspended = boolean }`, or `false, err`. Without arguments: the thread
 -- that calls, or `false, err` in the main thread.
 function TINNThread:create(params)
   if not params then
-    return wrap(iocp.current(), "the main thread is no object", "INVALID")
+    return wrap(TINNThread, "thread", iocp.current(), "the main thread is no object", "INVALID")
   end
   if not params.CodeChunk then
     return false, "no code chunk specified"
@@ -30,12 +23,12 @@ function TINNThread:create(params)
   if not ok then
     return false, thread -- the chunk does not compile
   end
-  return wrap(thread, message, code)
+  return wrap(TINNThread, "thread", thread, message, code)
 end
 
 --- The thread that a native handle stands for, or `false, "INVALID"`.
 function TINNThread:init(rawhandle)
-  return wrap(iocp.Thread.open(rawhandle))
+  return wrap(TINNThread, "thread", iocp.Thread.open(rawhandle))
 end
 
 --- The address in a pointer as a hexadecimal string, to be formatted into the chunk of a thread.
