@@ -50,6 +50,7 @@ build = {
             "src/linux/heap.c",
             "src/linux/heap_block.c",
             "src/linux/heap_cache.c",
+            "src/linux/heap_copy.c",
             "src/linux/lock.c",
             "src/linux/port.c",
             "src/linux/queue.c",

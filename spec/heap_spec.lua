@@ -117,6 +117,18 @@ describe("a heap's maximum", function()
     end
   end)
 
+  it("counts a large block that is resized where it is (31)", function()
+    local heap = iocp.Heap(0, 10000000)
+    for _ = 1, 100 do
+      for _, sizes in ipairs { { 600000, 602000 }, { 1000000, 600000 }, { 600000, 2000000 } } do
+        local address = assert(heap:alloc(sizes[1]))
+        assert(heap:free((assert(heap:realloc(address, sizes[2])))))
+      end
+    end
+    assert.is_truthy(heap:alloc(9000000))
+    assert.equal("NOMEM", code_of(heap:alloc(2000000)))
+  end)
+
   it("is kept by threads that allocate at once (31)", function()
     local heap, threads = iocp.Heap(0, 100000), {}
     for i = 1, 4 do
@@ -511,5 +523,47 @@ describe("a heap among threads", function()
     assert.is_true((holder:join(10000)))
     assert.is_truthy(heap:alloc(1))
     assert.is_true(heap:lock())
+  end)
+
+  it("is unlocked by the end of a thread that used many heaps, and dropped the locked one (36)", function()
+    local heap = iocp.Heap()
+    local holder = iocp.Thread([[
+      local heap = ...
+      local iocp = require "iocp"
+      heap:lock()
+      iocp.Heap():lock()
+      collectgarbage()
+      local others = {}
+      for i = 1, 40 do
+        others[i] = iocp.Heap()
+        others[i]:alloc(10)
+      end
+    ]], heap)
+    assert.is_true((holder:join(10000)))
+    assert.is_truthy(heap:alloc(1))
+  end)
+
+  it("loses no block to a cancel in the middle of put or realloc (36)", function()
+    for _, call in ipairs { "return heap:put(('x'):rep(2000))", "return heap:realloc(mine, 3000)" } do
+      for _ = 1, support.scaled(200) do
+        local heap, go = iocp.Heap(), iocp.IOCompletionPort()
+        local thread = iocp.Thread([[
+          local heap, go = ...
+          local mine = heap:alloc(10)
+          go:enqueue(1)
+        ]] .. call, heap, go)
+        go:dequeue()
+        heap:lock()
+        thread:cancel()
+        iocp.yield()
+        heap:unlock()
+        local _, address = thread:join(10000)
+        local blocks = 0
+        for _ in heap:walk() do
+          blocks = blocks + 1
+        end
+        assert.equal(call:find("put", 1, true) and address and 2 or 1, blocks)
+      end
+    end
   end)
 end)

@@ -188,6 +188,11 @@ describe("what crosses", function()
     assert.matches("it has an upvalue, 'upvalue'", result, 1, true)
   end)
 
+  it("is a function without debug information too", function()
+    local stripped = (loadstring or load)(string.dump(function() return tostring(7) end, true)) -- luacheck: ignore
+    assert.same({ true, "7" }, { iocp.Thread(stripped):join(10000) })
+  end)
+
   it("is nothing else: the error names it", function()
     for _, value in ipairs { {}, print, coroutine.create(function() end), io.stdout } do
       local ok, message = pcall(iocp.Thread, "", 1, value)

@@ -106,7 +106,7 @@ typedef struct iocp_thread_options {
 	void *data;                  /* given to `main` */
 	void (*destroy)(void *data); /* called once with the last reference, in whichever thread drops it; may be NULL */
 	const char *name;            /* for debuggers, UTF-8, copied; NULL for "iocp". Systems cut it (Linux: 15 bytes) */
-	size_t stack_size;           /* bytes; 0 for 1 MiB; raised to the system's minimum */
+	size_t stack_size;           /* bytes; 0 for 2 MiB; raised to the system's minimum */
 	int suspended;               /* 1: it does not start before iocp_thread_resume */
 } iocp_thread_options;
 
@@ -179,7 +179,7 @@ IOCP_API iocp_handle iocp_heap_handle(const iocp_heap *heap);
 IOCP_API void *iocp_heap_native(iocp_heap *heap);
 /* In all that follows: IOCP_INVALID means that the heap was destroyed or that `address` is not a live block of this
 ** heap (freed, foreign, inside a block); such an address is never read. IOCP_CANCELLED means that the calling thread
-** was cancelled while it waited for a thread that holds iocp_heap_lock. */
+** was cancelled while it waited for a thread that holds iocp_heap_lock, IOCP_INTERRUPTED that a signal came meanwhile. */
 /* A block of `size` bytes (0 allowed), 16-byte aligned. IOCP_NOMEM. Source: Microsoft's HeapAlloc. */
 IOCP_API int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address);
 /* Resizes, moving if it must; with IOCP_ZERO the new tail is cleared. NULL allocates. On failure the block is as
@@ -192,13 +192,16 @@ IOCP_API int iocp_heap_size(iocp_heap *heap, const void *address, size_t *size);
 /* Copies between a block and a buffer of the caller's; IOCP_INVALID also if offset + length passes the block's end. */
 IOCP_API int iocp_heap_read(iocp_heap *heap, const void *address, size_t offset, void *buffer, size_t length);
 IOCP_API int iocp_heap_write(iocp_heap *heap, void *address, size_t offset, const void *buffer, size_t length);
+/* A new block with a copy of `size` bytes at `data`. IOCP_NOMEM. */
+IOCP_API int iocp_heap_put(iocp_heap *heap, const void *data, size_t size, void **address);
 /* NULL: checks the whole heap's structure. Else: whether a live block starts at `address`. IOCP_OK or IOCP_INVALID.
 ** Source: Microsoft's HeapValidate. */
 IOCP_API int iocp_heap_validate(iocp_heap *heap, const void *address);
 /* Writes up to `capacity` live blocks to blocks[] and their true number to *count, as of one moment.
 ** Source: Microsoft's HeapWalk. */
 IOCP_API int iocp_heap_walk(iocp_heap *heap, iocp_block *blocks, size_t capacity, size_t *count);
-/* Keeps all other threads out of the heap until as many unlocks; recursive. A thread that ends unlocks.
+/* Keeps all other threads out of the heap until as many unlocks; recursive. A thread that ends unlocks, and until then
+** the lock keeps the heap alive.
 ** IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM. Source: Microsoft's HeapLock. */
 IOCP_API int iocp_heap_lock(iocp_heap *heap);
 /* IOCP_INVALID: the calling thread does not hold the lock. Source: Microsoft's HeapUnlock. */

@@ -18,7 +18,8 @@ static const struct {
 	{"ABANDONED", "the port was closed while this thread waited on it"},
 	{"CANCELLED", "this thread was cancelled: clean up and return"},
 	{"NOMEM", "out of memory: free something, or raise the heap's maximum"},
-	{"INVALID", "not a live object: it was freed, closed, belongs elsewhere or never existed"},
+	{"INVALID", "not valid: not a live object of that kind (freed, closed, foreign or made up), or not one this may be "
+				"done to"},
 	{"ERROR", "the thread's body raised an error"},
 	{"INTERRUPTED", "a signal arrived: call again"},
 };

@@ -1,8 +1,8 @@
 /*
 ** os.h - what the core needs from a backend: a lock and the system's error texts.
 **
-** A zeroed iocp_lock is an unlocked one, so a static lock needs no initialisation. It is not recursive and is held
-** for a few dozen instructions: nobody allocates, waits or calls out under it. unlock happens-before the next lock.
+** A zeroed iocp_lock is an unlocked one, so a static lock needs no initialisation. It is not recursive, and
+** nobody allocates, waits or calls out under it. unlock happens-before the next lock.
 */
 
 #ifndef IOCP_OS_H

@@ -210,7 +210,7 @@ static int park(iocp_context *context, int64_t deadline, int64_t spin)
 		if (r == ETIMEDOUT && iocp_nanoseconds() >= deadline)
 			return IOCP_TIMEOUT;
 		/* The module's threads block the host's signals; what reaches them is our own interrupt. */
-		if (r == EINTR && !context->thread)
+		if (r == EINTR && !context->thread && !context->shielded)
 			return IOCP_INTERRUPTED;
 	}
 }
@@ -235,7 +235,7 @@ void iocp_context_cancel(iocp_context *context)
 	uint32_t state = IOCP_ASLEEP;
 	atomic_store_explicit(&context->cancelled, 1, memory_order_seq_cst);
 	if (atomic_compare_exchange_strong_explicit(
-			&context->waiter.word, &state, IOCP_ARMED, memory_order_seq_cst, memory_order_relaxed))
+			&context->waiter.word, &state, IOCP_ARMED, memory_order_seq_cst, memory_order_seq_cst))
 		iocp_futex_wake(&context->waiter.word);
 }
 

@@ -4,7 +4,8 @@
 **   region.c      which heap a megabyte of the address space belongs to; mapping and unmapping
 **   slab.c        small and medium blocks: segments of pages, and their headers
 **   heap_cache.c  each thread's magazines, the depot they are exchanged with, the gate that keeps threads out
-**   heap_block.c  allocating, freeing, resizing, copying
+**   heap_block.c  allocating, freeing, resizing
+**   heap_copy.c   looking into blocks, and copying in and out
 **   heap.c        creating, destroying, walking
 **
 ** Two locks: `mutex`, short, for the segments, depot, large blocks and gate; and the gate, which is what iocp_heap_lock
@@ -213,7 +214,8 @@ struct iocp_heap {
 	_Atomic(iocp_cache *) caches; /* all ever made for this heap; grows at the front */
 	iocp_lock mutex;              /* guards what follows */
 	uint32_t gate_depth;
-	iocp_waiters waiters; /* for the gate */
+	iocp_heap *next_locked; /* in the list of the context that shut the gate, which alone touches it */
+	iocp_waiters waiters;   /* for the gate */
 	iocp_slab slab;
 	iocp_large *large;
 	uint64_t large_bytes; /* mapped */
@@ -288,6 +290,19 @@ int iocp_heap_can_reclaim(const iocp_heap *heap);
 void iocp_heap_reclaim(iocp_heap *heap);
 /* Live blocks and bytes with what the caches hold back. The mutex is held. */
 void iocp_heap_totals(iocp_heap *heap, int64_t *blocks, int64_t *bytes);
+/* ---- heap_block.c ------------------------------------------------------------------------------------------------- */
+
+/* A live block, found by its address. */
+typedef struct iocp_found {
+	enum { IOCP_FOUND_SMALL, IOCP_FOUND_MEDIUM, IOCP_FOUND_LARGE } kind;
+	uint32_t class;
+	uint64_t header; /* as it was when it was found live */
+	size_t size;
+	iocp_page *page;   /* of a medium one */
+	iocp_large *large; /* itself, if it is large */
+} iocp_found;
+/* Inside. 0: no live block of this heap starts at `address`. */
+int iocp_heap_find(const iocp_heap *heap, const void *address, iocp_found *f);
 /* Maps `count` more segments, at once. The caller is inside, or alone. */
 int iocp_heap_add_segments(iocp_heap *heap, size_t count);
 /* Shuts the gate for good. IOCP_INVALID: it was done before. */

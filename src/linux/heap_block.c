@@ -10,31 +10,21 @@
 
 #include <string.h>
 
-/* A live block, found by its address. */
-typedef struct found {
-	enum { SMALL, MEDIUM, LARGE } kind;
-	uint32_t class;
-	uint64_t header; /* as it was when it was found live */
-	size_t size;
-	iocp_page *page;   /* MEDIUM */
-	iocp_large *large; /* LARGE */
-} found;
-
 /* ---- finding ----------------------------------------------------------------------------------------------------- */
 
 /* Inside. 0: no live block of this heap starts at `address`. */
-static int find(const iocp_heap *heap, const void *address, found *f)
+int iocp_heap_find(const iocp_heap *heap, const void *address, iocp_found *f)
 {
 	switch (iocp_region_of(heap, address)) {
 	case IOCP_REGION_SEGMENT:
 		switch (iocp_slab_check(address, &f->class, &f->page)) {
 		case IOCP_PAGE_SMALL:
-			f->kind = SMALL;
+			f->kind = IOCP_FOUND_SMALL;
 			/* Relaxed: whoever gave the caller the address ordered the write before. */
 			f->header = atomic_load_explicit(iocp_small_header(address, f->class), memory_order_relaxed);
 			break;
 		case IOCP_PAGE_MEDIUM:
-			f->kind = MEDIUM;
+			f->kind = IOCP_FOUND_MEDIUM;
 			f->header = atomic_load_explicit(&f->page->header, memory_order_relaxed);
 			break;
 		default:
@@ -42,7 +32,7 @@ static int find(const iocp_heap *heap, const void *address, found *f)
 		}
 		break;
 	case IOCP_REGION_LARGE:
-		f->kind = LARGE;
+		f->kind = IOCP_FOUND_LARGE;
 		f->large = (iocp_large *)((uintptr_t)address & ~(uintptr_t)(IOCP_SEGMENT - 1));
 		if ((const char *)address != (const char *)f->large + IOCP_LARGE_OFFSET)
 			return 0;
@@ -57,16 +47,22 @@ static int find(const iocp_heap *heap, const void *address, found *f)
 
 /* Replaces the header of a found block, unless another thread freed or resized it since. Acquire and release: what
 ** was done to a block happens-before it is given out again. */
-static int set_header(const void *address, const found *f, uint64_t header)
+static int set_header(const void *address, const iocp_found *f, uint64_t header)
 {
 	uint64_t expected = f->header;
-	if (f->kind == SMALL) {
+	if (f->kind == IOCP_FOUND_SMALL) {
 		uint32_t small = (uint32_t)expected;
 		return atomic_compare_exchange_strong_explicit(
 			iocp_small_header(address, f->class), &small, (uint32_t)header, memory_order_acq_rel, memory_order_relaxed);
 	}
-	return atomic_compare_exchange_strong_explicit(f->kind == MEDIUM ? &f->page->header : &f->large->header, &expected,
-		header, memory_order_acq_rel, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(f->kind == IOCP_FOUND_MEDIUM ? &f->page->header : &f->large->header,
+		&expected, header, memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* What is mapped for a large block. */
+static size_t large_mapping(size_t size)
+{
+	return (size + IOCP_LARGE_OFFSET + 4095) & ~(size_t)4095; /* a size near SIZE_MAX is refused before */
 }
 
 /* The bytes a block of `size` takes, which is what counts towards a maximum. */
@@ -76,29 +72,38 @@ static size_t gross_size(size_t size)
 		return iocp_class_infos[iocp_class_of(size)].size;
 	if (size <= IOCP_MEDIUM_LIMIT)
 		return (size + IOCP_PAGE - 1) & ~(size_t)(IOCP_PAGE - 1);
-	return size;
+	return size > SIZE_MAX / 4 ? size : large_mapping(size);
+}
+
+/* The same of a block that is there; a large one may have been resized in its mapping. */
+static size_t gross_of(const iocp_found *f)
+{
+	return f->kind == IOCP_FOUND_LARGE ? f->large->mapped : gross_size(f->size);
 }
 
 /* 0: a block of `size` would pass the maximum. */
 static int charge(iocp_heap *heap, size_t size)
 {
-	size_t gross;
+	uint64_t charged, gross;
 	if (heap->maximum == 0)
 		return 1;
 	gross = gross_size(size);
+	if (gross > heap->maximum)
+		return 0;
 	/* Relaxed: a counter that orders nothing else. */
-	if (gross <= heap->maximum
-		&& atomic_fetch_add_explicit(&heap->charged, gross, memory_order_relaxed) <= heap->maximum - gross)
-		return 1;
-	if (gross <= heap->maximum)
-		atomic_fetch_sub_explicit(&heap->charged, gross, memory_order_relaxed);
-	return 0;
+	charged = atomic_load_explicit(&heap->charged, memory_order_relaxed);
+	do {
+		if (charged > heap->maximum - gross)
+			return 0;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&heap->charged, &charged, charged + gross, memory_order_relaxed, memory_order_relaxed));
+	return 1;
 }
 
-static void discharge(iocp_heap *heap, size_t size)
+static void discharge(iocp_heap *heap, size_t gross)
 {
 	if (heap->maximum)
-		atomic_fetch_sub_explicit(&heap->charged, gross_size(size), memory_order_relaxed); /* see charge */
+		atomic_fetch_sub_explicit(&heap->charged, gross, memory_order_relaxed); /* see charge */
 }
 
 /* ---- allocating -------------------------------------------------------------------------------------------------- */
@@ -124,7 +129,7 @@ static void *take_small(iocp_heap *heap, iocp_cache *cache, size_t size, int fla
 static void *take_medium(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
 {
 	void *block;
-	found f;
+	iocp_found f;
 	iocp_lock_acquire(&heap->mutex);
 	block = iocp_slab_take_run(&heap->slab, size);
 	iocp_lock_release(&heap->mutex);
@@ -145,7 +150,7 @@ static void *take_large(iocp_heap *heap, iocp_cache *cache, size_t size)
 	size_t mapped;
 	if (size > SIZE_MAX / 4)
 		return NULL;
-	mapped = (size + IOCP_LARGE_OFFSET + 4095) & ~(size_t)4095;
+	mapped = large_mapping(size);
 	large = iocp_region_map(mapped);
 	if (!large)
 		return NULL;
@@ -223,7 +228,7 @@ static int alloc_slowly(iocp_heap *heap, size_t size, int flags, void **address)
 			*address = block;
 			return IOCP_OK;
 		}
-		discharge(heap, size);
+		discharge(heap, gross_size(size));
 		/* Still inside, so the heap is not destroyed under what it gains. */
 		r = grow ? grow_slab(heap, size) : IOCP_NOMEM;
 		iocp_heap_leave(cache);
@@ -278,24 +283,25 @@ static void drop_large(iocp_heap *heap, iocp_large *large)
 }
 
 /* Inside; leaves. The block was found live. */
-static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const found *f)
+static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const iocp_found *f)
 {
+	size_t gross = gross_of(f); /* before the block may be given out again */
 	if (!set_header(address, f, 0)) {
 		iocp_heap_leave(cache);
 		return IOCP_INVALID;
 	}
 	iocp_cache_count(cache, -1, -(int64_t)f->size);
-	discharge(heap, f->size);
-	if (f->kind == SMALL) {
+	discharge(heap, gross);
+	if (f->kind == IOCP_FOUND_SMALL) {
 		iocp_cache_give(heap, cache, f->class, address);
-	} else if (f->kind == MEDIUM) {
+	} else if (f->kind == IOCP_FOUND_MEDIUM) {
 		iocp_lock_acquire(&heap->mutex);
 		iocp_slab_give_run(&heap->slab, address);
 		cache->reclaim = iocp_heap_can_reclaim(heap);
 		iocp_lock_release(&heap->mutex);
 	}
 	iocp_heap_leave(cache);
-	if (f->kind == LARGE)
+	if (f->kind == IOCP_FOUND_LARGE)
 		drop_large(heap, f->large);
 	if (cache->reclaim) { /* set here or where a full magazine was given back */
 		cache->reclaim = 0;
@@ -332,14 +338,14 @@ static inline int free_quickly(const iocp_heap *heap, iocp_cache *cache, void *a
 static int free_slowly(iocp_heap *heap, void *address)
 {
 	iocp_cache *cache;
-	found f;
+	iocp_found f;
 	int r;
 	if (!address)
 		return IOCP_OK;
 	r = iocp_heap_enter(heap, &cache);
 	if (r != IOCP_OK)
 		return r;
-	if (!find(heap, address, &f)) {
+	if (!iocp_heap_find(heap, address, &f)) {
 		iocp_heap_leave(cache);
 		return IOCP_INVALID;
 	}
@@ -360,21 +366,23 @@ int iocp_heap_free(iocp_heap *heap, void *address)
 /* ---- resizing ---------------------------------------------------------------------------------------------------- */
 
 /* Inside: whether a block of `size` bytes fits where the found one is, without wasting more than moving it would. */
-static int fits(const found *f, size_t size)
+static int fits(const iocp_found *f, size_t size)
 {
-	if (f->kind == LARGE)
+	if (f->kind == IOCP_FOUND_LARGE)
 		return size > IOCP_MEDIUM_LIMIT && size <= f->large->mapped - IOCP_LARGE_OFFSET && size >= f->large->mapped / 2;
 	return size <= IOCP_MEDIUM_LIMIT && gross_size(size) == gross_size(f->size)
-		   && (size <= IOCP_SMALL_LIMIT) == (f->kind == SMALL);
+		   && (size <= IOCP_SMALL_LIMIT) == (f->kind == IOCP_FOUND_SMALL);
 }
 
 static int move_block(iocp_heap *heap, void *address, size_t size, size_t old_size, int flags, void **moved)
 {
+	iocp_context *context = iocp_this_thread.context; /* the caller was inside, so there is one */
 	size_t keep = size < old_size ? size : old_size;
 	void *block;
 	int r = iocp_heap_alloc(heap, size, 0, &block);
 	if (r != IOCP_OK)
 		return r;
+	context->shielded++; /* from here on a cancel would leave a block that nobody knows */
 	if (flags & IOCP_ZERO)
 		memset((char *)block + keep, 0, size - keep);
 	r = iocp_heap_read(heap, address, 0, block, keep); /* also finds a block that another thread freed meanwhile */
@@ -384,11 +392,12 @@ static int move_block(iocp_heap *heap, void *address, size_t size, size_t old_si
 		iocp_heap_free(heap, block);
 	else
 		*moved = block;
+	context->shielded--;
 	return r;
 }
 
 /* Inside. */
-static int resize_in_place(iocp_cache *cache, void *address, size_t size, const found *f, int flags)
+static int resize_in_place(iocp_cache *cache, void *address, size_t size, const iocp_found *f, int flags)
 {
 	if (!set_header(address, f, (uint64_t)size << 1 | IOCP_LIVE))
 		return IOCP_INVALID;
@@ -401,14 +410,14 @@ static int resize_in_place(iocp_cache *cache, void *address, size_t size, const 
 int iocp_heap_realloc(iocp_heap *heap, void *address, size_t size, int flags, void **moved)
 {
 	iocp_cache *cache;
-	found f;
+	iocp_found f;
 	int r;
 	if (!address)
 		return iocp_heap_alloc(heap, size, flags, moved);
 	r = iocp_heap_enter(heap, &cache);
 	if (r != IOCP_OK)
 		return r;
-	if (!find(heap, address, &f)) {
+	if (!iocp_heap_find(heap, address, &f)) {
 		iocp_heap_leave(cache);
 		return IOCP_INVALID;
 	}
@@ -420,52 +429,5 @@ int iocp_heap_realloc(iocp_heap *heap, void *address, size_t size, int flags, vo
 	iocp_heap_leave(cache);
 	if (r == IOCP_OK)
 		*moved = address;
-	return r;
-}
-
-/* ---- looking ----------------------------------------------------------------------------------------------------- */
-
-int iocp_heap_size(iocp_heap *heap, const void *address, size_t *size)
-{
-	iocp_cache *cache;
-	found f;
-	int r = iocp_heap_enter(heap, &cache);
-	if (r != IOCP_OK)
-		return r;
-	if (find(heap, address, &f))
-		*size = f.size;
-	else
-		r = IOCP_INVALID;
-	iocp_heap_leave(cache);
-	return r;
-}
-
-int iocp_heap_read(iocp_heap *heap, const void *address, size_t offset, void *buffer, size_t length)
-{
-	iocp_cache *cache;
-	found f;
-	int r = iocp_heap_enter(heap, &cache);
-	if (r != IOCP_OK)
-		return r;
-	if (find(heap, address, &f) && offset <= f.size && length <= f.size - offset)
-		memcpy(buffer, (const char *)address + offset, length);
-	else
-		r = IOCP_INVALID;
-	iocp_heap_leave(cache);
-	return r;
-}
-
-int iocp_heap_write(iocp_heap *heap, void *address, size_t offset, const void *buffer, size_t length)
-{
-	iocp_cache *cache;
-	found f;
-	int r = iocp_heap_enter(heap, &cache);
-	if (r != IOCP_OK)
-		return r;
-	if (find(heap, address, &f) && offset <= f.size && length <= f.size - offset)
-		memcpy((char *)address + offset, buffer, length);
-	else
-		r = IOCP_INVALID;
-	iocp_heap_leave(cache);
 	return r;
 }

@@ -74,36 +74,43 @@ static int lock_open_gate(iocp_heap *heap, iocp_context *context)
 	}
 }
 
+/* Takes the heap out of the list of those that the context holds locked, with its reference, which the caller drops. */
+static void forget_locked(iocp_context *context, iocp_heap *heap)
+{
+	iocp_heap **place = &context->locked;
+	while (*place != heap)
+		place = &(*place)->next_locked;
+	*place = heap->next_locked;
+}
+
 int iocp_heap_lock(iocp_heap *heap)
 {
 	iocp_context *context = iocp_context_get();
-	iocp_cache *cache;
+	uint32_t depth;
 	int r;
 	if (!context)
 		return IOCP_NOMEM;
-	/* A lock makes the thread known to the heap, so that iocp_heap_forget finds it. */
-	r = iocp_heap_enter(heap, &cache);
-	if (r != IOCP_OK)
-		return r;
-	iocp_heap_leave(cache);
 	r = lock_open_gate(heap, context);
 	if (r != IOCP_OK)
 		return r;
-	heap->gate_depth++;
+	depth = ++heap->gate_depth;
 	atomic_store_explicit(&heap->gate, (uintptr_t)context, memory_order_seq_cst); /* see the top */
 	iocp_lock_release(&heap->mutex);
-	if (heap->gate_depth == 1) /* ours alone to read while the gate is ours */
+	if (depth == 1) {
+		heap->next_locked = context->locked;
+		context->locked = iocp_heap_retain(heap);
 		iocp_heap_quiesce(heap);
+	}
 	return IOCP_OK;
 }
 
 int iocp_heap_unlock(iocp_heap *heap)
 {
+	iocp_context *context = iocp_this_thread.context;
 	uint32_t depth;
 	iocp_lock_acquire(&heap->mutex);
 	/* Relaxed: written under the mutex. */
-	if (atomic_load_explicit(&heap->gate, memory_order_relaxed) != (uintptr_t)iocp_this_thread.context
-		|| !iocp_this_thread.context) {
+	if (!context || atomic_load_explicit(&heap->gate, memory_order_relaxed) != (uintptr_t)context) {
 		iocp_lock_release(&heap->mutex);
 		return IOCP_INVALID;
 	}
@@ -112,24 +119,32 @@ int iocp_heap_unlock(iocp_heap *heap)
 		/* Release: what was done behind the gate happens-before the look that finds it open. */
 		atomic_store_explicit(&heap->gate, 0, memory_order_release);
 	iocp_lock_release(&heap->mutex);
-	if (depth == 0)
+	if (depth == 0) {
+		forget_locked(context, heap);
 		iocp_waiters_serve_all(&heap->waiters, &heap->mutex, IOCP_OK);
+		iocp_heap_release(heap);
+	}
 	return IOCP_OK;
 }
 
 int iocp_heap_shut(iocp_heap *heap)
 {
 	iocp_context *context = iocp_context_get();
-	int r;
+	int r, locked;
 	if (!context)
 		return IOCP_NOMEM;
 	r = lock_open_gate(heap, context);
 	if (r != IOCP_OK)
 		return r;
+	locked = heap->gate_depth > 0;
 	atomic_store_explicit(&heap->gate, IOCP_GATE_DESTROYED, memory_order_seq_cst); /* see the top */
 	iocp_lock_release(&heap->mutex);
 	iocp_heap_quiesce(heap);
 	iocp_waiters_serve_all(&heap->waiters, &heap->mutex, IOCP_OK); /* they look again, and find it destroyed */
+	if (locked) {
+		forget_locked(context, heap);
+		iocp_heap_release(heap); /* not the last: the caller has one */
+	}
 	return IOCP_OK;
 }
 
@@ -205,16 +220,10 @@ static void forget_entry(iocp_context *context, uint32_t i)
 void iocp_heap_forget(iocp_context *context)
 {
 	uint32_t i;
-	for (i = 0; i < IOCP_CACHED_HEAPS; i++) {
-		iocp_object *object =
-			context->caches[i].cache ? iocp_object_open(context->caches[i].heap, IOCP_KIND_HEAP) : NULL;
-		if (object) {
-			while (iocp_heap_unlock((iocp_heap *)object) == IOCP_OK)
-				;
-			iocp_object_release(object);
-		}
+	while (context->locked)
+		iocp_heap_unlock(context->locked);
+	for (i = 0; i < IOCP_CACHED_HEAPS; i++)
 		forget_entry(context, i);
-	}
 }
 
 /* Adds a cache to the heap's list. The mutex is held. */

@@ -65,6 +65,8 @@ enum { IOCP_CACHED_HEAPS = 16 };
 /* One for every thread that ever waited or used a heap; the thread's own except where said. */
 typedef struct iocp_context {
 	iocp_waiter waiter;
+	uint32_t shielded;           /* while not 0, neither a cancel nor a signal ends a wait: they count afterwards */
+	iocp_heap *locked;           /* heaps whose lock it holds, with a reference each; see heap_cache.c */
 	_Atomic uint32_t cancelled;  /* set by any thread, never cleared */
 	_Atomic uint64_t belongs_to; /* handle of the port that served it last; read by iocp_port_stats */
 	_Atomic uint32_t waiting;    /* 1 while parked on that port; read there too */
@@ -119,7 +121,7 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
 static inline int iocp_context_cancelled(const iocp_context *context)
 {
 	/* Sequentially consistent: pairs with iocp_context_cancel, see iocp_park. */
-	return (int)atomic_load_explicit(&context->cancelled, memory_order_seq_cst);
+	return atomic_load_explicit(&context->cancelled, memory_order_seq_cst) && !context->shielded;
 }
 void iocp_context_cancel(iocp_context *context);
 

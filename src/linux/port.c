@@ -15,8 +15,9 @@
 ** being woken. Others that are served meanwhile, asleep, go on the list `deferred`; a thread that has woken up wakes the
 ** next, the one that was served first, before it returns. Why nobody is forgotten: a thread on the list has one in flight before it, and every thread
 ** that slept reports, under the lock, when it is awake for whatever reason: if it is in flight it passes that on to the
-** next, if it is still on the list it leaves it. A thread in flight for more than IN_FLIGHT_LIMIT, because its processor
-** is busy, does not hold up the others: the next one served is woken too.
+** next, if it is still on the list it leaves it. If a thread is in flight for longer than IN_FLIGHT_LIMIT,
+** because its processor is busy, the next one served takes its place and is woken; without further posts those on the
+** list wait for the first to be scheduled.
 **
 ** The spin. A thread that parks costs its poster a system call and itself some 29 us of waking, so a waiter first looks at
 ** its word for a while, if that has paid lately: at most one thread a port does, for at most SPIN_LIMIT, never if the
@@ -227,6 +228,24 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 	return IOCP_OK;
 }
 
+/* Hands packets to parked threads, as long as there are any. The lock is held. Returns how many packets. Words to wake are
+** collected; where they are more than fit (so many threads parked on one port are rare) they are woken at once. */
+static size_t hand_out(
+	iocp_port *port, const iocp_packet *packets, size_t count, _Atomic uint32_t **asleep, int *sleepers)
+{
+	size_t i;
+	for (i = 0; i < count && port->waiters.newest; i++) {
+		_Atomic uint32_t *word = deliver(port, &packets[i]);
+		if (word)
+			asleep[(*sleepers)++] = word;
+		if (*sleepers == WAKE_AT_ONCE) {
+			wake_all(asleep, *sleepers);
+			*sleepers = 0;
+		}
+	}
+	return i;
+}
+
 int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count)
 {
 	_Atomic uint32_t *asleep[WAKE_AT_ONCE];
@@ -236,15 +255,8 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 	if (r != IOCP_OK)
 		return r;
 	port->poster_cpu = sched_getcpu();
-	for (i = 0; i < count; i++) {
-		_Atomic uint32_t *word = deliver(port, &packets[i]);
-		if (word)
-			asleep[sleepers++] = word;
-		if (sleepers == WAKE_AT_ONCE) { /* so many threads parked on one port are rare: wake them under the lock */
-			wake_all(asleep, sleepers);
-			sleepers = 0;
-		}
-	}
+	for (i = hand_out(port, packets, count, asleep, &sleepers); i < count; i++)
+		(void)deliver(port, &packets[i]);
 	iocp_lock_release(&port->lock);
 	wake_all(asleep, sleepers);
 	return IOCP_OK;
@@ -345,28 +357,27 @@ int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
 
 int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 {
+	_Atomic uint32_t *asleep[WAKE_AT_ONCE];
+	int sleepers = 0;
 	iocp_chunk *chunk = iocp_chunk_new(count, 0);
-	int r;
 	if (!chunk)
 		return IOCP_NOMEM;
-	for (chunk->last = 0; chunk->last < count; chunk->last++)
+	for (; chunk->last < count; chunk->last++)
 		chunk->packets[chunk->last] = packets[chunk->last];
 	iocp_lock_acquire(&port->lock);
-	if (port->queue.count > 0 && !port->closed) {
-		iocp_queue_prepend(&port->queue, chunk);
-		port->dequeued -= count;
-		iocp_lock_release(&port->lock);
-		return IOCP_OK;
-	}
-	/* An empty queue has no head to go before, and threads may be parked: it is the same as posting. */
 	if (!port->closed) {
 		port->dequeued -= count;
-		port->posted -= count;
+		chunk->first = hand_out(port, packets, count, asleep, &sleepers); /* none, unless the queue is empty */
+		port->posted -= chunk->first;                                     /* they were counted when they were posted */
+		if (chunk->first < count) {
+			iocp_queue_prepend(&port->queue, chunk);
+			chunk = NULL;
+		}
 	}
 	iocp_lock_release(&port->lock);
+	wake_all(asleep, sleepers);
 	iocp_chunks_free(chunk);
-	r = iocp_port_enqueue_many(port, packets, count);
-	return r == IOCP_CLOSED ? IOCP_OK : r;
+	return IOCP_OK;
 }
 
 void iocp_port_close(iocp_port *port)

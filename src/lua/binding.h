@@ -33,6 +33,8 @@ void iocp_push_traceback(lua_State *L, const char *message, int level);
 void iocp_push_text(lua_State *L, int index);
 /* luaL_loadbuffer that takes text only. */
 int iocp_load_text(lua_State *L, const char *text, size_t length, const char *name);
+/* Calls f without arguments or results, from where no error may escape; nothing is allocated outside. A Lua status. */
+int iocp_protect(lua_State *L, lua_CFunction f);
 /* Pushes the bytecode of the Lua function at the top of the stack, which stays. */
 void iocp_push_dump(lua_State *L);
 
@@ -63,8 +65,16 @@ int iocp_push_address(lua_State *L, uintptr_t value);
 void iocp_push_count(lua_State *L, uint64_t value);
 /* t[name] = value, for the table at the top. */
 void iocp_set_count(lua_State *L, const char *name, uint64_t value);
-/* Calls wait(object, argument, ms) until it returns something else than IOCP_INTERRUPTED; in between Lua's hooks run, so
-** that Ctrl-C in the interpreter ends a wait. */
+/* After IOCP_INTERRUPTED: gives the hooks their turn, which an interpreter's signal handler sets for Ctrl-C. May raise. */
+void iocp_run_hooks(lua_State *L);
+/* Repeats a call, whose result goes to r, for as long as signals interrupt it. */
+#define IOCP_RETRY(L, r, call)                                                                                         \
+	do {                                                                                                               \
+		while ((r = (call)) == IOCP_INTERRUPTED)                                                                       \
+			iocp_run_hooks(L);                                                                                         \
+	} while (0)
+/* Calls wait(object, argument, ms) until it returns something else than IOCP_INTERRUPTED; in between hooks run, and
+** what is left of `ms` shrinks. */
 int iocp_wait_in_lua(
 	lua_State *L, int (*wait)(void *object, void *argument, double ms), void *object, void *argument, double ms);
 /* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
@@ -84,6 +94,8 @@ void iocp_object_set(lua_State *L, void *object);
 void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name);
 /* The object and class of any userdata of ours; NULL for anything else. */
 void *iocp_object_test(lua_State *L, int index, enum iocp_class *c);
+/* What an error says that it got: luaL_typename, or the class of an object of ours. */
+const char *iocp_type_name(lua_State *L, int index);
 void iocp_object_retain_any(void *object, enum iocp_class c);
 void iocp_object_release_any(void *object, enum iocp_class c);
 /* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */

@@ -62,6 +62,16 @@ int iocp_load_text(lua_State *L, const char *text, size_t length, const char *na
 #endif
 }
 
+int iocp_protect(lua_State *L, lua_CFunction f)
+{
+#if LUA_VERSION_NUM < 502
+	return lua_cpcall(L, f, NULL); /* pushing a C function allocates here */
+#else
+	lua_pushcfunction(L, f);
+	return lua_pcall(L, 0, 0, 0);
+#endif
+}
+
 /* Where lua_dump writes to; without `memory` it only counts. */
 typedef struct dump {
 	char *memory;

@@ -50,7 +50,7 @@ static int heap_alloc(lua_State *L)
 	size_t size = check_size(L, 2, "size");
 	int flags = check_zero(L, 3), r;
 	void *block = NULL;
-	r = iocp_heap_alloc(heap, size, flags, &block);
+	IOCP_RETRY(L, r, iocp_heap_alloc(heap, size, flags, &block));
 	return push_block(L, r, block);
 }
 
@@ -61,21 +61,26 @@ static int heap_realloc(lua_State *L)
 	size_t size = check_size(L, 3, "size");
 	int flags = check_zero(L, 4), r;
 	void *block = NULL;
-	r = iocp_heap_realloc(heap, (void *)address, size, flags, &block);
+	IOCP_RETRY(L, r, iocp_heap_realloc(heap, (void *)address, size, flags, &block));
 	return push_block(L, r, block);
 }
 
 static int heap_free(lua_State *L)
 {
 	iocp_heap *heap = check_heap(L);
-	return push_result(L, iocp_heap_free(heap, (void *)iocp_opt_address(L, 2, "address")));
+	void *address = (void *)iocp_opt_address(L, 2, "address");
+	int r;
+	IOCP_RETRY(L, r, iocp_heap_free(heap, address));
+	return push_result(L, r);
 }
 
 static int heap_size(lua_State *L)
 {
 	iocp_heap *heap = check_heap(L);
+	const void *address = (const void *)iocp_check_address(L, 2, "address");
 	size_t size;
-	int r = iocp_heap_size(heap, (const void *)iocp_check_address(L, 2, "address"), &size);
+	int r;
+	IOCP_RETRY(L, r, iocp_heap_size(heap, address, &size));
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	iocp_push_count(L, size);
@@ -103,7 +108,7 @@ static int heap_write(lua_State *L)
 		return iocp_bad_argument(L, 3, "string", "a string");
 	bytes = lua_tolstring(L, 3, &length);
 	offset = (size_t)iocp_opt_integer(L, 4, "offset", SIZE_MAX, 0);
-	r = iocp_heap_write(heap, address, offset, bytes, length);
+	IOCP_RETRY(L, r, iocp_heap_write(heap, address, offset, bytes, length));
 	if (r == IOCP_INVALID && iocp_heap_size(heap, address, &size) == IOCP_OK)
 		return out_of_range(L, size, offset, length);
 	return push_result(L, r);
@@ -116,7 +121,7 @@ static int push_content(lua_State *L, iocp_heap *heap, const void *address, size
 	int r;
 	if (length > sizeof(few))
 		copy = lua_newuserdata(L, length);
-	r = iocp_heap_read(heap, address, offset, copy, length);
+	IOCP_RETRY(L, r, iocp_heap_read(heap, address, offset, copy, length));
 	if (r == IOCP_OK)
 		lua_pushlstring(L, copy, length);
 	return r;
@@ -127,7 +132,8 @@ static int heap_read(lua_State *L)
 	iocp_heap *heap = check_heap(L);
 	const void *address = (const void *)iocp_check_address(L, 2, "address");
 	size_t offset = (size_t)iocp_opt_integer(L, 3, "offset", SIZE_MAX, 0), length, size;
-	int r = iocp_heap_size(heap, address, &size);
+	int r;
+	IOCP_RETRY(L, r, iocp_heap_size(heap, address, &size));
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	length = (size_t)iocp_opt_integer(L, 4, "length", SIZE_MAX, offset < size ? size - offset : 0);
@@ -147,9 +153,7 @@ static int heap_put(lua_State *L)
 	if (lua_type(L, 2) != LUA_TSTRING)
 		return iocp_bad_argument(L, 2, "string", "a string");
 	bytes = lua_tolstring(L, 2, &length);
-	r = iocp_heap_alloc(heap, length, 0, &block);
-	if (r == IOCP_OK)
-		r = iocp_heap_write(heap, block, 0, bytes, length);
+	IOCP_RETRY(L, r, iocp_heap_put(heap, bytes, length, &block));
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	push_block(L, r, block);
@@ -162,11 +166,12 @@ static int heap_take(lua_State *L)
 	iocp_heap *heap = check_heap(L);
 	void *address = (void *)iocp_check_address(L, 2, "address");
 	size_t size;
-	int r = iocp_heap_size(heap, address, &size);
+	int r;
+	IOCP_RETRY(L, r, iocp_heap_size(heap, address, &size));
 	if (r == IOCP_OK)
 		r = push_content(L, heap, address, 0, size);
 	if (r == IOCP_OK)
-		r = iocp_heap_free(heap, address); /* of two that take it at once, one gets INVALID here */
+		IOCP_RETRY(L, r, iocp_heap_free(heap, address)); /* of two that take it at once, one gets INVALID here */
 	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
 }
 
@@ -184,7 +189,7 @@ static int heap_validate(lua_State *L)
 			return 1;
 		}
 	}
-	r = iocp_heap_validate(heap, (const void *)address);
+	IOCP_RETRY(L, r, iocp_heap_validate(heap, (const void *)address));
 	if (r != IOCP_OK && r != IOCP_INVALID)
 		return iocp_failure(L, r, NULL);
 	lua_pushboolean(L, r == IOCP_OK);
@@ -212,7 +217,7 @@ static int heap_walk(lua_State *L)
 	size_t capacity = 0, count = 0;
 	int r;
 	for (;;) {
-		r = iocp_heap_walk(heap, blocks, capacity, &count);
+		IOCP_RETRY(L, r, iocp_heap_walk(heap, blocks, capacity, &count));
 		if (r != IOCP_OK) /* the caller is a for loop, which has no use for nil, message, code */
 			return luaL_error(L, "walk: %s", (iocp_failure(L, r, NULL), lua_tostring(L, -2)));
 		if (count <= capacity)
@@ -229,17 +234,12 @@ static int heap_walk(lua_State *L)
 	return 1;
 }
 
-static int wait_lock(void *heap, void *argument, double ms)
-{
-	(void)argument;
-	(void)ms;
-	return iocp_heap_lock(heap);
-}
-
 static int heap_lock(lua_State *L)
 {
 	iocp_heap *heap = check_heap(L);
-	return push_result(L, iocp_wait_in_lua(L, wait_lock, heap, NULL, IOCP_INFINITE));
+	int r;
+	IOCP_RETRY(L, r, iocp_heap_lock(heap));
+	return push_result(L, r);
 }
 
 static int heap_unlock(lua_State *L)
@@ -266,7 +266,10 @@ static int heap_stats(lua_State *L)
 
 static int heap_destroy(lua_State *L)
 {
-	return push_result(L, iocp_heap_destroy(check_heap(L)));
+	iocp_heap *heap = check_heap(L);
+	int r;
+	IOCP_RETRY(L, r, iocp_heap_destroy(heap));
+	return push_result(L, r);
 }
 
 static int heap_create(lua_State *L)

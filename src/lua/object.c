@@ -185,6 +185,14 @@ void *iocp_object_test(lua_State *L, int index, enum iocp_class *c)
 	return b->object;
 }
 
+const char *iocp_type_name(lua_State *L, int index)
+{
+	const box *b = to_box(L, index);
+	if (b)
+		return rows[b->mark - MARK].name;
+	return lua_type(L, index) == LUA_TNONE ? "nothing" : luaL_typename(L, index);
+}
+
 void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name)
 {
 	const box *b = to_box(L, index);

@@ -12,6 +12,25 @@
 
 /* ---- functions that cross ------------------------------------------------------------------------------------------ */
 
+/* Whether upvalue `n`, of that name, is the globals, which from Lua 5.2 on are an upvalue that the new state fills in. In
+** a function without debug information it has no name, but the value tells. */
+static int is_globals(lua_State *L, int index, int n, const char *name)
+{
+#if LUA_VERSION_NUM >= 502
+	int same;
+	if (strcmp(name, "_ENV") == 0)
+		return 1;
+	(void)lua_getupvalue(L, index, n);
+	lua_pushglobaltable(L);
+	same = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	return same;
+#else
+	(void)L, (void)index, (void)n, (void)name;
+	return 0;
+#endif
+}
+
 /* The name of upvalue `n` of the function at `index`, NULL if there is none. */
 static const char *upvalue_name(lua_State *L, int index, int n)
 {
@@ -19,17 +38,6 @@ static const char *upvalue_name(lua_State *L, int index, int n)
 	if (name)
 		lua_pop(L, 1);
 	return name;
-}
-
-/* From Lua 5.2 on the globals are an upvalue, which the new state fills in. Without debug information it has no name. */
-static int is_globals(const char *name)
-{
-#if LUA_VERSION_NUM >= 502
-	return strcmp(name, "_ENV") == 0 || name[0] == '(' || name[0] == 0;
-#else
-	(void)name;
-	return 0;
-#endif
 }
 
 int iocp_push_obstacle(lua_State *L, int index)
@@ -40,7 +48,7 @@ int iocp_push_obstacle(lua_State *L, int index)
 		return 1;
 	}
 	name = upvalue_name(L, index, 1);
-	if (name && is_globals(name))
+	if (name && is_globals(L, index, 1, name))
 		name = upvalue_name(L, index, 2);
 	if (name)
 		lua_pushfstring(L, "it has an upvalue, '%s': pass it as an argument, or make it in the function", name);

@@ -35,8 +35,7 @@ int iocp_bad_argument(lua_State *L, int index, const char *name, const char *exp
 		lua_pushvalue(L, index); /* not converted in place */
 		lua_pushfstring(L, "%s: expected %s, got %s", name, expected, lua_tostring(L, -1));
 	} else {
-		lua_pushfstring(L, "%s: expected %s, got %s", name, expected,
-			lua_type(L, index) == LUA_TNONE ? "nothing" : luaL_typename(L, index));
+		lua_pushfstring(L, "%s: expected %s, got %s", name, expected, iocp_type_name(L, index));
 	}
 	return luaL_argerror(L, index, lua_tostring(L, -1));
 }
@@ -220,14 +219,20 @@ void iocp_set_count(lua_State *L, const char *name, uint64_t value)
 	lua_setfield(L, -2, name);
 }
 
+void iocp_run_hooks(lua_State *L)
+{
+	if (luaL_loadstring(L, "return") == 0)
+		lua_call(L, 0, 0);
+	else
+		lua_pop(L, 1);
+}
+
 int iocp_wait_in_lua(lua_State *L, int (*wait)(void *, void *, double), void *object, void *argument, double ms)
 {
 	double deadline = ms > 0 ? iocp_clock() + ms : 0;
 	int r;
 	while ((r = wait(object, argument, ms)) == IOCP_INTERRUPTED) {
-		/* An interpreter's signal handler sets a hook; a call of a Lua function gives it its turn, and it may raise. */
-		if (luaL_loadstring(L, "return") == 0)
-			lua_call(L, 0, 0);
+		iocp_run_hooks(L);
 		if (ms > 0) {
 			ms = deadline - iocp_clock();
 			if (ms < 0)

@@ -114,19 +114,31 @@ static int run_body(lua_State *L)
 	return j->results ? 0 : lua_error(L);
 }
 
-/* Puts what `explain` made, or a plain string if even that failed, into the job. Runs protected. */
-static int keep_failure(lua_State *L)
+/* Puts what `explain` made, at the top, or a plain string if even that failed, into the job. */
+static void keep_failure(lua_State *L, job *j)
+{
+	int error = lua_gettop(L);
+	if (lua_istable(L, error)) {
+		lua_rawgeti(L, error, 1);
+		lua_rawgeti(L, error, 2);
+		j->failure = iocp_values_copy(L, error + 1, 2, "error", iocp_thread_current());
+	} else {
+		iocp_push_text(L, error);
+	}
+	if (!j->failure) /* a value that does not cross: its text has to do */
+		j->failure = iocp_values_copy(L, error + 1, 1, "error", iocp_thread_current());
+}
+
+/* Runs protected. Where memory is out for a message, there is none. */
+static int supervise(lua_State *L)
 {
 	job *j = iocp_thread_data(iocp_thread_current());
-	if (lua_istable(L, 1)) {
-		lua_rawgeti(L, 1, 1);
-		lua_rawgeti(L, 1, 2);
-		j->failure = iocp_values_copy(L, 2, 2, "error", iocp_thread_current());
-		if (!j->failure) /* a table, say: its text has to do */
-			j->failure = iocp_values_copy(L, 2, 1, "error", iocp_thread_current());
-	} else {
-		iocp_push_text(L, 1);
-		j->failure = iocp_values_copy(L, 2, 1, "error", iocp_thread_current());
+	lua_settop(L, 0);
+	lua_pushcfunction(L, explain);
+	lua_pushcfunction(L, run_body);
+	if (lua_pcall(L, 0, 0, 1) != 0) {
+		hide_state(j, L);
+		keep_failure(L, j);
 	}
 	return 0;
 }
@@ -135,21 +147,12 @@ static int thread_main(iocp_thread *thread, void *data)
 {
 	job *j = data;
 	lua_State *L = luaL_newstate();
-	int status;
 	if (!L)
 		return IOCP_NOMEM;
-	lua_pushcfunction(L, explain);
-	lua_pushcfunction(L, run_body);
-	status = lua_pcall(L, 0, 0, 1);
-	if (status != 0) {
-		hide_state(j, L);
-		lua_pushcfunction(L, keep_failure);
-		lua_insert(L, -2);
-		(void)lua_pcall(L, 1, 0, 0); /* without memory for a message there is none */
-	}
+	(void)iocp_protect(L, supervise); /* how it went is in the job */
 	lua_close(L);
 	(void)thread;
-	if (status == 0)
+	if (j->results)
 		return IOCP_OK;
 	return iocp_thread_cancelled() ? IOCP_CANCELLED : IOCP_ERROR;
 }
@@ -186,7 +189,9 @@ static void read_option(lua_State *L, options *o)
 			bad_option(L, name, "a boolean");
 		o->suspended = lua_toboolean(L, -1);
 	} else if (strcmp(name, "body") != 0) {
-		luaL_argerror(L, 1, lua_pushfstring(L, "options: '%s' is none of body, name, stack, suspended", name));
+		luaL_argerror(L, 1,
+			lua_pushfstring(
+				L, "options: '%s' is none of body, name, stack, suspended", *name ? name : luaL_typename(L, -2)));
 	}
 }
 
@@ -215,7 +220,9 @@ static void compile(lua_State *L, int index, const char *name)
 			luaL_argerror(L, 1, lua_pushfstring(L, "body: the function cannot cross: %s", lua_tostring(L, -1)));
 		lua_pushvalue(L, index);
 	} else {
-		iocp_bad_argument(L, index, "body", "a string chunk, a Lua function or a table of options");
+		lua_pushvalue(L, index);
+		lua_replace(L, 1); /* the argument that the error is about */
+		iocp_bad_argument(L, 1, "body", "a string chunk, a Lua function or a table of options");
 	}
 	iocp_push_dump(L);
 	lua_replace(L, index);
@@ -277,7 +284,7 @@ static int thread_create(lua_State *L)
 	if (!*guard)
 		return iocp_failure(L, IOCP_NOMEM, NULL);
 	if (!fill_job(L, *guard, count - 1))
-		return luaL_argerror(L, 1, lua_tostring(L, -1));
+		return luaL_error(L, "%s", lua_tostring(L, -1));
 	native.data = *guard;
 	native.name = o.name;
 	native.stack_size = o.stack;
@@ -356,11 +363,11 @@ static int thread_cancel(lua_State *L)
 	job *j = job_of(thread);
 	if (!hard && !lua_isnoneornil(L, 2))
 		return iocp_bad_argument(L, 2, "how", "\"hard\" or nil");
-	if (hard && j) {
+	if (hard && j)
 		atomic_store_explicit(&j->hard, 1, memory_order_seq_cst); /* see expose_state */
-		(void)iocp_thread_interrupt(thread, on_interrupt);        /* not running: it looks at `hard` when it starts */
-	}
-	iocp_thread_cancel(thread);
+	iocp_thread_cancel(thread);                                   /* before the error: it tells what ended the thread */
+	if (hard && j)
+		(void)iocp_thread_interrupt(thread, on_interrupt); /* not running: it looks at `hard` when it starts */
 	lua_pushboolean(L, 1);
 	return 1;
 }

@@ -149,7 +149,7 @@ static void push_value(lua_State *L, const value *v)
 int iocp_values_push(lua_State *L, const iocp_values *values)
 {
 	int i;
-	luaL_checkstack(L, values->count, "too many values");
+	luaL_checkstack(L, values->count + 8, "too many values"); /* 8: for what pushing one needs */
 	for (i = 0; i < values->count; i++)
 		push_value(L, &values->values[i]);
 	return values->count;
