@@ -1,5 +1,5 @@
 /*
-** heap_block.c - allocating, freeing, resizing and copying blocks, and the checks of an address.
+** heap_block.c - allocating, freeing and resizing blocks, and the checks of an address.
 **
 ** Every function that looks at a block does so inside (iocp_heap_enter ... leave), so what it looks at stays mapped, and
 ** checks the address before it believes it: the region map says whether the megabyte is ours, the page whether a block
