@@ -115,12 +115,13 @@ int iocp_heap_unlock(iocp_heap *heap)
 		return IOCP_INVALID;
 	}
 	depth = --heap->gate_depth;
-	if (depth == 0)
+	if (depth == 0) {
+		forget_locked(context, heap); /* while the gate is shut: the next to shut it uses the same link */
 		/* Release: what was done behind the gate happens-before the look that finds it open. */
 		atomic_store_explicit(&heap->gate, 0, memory_order_release);
+	}
 	iocp_lock_release(&heap->mutex);
 	if (depth == 0) {
-		forget_locked(context, heap);
 		iocp_waiters_serve_all(&heap->waiters, &heap->mutex, IOCP_OK);
 		iocp_heap_release(heap);
 	}
