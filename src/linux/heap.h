@@ -73,7 +73,6 @@ void iocp_region_unmap(void *address, size_t bytes);
 typedef struct iocp_page iocp_page;
 
 typedef struct iocp_segment {
-	const iocp_heap *heap;
 	uint64_t free_pages; /* a bit each */
 	struct iocp_segment *next, *previous;
 	struct iocp_page {
@@ -163,7 +162,7 @@ int iocp_slab_add_page(iocp_slab *slab, uint32_t class);
 /* A run for `size` bytes; NULL if no segment has one. Its header is for the caller to set. */
 void *iocp_slab_take_run(iocp_slab *slab, size_t size);
 void iocp_slab_give_run(iocp_slab *slab, void *block);
-void iocp_slab_add_segment(iocp_slab *slab, const iocp_heap *heap, void *memory);
+void iocp_slab_add_segment(iocp_slab *slab, void *memory);
 /* Takes the empty pages out of use, linked by `next`; iocp_slab_free_pages makes them free pages. In between every
 ** thread must have left the heap once, since one that checks a stale address may look at them. */
 iocp_page *iocp_slab_detach_pages(iocp_slab *slab);

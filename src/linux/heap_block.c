@@ -191,7 +191,7 @@ int iocp_heap_add_segments(iocp_heap *heap, size_t count)
 			return IOCP_NOMEM;
 		}
 		iocp_lock_acquire(&heap->mutex);
-		iocp_slab_add_segment(&heap->slab, heap, memory);
+		iocp_slab_add_segment(&heap->slab, memory);
 		iocp_lock_release(&heap->mutex);
 	}
 	return IOCP_OK;

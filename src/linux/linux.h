@@ -33,9 +33,10 @@ void iocp_futex_wake(_Atomic uint32_t *word);
 int64_t iocp_nanoseconds(void);
 /* The deadline `ms` from now; IOCP_FOREVER for a negative, huge or NaN `ms`. */
 int64_t iocp_deadline(double ms);
-/* Makes every running thread of this process pass a full memory barrier. Returns 0 if the kernel cannot. */
-int iocp_process_barrier(void);
+/* Whether the kernel can make every running thread of this process pass a full memory barrier. */
 int iocp_process_barrier_works(void);
+/* Makes them do so; only after the above said that it works. */
+void iocp_process_barrier(void);
 
 /* ---- context.c: what a thread is to this library --------------------------------------------------------------- */
 

@@ -101,10 +101,9 @@ static void link_last(iocp_slab *slab, iocp_segment *segment)
 	slab->last = segment;
 }
 
-void iocp_slab_add_segment(iocp_slab *slab, const iocp_heap *heap, void *memory)
+void iocp_slab_add_segment(iocp_slab *slab, void *memory)
 {
 	iocp_segment *segment = memory;
-	segment->heap = heap;
 	segment->free_pages = ALL_PAGES;
 	link_first(slab, segment);
 	slab->segment_count++;
