@@ -5,7 +5,7 @@
 ** with the behaviour written here.
 **
 ** Results. A function that can fail returns an int: IOCP_OK (0), one of the negative codes below, or a positive number,
-** which is the operating system's own error code (errno on Linux). Out parameters are written only on IOCP_OK unless
+** which is the operating system's own error code (errno on Linux, GetLastError's on Windows). Out parameters are written only on IOCP_OK unless
 ** said otherwise. No function prints, aborts or calls back unless said otherwise.
 **
 ** References. A port, heap or thread is a reference-counted block of the process. `create`, `open`, `adopt` and
@@ -13,6 +13,8 @@
 ** reference for the length of the call.
 **
 ** Threads. Every function may be called from any thread at any time.
+**
+** Waits on Windows are alertable: asynchronous procedure calls of the host run in them.
 **
 ** Time. A timeout is a double in milliseconds, fractions allowed: 0 does not wait, IOCP_INFINITE (or any negative
 ** number) waits for ever. A timed wait lasts at least as long as asked.
@@ -40,14 +42,16 @@ extern "C" {
 /* Result codes. `iocp_error_name` gives the part behind IOCP_, `iocp_error_text` a sentence. */
 enum {
 	IOCP_OK = 0,
-	IOCP_TIMEOUT = -1,    /* the time asked for has passed */
-	IOCP_CLOSED = -2,     /* the port was closed before the call */
-	IOCP_ABANDONED = -3,  /* the port was closed while the call waited */
-	IOCP_CANCELLED = -4,  /* the calling thread was told to stop: iocp_thread_cancel */
-	IOCP_NOMEM = -5,      /* out of memory, or past a heap's maximum */
-	IOCP_INVALID = -6,    /* a handle or address that is not (or no longer) a live object of the kind asked for */
-	IOCP_ERROR = -7,      /* a thread's body failed */
-	IOCP_INTERRUPTED = -8 /* a signal handler ran in a thread that is not ours: call again. Never reaches Lua scripts */
+	IOCP_TIMEOUT = -1,   /* the time asked for has passed */
+	IOCP_CLOSED = -2,    /* the port was closed before the call */
+	IOCP_ABANDONED = -3, /* the port was closed while the call waited */
+	IOCP_CANCELLED = -4, /* the calling thread was told to stop: iocp_thread_cancel */
+	IOCP_NOMEM = -5,     /* out of memory, or past a heap's maximum */
+	IOCP_INVALID = -6,   /* a handle or address that is not (or no longer) a live object of the kind asked for */
+	IOCP_ERROR = -7,     /* a thread's body failed */
+	IOCP_INTERRUPTED =
+		-8 /* a signal handler (Windows: an asynchronous procedure call) ran in a thread that is not ours:
+							 call again. Never reaches Lua scripts */
 };
 
 typedef struct iocp_port iocp_port;
@@ -62,6 +66,7 @@ typedef struct iocp_packet {
 	uintptr_t key;        /* completion key: any value, mostly a block's address */
 	uintptr_t overlapped; /* any value, 0 for none */
 	uint32_t bytes;       /* number of bytes transferred: any value */
+	int32_t code;         /* 0, or the system's error of an I/O that failed; of packets you post: 0 */
 } iocp_packet;
 
 typedef struct iocp_port_info {

@@ -45,7 +45,7 @@ static void keys_use_every_bit(void **state)
 
 static void a_failed_get_leaves_the_packet_alone(void **state)
 {
-	iocp_packet packet = {1, 2, 3};
+	iocp_packet packet = {.key = 1, .overlapped = 2, .bytes = 3};
 	assert_int_equal(iocp_port_dequeue(port, &packet, 0), IOCP_TIMEOUT);
 	assert_int_equal(iocp_port_dequeue(port, &packet, 0.01), IOCP_TIMEOUT);
 	assert_true(packet.key == 1 && packet.overlapped == 2 && packet.bytes == 3);
@@ -82,7 +82,7 @@ static void a_queue_of_any_shape_keeps_order(void **state)
 	while (next_out < 2000000) {
 		size_t n = (size_t)rand_r(&seed) % (rand_r(&seed) % 50 == 0 ? 40000 : 300);
 		for (i = 0; i < n; i++)
-			packets[i] = (iocp_packet){next_in + i, 0, 0};
+			packets[i] = (iocp_packet){.key = next_in + i};
 		assert_int_equal(iocp_port_enqueue_many(port, packets, n), IOCP_OK);
 		next_in += n;
 		n = (size_t)rand_r(&seed) % (rand_r(&seed) % 50 == 0 ? 40000 : 300) + 1;
@@ -130,7 +130,7 @@ static void *post_some(void *which)
 	for (i = 0; i < MANY; i += 5) {
 		int j;
 		for (j = 0; j < 5; j++)
-			packets[j] = (iocp_packet){first + i + (uintptr_t)j, 0, 0};
+			packets[j] = (iocp_packet){.key = first + i + (uintptr_t)j};
 		if (rand_r(&seed) % 2) {
 			iocp_port_enqueue_many(port, packets, 5);
 		} else {
@@ -207,7 +207,7 @@ static void *ping(void *other)
 static void ping_pong_never_hangs(void **state)
 {
 	iocp_port *other;
-	iocp_packet packet = {0, 0, 0};
+	iocp_packet packet = {.key = 0};
 	pthread_t thread;
 	int i;
 	assert_int_equal(iocp_port_create(0, &other), IOCP_OK);

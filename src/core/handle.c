@@ -69,11 +69,12 @@ static uint32_t take_slot(void)
 	return index;
 }
 
-int iocp_object_register(iocp_object *object, enum iocp_kind kind, void (*release)(iocp_object *))
+int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *))
 {
 	slot *spare = NULL;
 	uint32_t index;
 	object->kind = kind;
+	object->native = native;
 	object->free = release;
 	/* Relaxed: the object becomes visible to others through the lock below. */
 	atomic_store_explicit(&object->references, 1, memory_order_relaxed);
@@ -154,14 +155,14 @@ iocp_object *iocp_object_open(iocp_handle handle, enum iocp_kind kind)
 	return object;
 }
 
-iocp_object *iocp_object_find(const void *address, enum iocp_kind kind)
+iocp_object *iocp_object_find(const void *native, enum iocp_kind kind)
 {
 	iocp_object *object = NULL;
 	uint32_t i;
 	iocp_lock_acquire(&table_lock);
 	for (i = 0; i < slots_used && !object; i++) {
 		iocp_object *candidate = slot_at(i)->object;
-		if (candidate && (const void *)candidate == address && candidate->kind == kind)
+		if (candidate && candidate->native == native && candidate->kind == kind)
 			object = try_retain(candidate);
 	}
 	iocp_lock_release(&table_lock);

@@ -15,19 +15,20 @@ enum iocp_kind { IOCP_KIND_PORT = 1, IOCP_KIND_HEAP = 2, IOCP_KIND_THREAD = 3 };
 /* The first member of every port, heap and thread. */
 typedef struct iocp_object {
 	_Atomic uint32_t references;
-	enum iocp_kind kind; /* fixed at birth, as are the two below */
+	enum iocp_kind kind; /* fixed at birth, as are those below */
 	iocp_handle handle;
+	const void *native; /* what adopt knows it by: on Linux its own address, on Windows the kernel's HANDLE */
 	void (*free)(struct iocp_object *); /* called with the last reference, without any lock */
 } iocp_object;
 
 /* Enters an object with one reference into the table. IOCP_NOMEM. */
-int iocp_object_register(iocp_object *object, enum iocp_kind kind, void (*release)(iocp_object *));
+int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *));
 /* From now on nothing opens the handle. Safe to repeat. References go on living. */
 void iocp_object_revoke(iocp_object *object);
 void iocp_object_retain(iocp_object *object);
 void iocp_object_release(iocp_object *object);
-/* A new reference to the live object of that kind which the handle, or the address, names; NULL if there is none. */
+/* A new reference to the live object of that kind which the handle, or the native one, names; NULL if there is none. */
 iocp_object *iocp_object_open(iocp_handle handle, enum iocp_kind kind);
-iocp_object *iocp_object_find(const void *address, enum iocp_kind kind);
+iocp_object *iocp_object_find(const void *native, enum iocp_kind kind);
 
 #endif

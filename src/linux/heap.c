@@ -46,6 +46,15 @@ static void free_heap(iocp_object *object)
 	free(heap);
 }
 
+int iocp_heap_adopt(const void *native, iocp_heap **heap)
+{
+	iocp_object *object = iocp_object_find(native, IOCP_KIND_HEAP);
+	if (!object)
+		return IOCP_INVALID;
+	*heap = heap_of(object);
+	return IOCP_OK;
+}
+
 int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
 {
 	iocp_heap *h = calloc(1, sizeof(*h));
@@ -53,7 +62,7 @@ int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
 		return IOCP_NOMEM;
 	h->maximum = maximum;
 	h->fenced = !iocp_process_barrier_works();
-	if (iocp_object_register(&h->object, IOCP_KIND_HEAP, free_heap) != IOCP_OK) {
+	if (iocp_object_register(&h->object, IOCP_KIND_HEAP, h, free_heap) != IOCP_OK) {
 		free(h);
 		return IOCP_NOMEM;
 	}
@@ -84,46 +93,6 @@ int iocp_heap_process(iocp_heap **heap)
 	}
 	*heap = iocp_heap_retain(found);
 	return IOCP_OK;
-}
-
-int iocp_heap_open(iocp_handle handle, iocp_heap **heap)
-{
-	iocp_object *object = iocp_object_open(handle, IOCP_KIND_HEAP);
-	if (!object)
-		return IOCP_INVALID;
-	*heap = heap_of(object);
-	return IOCP_OK;
-}
-
-int iocp_heap_adopt(const void *native, iocp_heap **heap)
-{
-	iocp_object *object = iocp_object_find(native, IOCP_KIND_HEAP);
-	if (!object)
-		return IOCP_INVALID;
-	*heap = heap_of(object);
-	return IOCP_OK;
-}
-
-iocp_heap *iocp_heap_retain(iocp_heap *heap)
-{
-	iocp_object_retain(&heap->object);
-	return heap;
-}
-
-void iocp_heap_release(iocp_heap *heap)
-{
-	if (heap)
-		iocp_object_release(&heap->object);
-}
-
-iocp_handle iocp_heap_handle(const iocp_heap *heap)
-{
-	return heap->object.handle;
-}
-
-void *iocp_heap_native(iocp_heap *heap)
-{
-	return heap;
 }
 
 int iocp_heap_destroy(iocp_heap *heap)

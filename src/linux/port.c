@@ -70,31 +70,6 @@ static void free_port(iocp_object *object)
 	free(port);
 }
 
-int iocp_port_create(uint32_t concurrency, iocp_port **port)
-{
-	iocp_port *p = malloc(sizeof(*p));
-	int r;
-	if (!p)
-		return IOCP_NOMEM;
-	*p =
-		(iocp_port){.concurrency = concurrency ? concurrency : iocp_processors(), .poster_cpu = -1, .spin = SPIN_LIMIT};
-	r = iocp_object_register(&p->object, IOCP_KIND_PORT, free_port);
-	if (r == IOCP_OK)
-		*port = p;
-	else
-		free(p);
-	return r;
-}
-
-int iocp_port_open(iocp_handle handle, iocp_port **port)
-{
-	iocp_object *object = iocp_object_open(handle, IOCP_KIND_PORT);
-	if (!object)
-		return IOCP_INVALID;
-	*port = port_of(object);
-	return IOCP_OK;
-}
-
 int iocp_port_adopt(const void *native, iocp_port **port)
 {
 	iocp_object *object = iocp_object_find(native, IOCP_KIND_PORT);
@@ -104,26 +79,20 @@ int iocp_port_adopt(const void *native, iocp_port **port)
 	return IOCP_OK;
 }
 
-iocp_port *iocp_port_retain(iocp_port *port)
+int iocp_port_create(uint32_t concurrency, iocp_port **port)
 {
-	iocp_object_retain(&port->object);
-	return port;
-}
-
-void iocp_port_release(iocp_port *port)
-{
-	if (port)
-		iocp_object_release(&port->object);
-}
-
-iocp_handle iocp_port_handle(const iocp_port *port)
-{
-	return port->object.handle;
-}
-
-void *iocp_port_native(iocp_port *port)
-{
-	return port;
+	iocp_port *p = malloc(sizeof(*p));
+	int r;
+	if (!p)
+		return IOCP_NOMEM;
+	*p =
+		(iocp_port){.concurrency = concurrency ? concurrency : iocp_processors(), .poster_cpu = -1, .spin = SPIN_LIMIT};
+	r = iocp_object_register(&p->object, IOCP_KIND_PORT, p, free_port);
+	if (r == IOCP_OK)
+		*port = p;
+	else
+		free(p);
+	return r;
 }
 
 static void wake_all(_Atomic uint32_t **asleep, int count)
@@ -215,7 +184,7 @@ static int lock_with_room(iocp_port *port, size_t count)
 
 int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped)
 {
-	const iocp_packet packet = {key, overlapped, bytes};
+	const iocp_packet packet = {.key = key, .overlapped = overlapped, .bytes = bytes};
 	_Atomic uint32_t *asleep;
 	int r = lock_with_room(port, 1);
 	if (r != IOCP_OK)

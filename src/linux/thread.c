@@ -170,6 +170,15 @@ int iocp_thread_resume(iocp_thread *thread)
 	return r == ENOMEM ? IOCP_NOMEM : r;
 }
 
+int iocp_thread_adopt(const void *native, iocp_thread **thread)
+{
+	iocp_object *object = iocp_object_find(native, IOCP_KIND_THREAD);
+	if (!object)
+		return IOCP_INVALID;
+	*thread = thread_of(object);
+	return IOCP_OK;
+}
+
 int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
 {
 	iocp_thread *t = calloc(1, sizeof(*t));
@@ -181,7 +190,7 @@ int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
 	t->data = options->data;
 	t->stack_size = options->stack_size ? options->stack_size : DEFAULT_STACK;
 	strncpy(t->name, options->name ? options->name : "iocp", sizeof(t->name) - 1);
-	r = iocp_object_register(&t->object, IOCP_KIND_THREAD, free_thread);
+	r = iocp_object_register(&t->object, IOCP_KIND_THREAD, t, free_thread);
 	if (r != IOCP_OK) {
 		free(t);
 		return r;
@@ -195,46 +204,6 @@ int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
 	t->destroy = options->destroy;
 	*thread = t;
 	return IOCP_OK;
-}
-
-int iocp_thread_open(iocp_handle handle, iocp_thread **thread)
-{
-	iocp_object *object = iocp_object_open(handle, IOCP_KIND_THREAD);
-	if (!object)
-		return IOCP_INVALID;
-	*thread = thread_of(object);
-	return IOCP_OK;
-}
-
-int iocp_thread_adopt(const void *native, iocp_thread **thread)
-{
-	iocp_object *object = iocp_object_find(native, IOCP_KIND_THREAD);
-	if (!object)
-		return IOCP_INVALID;
-	*thread = thread_of(object);
-	return IOCP_OK;
-}
-
-iocp_thread *iocp_thread_retain(iocp_thread *thread)
-{
-	iocp_object_retain(&thread->object);
-	return thread;
-}
-
-void iocp_thread_release(iocp_thread *thread)
-{
-	if (thread)
-		iocp_object_release(&thread->object);
-}
-
-iocp_handle iocp_thread_handle(const iocp_thread *thread)
-{
-	return thread->object.handle;
-}
-
-void *iocp_thread_native(iocp_thread *thread)
-{
-	return thread;
 }
 
 /* ---- use --------------------------------------------------------------------------------------------------------- */

@@ -43,19 +43,39 @@ static void push_overlapped(lua_State *L, const iocp_packet *packet)
 		lua_pushnil(L);
 }
 
-/* key, bytes, overlapped. A C host may post a key that no number of this Lua holds: that is nil, message, "INVALID", the
-** key as a hexadecimal string, bytes, overlapped. */
+/* A C host may post a key that no number of this Lua holds: it comes as a hexadecimal string. Returns whether it fits. */
+static int push_key(lua_State *L, const iocp_packet *packet)
+{
+	if (iocp_push_address(L, packet->key))
+		return 1;
+	iocp_push_handle(L, packet->key);
+	return 0;
+}
+
+/* key, bytes, overlapped; for a failed I/O or a key that does not fit: nil, message, code, key, bytes, overlapped. */
 static int push_packet(lua_State *L, const iocp_packet *packet)
 {
-	int results = 3;
-	if (!iocp_push_address(L, packet->key)) {
+	int first = lua_gettop(L), fits;
+	if (packet->code != IOCP_OK)
+		iocp_failure(L, packet->code, NULL);
+	fits = push_key(L, packet);
+	if (!fits && packet->code == IOCP_OK) {
 		iocp_failure(L, IOCP_INVALID, "the packet's key does not fit a number of this Lua");
-		iocp_push_handle(L, packet->key);
-		results = 6;
+		lua_pushvalue(L, first + 1);
+		lua_remove(L, first + 1);
 	}
 	iocp_push_count(L, packet->bytes);
 	push_overlapped(L, packet);
-	return results;
+	return lua_gettop(L) - first;
+}
+
+/* Where there is no room for nil, message, code: the bytes, or for a failed I/O the negative of its code. */
+static void push_bytes_or_error(lua_State *L, const iocp_packet *packet)
+{
+	if (packet->code != IOCP_OK)
+		lua_pushinteger(L, -(lua_Integer)packet->code);
+	else
+		iocp_push_count(L, packet->bytes);
 }
 
 /* ---- methods ------------------------------------------------------------------------------------------------------ */
@@ -87,7 +107,7 @@ static int port_enqueue_many(lua_State *L)
 	if (count > SMALL_BATCH)
 		packets = lua_newuserdata(L, count * sizeof(*packets));
 	for (i = 0; i < count; i++) {
-		packets[i] = (iocp_packet){0, overlapped, bytes};
+		packets[i] = (iocp_packet){.overlapped = overlapped, .bytes = bytes};
 		lua_rawgeti(L, 2, (int)(i + 1));
 		if (!iocp_to_address(L, lua_gettop(L), &packets[i].key)) {
 			char name[32];
@@ -120,10 +140,9 @@ static void store_packets(lua_State *L, int index, const batch *b, size_t filled
 	size_t i;
 	for (i = 0; i < b->count; i++) {
 		int at = (int)((filled + i) * 3);
-		if (!iocp_push_address(L, b->packets[i].key))
-			iocp_push_handle(L, b->packets[i].key);
+		(void)push_key(L, &b->packets[i]);
 		lua_rawseti(L, index, at + 1);
-		iocp_push_count(L, b->packets[i].bytes);
+		push_bytes_or_error(L, &b->packets[i]);
 		lua_rawseti(L, index, at + 2);
 		push_overlapped(L, &b->packets[i]);
 		lua_rawseti(L, index, at + 3);
@@ -194,6 +213,7 @@ static int end_iterator(lua_State *L)
 static int next_packet(lua_State *L)
 {
 	iterator *it = lua_touserdata(L, lua_upvalueindex(1));
+	const iocp_packet *packet;
 	if (!it->port)
 		return 0;
 	if (it->next == it->batch.count) {
@@ -207,8 +227,11 @@ static int next_packet(lua_State *L)
 			return luaL_error(L, "packets: %s", lua_tostring(L, -2));
 		}
 	}
-	if (push_packet(L, &it->packets[it->next++]) != 3)
-		return luaL_error(L, "packets: a key that does not fit a number of this Lua: %s", lua_tostring(L, -3));
+	packet = &it->packets[it->next++];
+	if (!push_key(L, packet))
+		return luaL_error(L, "packets: a key that does not fit a number of this Lua: %s", lua_tostring(L, -1));
+	push_bytes_or_error(L, packet);
+	push_overlapped(L, packet);
 	return 3;
 }
 
