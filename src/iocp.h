@@ -151,7 +151,8 @@ IOCP_API void *iocp_port_native(iocp_port *port);
 /* Posts one packet; never blocks. If a thread is parked in a get the newest of them receives it, else it is queued.
 ** IOCP_CLOSED, IOCP_NOMEM (nothing is queued then). Source: Microsoft's PostQueuedCompletionStatus. */
 IOCP_API int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped);
-/* Posts packets[0..count-1] in this order under one lock: all of them or, on failure, none. */
+/* Posts packets[0..count-1] in this order: all of them or, on failure, none; on Windows, whose kernel takes one at a time,
+** those before the one that failed are queued. */
 IOCP_API int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count);
 /* Takes the oldest packet, waiting up to `ms` for one. IOCP_TIMEOUT, IOCP_CLOSED, IOCP_ABANDONED, IOCP_CANCELLED,
 ** IOCP_NOMEM, IOCP_INTERRUPTED: `packet` is untouched. Source: Microsoft's GetQueuedCompletionStatus. */
