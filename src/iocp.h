@@ -167,6 +167,14 @@ IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size
 ** never valid again. Closing again does nothing. Source: Microsoft's CloseHandle on a completion port. */
 IOCP_API void iocp_port_close(iocp_port *port);
 IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
+/* The port's own heap: made with the first call, freed with the port, borrowed like the port itself. No handle and no
+** address names it, so only who holds the port can reach its blocks. IOCP_NOMEM. */
+IOCP_API int iocp_port_heap(iocp_port *port, iocp_heap **heap);
+/* What the port calls, from then on, for each packet that it drops: queued ones when it is closed or its last reference
+** goes, and those put back after a close. Called without any lock, in the thread that closes, releases or puts back, while
+** the port's heap is still there; with the last reference gone, iocp_port_heap is all that may be done with the port.
+** NULL, as at first: nothing is called. */
+IOCP_API void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet));
 
 /* ---- heap ---------------------------------------------------------------------------------------------------- */
 
