@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "core/port_heap.h"
+
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void free_heap(iocp_object *object)
@@ -18,7 +20,7 @@ static void free_heap(iocp_object *object)
 }
 
 /* Takes over `system`, destroying it on failure unless it is adopted. */
-static int make_heap(HANDLE system, int adopted, size_t initial, size_t maximum, iocp_heap **heap)
+static int make_heap(HANDLE system, int adopted, size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap **heap)
 {
 	iocp_heap *h = calloc(1, sizeof(*h)); /* zeroed locks are free ones */
 	if (h) {
@@ -26,7 +28,7 @@ static int make_heap(HANDLE system, int adopted, size_t initial, size_t maximum,
 		h->adopted = adopted;
 		h->initial = initial;
 		h->maximum = maximum;
-		if (iocp_object_register(&h->object, IOCP_KIND_HEAP, system, free_heap) == IOCP_OK) {
+		if (iocp_object_register(&h->object, kind, system, free_heap) == IOCP_OK) {
 			*heap = h;
 			return IOCP_OK;
 		}
@@ -37,11 +39,21 @@ static int make_heap(HANDLE system, int adopted, size_t initial, size_t maximum,
 	return IOCP_NOMEM;
 }
 
-int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
+static int create(size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap **heap)
 {
 	/* The maximum is kept here: a heap of a fixed size would refuse blocks of more than half a megabyte. */
 	HANDLE system = HeapCreate(0, initial, 0);
-	return system ? make_heap(system, 0, initial, maximum, heap) : IOCP_NOMEM;
+	return system ? make_heap(system, 0, initial, maximum, kind, heap) : IOCP_NOMEM;
+}
+
+int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
+{
+	return create(initial, maximum, IOCP_KIND_HEAP, heap);
+}
+
+int iocp_heap_create_private(iocp_heap **heap)
+{
+	return create(0, 0, IOCP_KIND_PRIVATE_HEAP, heap);
 }
 
 /* Whether it is a heap of this process, by the system's own list. -1: no memory to ask. */
@@ -75,7 +87,7 @@ int iocp_heap_adopt(const void *native, iocp_heap **heap)
 	found = native ? is_heap((HANDLE)(uintptr_t)native) : 0;
 	if (found <= 0)
 		return found < 0 ? IOCP_NOMEM : IOCP_INVALID;
-	return make_heap((HANDLE)(uintptr_t)native, 1, 0, 0, heap);
+	return make_heap((HANDLE)(uintptr_t)native, 1, 0, 0, IOCP_KIND_HEAP, heap);
 }
 
 int iocp_heap_process(iocp_heap **heap)

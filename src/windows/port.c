@@ -24,6 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/port_heap.h"
+
 #define CLOSED UINT32_C(0x80000000)
 
 enum { TAKEN_AT_ONCE = 64 }; /* entries on the stack: 2 KiB */
@@ -42,19 +44,33 @@ struct iocp_port {
 		size_t first;
 		_Atomic size_t count; /* changed under the lock; read without it only to see that it is 0 */
 	} returned;
+	iocp_port_own own;
 };
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-/* Nobody uses the handle any more. */
+static iocp_packet packet_of(const OVERLAPPED_ENTRY *entry)
+{
+	return (iocp_packet){.key = entry->lpCompletionKey,
+		.overlapped = (uintptr_t)entry->lpOverlapped,
+		.bytes = entry->dwNumberOfBytesTransferred,
+		.code = iocp_status_code(entry->Internal)};
+}
+
+/* Nobody uses the handle any more: what is queued is dropped. */
 static void release_system(iocp_port *port)
 {
-	OVERLAPPED_ENTRY entries[TAKEN_AT_ONCE];
+	OVERLAPPED_ENTRY entry;
 	ULONG count;
+	iocp_port_own_discard(&port->own, port, port->returned.packets + port->returned.first,
+		atomic_load_explicit(&port->returned.count, memory_order_relaxed));
+	free(port->returned.packets);
 	if (port->adopted)
 		return;
-	while (GetQueuedCompletionStatusEx(port->system, entries, TAKEN_AT_ONCE, &count, 0, FALSE) && count > 0)
-		; /* discarded */
+	while (GetQueuedCompletionStatusEx(port->system, &entry, 1, &count, 0, FALSE)) {
+		iocp_packet packet = packet_of(&entry);
+		iocp_port_own_discard(&port->own, port, &packet, 1);
+	}
 	CloseHandle(port->system);
 }
 
@@ -89,7 +105,7 @@ static void free_port(iocp_object *object)
 	iocp_port *port = (iocp_port *)object;
 	if (!is_closed(port))
 		release_system(port);
-	free(port->returned.packets);
+	iocp_port_own_free(&port->own);
 	free(port);
 }
 
@@ -144,8 +160,6 @@ void iocp_port_close(iocp_port *port)
 		return;
 	atomic_fetch_or_explicit(&port->users, CLOSED, memory_order_seq_cst); /* see is_closed */
 	iocp_lock_acquire(&port->lock);
-	/* Relaxed: written under the lock. What was given back is dropped with the rest. */
-	atomic_store_explicit(&port->returned.count, 0, memory_order_relaxed);
 	for (context = port->waiters.newest; context; context = context->older)
 		iocp_nudge(context);
 	iocp_lock_release(&port->lock);
@@ -225,10 +239,7 @@ static size_t take_queued(iocp_port *port, iocp_packet *packets, size_t max, DWO
 		return 0;
 	}
 	for (i = 0; i < count; i++)
-		packets[i] = (iocp_packet){.key = entries[i].lpCompletionKey,
-			.overlapped = (uintptr_t)entries[i].lpOverlapped,
-			.bytes = entries[i].dwNumberOfBytesTransferred,
-			.code = iocp_status_code(entries[i].Internal)};
+		packets[i] = packet_of(&entries[i]);
 	return count;
 }
 
@@ -334,8 +345,10 @@ int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 {
 	size_t capacity = count;
 	int done = 0;
-	if (!enter(port))
-		return IOCP_OK; /* dropped, as the queue was */
+	if (!enter(port)) { /* dropped, as the queue was */
+		iocp_port_own_discard(&port->own, port, packets, count);
+		return IOCP_OK;
+	}
 	while (!done) {
 		iocp_packet *merged = malloc(capacity * sizeof(*merged) + 1);
 		if (!merged)
@@ -381,4 +394,16 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 		iocp_lock_release(&port->lock);
 		leave(port);
 	}
+}
+
+/* ---- what it owns ------------------------------------------------------------------------------------------------ */
+
+int iocp_port_heap(iocp_port *port, iocp_heap **heap)
+{
+	return iocp_port_own_heap(&port->own, heap);
+}
+
+void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet))
+{
+	iocp_port_own_set_discard(&port->own, discard);
 }
