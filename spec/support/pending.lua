@@ -1,0 +1,12 @@
+--- What cannot be shown everywhere: the specs in this table are pending where the last column says so. helper.lua reads it.
+-- A row: the statement of the contract, the spec file, a piece of the spec's name, where, and why. Where: "linux",
+-- "windows" (under Wine or not), "wine" (every version), "wine8", "wine10".
+return {
+  { 7, "scale", "a post says NOMEM", "wine", "Wine does not keep a process within its job's memory limit" },
+  { 11, "port", "ends in bounded time though others take every packet", "wine8",
+    "Wine restarts the time of a get whose packet another thread took" },
+  { 18, "port", "(18)", "wine", "Wine gives a packet to whoever asks first, not to the thread that waits" },
+  { 22, "port", "(22)", "wine", "Wine wakes waiting threads first-in first-out, or in no order" },
+  { 23, "port", "(23)", "wine", "Wine lets a poster take the packet that a waiting thread was woken for" },
+  { "-", "scale", "without a system call each", "windows", "every get asks the kernel's port, and there is no strace" },
+}
