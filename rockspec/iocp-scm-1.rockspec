@@ -46,6 +46,7 @@ build = {
           sources = {
             "src/core/error.c",
             "src/core/handle.c",
+            "src/core/port_heap.c",
             "src/core/reference.c",
             "src/linux/context.c",
             "src/linux/heap.c",

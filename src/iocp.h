@@ -151,7 +151,8 @@ IOCP_API void *iocp_port_native(iocp_port *port);
 /* Posts one packet; never blocks. If a thread is parked in a get the newest of them receives it, else it is queued.
 ** IOCP_CLOSED, IOCP_NOMEM (nothing is queued then). Source: Microsoft's PostQueuedCompletionStatus. */
 IOCP_API int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped);
-/* Posts packets[0..count-1] in this order under one lock: all of them or, on failure, none. */
+/* Posts packets[0..count-1] in this order: all of them or, on failure, none; on Windows, whose kernel takes one at a time,
+** those before the one that failed are queued. */
 IOCP_API int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count);
 /* Takes the oldest packet, waiting up to `ms` for one. IOCP_TIMEOUT, IOCP_CLOSED, IOCP_ABANDONED, IOCP_CANCELLED,
 ** IOCP_NOMEM, IOCP_INTERRUPTED: `packet` is untouched. Source: Microsoft's GetQueuedCompletionStatus. */
@@ -166,6 +167,14 @@ IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size
 ** never valid again. Closing again does nothing. Source: Microsoft's CloseHandle on a completion port. */
 IOCP_API void iocp_port_close(iocp_port *port);
 IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
+/* The port's own heap: made with the first call, freed with the port, borrowed like the port itself. No handle and no
+** address names it, so only who holds the port can reach its blocks. IOCP_NOMEM. */
+IOCP_API int iocp_port_heap(iocp_port *port, iocp_heap **heap);
+/* What the port calls, from then on, for each packet that it drops: queued ones when it is closed or its last reference
+** goes, and those put back after a close. Called without any lock, in the thread that closes, releases or puts back, while
+** the port's heap is still there; with the last reference gone, iocp_port_heap is all that may be done with the port.
+** NULL, as at first: nothing is called. */
+IOCP_API void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet));
 
 /* ---- heap ---------------------------------------------------------------------------------------------------- */
 

@@ -10,7 +10,12 @@
 #include "core/atomic.h"
 #include "iocp.h"
 
-enum iocp_kind { IOCP_KIND_PORT = 1, IOCP_KIND_HEAP = 2, IOCP_KIND_THREAD = 3 };
+enum iocp_kind {
+	IOCP_KIND_PORT = 1,
+	IOCP_KIND_HEAP = 2,
+	IOCP_KIND_THREAD = 3,
+	IOCP_KIND_PRIVATE_HEAP = 4 /* a port's own; nothing opens or finds it */
+};
 
 /* The first member of every port, heap and thread. */
 typedef struct iocp_object {

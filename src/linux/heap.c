@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "core/port_heap.h"
+
 static iocp_heap *heap_of(iocp_object *object)
 {
 	return (iocp_heap *)object;
@@ -55,14 +57,14 @@ int iocp_heap_adopt(const void *native, iocp_heap **heap)
 	return IOCP_OK;
 }
 
-int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
+static int create(size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap **heap)
 {
 	iocp_heap *h = calloc(1, sizeof(*h));
 	if (!h)
 		return IOCP_NOMEM;
 	h->maximum = maximum;
 	h->fenced = !iocp_process_barrier_works();
-	if (iocp_object_register(&h->object, IOCP_KIND_HEAP, h, free_heap) != IOCP_OK) {
+	if (iocp_object_register(&h->object, kind, h, free_heap) != IOCP_OK) {
 		free(h);
 		return IOCP_NOMEM;
 	}
@@ -72,6 +74,16 @@ int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
 	}
 	*heap = h;
 	return IOCP_OK;
+}
+
+int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap)
+{
+	return create(initial, maximum, IOCP_KIND_HEAP, heap);
+}
+
+int iocp_heap_create_private(iocp_heap **heap)
+{
+	return create(0, 0, IOCP_KIND_PRIVATE_HEAP, heap);
 }
 
 static _Atomic(iocp_heap *) process_heap; /* with a reference that is never given back */

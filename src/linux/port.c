@@ -30,6 +30,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include "core/port_heap.h"
 #include "linux/queue.h"
 
 enum {
@@ -55,6 +56,7 @@ struct iocp_port {
 	int poster_cpu;           /* where the last post was made */
 	_Atomic uint32_t spinner; /* 1 while a thread spins here; this and the next are hints, so relaxed */
 	_Atomic int32_t spin;     /* how long the next one may, ns */
+	iocp_port_own own;
 };
 
 static iocp_port *port_of(iocp_object *object)
@@ -62,11 +64,21 @@ static iocp_port *port_of(iocp_object *object)
 	return (iocp_port *)object;
 }
 
+/* The packets of these chunks are dropped, and the chunks freed. No lock is held. */
+static void discard_chunks(iocp_port *port, iocp_chunk *chunks)
+{
+	const iocp_chunk *chunk;
+	for (chunk = chunks; chunk; chunk = chunk->next)
+		iocp_port_own_discard(&port->own, port, chunk->packets + chunk->first, chunk->last - chunk->first);
+	iocp_chunks_free(chunks);
+}
+
 static void free_port(iocp_object *object)
 {
 	iocp_port *port = port_of(object);
 	/* Nobody waits here: a thread in a get borrows a reference. */
-	iocp_chunks_free(iocp_queue_clear(&port->queue));
+	discard_chunks(port, iocp_queue_clear(&port->queue));
+	iocp_port_own_free(&port->own);
 	free(port);
 }
 
@@ -345,7 +357,7 @@ int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 	}
 	iocp_lock_release(&port->lock);
 	wake_all(asleep, sleepers);
-	iocp_chunks_free(chunk);
+	discard_chunks(port, chunk); /* what is left of it: the port is closed, or all was handed out */
 	return IOCP_OK;
 }
 
@@ -361,7 +373,17 @@ void iocp_port_close(iocp_port *port)
 	iocp_lock_release(&port->lock);
 	/* Nobody parks from here on, so the stack only shrinks. */
 	iocp_waiters_serve_all(&port->waiters, &port->lock, IOCP_ABANDONED);
-	iocp_chunks_free(discarded);
+	discard_chunks(port, discarded);
+}
+
+int iocp_port_heap(iocp_port *port, iocp_heap **heap)
+{
+	return iocp_port_own_heap(&port->own, heap);
+}
+
+void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet))
+{
+	iocp_port_own_set_discard(&port->own, discard);
 }
 
 void iocp_port_stats(iocp_port *port, iocp_port_info *info)

@@ -252,8 +252,10 @@ static int heap_unlock(lua_State *L)
 
 static int heap_stats(lua_State *L)
 {
+	iocp_heap *heap = check_heap(L);
 	iocp_heap_info info;
-	int r = iocp_heap_stats(check_heap(L), &info);
+	int r;
+	IOCP_RETRY(L, r, iocp_heap_stats(heap, &info));
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	lua_createtable(L, 0, 4);

@@ -1,0 +1,274 @@
+/*
+** context.c - what every thread is to this library, and how a thread waits.
+**
+** Ownership: a context is written by its own thread, but for `cancelled`, which any may set, and `served`, which goes
+** with a list. Contexts of the module's threads lie in the thread object, others are freed when their thread ends.
+**
+** Waiting. Every wait of this backend is an alertable one of the system's (GetQueuedCompletionStatusEx, SleepEx,
+** WaitForSingleObjectEx), in a loop that looks, before each stretch, at all that may have happened meanwhile. Whoever makes
+** something happen (closes the port, cancels the thread, unlocks the heap, gives packets back) first makes it visible and
+** then nudges the thread: queues an asynchronous procedure call that does nothing. No wake-up is lost: the waiter's
+** look comes before or after the change. If after, it sees it. If before, the call is queued after that look: the
+** system ends the alertable wait that the thread is in, or is about to enter, since a queued call stays until one. A call
+** that comes late ends some later wait, which looks around and goes on.
+**
+** Ctrl-C. The system tells of it in a thread of its own; an interpreter's handler there sets a hook in the main state,
+** which waits here. So we have a handler too, which nudges the threads that are not ours; their waits return
+** IOCP_INTERRUPTED and their caller runs the hook. Handlers run newest first, so the interpreter's may come after ours: for
+** a second those waits are therefore cut short again and again.
+*/
+
+#include "windows/windows.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { INTERRUPTING = 1000, INTERRUPTED_STRETCH = 10 }; /* ms */
+
+static iocp_lock contexts_lock;
+static iocp_context *contexts;
+static INIT_ONCE slot_once = INIT_ONCE_STATIC_INIT;
+static DWORD slot = TLS_OUT_OF_INDEXES;    /* written once, under slot_once */
+static _Atomic uint32_t interrupted_until; /* low 32 bits of GetTickCount64; 0: never */
+
+/* ---- Ctrl-C ------------------------------------------------------------------------------------------------------ */
+
+static BOOL WINAPI on_console_event(DWORD event)
+{
+	iocp_context *context;
+	if (event == CTRL_C_EVENT || event == CTRL_BREAK_EVENT) {
+		/* Relaxed: the nudge orders it before the waiter's look. */
+		atomic_store_explicit(&interrupted_until, (uint32_t)GetTickCount64() + INTERRUPTING, memory_order_relaxed);
+		iocp_lock_acquire(&contexts_lock);
+		for (context = contexts; context; context = context->next)
+			if (!context->thread)
+				iocp_nudge(context);
+		iocp_lock_release(&contexts_lock);
+	}
+	return FALSE; /* to the next handler */
+}
+
+static int interrupted_lately(void)
+{
+	uint32_t until = atomic_load_explicit(&interrupted_until, memory_order_relaxed);
+	uint32_t left = until - (uint32_t)GetTickCount64(); /* wraps, as both do */
+	return until && left <= INTERRUPTING;
+}
+
+/* ---- contexts ---------------------------------------------------------------------------------------------------- */
+
+static BOOL CALLBACK make_slot(PINIT_ONCE once, PVOID parameter, PVOID *result)
+{
+	(void)once, (void)parameter, (void)result;
+	slot = TlsAlloc();
+	SetConsoleCtrlHandler(on_console_event, TRUE);
+	return slot != TLS_OUT_OF_INDEXES;
+}
+
+static int have_slot(void)
+{
+	return InitOnceExecuteOnce(&slot_once, make_slot, NULL, NULL);
+}
+
+int iocp_context_begin(iocp_context *context, iocp_thread *thread)
+{
+	if (!have_slot() || !TlsSetValue(slot, context))
+		return IOCP_NOMEM;
+	context->thread = thread;
+	iocp_lock_acquire(&contexts_lock);
+	context->previous = NULL;
+	context->next = contexts;
+	if (contexts)
+		contexts->previous = context;
+	contexts = context;
+	iocp_lock_release(&contexts_lock);
+	return IOCP_OK;
+}
+
+void iocp_context_end(iocp_context *context)
+{
+	iocp_heap_forget(context);
+	iocp_lock_acquire(&contexts_lock);
+	if (context->next)
+		context->next->previous = context->previous;
+	if (context->previous)
+		context->previous->next = context->next;
+	else
+		contexts = context->next;
+	iocp_lock_release(&contexts_lock);
+	TlsSetValue(slot, NULL);
+}
+
+iocp_context *iocp_context_have(void)
+{
+	return have_slot() ? TlsGetValue(slot) : NULL;
+}
+
+iocp_context *iocp_context_get(void)
+{
+	iocp_context *context = iocp_context_have();
+	if (context)
+		return context;
+	context = calloc(1, sizeof(*context));
+	if (!context)
+		return NULL;
+	if (!DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &context->system, 0, FALSE,
+			DUPLICATE_SAME_ACCESS)
+		|| iocp_context_begin(context, NULL) != IOCP_OK) {
+		if (context->system)
+			CloseHandle(context->system);
+		free(context);
+		return NULL;
+	}
+	return context;
+}
+
+/* A thread ends, which only a library is told: linked into a program, this is not called, and a context is left for each
+** thread that others made. It is not called either for the thread that ends the process. Called under the loader's lock:
+** nothing here loads, waits or joins. */
+BOOL WINAPI DllMain(HINSTANCE library, DWORD reason, LPVOID reserved)
+{
+	(void)library, (void)reserved;
+	if (reason == DLL_THREAD_DETACH && slot != TLS_OUT_OF_INDEXES) {
+		iocp_context *context = TlsGetValue(slot);
+		if (context && !context->thread) {
+			iocp_context_end(context);
+			CloseHandle(context->system);
+			free(context);
+		}
+	}
+	return TRUE;
+}
+
+uint32_t iocp_context_count_active(iocp_handle port)
+{
+	const iocp_context *context;
+	uint32_t count = 0;
+	iocp_lock_acquire(&contexts_lock);
+	for (context = contexts; context; context = context->next) {
+		/* Relaxed: a count that is true of some recent moment of each thread. */
+		if (atomic_load_explicit(&context->belongs_to, memory_order_relaxed) == port
+			&& !atomic_load_explicit(&context->waiting, memory_order_relaxed))
+			count++;
+	}
+	iocp_lock_release(&contexts_lock);
+	return count;
+}
+
+/* ---- waking and cancelling --------------------------------------------------------------------------------------- */
+
+static VOID CALLBACK do_nothing(ULONG_PTR parameter)
+{
+	(void)parameter;
+}
+
+void iocp_nudge(iocp_context *context)
+{
+	QueueUserAPC(do_nothing, context->system, 0); /* fails only for a thread that has ended */
+}
+
+void iocp_context_cancel(iocp_context *context)
+{
+	/* Sequentially consistent, as the load below: see the top. */
+	atomic_store_explicit(&context->cancelled, 1, memory_order_seq_cst);
+	iocp_nudge(context);
+}
+
+int iocp_context_cancelled(const iocp_context *context)
+{
+	return (int)atomic_load_explicit(&context->cancelled, memory_order_seq_cst);
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+void iocp_waiters_push(iocp_waiters *waiters, iocp_context *context)
+{
+	context->served = 0;
+	context->newer = NULL;
+	context->older = waiters->newest;
+	if (context->older)
+		context->older->newer = context;
+	waiters->newest = context;
+	waiters->count++;
+}
+
+void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context)
+{
+	if (context->older)
+		context->older->newer = context->newer;
+	if (context->newer)
+		context->newer->older = context->older;
+	else
+		waiters->newest = context->older;
+	waiters->count--;
+}
+
+void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock)
+{
+	iocp_context *context;
+	iocp_lock_acquire(lock);
+	while ((context = waiters->newest)) {
+		iocp_waiters_remove(waiters, context);
+		context->served = 1;
+		iocp_nudge(context); /* under the lock, which the thread takes before it goes on, and perhaps ends */
+	}
+	iocp_lock_release(lock);
+}
+
+DWORD iocp_stretch(const iocp_context *context, double deadline)
+{
+	DWORD ms = iocp_remaining(deadline);
+	return !context->thread && ms > INTERRUPTED_STRETCH && interrupted_lately() ? INTERRUPTED_STRETCH : ms;
+}
+
+int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline)
+{
+	if (iocp_context_cancelled(context))
+		return IOCP_CANCELLED;
+	/* The clock is asked again: the system's timeouts may end a tick early. */
+	if (deadline != HUGE_VAL && iocp_clock() >= deadline)
+		return IOCP_TIMEOUT;
+	/* A call of the host's, or of our console handler. */
+	if (!context->thread && (outcome == WAIT_IO_COMPLETION || interrupted_lately()))
+		return IOCP_INTERRUPTED;
+	return IOCP_OK;
+}
+
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock)
+{
+	DWORD outcome = 0;
+	for (;;) {
+		int r;
+		iocp_lock_acquire(lock);
+		if (context->served) {
+			iocp_lock_release(lock);
+			return IOCP_OK;
+		}
+		r = iocp_wait_again(context, outcome, HUGE_VAL);
+		if (r != IOCP_OK)
+			iocp_waiters_remove(waiters, context);
+		iocp_lock_release(lock);
+		if (r != IOCP_OK)
+			return r;
+		outcome = SleepEx(iocp_stretch(context, HUGE_VAL), TRUE);
+	}
+}
+
+int iocp_sleep(double ms)
+{
+	iocp_context *context = iocp_context_get();
+	double deadline = iocp_deadline(ms);
+	int r;
+	if (!context)
+		return IOCP_NOMEM;
+	if (iocp_context_cancelled(context))
+		return IOCP_CANCELLED;
+	if (ms == 0) {
+		iocp_yield();
+		return IOCP_OK;
+	}
+	do
+		r = iocp_wait_again(context, SleepEx(iocp_stretch(context, deadline), TRUE), deadline);
+	while (r == IOCP_OK);
+	return r == IOCP_TIMEOUT ? IOCP_OK : r;
+}

@@ -1,0 +1,409 @@
+/*
+** port.c - the completion port: the kernel's own queue, and the rules of this module that the kernel does not keep.
+**
+** The kernel queues, hands over last-in first-out and keeps the concurrency limit. On top of that here: a close that
+** everyone who waits notices, handles that die with it, exact counters, cancelling, and packets that are given back.
+** Packets are taken by GetQueuedCompletionStatusEx, also one at a time: unlike GetQueuedCompletionStatus it can wait
+** alertably, which a close and a cancel need, and it says of each packet how its I/O went.
+**
+** Close. `users` counts the threads that may be using the kernel's handle and holds the flag CLOSED; a thread counts itself
+** before it uses the handle and is refused once the flag is set. So the count only falls from then on, reaches zero once,
+** and whoever brings it there drains the queue and closes the handle, which nobody else touches any more. The threads
+** that wait are nudged after the flag is set, and look at it before each stretch of waiting (why none misses it:
+** context.c). Nobody ever waits on a handle that is closed, which raw Windows answers with ERROR_ABANDONED_WAIT_0 (735)
+** and some systems not at all. An adopted handle is never closed, and its queue is left to its owner.
+**
+** Packets given back (iocp_port_putback) cannot go to the head of the kernel's queue, so they wait in `returned`, where every
+** get looks first; as many waiters as there are packets are nudged to look.
+**
+** Locking: `lock` guards `waiters` and `returned`. Nothing is allocated, and the kernel's queue not touched, under it.
+*/
+
+#include "windows/windows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/port_heap.h"
+
+#define CLOSED UINT32_C(0x80000000)
+
+enum { TAKEN_AT_ONCE = 64 }; /* entries on the stack: 2 KiB */
+
+struct iocp_port {
+	iocp_object object;
+	HANDLE system;
+	int adopted;
+	uint32_t concurrency;
+	_Atomic uint32_t users;
+	_Atomic int64_t posted, dequeued, peak;
+	iocp_lock lock;
+	iocp_waiters waiters;
+	struct {
+		iocp_packet *packets;
+		size_t first;
+		_Atomic size_t count; /* changed under the lock; read without it only to see that it is 0 */
+	} returned;
+	iocp_port_own own;
+};
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static iocp_packet packet_of(const OVERLAPPED_ENTRY *entry)
+{
+	return (iocp_packet){.key = entry->lpCompletionKey,
+		.overlapped = (uintptr_t)entry->lpOverlapped,
+		.bytes = entry->dwNumberOfBytesTransferred,
+		.code = iocp_status_code(entry->Internal)};
+}
+
+/* Nobody uses the handle any more: what is queued is dropped. */
+static void release_system(iocp_port *port)
+{
+	OVERLAPPED_ENTRY entry;
+	ULONG count;
+	iocp_port_own_discard(&port->own, port, port->returned.packets + port->returned.first,
+		atomic_load_explicit(&port->returned.count, memory_order_relaxed));
+	free(port->returned.packets);
+	if (port->adopted)
+		return;
+	while (GetQueuedCompletionStatusEx(port->system, &entry, 1, &count, 0, FALSE)) {
+		iocp_packet packet = packet_of(&entry);
+		iocp_port_own_discard(&port->own, port, &packet, 1);
+	}
+	CloseHandle(port->system);
+}
+
+/* Counts the caller among those who may use the handle; 0: the port is closed. */
+static int enter(iocp_port *port)
+{
+	uint32_t users = atomic_load_explicit(&port->users, memory_order_relaxed);
+	do {
+		if (users & CLOSED)
+			return 0;
+		/* Acquire: pairs with the release of whoever changed the count before. */
+	} while (!atomic_compare_exchange_weak_explicit(
+		&port->users, &users, users + 1, memory_order_acquire, memory_order_relaxed));
+	return 1;
+}
+
+static void leave(iocp_port *port)
+{
+	/* Release: this thread's use of the handle happens-before its end. Acquire: so do all the others'. */
+	if (atomic_fetch_sub_explicit(&port->users, 1, memory_order_acq_rel) == (CLOSED | 1))
+		release_system(port);
+}
+
+static int is_closed(const iocp_port *port)
+{
+	/* Sequentially consistent: see the top, and context.c. */
+	return (atomic_load_explicit(&port->users, memory_order_seq_cst) & CLOSED) != 0;
+}
+
+static void free_port(iocp_object *object)
+{
+	iocp_port *port = (iocp_port *)object;
+	if (!is_closed(port))
+		release_system(port);
+	iocp_port_own_free(&port->own);
+	free(port);
+}
+
+/* Takes over `system`, closing it on failure unless it is adopted. */
+static int make_port(HANDLE system, int adopted, uint32_t concurrency, iocp_port **port)
+{
+	iocp_port *p = calloc(1, sizeof(*p));
+	int r = p ? IOCP_OK : IOCP_NOMEM;
+	if (p) {
+		p->system = system;
+		p->adopted = adopted;
+		p->concurrency = concurrency;
+		r = iocp_object_register(&p->object, IOCP_KIND_PORT, system, free_port);
+	}
+	if (r == IOCP_OK) {
+		*port = p;
+		return r;
+	}
+	free(p);
+	if (!adopted)
+		CloseHandle(system);
+	return r;
+}
+
+int iocp_port_create(uint32_t concurrency, iocp_port **port)
+{
+	HANDLE system;
+	if (concurrency == 0)
+		concurrency = iocp_processors();
+	system = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, concurrency);
+	return system ? make_port(system, 0, concurrency, port) : iocp_system_code(GetLastError());
+}
+
+int iocp_port_adopt(const void *native, iocp_port **port)
+{
+	iocp_object *object = iocp_object_find(native, IOCP_KIND_PORT);
+	if (object) {
+		*port = (iocp_port *)object;
+		return IOCP_OK;
+	}
+	/* The kernel ignores a handle's two lowest bits, and knows handles that mean something else to each caller (-1, -2). */
+	if ((intptr_t)native <= 0 || (uintptr_t)native % 4 != 0 || iocp_port_depth((HANDLE)(uintptr_t)native) < 0)
+		return IOCP_INVALID;
+	return make_port((HANDLE)(uintptr_t)native, 1, iocp_processors(), port); /* its real limit cannot be asked for */
+}
+
+void iocp_port_close(iocp_port *port)
+{
+	iocp_context *context;
+	iocp_object_revoke(&port->object);
+	if (!enter(port))
+		return;
+	atomic_fetch_or_explicit(&port->users, CLOSED, memory_order_seq_cst); /* see is_closed */
+	iocp_lock_acquire(&port->lock);
+	for (context = port->waiters.newest; context; context = context->older)
+		iocp_nudge(context);
+	iocp_lock_release(&port->lock);
+	leave(port);
+}
+
+/* ---- posting ----------------------------------------------------------------------------------------------------- */
+
+/* Before a packet is posted, so that `dequeued` never passes `posted`. */
+static void count_posted(iocp_port *port)
+{
+	/* Relaxed, all of it: counters, exact once those who count are done. */
+	int64_t posted = atomic_fetch_add_explicit(&port->posted, 1, memory_order_relaxed) + 1;
+	int64_t queued = posted - atomic_load_explicit(&port->dequeued, memory_order_relaxed);
+	int64_t peak = atomic_load_explicit(&port->peak, memory_order_relaxed);
+	while (queued > peak
+		   && !atomic_compare_exchange_weak_explicit(
+			   &port->peak, &peak, queued, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped)
+{
+	int r = IOCP_OK;
+	if (!enter(port))
+		return IOCP_CLOSED;
+	count_posted(port);
+	if (!PostQueuedCompletionStatus(port->system, bytes, key, (OVERLAPPED *)overlapped)) {
+		r = iocp_system_code(GetLastError());
+		atomic_fetch_sub_explicit(&port->posted, 1, memory_order_relaxed);
+	}
+	leave(port);
+	return r;
+}
+
+int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count)
+{
+	size_t i;
+	int r = IOCP_OK;
+	if (!enter(port))
+		return IOCP_CLOSED;
+	for (i = 0; i < count && r == IOCP_OK; i++)
+		r = iocp_port_enqueue(port, packets[i].key, packets[i].bytes, packets[i].overlapped);
+	leave(port);
+	return r;
+}
+
+/* ---- getting ----------------------------------------------------------------------------------------------------- */
+
+/* Packets that were given back. */
+static size_t take_returned(iocp_port *port, iocp_packet *packets, size_t max)
+{
+	size_t count, taken;
+	/* Relaxed: a get that overlaps the giving back may miss it, and is nudged then. */
+	if (atomic_load_explicit(&port->returned.count, memory_order_relaxed) == 0)
+		return 0;
+	iocp_lock_acquire(&port->lock);
+	count = atomic_load_explicit(&port->returned.count, memory_order_relaxed);
+	taken = count < max ? count : max;
+	if (taken)
+		memcpy(packets, port->returned.packets + port->returned.first, taken * sizeof(*packets));
+	port->returned.first += taken;
+	atomic_store_explicit(&port->returned.count, count - taken, memory_order_relaxed);
+	iocp_lock_release(&port->lock);
+	return taken;
+}
+
+/* Takes from the kernel what is there or comes within `ms`. 0: nothing; *outcome says why. */
+static size_t take_queued(iocp_port *port, iocp_packet *packets, size_t max, DWORD ms, DWORD *outcome)
+{
+	OVERLAPPED_ENTRY entries[TAKEN_AT_ONCE];
+	ULONG count = 0, i;
+	/* One that does not wait is not alertable, so that it looks into the queue rather than run a call. */
+	if (!GetQueuedCompletionStatusEx(
+			port->system, entries, max < TAKEN_AT_ONCE ? (ULONG)max : TAKEN_AT_ONCE, &count, ms, ms != 0)) {
+		*outcome = GetLastError();
+		return 0;
+	}
+	for (i = 0; i < count; i++)
+		packets[i] = packet_of(&entries[i]);
+	return count;
+}
+
+/* Takes the first packets, which it waits for as long as `ms` allows. */
+static int wait_for_packets(
+	iocp_port *port, const iocp_context *context, iocp_packet *packets, size_t max, size_t *count, double ms)
+{
+	double deadline = iocp_deadline(ms);
+	DWORD outcome = 0;
+	for (;;) {
+		int r;
+		if (is_closed(port))
+			return IOCP_ABANDONED;
+		*count = take_returned(port, packets, max);
+		if (*count == 0)
+			*count = take_queued(port, packets, max, iocp_stretch(context, deadline), &outcome);
+		if (*count > 0)
+			return IOCP_OK;
+		if (outcome != WAIT_TIMEOUT && outcome != WAIT_IO_COMPLETION)
+			return iocp_system_code(outcome);
+		r = iocp_wait_again(context, outcome, deadline);
+		if (r != IOCP_OK)
+			return r;
+	}
+}
+
+/* As wait_for_packets; the caller is known as one who waits here. */
+static int wait_listed(
+	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, double ms)
+{
+	int r;
+	/* Relaxed: for iocp_context_count_active only. */
+	atomic_store_explicit(&context->waiting, 1, memory_order_relaxed);
+	iocp_lock_acquire(&port->lock);
+	iocp_waiters_push(&port->waiters, context);
+	iocp_lock_release(&port->lock);
+	r = wait_for_packets(port, context, packets, max, count, ms);
+	iocp_lock_acquire(&port->lock);
+	iocp_waiters_remove(&port->waiters, context);
+	iocp_lock_release(&port->lock);
+	atomic_store_explicit(&context->waiting, 0, memory_order_relaxed);
+	return r;
+}
+
+int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, size_t *count, double ms)
+{
+	iocp_context *context = iocp_context_get();
+	size_t taken, last;
+	DWORD outcome;
+	int r = IOCP_OK;
+	if (!context)
+		return IOCP_NOMEM;
+	if (iocp_context_cancelled(context))
+		return IOCP_CANCELLED;
+	if (!enter(port))
+		return IOCP_CLOSED;
+	taken = take_returned(port, packets, max);
+	if (taken == 0)
+		taken = take_queued(port, packets, max, 0, &outcome);
+	if (taken == 0)
+		r = ms == 0 ? IOCP_TIMEOUT : wait_listed(port, context, packets, max, &taken, ms);
+	/* More was there than is taken at once. */
+	for (last = taken; r == IOCP_OK && last == TAKEN_AT_ONCE && taken < max; taken += last)
+		last = take_queued(port, packets + taken, max - taken, 0, &outcome);
+	if (r == IOCP_OK) {
+		/* Relaxed: counters. */
+		atomic_fetch_add_explicit(&port->dequeued, (int64_t)taken, memory_order_relaxed);
+		atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
+		*count = taken;
+	}
+	leave(port);
+	return r;
+}
+
+int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
+{
+	size_t count;
+	return iocp_port_dequeue_many(port, packet, 1, &count, ms);
+}
+
+/* ---- giving back ------------------------------------------------------------------------------------------------- */
+
+/* Puts packets before those in `returned`. `merged` has room for `capacity`; 0: that is too little. The lock is held. On
+** success *merged is the old memory. */
+static int prepend(iocp_port *port, const iocp_packet *packets, size_t count, iocp_packet **merged, size_t capacity)
+{
+	size_t before = atomic_load_explicit(&port->returned.count, memory_order_relaxed);
+	iocp_packet *old = port->returned.packets;
+	if (before + count > capacity)
+		return 0;
+	memcpy(*merged, packets, count * sizeof(*packets));
+	if (before)
+		memcpy(*merged + count, old + port->returned.first, before * sizeof(*packets));
+	port->returned.packets = *merged;
+	port->returned.first = 0;
+	/* Relaxed: see take_returned. */
+	atomic_store_explicit(&port->returned.count, before + count, memory_order_relaxed);
+	*merged = old;
+	return 1;
+}
+
+int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
+{
+	size_t capacity = count;
+	int done = 0;
+	if (!enter(port)) { /* dropped, as the queue was */
+		iocp_port_own_discard(&port->own, port, packets, count);
+		return IOCP_OK;
+	}
+	while (!done) {
+		iocp_packet *merged = malloc(capacity * sizeof(*merged) + 1);
+		if (!merged)
+			break;
+		iocp_lock_acquire(&port->lock);
+		done = prepend(port, packets, count, &merged, capacity);
+		if (done) {
+			iocp_context *context = port->waiters.newest;
+			size_t i;
+			atomic_fetch_sub_explicit(&port->dequeued, (int64_t)count, memory_order_relaxed);
+			for (i = 0; context && i < count; i++, context = context->older)
+				iocp_nudge(context);
+		} else {
+			capacity = count + atomic_load_explicit(&port->returned.count, memory_order_relaxed);
+		}
+		iocp_lock_release(&port->lock);
+		free(merged);
+	}
+	leave(port);
+	return done ? IOCP_OK : IOCP_NOMEM;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+void iocp_port_stats(iocp_port *port, iocp_port_info *info)
+{
+	int64_t dequeued = atomic_load_explicit(&port->dequeued, memory_order_relaxed);
+	int64_t posted = atomic_load_explicit(&port->posted, memory_order_relaxed);
+	*info = (iocp_port_info){
+		.dequeued = (uint64_t)dequeued,
+		.posted = (uint64_t)(posted > dequeued ? posted : dequeued), /* what others post is known once it is taken */
+		.peak = (uint64_t)atomic_load_explicit(&port->peak, memory_order_relaxed),
+		.concurrency = port->concurrency,
+		.closed = (uint32_t)is_closed(port),
+		.active = iocp_context_count_active(port->object.handle),
+	};
+	if (enter(port)) {
+		long depth = iocp_port_depth(port->system);
+		iocp_lock_acquire(&port->lock);
+		info->waiting = port->waiters.count;
+		info->queued =
+			(uint64_t)(depth > 0 ? depth : 0) + atomic_load_explicit(&port->returned.count, memory_order_relaxed);
+		iocp_lock_release(&port->lock);
+		leave(port);
+	}
+}
+
+/* ---- what it owns ------------------------------------------------------------------------------------------------ */
+
+int iocp_port_heap(iocp_port *port, iocp_heap **heap)
+{
+	return iocp_port_own_heap(&port->own, heap);
+}
+
+void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet))
+{
+	iocp_port_own_set_discard(&port->own, discard);
+}

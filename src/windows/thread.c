@@ -1,0 +1,276 @@
+/*
+** thread.c - operating system threads.
+**
+** Ownership: the thread object is freed with its last reference; a running thread holds one to itself, so its context,
+** in which it waits, lives while it runs. Each thread is created suspended, so that its handle and number are known before
+** it runs. One that is dropped before it was resumed is let go to find that out, and frees the object itself.
+**
+** Locking: `lock` guards `interruptible` and the change of `status` to an ended one. The thread is interruptible from
+** before its body to after it, and is stopped under the lock, so it is within its body then.
+**
+** At the end of the process nothing is joined or torn down: the system ends the threads where they are. The library stays
+** loaded (iocp_pin), so a thread never finds its code or data gone.
+*/
+
+#include "windows/windows.h"
+
+#include <process.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_STACK = 2 * 1024 * 1024, NAME_SIZE = 64 };
+
+struct iocp_thread {
+	iocp_object object;
+	iocp_context context;
+	iocp_thread_main main; /* NULL: an adopted one, of which only `object` and `system` mean something */
+	void *data;
+	void (*destroy)(void *);
+	HANDLE system;
+	char name[NAME_SIZE];
+	DWORD id;
+	_Atomic int status;
+	int dropped; /* written before the thread first runs */
+	iocp_lock lock;
+	int interruptible;
+};
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static void free_thread(iocp_object *object)
+{
+	iocp_thread *thread = (iocp_thread *)object;
+	if (thread->destroy)
+		thread->destroy(thread->data);
+	if (thread->main && thread->system) {
+		/* Relaxed: nobody else knows it any more. */
+		if (atomic_load_explicit(&thread->status, memory_order_relaxed) == IOCP_SUSPENDED) {
+			thread->dropped = 1;
+			ResumeThread(thread->system); /* to `run`, which frees it */
+			return;
+		}
+		CloseHandle(thread->system);
+	}
+	free(thread);
+}
+
+/* What the thread does between its beginning and its end. */
+static int run_body(iocp_thread *thread)
+{
+	int r = iocp_context_begin(&thread->context, thread);
+	if (r != IOCP_OK)
+		return r;
+	iocp_name_this_thread(thread->name);
+	iocp_lock_acquire(&thread->lock);
+	thread->interruptible = 1;
+	iocp_lock_release(&thread->lock);
+	r = thread->main(thread, thread->data);
+	iocp_lock_acquire(&thread->lock);
+	thread->interruptible = 0;
+	iocp_lock_release(&thread->lock);
+	iocp_context_end(&thread->context);
+	return r;
+}
+
+static unsigned __stdcall run(void *argument)
+{
+	iocp_thread *thread = argument;
+	int r;
+	if (thread->dropped) {
+		CloseHandle(thread->system);
+		free(thread);
+		return 0;
+	}
+	r = run_body(thread);
+	/* Release: all the body did happens-before a join that sees the status. */
+	atomic_store_explicit(&thread->status,
+		r == IOCP_OK          ? IOCP_FINISHED
+		: r == IOCP_CANCELLED ? IOCP_STOPPED
+							  : IOCP_FAILED,
+		memory_order_release);
+	iocp_thread_release(thread);
+	return 0;
+}
+
+int iocp_thread_resume(iocp_thread *thread)
+{
+	int suspended = IOCP_SUSPENDED;
+	/* Relaxed: one of several callers wins; ResumeThread orders the rest. */
+	if (!thread->main
+		|| !atomic_compare_exchange_strong_explicit(
+			&thread->status, &suspended, IOCP_RUNNING, memory_order_relaxed, memory_order_relaxed))
+		return IOCP_INVALID;
+	iocp_thread_retain(thread); /* the thread's own */
+	if (ResumeThread(thread->system) == (DWORD)-1) {
+		int r = iocp_system_code(GetLastError());
+		atomic_store_explicit(&thread->status, IOCP_SUSPENDED, memory_order_relaxed);
+		iocp_thread_release(thread);
+		return r;
+	}
+	return IOCP_OK;
+}
+
+static int start_suspended(iocp_thread *thread, size_t stack_size)
+{
+	unsigned id;
+	/* The parameter is an unsigned int. */
+	unsigned stack = stack_size < 0x7fffffff ? (unsigned)stack_size : 0x7fffffff;
+	uintptr_t system = _beginthreadex(
+		NULL, stack ? stack : DEFAULT_STACK, run, thread, CREATE_SUSPENDED | STACK_SIZE_PARAM_IS_A_RESERVATION, &id);
+	if (!system)
+		return iocp_system_code(GetLastError());
+	thread->context.system = thread->system = (HANDLE)system;
+	thread->id = id;
+	return IOCP_OK;
+}
+
+int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
+{
+	iocp_thread *t = calloc(1, sizeof(*t));
+	int r;
+	if (!t)
+		return IOCP_NOMEM;
+	t->main = options->main;
+	t->data = options->data;
+	strncpy(t->name, options->name ? options->name : "iocp", sizeof(t->name) - 1);
+	r = start_suspended(t, options->stack_size);
+	if (r != IOCP_OK) {
+		free(t);
+		return r;
+	}
+	r = iocp_object_register(&t->object, IOCP_KIND_THREAD, t->system, free_thread);
+	if (r != IOCP_OK) {
+		free_thread(&t->object);
+		return r;
+	}
+	if (!options->suspended)
+		r = iocp_thread_resume(t);
+	if (r != IOCP_OK) {
+		iocp_thread_release(t);
+		return r;
+	}
+	t->destroy = options->destroy;
+	*thread = t;
+	return IOCP_OK;
+}
+
+int iocp_thread_adopt(const void *native, iocp_thread **thread)
+{
+	iocp_object *object = iocp_object_find(native, IOCP_KIND_THREAD);
+	iocp_thread *t;
+	DWORD id = 0;
+	if (object) {
+		*thread = (iocp_thread *)object;
+		return IOCP_OK;
+	}
+	if ((intptr_t)native > 0 && (uintptr_t)native % 4 == 0) /* see iocp_port_adopt */
+		id = GetThreadId((HANDLE)(uintptr_t)native);
+	if (!id)
+		return IOCP_INVALID;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return IOCP_NOMEM;
+	t->system = (HANDLE)(uintptr_t)native;
+	t->id = id;
+	if (iocp_object_register(&t->object, IOCP_KIND_THREAD, native, free_thread) != IOCP_OK) {
+		free(t);
+		return IOCP_NOMEM;
+	}
+	*thread = t;
+	return IOCP_OK;
+}
+
+/* ---- use --------------------------------------------------------------------------------------------------------- */
+
+int iocp_thread_join(iocp_thread *thread, double ms)
+{
+	iocp_context *context = iocp_context_get();
+	double deadline = iocp_deadline(ms);
+	int r = IOCP_OK;
+	if (!context)
+		return IOCP_NOMEM;
+	if (context->thread == thread)
+		return IOCP_INVALID;
+	while (r == IOCP_OK && iocp_thread_status(thread) < IOCP_FINISHED) {
+		DWORD outcome = 0;
+		if (ms != 0 && !iocp_context_cancelled(context))
+			outcome = WaitForSingleObjectEx(thread->system, iocp_stretch(context, deadline), TRUE);
+		if (outcome == WAIT_FAILED)
+			return iocp_system_code(GetLastError());
+		/* The system's thread ends after its body, and an adopted one has only that end. */
+		if (iocp_thread_status(thread) < IOCP_FINISHED)
+			r = iocp_wait_again(context, outcome, deadline);
+	}
+	return r;
+}
+
+void iocp_thread_cancel(iocp_thread *thread)
+{
+	if (thread->main) /* of an adopted one the context is not known */
+		iocp_context_cancel(&thread->context);
+}
+
+int iocp_thread_interrupt(iocp_thread *thread, void (*function)(iocp_thread *))
+{
+	CONTEXT ignored;
+	int r = IOCP_OK;
+	ignored.ContextFlags = CONTEXT_CONTROL;
+	if (thread == iocp_thread_current()) {
+		function(thread);
+		return IOCP_OK;
+	}
+	iocp_lock_acquire(&thread->lock);
+	if (!thread->interruptible) {
+		r = IOCP_INVALID;
+	} else if (SuspendThread(thread->system) == (DWORD)-1) {
+		r = iocp_system_code(GetLastError());
+	} else {
+		/* SuspendThread only asks for it; whoever has seen the thread's registers knows that it stands. */
+		GetThreadContext(thread->system, &ignored);
+		function(thread);
+		ResumeThread(thread->system);
+		CancelSynchronousIo(thread->system); /* a read that blocks is to end; fails if there is none */
+	}
+	iocp_lock_release(&thread->lock);
+	return r;
+}
+
+int iocp_thread_status(const iocp_thread *thread)
+{
+	if (!thread->main)
+		return WaitForSingleObject(thread->system, 0) == WAIT_OBJECT_0 ? IOCP_FINISHED : IOCP_RUNNING;
+	/* Acquire: pairs with the release in run. */
+	return atomic_load_explicit(&thread->status, memory_order_acquire);
+}
+
+uint64_t iocp_thread_id(const iocp_thread *thread)
+{
+	return iocp_thread_status(thread) == IOCP_SUSPENDED ? 0 : thread->id;
+}
+
+const char *iocp_thread_name(const iocp_thread *thread)
+{
+	return thread->name;
+}
+
+iocp_thread_main iocp_thread_body(const iocp_thread *thread)
+{
+	return thread->main;
+}
+
+void *iocp_thread_data(const iocp_thread *thread)
+{
+	return thread->data;
+}
+
+iocp_thread *iocp_thread_current(void)
+{
+	iocp_context *context = iocp_context_have();
+	return context ? context->thread : NULL;
+}
+
+int iocp_thread_cancelled(void)
+{
+	iocp_context *context = iocp_context_have();
+	return context && iocp_context_cancelled(context);
+}

@@ -1,0 +1,95 @@
+/*
+** windows.h - what the files of this folder share: time, the kernel's error codes, and the context every thread has.
+**
+** Included first, because it asks the system's headers for what Windows 7 has; what is newer is looked up at run time.
+*/
+
+#ifndef IOCP_WINDOWS_H
+#define IOCP_WINDOWS_H
+
+#ifndef _WIN32_WINNT
+#define _WIN32_WINNT 0x0601
+#endif
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+
+#include <stddef.h>
+#include <stdint.h>
+#include <windows.h>
+
+#include "core/atomic.h"
+#include "core/handle.h"
+#include "core/os.h"
+#include "iocp.h"
+
+/* ---- system.c: clock, errors, what is looked up ------------------------------------------------------------------ */
+
+/* The moment `ms` from now on iocp_clock; infinite for a negative or NaN `ms`. */
+double iocp_deadline(double ms);
+/* What is left until then for a wait of the system's: whole milliseconds, rounded up, or INFINITE. */
+DWORD iocp_remaining(double deadline);
+/* A result code for an error of the system's: IOCP_NOMEM for all that mean it, else the error itself. */
+int iocp_system_code(DWORD error);
+/* The error that an I/O's final status stands for; 0 for success. */
+int32_t iocp_status_code(ULONG_PTR status);
+/* How many packets are queued in a kernel's port; -1: it is no completion port. */
+long iocp_port_depth(HANDLE port);
+/* Names the calling thread for debuggers, where the system can. */
+void iocp_name_this_thread(const char *name);
+
+/* ---- context.c: what a thread is to this library ----------------------------------------------------------------- */
+
+/* One for every thread that ever waited here, the thread's own except where said. */
+typedef struct iocp_context {
+	HANDLE system;                        /* the thread, for QueueUserAPC */
+	iocp_thread *thread;                  /* the module's thread this is, or NULL for one that others made */
+	iocp_heap *locked;                    /* heaps whose lock it holds, with a reference each; see heap_gate.c */
+	int served;                           /* what it waited for has come; guarded by the lock of the list it is on */
+	_Atomic uint32_t cancelled;           /* set by any thread, never cleared */
+	_Atomic uint64_t belongs_to;          /* handle of the port that served it last; read by iocp_port_stats */
+	_Atomic uint32_t waiting;             /* 1 while it waits on that port; read there too */
+	struct iocp_context *newer, *older;   /* in the list of those who wait for the same */
+	struct iocp_context *next, *previous; /* list of all contexts, under context.c's lock */
+} iocp_context;
+
+/* Contexts that wait for the same thing, newest first; guarded by a lock of its owner's. */
+typedef struct iocp_waiters {
+	iocp_context *newest;
+	uint32_t count;
+} iocp_waiters;
+
+/* The calling thread's context, made at first use; NULL if memory is out. */
+iocp_context *iocp_context_get(void);
+/* The same, or NULL if it has none. */
+iocp_context *iocp_context_have(void);
+/* For the module's own threads, whose context is part of the thread object. IOCP_OK or IOCP_NOMEM. */
+int iocp_context_begin(iocp_context *context, iocp_thread *thread);
+void iocp_context_end(iocp_context *context);
+/* The threads that took their last packet from the port and are not waiting on it. */
+uint32_t iocp_context_count_active(iocp_handle port);
+/* Ends the alertable wait that the thread is in or, if it is in none, its next one. It then looks around and goes on
+** waiting if it was for nothing. The thread has not ended: the caller holds the lock of a list it is on, or its object. */
+void iocp_nudge(iocp_context *context);
+void iocp_context_cancel(iocp_context *context);
+int iocp_context_cancelled(const iocp_context *context);
+
+void iocp_waiters_push(iocp_waiters *waiters, iocp_context *context);
+void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context);
+/* Serves all that wait in iocp_wait. Takes the lock itself. */
+void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock);
+/* Waits to be served, for ever: IOCP_OK, or IOCP_CANCELLED, IOCP_INTERRUPTED. The caller, on the list since it last held
+** the lock, is off it afterwards. */
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock);
+/* What a wait that has not got what it waits for does next: IOCP_OK (wait again) or how it ends. `outcome` is the
+** system's: WAIT_IO_COMPLETION, or WAIT_TIMEOUT. */
+int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline);
+/* How long the caller may wait at a stretch. */
+DWORD iocp_stretch(const iocp_context *context, double deadline);
+
+/* ---- heap_gate.c -------------------------------------------------------------------------------------------------- */
+
+/* Unlocks the heaps that a thread which ends holds locked. */
+void iocp_heap_forget(iocp_context *context);
+
+#endif
