@@ -137,11 +137,11 @@ end)
 
 describe("a thread that cannot be created", function()
   it("is nil, message, code (40)", function()
-    local thread, message, code = iocp.Thread { body = "", stack = 2 ^ 46 }
+    local thread, message, code = iocp.Thread { body = "", stack = 2 ^ 50 }
     assert.is_nil(thread)
     assert.is_string(message)
     assert.is_true(code == "NOMEM" or type(code) == "number")
-    local suspended = iocp.Thread { body = "", stack = 2 ^ 46, suspended = true }
+    local suspended = iocp.Thread { body = "", stack = 2 ^ 50, suspended = true }
     assert.is_nil((suspended:resume()))
     assert.equal("suspended", suspended:status())
   end)

@@ -30,11 +30,11 @@ function support.interpreter()
   return arg[lowest]
 end
 
---- Runs a script in a fresh process with this one's paths, for at most `seconds` (default 20, more in a slow run).
+--- Runs a script in a fresh process with this one's paths, for at most `seconds` (default 20, more under a sanitizer).
 -- `memory`: how much address space it may have, in KiB.
 -- Returns its exit code (124: it hung; a large number: it crashed) and what it printed.
 function support.child(script, seconds, memory)
-  local limit = (seconds or 20) * (support.divisor > 1 and 5 or 1)
+  local limit = (seconds or 20) * (support.divisor > 1 and not support.windows and 5 or 1)
   return support.run(support.interpreter(), script, limit, memory)
 end
 

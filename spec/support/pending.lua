@@ -8,5 +8,6 @@ return {
   { 18, "port", "(18)", "wine", "Wine gives a packet to whoever asks first, not to the thread that waits" },
   { 22, "port", "(22)", "wine", "Wine wakes waiting threads first-in first-out, or in no order" },
   { 23, "port", "(23)", "wine", "Wine lets a poster take the packet that a waiting thread was woken for" },
+  { 31, "heap", "of an initial size that no memory has", "wine", "Wine cuts a heap's initial size" },
   { "-", "scale", "without a system call each", "windows", "every get asks the kernel's port, and there is no strace" },
 }
