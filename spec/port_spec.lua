@@ -46,8 +46,8 @@ describe("a new port", function()
   end)
 
   it("starts with empty counters", function()
-    assert.same({ queued = 0, peak = 0, posted = 0, dequeued = 0, waiting = 0, active = 0,
-      concurrency = iocp.processors(), closed = false }, iocp.IOCompletionPort():stats())
+    assert.same({ queued = 0, peak = 0, posted = 0, dequeued = 0, waiting = 0, active = 0, released = 0,
+      concurrency = iocp.processors(), closed = false, sees_blocking = true }, iocp.IOCompletionPort():stats())
   end)
 end)
 
@@ -573,17 +573,25 @@ describe("the counters", function()
     assert.equal(3, #port)
   end)
 
-  it("tell who waits and who works", function()
+  it("tell who waits, who works and who blocks", function()
     local port, go = iocp.IOCompletionPort(), iocp.IOCompletionPort()
-    local worker = iocp.Thread("local port, go = ... port:dequeue() go:close() iocp = require 'iocp' iocp.sleep(1e6)",
-      port, go)
+    local worker = iocp.Thread([[
+      local port, go = ...
+      local iocp = require "iocp"
+      port:dequeue()
+      while go:stats().queued == 0 do end
+      iocp.sleep(1e6)
+    ]], port, go)
     assert.is_true(support.parked(port, 1))
     assert.equal(0, port:stats().active)
     port:enqueue(1)
-    go:dequeue()
-    assert.equal(1, port:stats().active)
+    assert.is_true(support.eventually(function() return port:stats().active == 1 end))
+    go:enqueue(1)
+    assert.is_true(support.eventually(function()
+      return port:stats().active == 0 and port:stats().released == 1
+    end))
     worker:cancel()
     worker:join(10000)
-    assert.equal(0, port:stats().active)
+    assert.same({ 0, 0 }, { port:stats().active, port:stats().released })
   end)
 end)

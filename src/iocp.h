@@ -75,9 +75,11 @@ typedef struct iocp_port_info {
 	uint64_t posted;      /* packets ever accepted */
 	uint64_t dequeued;    /* packets ever delivered */
 	uint32_t waiting;     /* threads parked in a get */
-	uint32_t active;      /* threads that took their last packet here and have not come back to wait */
+	uint32_t active;      /* threads that got here last, have not come back to wait, and do not block */
+	uint32_t released;    /* the same, but they block, and others may run in their place (Windows: in our own waits) */
 	uint32_t concurrency; /* the limit given at creation, or the number of processors */
 	uint32_t closed;      /* 0 or 1 */
+	uint32_t sees_blocking; /* 1: threads that block in foreign code are noticed; 0: there is no /proc to tell */
 } iocp_port_info;
 
 typedef struct iocp_heap_info {
@@ -136,8 +138,8 @@ IOCP_API int iocp_pin(void);
 
 /* ---- completion port ----------------------------------------------------------------------------------------- */
 
-/* A new port. concurrency: 0 (the number of processors) .. 2^32-1; kept and reported, see the README's limits.
-** IOCP_NOMEM. Source: Microsoft's CreateIoCompletionPort. */
+/* A new port. concurrency: how many threads may work on its packets at a time, 0 (the number of processors) .. 2^32-1;
+** doc/concurrency.md has the rules. IOCP_NOMEM. Source: Microsoft's CreateIoCompletionPort. */
 IOCP_API int iocp_port_create(uint32_t concurrency, iocp_port **port);
 /* One more reference by handle. IOCP_INVALID: no live port answers to it. */
 IOCP_API int iocp_port_open(iocp_handle handle, iocp_port **port);
@@ -175,6 +177,13 @@ IOCP_API int iocp_port_heap(iocp_port *port, iocp_heap **heap);
 ** the port's heap is still there; with the last reference gone, iocp_port_heap is all that may be done with the port.
 ** NULL, as at first: nothing is called. */
 IOCP_API void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet));
+
+/* Around a stretch in which the calling thread blocks: between the two it does not count at the port that it got from
+** last, so another may run. They nest. For waits of this library they are called already. On Windows the kernel sees
+** every wait by itself. IOCP_NOMEM (then do not call leave). Source: Microsoft's "I/O Completion Ports", threads and
+** concurrency. */
+IOCP_API int iocp_block_enter(void);
+IOCP_API void iocp_block_leave(void);
 
 /* ---- heap ---------------------------------------------------------------------------------------------------- */
 

@@ -45,6 +45,11 @@ function support.resident()
   return platform.resident()
 end
 
+--- Milliseconds within which something is to happen: more where everything takes longer.
+function support.patience(ms)
+  return support.divisor > 1 and ms * 20 or ms
+end
+
 --- Waits until `condition()` holds, for at most ten seconds; whether it came to hold.
 function support.eventually(condition)
   local iocp = require "iocp"

@@ -133,7 +133,8 @@ void iocp_object_release(iocp_object *object)
 ** cannot be freed before it is revoked under the same lock. */
 static iocp_object *try_retain(iocp_object *object)
 {
-	uint32_t count = atomic_load_explicit(&object->references, memory_order_relaxed);
+	/* Acquire: whoever finds 0 here comes after all that was done with a reference. */
+	uint32_t count = atomic_load_explicit(&object->references, memory_order_acquire);
 	while (count != 0) {
 		/* Relaxed: the table's lock orders the object's birth before this. */
 		if (atomic_compare_exchange_weak_explicit(

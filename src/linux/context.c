@@ -2,7 +2,7 @@
 ** context.c - what every thread is to this library, and how a thread waits.
 **
 ** Ownership: a context is written by its own thread; `waiter` is shared as described below, `cancelled` is set by any
-** thread, `belongs_to` and `waiting` are read by any. Contexts of the module's threads lie in the thread object, others
+** thread, `belongs_to` is read by any, `slot` and what is about it are the port's (slot.c). Contexts of the module's threads lie in the thread object, others
 ** are freed when their thread ends.
 **
 ** The waiting protocol. A waiter's word goes ARMED -> ASLEEP -> ARMED (nudged by a cancel) and, only once and only under
@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 _Thread_local iocp_local iocp_this_thread __attribute__((tls_model("initial-exec")));
 
@@ -47,6 +48,7 @@ static void enlist(iocp_context *context)
 void iocp_context_begin(iocp_context *context, iocp_thread *thread)
 {
 	context->thread = thread;
+	context->id = gettid();
 	enlist(context);
 	iocp_this_thread.context = context;
 }
@@ -54,6 +56,7 @@ void iocp_context_begin(iocp_context *context, iocp_thread *thread)
 void iocp_context_end(iocp_context *context)
 {
 	iocp_heap_forget(context);
+	iocp_slot_leave(context);
 	iocp_lock_acquire(&contexts_lock);
 	if (context->next)
 		context->next->previous = context->previous;
@@ -90,19 +93,15 @@ iocp_context *iocp_context_make(void)
 	return context;
 }
 
-uint32_t iocp_context_count_active(iocp_handle port)
+void iocp_context_each(iocp_handle port, void (*visit)(void *, iocp_context *), void *state)
 {
-	const iocp_context *context;
-	uint32_t count = 0;
+	iocp_context *context;
 	iocp_lock_acquire(&contexts_lock);
-	for (context = contexts; context; context = context->next) {
-		/* Relaxed: a count that is true of some recent moment of each thread. */
-		if (atomic_load_explicit(&context->belongs_to, memory_order_relaxed) == port
-			&& !atomic_load_explicit(&context->waiting, memory_order_relaxed))
-			count++;
-	}
+	for (context = contexts; context; context = context->next)
+		/* Relaxed: whoever acts on it looks again under the port's lock. */
+		if (atomic_load_explicit(&context->belongs_to, memory_order_relaxed) == port)
+			visit(state, context);
 	iocp_lock_release(&contexts_lock);
-	return count;
 }
 
 void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter)
@@ -254,6 +253,6 @@ int iocp_sleep(double ms)
 		return IOCP_OK;
 	}
 	iocp_waiters_wait(&nobody, &context->waiter);
-	r = iocp_wait(context, &nobody, &lock, iocp_deadline(ms), 0);
+	r = iocp_wait_without_slot(context, &nobody, &lock, iocp_deadline(ms));
 	return r == IOCP_TIMEOUT ? IOCP_OK : r;
 }

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/atomic.h"
 #include "core/handle.h"
@@ -63,14 +64,20 @@ struct iocp_cache;
 
 enum { IOCP_CACHED_HEAPS = 16 };
 
+/* What a thread has at the port that it belongs to: see slot.c. */
+enum iocp_slot { IOCP_SLOT_NONE, IOCP_SLOT_HELD, IOCP_SLOT_BLOCKED, IOCP_SLOT_RELEASED };
+
 /* One for every thread that ever waited or used a heap; the thread's own except where said. */
 typedef struct iocp_context {
 	iocp_waiter waiter;
 	uint32_t shielded;           /* while not 0, neither a cancel nor a signal ends a wait: they count afterwards */
 	iocp_heap *locked;           /* heaps whose lock it holds, with a reference each; see heap_cache.c */
 	_Atomic uint32_t cancelled;  /* set by any thread, never cleared */
-	_Atomic uint64_t belongs_to; /* handle of the port that served it last; read by iocp_port_stats */
-	_Atomic uint32_t waiting;    /* 1 while parked on that port; read there too */
+	_Atomic uint64_t belongs_to; /* handle of the port that it got from last, or 0; read by watch.c */
+	enum iocp_slot slot;         /* there; guarded by that port's lock, as is the next */
+	uint32_t blocked_looks;      /* how often in a row watch.c found it blocked */
+	uint32_t blocking;           /* depth of iocp_block_enter */
+	pid_t id;                    /* the system's number of the thread */
 	iocp_thread *thread;         /* the module's thread this is, or NULL for one that others made */
 	struct {                     /* the heaps it has magazines of: heap_cache.c */
 		iocp_handle heap;
@@ -100,8 +107,8 @@ static inline iocp_context *iocp_context_get(void)
 /* For the module's own threads, whose context is part of the thread object. */
 void iocp_context_begin(iocp_context *context, iocp_thread *thread);
 void iocp_context_end(iocp_context *context);
-/* The threads that took their last packet from the port and are not waiting on it. */
-uint32_t iocp_context_count_active(iocp_handle port);
+/* Calls visit(state, context) for each thread that belongs to the port. None of them ends meanwhile. */
+void iocp_context_each(iocp_handle port, void (*visit)(void *state, iocp_context *context), void *state);
 
 /* Waiting, in three steps. (1) Under the lock of what is waited for: iocp_waiters_wait. (2) Without it: iocp_park.
 ** (3) Under it again: iocp_waiters_leave, which takes the waiter off the list, or says that it was served meanwhile
@@ -116,6 +123,8 @@ _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result);
 /* Waits to be served: returns `result` of iocp_waiters_serve, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED and the
 ** waiter is off the list. Spins for the first `spin` nanoseconds. */
 int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin);
+/* The same, for whatever is not a get: without a slot for the time (slot.c). */
+int iocp_wait_without_slot(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline);
 /* Serves all of them with `result`; for lists whose end nobody waits behind a lock for. Takes the lock itself. */
 void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
 
@@ -125,6 +134,16 @@ static inline int iocp_context_cancelled(const iocp_context *context)
 	return atomic_load_explicit(&context->cancelled, memory_order_seq_cst) && !context->shielded;
 }
 void iocp_context_cancel(iocp_context *context);
+
+/* ---- slot.c ------------------------------------------------------------------------------------------------------ */
+
+/* A thread that ends belongs to no port any more. */
+void iocp_slot_leave(iocp_context *context);
+
+/* ---- watch.c ----------------------------------------------------------------------------------------------------- */
+
+/* Whether this system tells which threads block. */
+int iocp_watch_works(void);
 
 /* ---- heap_cache.c ------------------------------------------------------------------------------------------------ */
 

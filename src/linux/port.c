@@ -4,11 +4,14 @@
 ** Locking: `lock` guards everything in a port but what is fixed at birth. It is held for a few dozen instructions; chunks
 ** are allocated and freed, and sleepers woken, outside.
 **
-** Invariant, whenever the lock is free: if a thread is parked here, the queue is empty. A post that finds a parked thread
-** hands its packet to the newest one, under the lock: that is the last-in first-out release, nobody else can take the
-** packet, and a close that comes later finds it delivered. A get that finds a packet takes it. So a packet is in
-** exactly one place, and a thread is parked only while there is nothing for it. How a thread parks, and why no wake-up
-** is lost to a timeout, a cancel or a close: context.c.
+** Slots. At most `limit` threads work on packets of a port; slot.c says which threads count. Invariant, whenever the lock
+** is free: a thread is parked and a packet is queued only if no slot is free (active >= limit). Whatever queues a packet or
+** frees a slot under the lock ends with iocp_port_settle, which restores it: a packet goes to the newest parked thread, with
+** a slot. That is the last-in first-out release; nobody else can take the packet, and a close that comes later finds it
+** delivered. A get first gives its own slot back, so a running thread takes the next packet without a switch, and parks only
+** if the queue is empty or more threads than the limit were active. So a packet is in exactly one place, and a thread is
+** parked only while there is nothing for it, or no slot. How a thread parks, and why no wake-up is lost to a timeout, a
+** cancel or a close: context.c. The same as a model that is checked exhaustively: spec/model.
 **
 ** One wake-up at a time. Waking costs the waker microseconds, and it takes some 29 us until the woken thread runs; if a
 ** poster woke a thread for each packet, it would do nothing else. So only one thread a port is `in_flight`: served and
@@ -30,33 +33,14 @@
 #include <sched.h>
 #include <stdlib.h>
 
-#include "core/port_heap.h"
-#include "linux/queue.h"
+#include "linux/port.h"
 
 enum {
-	SPIN_LIMIT = 20000,       /* ns */
-	SPIN_LEAST = 600,         /* ns: a shorter one does not pay */
-	SPIN_START = 5000,        /* ns */
-	SOON = 60000,             /* ns from park to running again, of which the waking takes about half */
-	IN_FLIGHT_LIMIT = 100000, /* ns */
-	WAKE_AT_ONCE = 64
-};
-
-struct iocp_port {
-	iocp_object object;
-	uint32_t concurrency;
-	iocp_lock lock;
-	uint32_t closed;
-	iocp_queue queue;
-	iocp_waiters waiters;
-	iocp_waiters deferred;
-	iocp_waiter *in_flight;
-	int64_t in_flight_since; /* ns */
-	uint64_t peak, posted, dequeued;
-	int poster_cpu;           /* where the last post was made */
-	_Atomic uint32_t spinner; /* 1 while a thread spins here; this and the next are hints, so relaxed */
-	_Atomic int32_t spin;     /* how long the next one may, ns */
-	iocp_port_own own;
+	SPIN_LIMIT = 20000,      /* ns */
+	SPIN_LEAST = 600,        /* ns: a shorter one does not pay */
+	SPIN_START = 5000,       /* ns */
+	SOON = 60000,            /* ns from park to running again, of which the waking takes about half */
+	IN_FLIGHT_LIMIT = 100000 /* ns */
 };
 
 static iocp_port *port_of(iocp_object *object)
@@ -97,21 +81,13 @@ int iocp_port_create(uint32_t concurrency, iocp_port **port)
 	int r;
 	if (!p)
 		return IOCP_NOMEM;
-	*p =
-		(iocp_port){.concurrency = concurrency ? concurrency : iocp_processors(), .poster_cpu = -1, .spin = SPIN_LIMIT};
+	*p = (iocp_port){.limit = concurrency ? concurrency : iocp_processors(), .poster_cpu = -1, .spin = SPIN_LIMIT};
 	r = iocp_object_register(&p->object, IOCP_KIND_PORT, p, free_port);
 	if (r == IOCP_OK)
 		*port = p;
 	else
 		free(p);
 	return r;
-}
-
-static void wake_all(_Atomic uint32_t **asleep, int count)
-{
-	int i;
-	for (i = 0; i < count; i++)
-		iocp_futex_wake(asleep[i]);
 }
 
 /* `waiter` was served in its sleep. The lock is held. Returns its word if the caller is to wake it, once the lock is
@@ -150,29 +126,67 @@ static void pass_on_wake(iocp_port *port, iocp_waiter *waiter)
 		iocp_futex_wake(&next->word);
 }
 
-/* Gives one packet to the newest parked thread or to the queue, which has room. The lock is held. Returns the word of
-** a thread to wake, or NULL. */
-static _Atomic uint32_t *deliver(iocp_port *port, const iocp_packet *packet)
+/* Gives a packet, and a slot, to the newest parked thread. The lock is held. Returns the word of a thread to wake, or
+** NULL. */
+static _Atomic uint32_t *hand_over(iocp_port *port, const iocp_packet *packet)
 {
 	iocp_waiter *waiter = port->waiters.newest;
-	port->posted++;
-	if (waiter) {
-		port->dequeued++;
-		waiter->packet = *packet;
-		return iocp_waiters_serve(&port->waiters, IOCP_OK) ? wake_or_defer(port, waiter) : NULL;
-	}
-	iocp_queue_append(&port->queue, packet);
-	if (port->queue.count > port->peak)
-		port->peak = port->queue.count;
-	return NULL;
+	waiter->packet = *packet;
+	port->dequeued++;
+	iocp_slot_set(port, (iocp_context *)waiter, IOCP_SLOT_HELD); /* of which the waiter is the first member */
+	return iocp_waiters_serve(&port->waiters, IOCP_OK) ? wake_or_defer(port, waiter) : NULL;
 }
 
-/* Takes the lock of an open port with room for the packets that the parked threads will not take. */
+static int slot_is_free(const iocp_port *port)
+{
+	return port->active < port->limit;
+}
+
+/* Whether the port is to be watched from now on: threads that block may be what keeps the parked ones from the queue. The
+** lock is held. */
+static int begins_to_stick(iocp_port *port)
+{
+	if (port->watched || !port->queue.count || !port->waiters.newest)
+		return 0;
+	port->watched = 1;
+	return 1;
+}
+
+void iocp_port_settle(iocp_port *port, iocp_aftermath *aftermath)
+{
+	while (port->queue.count && port->waiters.newest && slot_is_free(port)) {
+		_Atomic uint32_t *asleep;
+		iocp_packet packet;
+		(void)iocp_queue_take(&port->queue, &packet, 1, &aftermath->garbage);
+		asleep = hand_over(port, &packet);
+		if (!asleep)
+			continue;
+		if (aftermath->sleepers == IOCP_WAKE_AT_ONCE)
+			iocp_futex_wake(asleep); /* so many threads parked on one port are rare */
+		else
+			aftermath->asleep[aftermath->sleepers++] = asleep;
+	}
+	aftermath->watch = begins_to_stick(port);
+}
+
+void iocp_port_unlock(iocp_port *port, iocp_aftermath *aftermath)
+{
+	int i;
+	iocp_lock_release(&port->lock);
+	for (i = 0; i < aftermath->sleepers; i++)
+		iocp_futex_wake(aftermath->asleep[i]);
+	if (aftermath->garbage)
+		iocp_chunks_free(aftermath->garbage);
+	if (aftermath->watch)
+		iocp_watch(port);
+}
+
+/* Takes the lock of an open port with room for `count` packets, unless a parked thread will take the only one. */
 static int lock_with_room(iocp_port *port, size_t count)
 {
 	iocp_chunk *fresh = NULL;
 	for (;;) {
-		size_t needed, tail;
+		size_t tail;
 		iocp_lock_acquire(&port->lock);
 		if (port->closed) {
 			iocp_lock_release(&port->lock);
@@ -183,12 +197,11 @@ static int lock_with_room(iocp_port *port, size_t count)
 			iocp_queue_add_spare(&port->queue, fresh);
 			fresh = NULL;
 		}
-		needed = count > port->waiters.count ? count - port->waiters.count : 0;
-		if (needed == 0 || iocp_queue_has_room(&port->queue, needed))
+		if ((count == 1 && port->waiters.newest && slot_is_free(port)) || iocp_queue_has_room(&port->queue, count))
 			return IOCP_OK;
 		tail = iocp_queue_tail_capacity(&port->queue);
 		iocp_lock_release(&port->lock);
-		fresh = iocp_chunk_new(needed, tail);
+		fresh = iocp_chunk_new(count, tail);
 		if (!fresh)
 			return IOCP_NOMEM;
 	}
@@ -197,49 +210,45 @@ static int lock_with_room(iocp_port *port, size_t count)
 int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped)
 {
 	const iocp_packet packet = {.key = key, .overlapped = overlapped, .bytes = bytes};
-	_Atomic uint32_t *asleep;
+	_Atomic uint32_t *asleep = NULL;
+	int watch = 0;
 	int r = lock_with_room(port, 1);
 	if (r != IOCP_OK)
 		return r;
 	port->poster_cpu = sched_getcpu();
-	asleep = deliver(port, &packet);
+	port->posted++;
+	if (port->waiters.newest && slot_is_free(port)) {
+		asleep = hand_over(port, &packet); /* the queue is empty: see the invariant */
+	} else {
+		iocp_queue_append(&port->queue, &packet);
+		if (port->queue.count > port->peak)
+			port->peak = port->queue.count;
+		watch = begins_to_stick(port);
+	}
 	iocp_lock_release(&port->lock);
 	if (asleep)
 		iocp_futex_wake(asleep);
+	if (watch)
+		iocp_watch(port);
 	return IOCP_OK;
-}
-
-/* Hands packets to parked threads, as long as there are any. The lock is held. Returns how many packets. Words to wake are
-** collected; where they are more than fit (so many threads parked on one port are rare) they are woken at once. */
-static size_t hand_out(
-	iocp_port *port, const iocp_packet *packets, size_t count, _Atomic uint32_t **asleep, int *sleepers)
-{
-	size_t i;
-	for (i = 0; i < count && port->waiters.newest; i++) {
-		_Atomic uint32_t *word = deliver(port, &packets[i]);
-		if (word)
-			asleep[(*sleepers)++] = word;
-		if (*sleepers == WAKE_AT_ONCE) {
-			wake_all(asleep, *sleepers);
-			*sleepers = 0;
-		}
-	}
-	return i;
 }
 
 int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count)
 {
-	_Atomic uint32_t *asleep[WAKE_AT_ONCE];
-	int sleepers = 0;
+	iocp_aftermath aftermath;
 	size_t i;
 	int r = lock_with_room(port, count);
 	if (r != IOCP_OK)
 		return r;
 	port->poster_cpu = sched_getcpu();
-	for (i = hand_out(port, packets, count, asleep, &sleepers); i < count; i++)
-		(void)deliver(port, &packets[i]);
-	iocp_lock_release(&port->lock);
-	wake_all(asleep, sleepers);
+	for (i = 0; i < count; i++)
+		iocp_queue_append(&port->queue, &packets[i]);
+	port->posted += count;
+	iocp_aftermath_begin(&aftermath);
+	iocp_port_settle(port, &aftermath);
+	if (port->queue.count > port->peak)
+		port->peak = port->queue.count;
+	iocp_port_unlock(port, &aftermath);
 	return IOCP_OK;
 }
 
@@ -271,63 +280,89 @@ static void spin_ended(iocp_port *port, int32_t spun, int64_t waited)
 		atomic_store_explicit(&port->spin, next, memory_order_relaxed);
 }
 
-/* Parks the caller, which found nothing, until it is handed a packet. The lock is held, and released here. */
+/* The caller waited in vain, and goes on: it has a slot, be there one or not. */
+static void leave_empty_handed(iocp_port *port, iocp_context *context)
+{
+	iocp_aftermath aftermath;
+	iocp_aftermath_begin(&aftermath);
+	iocp_lock_acquire(&port->lock);
+	iocp_slot_set(port, context, IOCP_SLOT_HELD);
+	iocp_port_unlock(port, &aftermath);
+}
+
+/* Parks the caller, for which there is nothing, until it is handed a packet. The lock is held, and released here. */
 static int wait_for_packet(iocp_port *port, iocp_context *context, iocp_packet *packet, double ms)
 {
 	int32_t spin = spin_begins(port);
 	int64_t started;
-	int r;
-	/* Relaxed: for iocp_context_count_active only. */
-	atomic_store_explicit(&context->waiting, 1, memory_order_relaxed);
+	int watch, r;
 	iocp_waiters_wait(&port->waiters, &context->waiter);
+	watch = begins_to_stick(port);
 	iocp_lock_release(&port->lock);
+	if (watch)
+		iocp_watch(port);
 	started = iocp_nanoseconds();
 	r = iocp_wait(context, &port->waiters, &port->lock, iocp_deadline(ms), spin);
 	if (context->waiter.slept && r == IOCP_OK)
 		pass_on_wake(port, &context->waiter);
-	atomic_store_explicit(&context->waiting, 0, memory_order_relaxed);
 	spin_ended(port, spin, r == IOCP_OK ? iocp_nanoseconds() - started : -1);
 	if (r == IOCP_OK)
 		*packet = context->waiter.packet;
+	else if (r != IOCP_ABANDONED)
+		leave_empty_handed(port, context);
 	return r;
+}
+
+/* What was posted behind the packet handed over, under the same slot. */
+static size_t take_more(iocp_port *port, iocp_packet *packets, size_t max)
+{
+	iocp_aftermath aftermath;
+	size_t taken;
+	iocp_aftermath_begin(&aftermath);
+	iocp_lock_acquire(&port->lock);
+	taken = iocp_queue_take(&port->queue, packets, max, &aftermath.garbage);
+	port->dequeued += taken;
+	iocp_port_unlock(port, &aftermath);
+	return taken;
+}
+
+/* Takes what is queued, if a slot is free. The lock is held, and the caller has no slot; if it goes on, it has one. */
+static int take(iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, int goes_on,
+	iocp_aftermath *aftermath)
+{
+	size_t taken = slot_is_free(port) ? iocp_queue_take(&port->queue, packets, max, &aftermath->garbage) : 0;
+	port->dequeued += taken;
+	if (taken || (goes_on && !port->closed))
+		iocp_slot_set(port, context, IOCP_SLOT_HELD);
+	if (taken)
+		*count = taken;
+	return taken ? IOCP_OK : port->closed ? IOCP_CLOSED : IOCP_TIMEOUT;
 }
 
 int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, size_t *count, double ms)
 {
 	iocp_context *context = iocp_context_get();
-	iocp_chunk *garbage = NULL;
-	size_t taken;
-	int r = IOCP_OK;
+	iocp_aftermath aftermath;
+	int r;
 	if (!context)
 		return IOCP_NOMEM;
 	if (iocp_context_cancelled(context))
 		return IOCP_CANCELLED;
+	iocp_slot_move(context, port);
+	iocp_aftermath_begin(&aftermath);
 	iocp_lock_acquire(&port->lock);
-	taken = iocp_queue_take(&port->queue, packets, max, &garbage);
-	port->dequeued += taken;
-	if (taken == 0 && (port->closed || ms == 0)) {
-		r = port->closed ? IOCP_CLOSED : IOCP_TIMEOUT;
-	} else if (taken == 0) {
-		r = wait_for_packet(port, context, packets, ms); /* releases the lock */
-		if (r != IOCP_OK)
-			return r;
-		taken = 1;
-		if (max == 1)
-			goto served;
-		iocp_lock_acquire(&port->lock); /* what was posted behind the packet handed over */
-		taken += iocp_queue_take(&port->queue, packets + 1, max - 1, &garbage);
-		port->dequeued += taken - 1;
-	}
-	iocp_lock_release(&port->lock);
-	if (garbage)
-		iocp_chunks_free(garbage);
-	if (r != IOCP_OK)
-		return r;
-served:
-	/* Relaxed: for iocp_context_count_active only. */
+	iocp_slot_set(port, context, IOCP_SLOT_NONE);
+	/* Relaxed: watch.c looks again under the lock. */
 	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
-	*count = taken;
-	return IOCP_OK;
+	r = take(port, context, packets, max, count, ms == 0, &aftermath);
+	if (r != IOCP_TIMEOUT || ms == 0) {
+		iocp_port_unlock(port, &aftermath);
+		return r;
+	}
+	r = wait_for_packet(port, context, packets, ms); /* releases the lock */
+	if (r == IOCP_OK)
+		*count = max > 1 ? 1 + take_more(port, packets + 1, max - 1) : 1;
+	return r;
 }
 
 int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
@@ -338,39 +373,35 @@ int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
 
 int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 {
-	_Atomic uint32_t *asleep[WAKE_AT_ONCE];
-	int sleepers = 0;
+	iocp_aftermath aftermath;
 	iocp_chunk *chunk = iocp_chunk_new(count, 0);
 	if (!chunk)
 		return IOCP_NOMEM;
 	for (; chunk->last < count; chunk->last++)
 		chunk->packets[chunk->last] = packets[chunk->last];
+	iocp_aftermath_begin(&aftermath);
 	iocp_lock_acquire(&port->lock);
 	if (!port->closed) {
 		port->dequeued -= count;
-		chunk->first = hand_out(port, packets, count, asleep, &sleepers); /* none, unless the queue is empty */
-		port->posted -= chunk->first;                                     /* they were counted when they were posted */
-		if (chunk->first < count) {
-			iocp_queue_prepend(&port->queue, chunk);
-			chunk = NULL;
-		}
+		iocp_queue_prepend(&port->queue, chunk);
+		chunk = NULL;
+		iocp_port_settle(port, &aftermath);
 	}
-	iocp_lock_release(&port->lock);
-	wake_all(asleep, sleepers);
-	discard_chunks(port, chunk); /* what is left of it: the port is closed, or all was handed out */
+	iocp_port_unlock(port, &aftermath);
+	discard_chunks(port, chunk); /* the port is closed */
 	return IOCP_OK;
 }
 
 void iocp_port_close(iocp_port *port)
 {
 	iocp_chunk *discarded = NULL;
-	iocp_object_revoke(&port->object);
 	iocp_lock_acquire(&port->lock);
 	if (!port->closed) {
 		port->closed = 1;
 		discarded = iocp_queue_clear(&port->queue);
 	}
 	iocp_lock_release(&port->lock);
+	iocp_object_revoke(&port->object); /* after `closed` is set: see slot.c */
 	/* Nobody parks from here on, so the stack only shrinks. */
 	iocp_waiters_serve_all(&port->waiters, &port->lock, IOCP_ABANDONED);
 	discard_chunks(port, discarded);
@@ -388,6 +419,7 @@ void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, con
 
 void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 {
+	uint32_t sees_blocking = (uint32_t)iocp_watch_works();
 	iocp_lock_acquire(&port->lock);
 	*info = (iocp_port_info){
 		.queued = port->queue.count,
@@ -395,9 +427,11 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 		.posted = port->posted,
 		.dequeued = port->dequeued,
 		.waiting = port->waiters.count,
-		.concurrency = port->concurrency,
+		.active = port->active,
+		.released = port->released,
+		.concurrency = port->limit,
 		.closed = port->closed,
+		.sees_blocking = sees_blocking,
 	};
 	iocp_lock_release(&port->lock);
-	info->active = iocp_context_count_active(port->object.handle);
 }

@@ -36,13 +36,18 @@ static int module_yield(lua_State *L)
 	return 1;
 }
 
-/* Calls f(...): the place where a script says that f blocks. */
+/* Calls f(...), during which the thread counts at no port. */
 static int module_blocking(lua_State *L)
 {
+	int r;
 	if (!lua_isfunction(L, 1))
 		return iocp_bad_argument(L, 1, "f", "a function");
-	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-	return lua_gettop(L);
+	r = iocp_block_enter();
+	if (r != IOCP_OK)
+		return luaL_error(L, "blocking: %s", (iocp_failure(L, r, NULL), lua_tostring(L, -2)));
+	r = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+	iocp_block_leave();
+	return r == 0 ? lua_gettop(L) : lua_error(L);
 }
 
 IOCP_API int luaopen_iocp_core(lua_State *L)

@@ -287,14 +287,17 @@ static int port_stats(lua_State *L)
 {
 	iocp_port_info info;
 	iocp_port_stats(check_port(L), &info);
-	lua_createtable(L, 0, 8);
+	lua_createtable(L, 0, 10);
 	iocp_set_count(L, "queued", info.queued);
 	iocp_set_count(L, "peak", info.peak);
 	iocp_set_count(L, "posted", info.posted);
 	iocp_set_count(L, "dequeued", info.dequeued);
 	iocp_set_count(L, "waiting", info.waiting);
 	iocp_set_count(L, "active", info.active);
+	iocp_set_count(L, "released", info.released);
 	iocp_set_count(L, "concurrency", info.concurrency);
+	lua_pushboolean(L, (int)info.sees_blocking);
+	lua_setfield(L, -2, "sees_blocking");
 	lua_pushboolean(L, (int)info.closed);
 	lua_setfield(L, -2, "closed");
 	return 1;

@@ -140,19 +140,39 @@ BOOL WINAPI DllMain(HINSTANCE library, DWORD reason, LPVOID reserved)
 	return TRUE;
 }
 
-uint32_t iocp_context_count_active(iocp_handle port)
+void iocp_context_count(iocp_handle port, uint32_t *active, uint32_t *released)
 {
 	const iocp_context *context;
-	uint32_t count = 0;
+	*active = *released = 0;
 	iocp_lock_acquire(&contexts_lock);
 	for (context = contexts; context; context = context->next) {
-		/* Relaxed: a count that is true of some recent moment of each thread. */
-		if (atomic_load_explicit(&context->belongs_to, memory_order_relaxed) == port
-			&& !atomic_load_explicit(&context->waiting, memory_order_relaxed))
-			count++;
+		/* Relaxed, these three: what is true of some recent moment of each thread. */
+		if (atomic_load_explicit(&context->belongs_to, memory_order_relaxed) != port
+			|| atomic_load_explicit(&context->waiting, memory_order_relaxed))
+			continue;
+		if (atomic_load_explicit(&context->blocking, memory_order_relaxed))
+			++*released;
+		else
+			++*active;
 	}
 	iocp_lock_release(&contexts_lock);
-	return count;
+}
+
+/* The kernel sees that a thread waits, and lets another in; here it is only counted. */
+int iocp_block_enter(void)
+{
+	iocp_context *context = iocp_context_get();
+	if (!context)
+		return IOCP_NOMEM;
+	atomic_fetch_add_explicit(&context->blocking, 1, memory_order_relaxed);
+	return IOCP_OK;
+}
+
+void iocp_block_leave(void)
+{
+	iocp_context *context = iocp_context_have();
+	if (context && atomic_load_explicit(&context->blocking, memory_order_relaxed))
+		atomic_fetch_sub_explicit(&context->blocking, 1, memory_order_relaxed);
 }
 
 /* ---- waking and cancelling --------------------------------------------------------------------------------------- */
@@ -237,21 +257,21 @@ int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline)
 int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock)
 {
 	DWORD outcome = 0;
+	int r, served;
+	iocp_block_enter();
 	for (;;) {
-		int r;
 		iocp_lock_acquire(lock);
-		if (context->served) {
-			iocp_lock_release(lock);
-			return IOCP_OK;
-		}
-		r = iocp_wait_again(context, outcome, HUGE_VAL);
+		served = context->served;
+		r = served ? IOCP_OK : iocp_wait_again(context, outcome, HUGE_VAL);
 		if (r != IOCP_OK)
 			iocp_waiters_remove(waiters, context);
 		iocp_lock_release(lock);
-		if (r != IOCP_OK)
-			return r;
+		if (served || r != IOCP_OK)
+			break;
 		outcome = SleepEx(iocp_stretch(context, HUGE_VAL), TRUE);
 	}
+	iocp_block_leave();
+	return r;
 }
 
 int iocp_sleep(double ms)
@@ -267,8 +287,10 @@ int iocp_sleep(double ms)
 		iocp_yield();
 		return IOCP_OK;
 	}
+	iocp_block_enter();
 	do
 		r = iocp_wait_again(context, SleepEx(iocp_stretch(context, deadline), TRUE), deadline);
 	while (r == IOCP_OK);
+	iocp_block_leave();
 	return r == IOCP_TIMEOUT ? IOCP_OK : r;
 }

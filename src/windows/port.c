@@ -271,7 +271,7 @@ static int wait_listed(
 	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, double ms)
 {
 	int r;
-	/* Relaxed: for iocp_context_count_active only. */
+	/* Relaxed: for iocp_context_count only. */
 	atomic_store_explicit(&context->waiting, 1, memory_order_relaxed);
 	iocp_lock_acquire(&port->lock);
 	iocp_waiters_push(&port->waiters, context);
@@ -383,8 +383,9 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 		.peak = (uint64_t)atomic_load_explicit(&port->peak, memory_order_relaxed),
 		.concurrency = port->concurrency,
 		.closed = (uint32_t)is_closed(port),
-		.active = iocp_context_count_active(port->object.handle),
+		.sees_blocking = 1, /* the kernel does */
 	};
+	iocp_context_count(port->object.handle, &info->active, &info->released);
 	if (enter(port)) {
 		long depth = iocp_port_depth(port->system);
 		iocp_lock_acquire(&port->lock);

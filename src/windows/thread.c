@@ -191,16 +191,18 @@ int iocp_thread_join(iocp_thread *thread, double ms)
 		return IOCP_NOMEM;
 	if (context->thread == thread)
 		return IOCP_INVALID;
+	iocp_block_enter();
 	while (r == IOCP_OK && iocp_thread_status(thread) < IOCP_FINISHED) {
 		DWORD outcome = 0;
 		if (ms != 0 && !iocp_context_cancelled(context))
 			outcome = WaitForSingleObjectEx(thread->system, iocp_stretch(context, deadline), TRUE);
-		if (outcome == WAIT_FAILED)
-			return iocp_system_code(GetLastError());
 		/* The system's thread ends after its body, and an adopted one has only that end. */
-		if (iocp_thread_status(thread) < IOCP_FINISHED)
+		if (outcome == WAIT_FAILED)
+			r = iocp_system_code(GetLastError());
+		else if (iocp_thread_status(thread) < IOCP_FINISHED)
 			r = iocp_wait_again(context, outcome, deadline);
 	}
+	iocp_block_leave();
 	return r;
 }
 

@@ -49,6 +49,7 @@ typedef struct iocp_context {
 	_Atomic uint32_t cancelled;           /* set by any thread, never cleared */
 	_Atomic uint64_t belongs_to;          /* handle of the port that served it last; read by iocp_port_stats */
 	_Atomic uint32_t waiting;             /* 1 while it waits on that port; read there too */
+	_Atomic uint32_t blocking;            /* depth of iocp_block_enter; read there too */
 	struct iocp_context *newer, *older;   /* in the list of those who wait for the same */
 	struct iocp_context *next, *previous; /* list of all contexts, under context.c's lock */
 } iocp_context;
@@ -66,8 +67,9 @@ iocp_context *iocp_context_have(void);
 /* For the module's own threads, whose context is part of the thread object. IOCP_OK or IOCP_NOMEM. */
 int iocp_context_begin(iocp_context *context, iocp_thread *thread);
 void iocp_context_end(iocp_context *context);
-/* The threads that took their last packet from the port and are not waiting on it. */
-uint32_t iocp_context_count_active(iocp_handle port);
+/* Counts the threads that got from the port last and are not waiting on it: those that run and, apart, those in waits of
+** ours, for which the kernel lets others run. */
+void iocp_context_count(iocp_handle port, uint32_t *active, uint32_t *released);
 /* Ends the alertable wait that the thread is in or, if it is in none, its next one. It then looks around and goes on
 ** waiting if it was for nothing. The thread has not ended: the caller holds the lock of a list it is on, or its object. */
 void iocp_nudge(iocp_context *context);
