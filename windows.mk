@@ -27,6 +27,14 @@ test-windows: packages-windows ## the same specs on Windows' LuaJIT, 5.1 and 5.4
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-windows-,$(WINDOWS_CHOSEN))
 	@WINE=$(WINE) tools/windows-test $(WINDOWS_CHOSEN)
 
+run-windows: packages-windows ## the article's program under Wine (MESSAGES=n)
+	@$(MAKE) --no-print-directory -s -j4 build-windows-luajit
+	@WINE=$(WINE) tools/windows-run $(if $(MESSAGES),$(MESSAGES),20000)
+
+rock-windows: packages-windows ## the rock as luarocks builds it on Windows, used from another folder under Wine
+	@$(MAKE) --no-print-directory -s -j4 build-windows-luajit build-windows-lua5.4
+	@WINE=$(WINE) tools/windows-rock
+
 # ---- the interpreters --------------------------------------------------------------------------------------------
 
 $(WINDOWS_SOURCES)/fetched: tools/windows-sources
