@@ -28,6 +28,11 @@ function linux.interrupt_soon()
   os.execute("(sleep 0.2; kill -INT " .. ("%d"):format(self) .. ") &")
 end
 
+--- Blocks the thread for some seconds, in a call that the module knows nothing of.
+function linux.block(seconds)
+  os.execute(("sleep %d"):format(seconds))
+end
+
 --- Resident memory of this process, in KiB.
 function linux.resident()
   local f = assert(io.open("/proc/self/status"))

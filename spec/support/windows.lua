@@ -3,6 +3,7 @@ local process = require "spec_process"
 
 local windows = {
   interrupt_soon = function() process.interrupt(200) end,
+  block = process.sleep,
   resident = process.resident,
   mappings = process.regions,
   descriptors = process.handles,
