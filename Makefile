@@ -28,7 +28,7 @@ CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile windows.mk | expand -t 14
 	@echo
 	@echo "LUA=lua5.4 limits test, bench and env to one of: $(LUAS)"
 
@@ -112,3 +112,5 @@ env: ## print the exports that let any script require the built module: eval "$(
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
+
+include windows.mk

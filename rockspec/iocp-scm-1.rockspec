@@ -9,11 +9,11 @@ description = {
   summary = "OS threads for Lua scripts, working off one I/O completion port",
   detailed = [[
 Real OS threads for LuaJIT and Lua 5.1 to 5.4, each with its own Lua state, that share work over an I/O completion port;
-messages are owned by a private heap. On Linux the port, the heap and the threads are the module's own C.]],
+messages are owned by a private heap. On Windows the port and the heap are the kernel's, on Linux the module's own C.]],
   license = "MIT",
   labels = { "threads", "concurrency", "iocp", "queue", "luajit" },
 }
-supported_platforms = { "linux" }
+supported_platforms = { "linux", "windows" }
 dependencies = {
   "lua >= 5.1, < 5.5",
 }
@@ -60,6 +60,38 @@ build = {
             "src/linux/slab.c",
             "src/linux/system.c",
             "src/linux/thread.c",
+            "src/lua/compat.c",
+            "src/lua/heap.c",
+            "src/lua/module.c",
+            "src/lua/object.c",
+            "src/lua/port.c",
+            "src/lua/state.c",
+            "src/lua/support.c",
+            "src/lua/thread.c",
+            "src/lua/value.c",
+          },
+        },
+      },
+    },
+    windows = {
+      modules = {
+        ["iocp.core"] = {
+          incdirs = { "src" },
+          sources = {
+            "src/core/error.c",
+            "src/core/handle.c",
+            "src/core/port_heap.c",
+            "src/core/reference.c",
+            "src/windows/context.c",
+            "src/windows/heap.c",
+            "src/windows/heap_block.c",
+            "src/windows/heap_copy.c",
+            "src/windows/heap_gate.c",
+            "src/windows/lock.c",
+            "src/windows/port.c",
+            "src/windows/registry.c",
+            "src/windows/system.c",
+            "src/windows/thread.c",
             "src/lua/compat.c",
             "src/lua/heap.c",
             "src/lua/module.c",

@@ -1,0 +1,64 @@
+--- busted's helper: makes the specs that pending.lua names pending, and says at the end of a run which rows applied.
+-- A row that no spec of its file matches is an error, so that the table cannot rot.
+local busted = require "busted"
+local rows = require "support.pending"
+
+local wine = os.getenv("IOCP_SPEC_WINE")
+local here = { [package.config:sub(1, 1) == "\\" and "windows" or "linux"] = true }
+if wine then
+  here["wine"], here["wine" .. wine] = true, true
+end
+
+local filtered = false
+for _, argument in ipairs(arg) do
+  filtered = filtered or argument:find("^%-%-filter") or argument:find("^%-[tr]")
+end
+
+local files, matched, applied = {}, {}, {}
+
+local function full_name(element)
+  local name = element.name or ""
+  local parent = busted.parent(element)
+  while parent and parent.descriptor == "describe" do
+    name = parent.name .. " " .. name
+    parent = busted.parent(parent)
+  end
+  return name, parent and parent.name:match("(%w+)_spec%.lua$")
+end
+
+busted.subscribe({ "file", "start" }, function(file)
+  files[file.name:match("(%w+)_spec%.lua$") or ""] = true
+  return nil, true -- to the next subscriber
+end)
+
+busted.subscribe({ "test", "start" }, function(element)
+  local name, file = full_name(element)
+  for _, row in ipairs(rows) do
+    if row[2] == file and name:find(row[3], 1, true) then
+      matched[row] = true
+      if here[row[4]] then
+        applied[row] = (applied[row] or 0) + 1
+        element.run = function()
+          element.env.pending(row[5])
+        end
+      end
+    end
+  end
+  return nil, true
+end)
+
+-- Before the output handler, which prints the sum.
+busted.subscribe({ "suite", "end" }, function(suite)
+  for _, row in ipairs(rows) do
+    if applied[row] then
+      print(("\npending by the table: %2s %s_spec, %d x %q: %s"):format(row[1], row[2], applied[row], row[3], row[5]))
+    end
+  end
+  for _, row in ipairs(rows) do
+    if files[row[2]] and not filtered and not matched[row] then
+      busted.publish({ "error", "suite" }, suite, nil,
+        ("spec/support/pending.lua: no spec of %s_spec.lua is named %q"):format(row[2], row[3]), {})
+    end
+  end
+  return nil, true
+end, { priority = 1 })

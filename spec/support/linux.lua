@@ -1,0 +1,70 @@
+--- What the specs need of Linux; support.windows has the same.
+local linux = {}
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+--- Runs a script for at most `seconds` in `memory` KiB of address space; its exit code and what it printed.
+function linux.run(interpreter, script, seconds, memory)
+  local file = os.tmpname()
+  local f = assert(io.open(file, "w"))
+  f:write(script)
+  f:close()
+  -- The shell says how it ended: os.execute and the close of a pipe answer differently in each Lua.
+  local command = ("LUA_PATH=%s LUA_CPATH=%s timeout -k 1 %d %s %s 2>&1; code=$?; echo; echo $code"):format(
+    quote(package.path), quote(package.cpath), seconds, quote(interpreter), quote(file))
+  local pipe = assert(io.popen((memory and ("ulimit -v %d; "):format(memory) or "") .. command))
+  local output = pipe:read("*a")
+  pipe:close()
+  os.remove(file)
+  local printed, code = output:match("^(.*)\n(%d+)\n$")
+  return tonumber(code), (printed:gsub("\n$", ""))
+end
+
+--- Ctrl-C for this process, in 200 ms.
+function linux.interrupt_soon()
+  local self = io.open("/proc/self/stat"):read("*n")
+  os.execute("(sleep 0.2; kill -INT " .. ("%d"):format(self) .. ") &")
+end
+
+--- Blocks the thread for some seconds, in a call that the module knows nothing of.
+function linux.block(seconds)
+  os.execute(("sleep %d"):format(seconds))
+end
+
+--- Resident memory of this process, in KiB.
+function linux.resident()
+  local f = assert(io.open("/proc/self/status"))
+  local kilobytes = f:read("*a"):match("VmRSS:%s+(%d+)")
+  f:close()
+  return tonumber(kilobytes)
+end
+
+--- How many mappings and open files this process has.
+function linux.mappings()
+  local n = 0
+  for _ in io.lines("/proc/self/maps") do
+    n = n + 1
+  end
+  return n
+end
+
+function linux.descriptors()
+  local n = 0
+  for _ in require("lfs").dir("/proc/self/fd") do
+    n = n + 1
+  end
+  return n
+end
+
+--- CPU seconds of this process.
+linux.cpu = os.clock
+
+--- The name the system has for the calling thread; nil if it does not tell.
+function linux.thread_name()
+  local f = io.open("/proc/thread-self/comm")
+  return f and f:read("*l")
+end
+
+return linux

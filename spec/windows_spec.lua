@@ -1,0 +1,269 @@
+-- What only Windows has: the kernel's own ports and heaps behind the objects, and the I/O that completes to a port.
+local iocp = require "iocp"
+local support = require "support"
+
+if not support.windows then
+  return
+end
+if not rawget(_G, "jit") then
+  pending("the kernel's own ports and heaps: only LuaJIT's ffi reaches them")
+  return
+end
+
+local system = require "system" -- busted's own clock
+local ffi = require "ffi"
+require "iocp.tinn.WTypes"
+
+ffi.cdef [[
+  typedef struct PROCESS_HEAP_ENTRY {
+    void *lpData;
+    DWORD cbData;
+    BYTE cbOverhead, iRegionIndex;
+    WORD wFlags;
+    void *reserved[3];
+  } PROCESS_HEAP_ENTRY;
+  HANDLE CreateIoCompletionPort(HANDLE file, HANDLE port, ULONG_PTR key, DWORD threads);
+  BOOL PostQueuedCompletionStatus(HANDLE port, DWORD bytes, ULONG_PTR key, OVERLAPPED *overlapped);
+  BOOL GetQueuedCompletionStatus(HANDLE port, DWORD *bytes, ULONG_PTR *key, OVERLAPPED **overlapped, DWORD ms);
+  HANDLE CreateNamedPipeA(const char *name, DWORD mode, DWORD pipe_mode, DWORD instances, DWORD out, DWORD in, DWORD ms,
+    void *security);
+  HANDLE CreateFileA(const char *name, DWORD access, DWORD share, void *security, DWORD how, DWORD flags, HANDLE template);
+  BOOL ReadFile(HANDLE file, void *buffer, DWORD size, DWORD *count, OVERLAPPED *overlapped);
+  BOOL WriteFile(HANDLE file, const void *buffer, DWORD size, DWORD *count, OVERLAPPED *overlapped);
+  BOOL CancelIo(HANDLE file);
+  BOOL CloseHandle(HANDLE handle);
+  HANDLE HeapCreate(DWORD flags, size_t initial, size_t maximum);
+  HANDLE GetProcessHeap(void);
+  void *HeapAlloc(HANDLE heap, DWORD flags, size_t size);
+  BOOL HeapFree(HANDLE heap, DWORD flags, void *address);
+  BOOL HeapValidate(HANDLE heap, DWORD flags, const void *address);
+  BOOL HeapLock(HANDLE heap);
+  BOOL HeapUnlock(HANDLE heap);
+  BOOL HeapWalk(HANDLE heap, PROCESS_HEAP_ENTRY *entry);
+  BOOL HeapDestroy(HANDLE heap);
+  DWORD GetCurrentThreadId(void);
+  DWORD GetLastError(void);
+]]
+local C = ffi.C
+
+local function kernel_handle(object)
+  return ffi.cast("HANDLE", object:native())
+end
+
+local function address_of(pointer)
+  return tonumber(ffi.cast("uintptr_t", pointer))
+end
+
+-- What the kernel's own call takes from a port: key, bytes, overlapped; nil if there is nothing.
+local function kernel_get(handle, ms)
+  local bytes, key, overlapped = ffi.new("DWORD[1]"), ffi.new("ULONG_PTR[1]"), ffi.new("OVERLAPPED *[1]")
+  if C.GetQueuedCompletionStatus(handle, bytes, key, overlapped, ms) == 0 then
+    return nil
+  end
+  return tonumber(key[0]), bytes[0], address_of(overlapped[0])
+end
+
+local function collect()
+  collectgarbage()
+  collectgarbage()
+end
+
+describe("a port of the kernel's", function()
+  local handle
+  before_each(function()
+    handle = C.CreateIoCompletionPort(ffi.cast("HANDLE", -1), nil, 0, 2)
+    assert(handle ~= nil)
+  end)
+  after_each(function()
+    assert.equal(1, C.CloseHandle(handle))
+  end)
+
+  it("is adopted, and works as one of ours", function()
+    local port = assert(iocp.IOCompletionPort.adopt(handle))
+    assert.equal(address_of(handle), port:native())
+    assert.is_true(iocp.IOCompletionPort.adopt(port:native()) == port)
+    assert.equal(1, C.PostQueuedCompletionStatus(handle, 2, 1, ffi.cast("OVERLAPPED *", 48)))
+    assert.same({ 1, 2, 48 }, { port:dequeue(1000) })
+    assert.is_true(port:enqueue(4, 5, 64))
+    assert.same({ 4, 5, 64 }, { kernel_get(handle, 1000) })
+    local worker = iocp.Thread("local port = ... return port:dequeue()", port)
+    assert.is_true(support.parked(port, 1))
+    C.PostQueuedCompletionStatus(handle, 8, 7, nil)
+    assert.same({ true, 7, 8 }, { worker:join(10000) })
+  end)
+
+  it("is not closed by close", function()
+    local port = assert(iocp.IOCompletionPort.adopt(handle))
+    local worker = iocp.Thread("local port = ... return select(3, port:dequeue())", port)
+    assert.is_true(support.parked(port, 1))
+    assert.is_true(port:close())
+    assert.same({ true, "ABANDONED" }, { worker:join(10000) })
+    assert.equal("CLOSED", select(3, port:enqueue(1)))
+    while kernel_get(handle, 0) do end -- what the close may have left
+    assert.equal(1, C.PostQueuedCompletionStatus(handle, 2, 1, nil))
+    assert.same({ 1, 2, 0 }, { kernel_get(handle, 1000) })
+  end)
+
+  it("is not closed when its object is collected", function()
+    assert(iocp.IOCompletionPort.adopt(handle))
+    collect()
+    assert.equal(1, C.PostQueuedCompletionStatus(handle, 2, 1, nil))
+    assert.same({ 1, 2, 0 }, { kernel_get(handle, 1000) })
+  end)
+end)
+
+describe("a port of ours", function()
+  it("is the kernel's by its native handle", function()
+    local port = iocp.IOCompletionPort()
+    local handle = kernel_handle(port)
+    assert.equal(1, C.PostQueuedCompletionStatus(handle, 4294967295, 1, ffi.cast("OVERLAPPED *", 16)))
+    assert.same({ 1, 4294967295, 16 }, { port:dequeue(1000) })
+    port:enqueue(2 ^ 53 - 1, 3)
+    assert.same({ 2 ^ 53 - 1, 3, 0 }, { kernel_get(handle, 1000) })
+    assert.is_nil(kernel_get(handle, 0))
+  end)
+
+  it("that is closed sends 8 parked threads away within a second (16)", function()
+    local port, threads = iocp.IOCompletionPort(), {}
+    for i = 1, 8 do
+      threads[i] = iocp.Thread("local port, ms = ... return select(3, port:dequeue(ms))", port, i % 2 == 0 and 1e7 or nil)
+    end
+    assert.is_true(support.parked(port, 8))
+    local start = system.monotime()
+    port:close()
+    for _, code in ipairs(support.join_all(threads)) do
+      assert.equal("ABANDONED", code)
+    end
+    assert.is_true(system.monotime() - start < 1)
+  end)
+end)
+
+describe("I/O that completes to a port", function()
+  local port, server, client, buffer, overlapped
+  before_each(function()
+    port = iocp.IOCompletionPort()
+    local name = ("\\\\.\\pipe\\iocp-spec-%d-%s"):format(C.GetCurrentThreadId(), port:handle())
+    server = C.CreateNamedPipeA(name, 0x40000003, 0, 1, 4096, 4096, 0, nil) -- duplex, overlapped
+    client = C.CreateFileA(name, 0xC0000000, 0, nil, 3, 0, nil)
+    assert(address_of(server) < 2 ^ 52 and address_of(client) < 2 ^ 52)
+    assert(C.CreateIoCompletionPort(server, kernel_handle(port), 77, 0) ~= nil)
+    buffer, overlapped = ffi.new("char[100]"), ffi.new("OVERLAPPED[1]")
+    assert.equal(0, C.ReadFile(server, buffer, 100, nil, overlapped))
+    assert.equal(997, C.GetLastError()) -- it is under way
+  end)
+  after_each(function()
+    C.CloseHandle(server)
+    C.CloseHandle(client)
+  end)
+
+  it("brings the key of its file, the bytes and its overlapped", function()
+    assert.equal("TIMEOUT", select(3, port:dequeue(0)))
+    assert.equal(1, C.WriteFile(client, "hello", 5, ffi.new("DWORD[1]"), nil))
+    assert.same({ 77, 5, address_of(overlapped) }, { port:dequeue(10000) })
+    assert.equal("hello", ffi.string(buffer, 5))
+  end)
+
+  it("and fails brings the system's code with them (10)", function()
+    assert.equal(1, C.CancelIo(server))
+    local key, message, code, file_key, bytes, address = port:dequeue(10000)
+    assert.is_nil(key)
+    assert.is_string(message)
+    assert.same({ 995, 77, 0, address_of(overlapped) }, { code, file_key, bytes, address })
+    assert.equal("TIMEOUT", select(3, port:dequeue(0)))
+  end)
+
+  it("wakes a parked thread", function()
+    local worker = iocp.Thread("local port = ... return port:dequeue()", port)
+    assert.is_true(support.parked(port, 1))
+    C.WriteFile(client, "hello", 5, ffi.new("DWORD[1]"), nil)
+    assert.same({ true, 77, 5, address_of(overlapped) }, { worker:join(10000) })
+  end)
+end)
+
+describe("a heap of the kernel's", function()
+  it("is adopted, works as one of ours, and is not destroyed when its object is collected", function()
+    local handle = C.HeapCreate(0, 0, 0)
+    do
+      local heap = assert(iocp.Heap.adopt(handle))
+      assert.equal(address_of(handle), heap:native())
+      local address = heap:put("content")
+      assert.equal(1, C.HeapValidate(handle, 0, ffi.cast("void *", address)))
+      assert.equal("content", heap:read(address))
+      assert.is_true(heap:free(address))
+      assert.equal("INVALID", select(3, heap:free(address)))
+      heap:put("left behind")
+    end
+    collect()
+    assert.equal(1, C.HeapValidate(handle, 0, nil))
+    local block = C.HeapAlloc(handle, 0, 100)
+    assert.equal(1, C.HeapFree(handle, 0, block))
+    assert.equal(1, C.HeapDestroy(handle))
+  end)
+
+  it("that is the process' own is adopted too", function()
+    local heap = assert(iocp.Heap.adopt(C.GetProcessHeap()))
+    local address = assert(heap:alloc(100))
+    assert.equal(100, heap:size(address))
+    assert.is_true(heap:free(address))
+    assert.equal(address_of(C.GetProcessHeap()), iocp.Heap.process():native())
+  end)
+end)
+
+describe("a heap of ours", function()
+  -- How many blocks the kernel's own walk finds in use.
+  local function busy(handle)
+    local entry, n = ffi.new("PROCESS_HEAP_ENTRY[1]"), 0
+    assert.equal(1, C.HeapLock(handle))
+    while C.HeapWalk(handle, entry) ~= 0 do
+      if entry[0].wFlags % 8 >= 4 then
+        n = n + 1
+      end
+    end
+    assert.equal(259, C.GetLastError()) -- no more entries
+    assert.equal(1, C.HeapUnlock(handle))
+    return n
+  end
+
+  it("has no more blocks than before after 100,000 messages through 4 workers (35)", function()
+    local port, heap, workers, count = iocp.IOCompletionPort(), iocp.Heap(), {}, support.scaled(100000)
+    heap:free(heap:alloc(48))
+    local before = busy(kernel_handle(heap))
+    for i = 1, 4 do
+      workers[i] = iocp.Thread([[
+        local port, heap = ...
+        local n = 0
+        for key in port:packets() do
+          assert(heap:free(key))
+          n = n + 1
+        end
+        return n
+      ]], port, heap)
+    end
+    for _ = 1, count do
+      port:enqueue(assert(heap:alloc(48)), 48)
+    end
+    assert.is_true(support.eventually(function() return port:stats().queued == 0 end))
+    assert.is_true(support.parked(port, 4))
+    port:close()
+    local total = 0
+    for _, n in ipairs(support.join_all(workers)) do
+      total = total + n
+    end
+    assert.equal(count, total)
+    assert.equal(0, heap:stats().blocks)
+    assert.equal(before, busy(kernel_handle(heap)))
+    local address = heap:alloc(48)
+    assert.equal(before + 1, busy(kernel_handle(heap)))
+    heap:free(address)
+  end)
+end)
+
+describe("a thread's name", function()
+  it("is UTF-8 here and UTF-16 in the kernel", function()
+    local thread = iocp.Thread({ name = "wörker →", body = "return require('support').thread_name()" })
+    local ok, shown = thread:join(10000)
+    assert.is_true(ok, shown)
+    assert.equal("wörker →", shown or "wörker →") -- Windows 7 and 8 have no names
+    assert.equal("wörker →", thread:name())
+  end)
+end)
