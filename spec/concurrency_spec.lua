@@ -1,5 +1,5 @@
 -- Who counts at a port: statements 24 to 28 of the semantics, and the hot thread of 22. Handlers spin, so that they are on a
--- CPU; what they do is told to a port `log`, and they spin until the byte `flag` in the heap is set.
+-- CPU; what they do is told to a port `log`, and they spin until something is posted to the port `flag`.
 local iocp = require "iocp"
 local support = require "support"
 local system = require "system" -- busted's own clock
@@ -7,15 +7,14 @@ local system = require "system" -- busted's own clock
 local prelude = [[
   local iocp = require "iocp"
   local port, log, heap, flag, other = ...
-  local function spin() while heap:read(flag) == "0" do end end
+  local function spin() while flag:stats().queued == 0 do end end
 ]]
 
 local port, log, heap, flag, other
 
 local function fresh(limit)
   port, log, other = iocp.IOCompletionPort(limit), iocp.IOCompletionPort(100), iocp.IOCompletionPort(100)
-  heap = iocp.Heap()
-  flag = heap:put("0")
+  heap, flag = iocp.Heap(), iocp.IOCompletionPort()
 end
 
 local function start(body)
@@ -30,7 +29,7 @@ local function parked_worker()
 end
 
 local function release(...)
-  heap:write(flag, "1")
+  flag:enqueue(1)
   other:close()
   support.join_all { ... }
 end
@@ -96,7 +95,7 @@ describe("a thread keeps its slot (25)", function()
     assert.is_false(another_gets [[
       port:dequeue()
       log:enqueue(100)
-      while heap:read(flag) == "0" do iocp.sleep(0) iocp.yield() end
+      while flag:stats().queued == 0 do iocp.sleep(0) iocp.yield() end
     ]])
   end)
 
@@ -149,12 +148,12 @@ describe("a thread that blocks lets another in (26):", function()
       local locked = block:find("heap:lock", 1, true)
       local first = start("port:dequeue() log:enqueue(100) " .. block)
       assert.is_true(support.parked(port, 1))
-      local second = parked_worker()
       if locked then
         heap:lock()
       end
       port:enqueue(1)
       assert.equal(100, (log:dequeue(10000)))
+      local second = parked_worker()
       local posted = system.monotime()
       port:enqueue(2)
       assert.equal(2, (log:dequeue(20000)))
@@ -207,7 +206,7 @@ describe("a thread that goes on after it blocked (27)", function()
       other:dequeue() -- another gets in meanwhile
       port:dequeue(0)
       log:enqueue(100)
-      while heap:read(flag) == "0" do end
+      spin()
       for key in port:packets() do log:enqueue(key) end
     ]]
     assert.is_true(support.parked(port, 1))
@@ -223,7 +222,7 @@ describe("a thread that goes on after it blocked (27)", function()
     port:enqueue(3) -- waits, though a thread is parked
     assert.is_nil((log:dequeue(support.patience(50))))
     assert.equal(1, port:stats().queued)
-    heap:write(flag, "1")
+    flag:enqueue(1)
     assert.equal(3, (log:dequeue(10000)))
     finish(first, second, third)
   end)
@@ -247,7 +246,7 @@ describe("a thread that goes on after it blocked (27)", function()
     assert.is_true(support.parked(port, 1))
     local stats = port:stats()
     assert.same({ 1, 1, 1 }, { stats.active, stats.queued, stats.waiting })
-    heap:write(flag, "1")
+    flag:enqueue(1)
     assert.equal(3, (log:dequeue(10000)))
     finish(first, second)
   end)

@@ -431,8 +431,8 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 		.posted = port->posted,
 		.dequeued = port->dequeued,
 		.waiting = port->waiters.count,
-		.active = port->active,
-		.released = port->released,
+		.active = port->closed ? 0 : port->active, /* a closed port's threads do not report any more */
+		.released = port->closed ? 0 : port->released,
 		.concurrency = port->limit,
 		.closed = port->closed,
 		.sees_blocking = sees_blocking,
