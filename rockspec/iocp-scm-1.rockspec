@@ -28,6 +28,7 @@ build = {
   modules = {
     ["iocp"] = "lua/iocp/init.lua",
     ["iocp.cdata"] = "lua/iocp/cdata.lua",
+    ["iocp.jit"] = "lua/iocp/jit.lua",
     ["iocp.tinn"] = "lua/iocp/tinn/init.lua",
     ["iocp.tinn.Heap"] = "lua/iocp/tinn/Heap.lua",
     ["iocp.tinn.IOCompletionPort"] = "lua/iocp/tinn/IOCompletionPort.lua",

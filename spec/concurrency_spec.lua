@@ -302,8 +302,8 @@ describe("the hot thread", function()
     for i = 1, posts do
       port:enqueue(i)
       iocp.sleep(5)
+      assert.is_true(support.parked(port, 8)) -- on a busy machine it takes longer
     end
-    assert.is_true(support.parked(port, 8))
     port:close()
     local most = 0
     for _, n in ipairs(support.join_all(threads)) do

@@ -6,6 +6,7 @@ if rawget(_G, "jit") then
   local has_ffi, ffi = pcall(require, "ffi") -- a LuaJIT can be built without
   if has_ffi then
     require "iocp.cdata"(core, ffi)
+    require "iocp.jit"(core, ffi)
   end
 end
 

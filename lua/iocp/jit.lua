@@ -1,0 +1,349 @@
+--- LuaJIT's fast path: the methods that hot loops call, over the C functions of iocp.h instead of the C functions of Lua.
+-- A loop with them compiles to machine code that calls the library directly; a loop that the compiler cannot take calls them
+-- as small compiled functions of their own. Both are faster than a call of a classic C function, which no trace can hold.
+--
+-- Each method here does what is usual and leaves the rest to the classic method of the same name: wrong arguments, so that
+-- errors are the same; closed objects; interrupted waits, so that hooks run; packets that are messages, bring an I/O's error or a
+-- key that no number holds, which it first puts back. Nothing here makes garbage but results.
+--
+-- Results of built-in functions go through a local: a trace may end in a return, but not in a tail call of one, if the
+-- caller is not to be compiled (jit.off).
+--
+-- Not used where the compiler is off when the module is loaded, since interpreted FFI calls are some ten times slower than
+-- classic ones, nor with IOCP_NOJIT=1 in the environment.
+-- @module iocp.jit
+
+--- Replaces the methods of this state's metatables.
+-- @tparam table core the module iocp.core
+-- @tparam table ffi LuaJIT's ffi
+return function(core, ffi)
+  local library = package.searchpath("iocp.core", package.cpath)
+  local has_debug, registry = pcall(function() return debug.getregistry() end)
+  if not library or not has_debug or os.getenv("IOCP_NOJIT") == "1" or not jit.status() then
+    return
+  end
+  local loaded, C = pcall(ffi.load, library)
+  if not loaded then
+    return
+  end
+
+  -- Names of our own for the functions, so that nothing a script declares itself meets them. An address is an integer here.
+  if not pcall(function() return C.iocp_jit_enqueue end) then
+    ffi.cdef [[
+      int iocp_jit_enqueue(void *, uintptr_t, uint32_t, uintptr_t) __asm__("iocp_port_enqueue");
+      int iocp_jit_enqueue_many(void *, const void *, size_t) __asm__("iocp_port_enqueue_many");
+      int iocp_jit_dequeue(void *, void *, double) __asm__("iocp_port_dequeue");
+      int iocp_jit_dequeue_many(void *, void *, size_t, size_t *, double) __asm__("iocp_port_dequeue_many");
+      int iocp_jit_putback(void *, const void *, size_t) __asm__("iocp_port_putback");
+      int iocp_jit_open(uint64_t, void **) __asm__("iocp_port_open");
+      void iocp_jit_release(void *) __asm__("iocp_port_release");
+      int iocp_jit_alloc(void *, size_t, int, uintptr_t *) __asm__("iocp_heap_alloc");
+      int iocp_jit_free(void *, uintptr_t) __asm__("iocp_heap_free");
+      int iocp_jit_size(void *, uintptr_t, size_t *) __asm__("iocp_heap_size");
+      int iocp_jit_read(void *, uintptr_t, size_t, void *, size_t) __asm__("iocp_heap_read");
+      int iocp_jit_write(void *, uintptr_t, size_t, const char *, size_t) __asm__("iocp_heap_write");
+      const char *iocp_jit_error_name(int) __asm__("iocp_error_name");
+      void iocp_jit_error_text(int, char *, size_t) __asm__("iocp_error_text");
+    ]]
+  end
+
+  -- The very library that made our objects knows their handles; a copy of it that package.cpath leads to does not.
+  local probe, opened = core.IOCompletionPort(), ffi.new("void *[1]")
+  if not probe or C.iocp_jit_open(tonumber(probe:handle()), opened) ~= 0 then
+    return
+  end
+  C.iocp_jit_release(opened[0])
+  probe:close()
+
+  local c_enqueue, c_enqueue_many, c_dequeue = C.iocp_jit_enqueue, C.iocp_jit_enqueue_many, C.iocp_jit_dequeue
+  local c_dequeue_many, c_putback = C.iocp_jit_dequeue_many, C.iocp_jit_putback
+  local c_alloc, c_free, c_size = C.iocp_jit_alloc, C.iocp_jit_free, C.iocp_jit_size
+  local c_read, c_write = C.iocp_jit_read, C.iocp_jit_write
+
+  local cast, istype, new, string_of = ffi.cast, ffi.istype, ffi.new, ffi.string
+  local getmetatable, tonumber, type, floor = getmetatable, tonumber, type, math.floor
+  local box = ffi.typeof("struct { void *object; uint64_t mark; } *") -- what a userdata holds: src/lua/object.c
+  local packets_type = ffi.typeof("struct { uintptr_t key, overlapped; uint32_t bytes; int32_t code; }[?]")
+  local void_pointer, address_type = ffi.typeof("void *"), ffi.typeof("uintptr_t")
+  local EXACT = 2 ^ 53 -- below it a number stands for one integer only
+  local MESSAGE = core.MESSAGE or EXACT
+  local BATCH = 1024 -- packets that are taken or posted at once; what is more is left to the classic method
+  local INTERRUPTED = -8
+
+  -- nil, message, code for the codes of iocp.h; made here, so that a loop that polls stays compiled.
+  local texts, names = {}, {}
+  do
+    local text = new("char[256]")
+    for code = -1, INTERRUPTED, -1 do
+      C.iocp_jit_error_text(code, text, 256)
+      texts[code], names[code] = string_of(text), string_of(C.iocp_jit_error_name(code))
+    end
+  end
+
+  -- Where the C functions write to. A state runs in one thread, and each is read before anything else is called.
+  local packet = new(packets_type, 1)
+  local packets -- BATCH of them, made when first needed
+  local count, address_out, size_out = new("size_t[1]"), new("uintptr_t[1]"), new("size_t[1]")
+  local bytes_buffer, bytes_capacity = nil, 0
+
+  local function is_integer(value, limit)
+    return type(value) == "number" and value >= 0 and value < limit and floor(value) == value
+  end
+
+  local port_class, heap_class = registry["iocp.IOCompletionPort"], registry["iocp.Heap"]
+  local classic_port, classic_heap = {}, {}
+  for name, method in pairs(port_class.__index) do
+    classic_port[name] = method
+  end
+  for name, method in pairs(heap_class.__index) do
+    classic_heap[name] = method
+  end
+
+  -- The object in a userdata of the class; nil for anything else, and for one that was collected by hand.
+  local function port_of(self)
+    if type(self) == "userdata" and getmetatable(self) == port_class then
+      local object = cast(box, self).object
+      if object ~= nil then
+        return object
+      end
+    end
+    return nil
+  end
+
+  local function heap_of(self)
+    if type(self) == "userdata" and getmetatable(self) == heap_class then
+      local object = cast(box, self).object
+      if object ~= nil then
+        return object
+      end
+    end
+    return nil
+  end
+
+  -- Whether a packet can be handed out as three numbers.
+  local function is_plain(p)
+    return p.code == 0 and p.key < EXACT and p.overlapped < EXACT and p.overlapped ~= MESSAGE
+  end
+
+  local function values(p)
+    local overlapped = tonumber(p.overlapped)
+    if overlapped == 0 then
+      return tonumber(p.key), p.bytes, nil
+    end
+    return tonumber(p.key), p.bytes, overlapped
+  end
+
+  -- ---- port ----------------------------------------------------------------------------------------------------------
+
+  local port_methods = {}
+
+  local classic_enqueue = classic_port.enqueue
+  function port_methods.enqueue(self, key, bytes, overlapped)
+    local port = port_of(self)
+    if port and is_integer(key, EXACT) and (bytes == nil or is_integer(bytes, 2 ^ 32))
+      and (overlapped == nil or is_integer(overlapped, EXACT) and overlapped ~= MESSAGE) then
+      local code = c_enqueue(port, key, bytes or 0, overlapped or 0)
+      if code == 0 then
+        return true
+      elseif code < 0 then
+        return nil, texts[code], names[code]
+      end
+    end
+    return classic_enqueue(self, key, bytes, overlapped)
+  end
+
+  local classic_dequeue = classic_port.dequeue
+  function port_methods.dequeue(self, ms)
+    local port = port_of(self)
+    if port and (ms == nil or type(ms) == "number" and ms >= 0) then
+      local code = c_dequeue(port, packet, ms or -1)
+      if code == 0 then
+        if is_plain(packet[0]) then
+          return values(packet[0])
+        end
+        c_putback(port, packet, 1)
+      elseif code < 0 and code ~= INTERRUPTED then
+        return nil, texts[code], names[code]
+      end
+    end
+    return classic_dequeue(self, ms)
+  end
+
+  local classic_enqueue_many = classic_port.enqueue_many
+  function port_methods.enqueue_many(self, keys, bytes, overlapped)
+    local port = port_of(self)
+    if port and type(keys) == "table" and #keys <= BATCH and (bytes == nil or is_integer(bytes, 2 ^ 32))
+      and (overlapped == nil or is_integer(overlapped, EXACT) and overlapped ~= MESSAGE) then
+      local n = #keys
+      packets = packets or new(packets_type, BATCH)
+      for i = 1, n do
+        local key = keys[i]
+        if not is_integer(key, EXACT) then
+          return classic_enqueue_many(self, keys, bytes, overlapped)
+        end
+        local p = packets[i - 1]
+        p.key, p.overlapped, p.bytes, p.code = key, overlapped or 0, bytes or 0, 0
+      end
+      local code = c_enqueue_many(port, packets, n)
+      if code == 0 then
+        return n
+      elseif code < 0 then
+        return nil, texts[code], names[code]
+      end
+    end
+    return classic_enqueue_many(self, keys, bytes, overlapped)
+  end
+
+  -- Writes `n` packets into a flat batch; false if one of them is not plain.
+  local function fill(batch, n)
+    for i = 0, n - 1 do
+      local p = packets[i]
+      if not is_plain(p) then
+        return false
+      end
+      local key, bytes, overlapped = values(p)
+      batch[3 * i + 1], batch[3 * i + 2], batch[3 * i + 3] = key, bytes, overlapped
+    end
+    return true
+  end
+
+  local classic_dequeue_many = classic_port.dequeue_many
+  function port_methods.dequeue_many(self, max, ms, batch)
+    local port = port_of(self)
+    if port and is_integer(max, BATCH + 1) and max > 0 and (ms == nil or type(ms) == "number" and ms >= 0)
+      and (batch == nil or type(batch) == "table") then
+      packets = packets or new(packets_type, BATCH)
+      local code = c_dequeue_many(port, packets, max, count, ms or -1)
+      if code == 0 then
+        local n = tonumber(count[0])
+        batch = batch or {}
+        if fill(batch, n) then
+          return batch, n
+        end
+        c_putback(port, packets, n)
+      elseif code < 0 and code ~= INTERRUPTED then
+        return nil, texts[code], names[code]
+      end
+    end
+    return classic_dequeue_many(self, max, ms, batch)
+  end
+
+  local classic_packets = classic_port.packets
+  local function next_packet(self)
+    local port = port_of(self)
+    if port then
+      local code = c_dequeue(port, packet, -1)
+      if code == 0 then
+        if is_plain(packet[0]) then
+          return values(packet[0])
+        end
+        c_putback(port, packet, 1)
+      end
+    end
+    return classic_packets(self)() -- ends the loop, raises, or takes what is not plain
+  end
+
+  -- With a batch the classic iterator gives back what a loop that is left has not used.
+  function port_methods.packets(self, batch)
+    if port_of(self) and (batch == nil or batch == 1) then
+      return next_packet, self
+    end
+    return classic_packets(self, batch)
+  end
+
+  -- ---- heap ----------------------------------------------------------------------------------------------------------
+
+  local heap_methods = {}
+
+  -- A number that is an address, or 0: which the classic method looks at.
+  local function address_of(value)
+    if is_integer(value, EXACT) then
+      return value
+    elseif istype(void_pointer, value) then
+      local address = tonumber(cast(address_type, value))
+      if address < EXACT then
+        return address
+      end
+    end
+    return 0
+  end
+
+  local classic_alloc = classic_heap.alloc
+  function heap_methods.alloc(self, size, zero)
+    local heap = heap_of(self)
+    if heap and is_integer(size, EXACT) and (zero == nil or type(zero) == "boolean") then
+      local code = c_alloc(heap, size, zero and 1 or 0, address_out)
+      if code == 0 then
+        local address = tonumber(address_out[0])
+        return address
+      elseif code < 0 and code ~= INTERRUPTED then
+        return nil, texts[code], names[code]
+      end
+    end
+    return classic_alloc(self, size, zero)
+  end
+
+  local classic_free = classic_heap.free
+  function heap_methods.free(self, address)
+    local heap, number = heap_of(self), address_of(address)
+    if heap and number ~= 0 then
+      local code = c_free(heap, number)
+      if code == 0 then
+        return true
+      elseif code < 0 and code ~= INTERRUPTED then
+        return nil, texts[code], names[code]
+      end
+    end
+    return classic_free(self, address)
+  end
+
+  local classic_size = classic_heap.size
+  function heap_methods.size(self, address)
+    local heap, number = heap_of(self), address_of(address)
+    if heap and number ~= 0 and c_size(heap, number, size_out) == 0 then
+      local size = tonumber(size_out[0])
+      return size
+    end
+    return classic_size(self, address)
+  end
+
+  local classic_read = classic_heap.read
+  function heap_methods.read(self, address, offset, length)
+    local heap, number = heap_of(self), address_of(address)
+    if heap and number ~= 0 and (offset == nil or is_integer(offset, EXACT)) and (length == nil or is_integer(length, EXACT))
+      and c_size(heap, number, size_out) == 0 then
+      offset = offset or 0
+      local wanted = length or tonumber(size_out[0]) - offset
+      if wanted >= 0 and offset + wanted <= tonumber(size_out[0]) then
+        if wanted > bytes_capacity then
+          bytes_capacity = wanted
+          bytes_buffer = new("char[?]", wanted)
+        end
+        if wanted == 0 then
+          return ""
+        elseif c_read(heap, number, offset, bytes_buffer, wanted) == 0 then
+          local text = string_of(bytes_buffer, wanted)
+          return text
+        end
+      end
+    end
+    return classic_read(self, address, offset, length)
+  end
+
+  local classic_write = classic_heap.write
+  function heap_methods.write(self, address, text, offset)
+    local heap, number = heap_of(self), address_of(address)
+    if heap and number ~= 0 and type(text) == "string" and (offset == nil or is_integer(offset, EXACT))
+      and c_write(heap, number, offset or 0, text, #text) == 0 then
+      return true
+    end
+    return classic_write(self, address, text, offset)
+  end
+
+  for name, method in pairs(port_methods) do
+    port_class.__index[name] = method
+  end
+  for name, method in pairs(heap_methods) do
+    heap_class.__index[name] = method
+  end
+end

@@ -1,0 +1,138 @@
+-- LuaJIT's fast path (lua/iocp/jit.lua): that loops with it compile, and that it says what the classic methods say. The other
+-- specs run with it and, under IOCP_NOJIT=1, without: then there is nothing to show here.
+local support = require "support"
+
+if not rawget(_G, "jit") or os.getenv("IOCP_NOJIT") == "1" then
+  return
+end
+
+-- Runs `loop`, source of a function of n, port and heap, in a fresh process, a warm-up first. Returns how many traces were
+-- made in the warm-up, how many attempts failed after it, and how much garbage a turn made.
+local function compiled(loop)
+  local code, output = support.child(([[
+    local iocp = require "iocp"
+    local port, heap = iocp.IOCompletionPort(), iocp.Heap()
+    local made, failed = 0, 0
+    jit.attach(function(what)
+      made = made + (what == "stop" and 1 or 0)
+      failed = failed + (what == "abort" and 1 or 0)
+    end, "trace")
+    local loop = %s
+    loop(2000, port, heap)
+    local warm = made
+    failed = 0
+    collectgarbage()
+    collectgarbage("stop")
+    local before = collectgarbage("count")
+    loop(10000, port, heap)
+    print(("made=%%d failed=%%d garbage=%%d"):format(warm, failed, (collectgarbage("count") - before) * 1024 / 10000))
+  ]]):format(loop))
+  assert.equal(0, code, output)
+  local made, failed, garbage = output:match("made=(%d+) failed=(%d+) garbage=(%d+)")
+  return tonumber(made), tonumber(failed), tonumber(garbage)
+end
+
+describe("compiled loops", function()
+  local loops = {
+    ["the article's"] = [[ function(n, port, heap)
+      for i = 1, n do port:enqueue(heap:alloc(48), 48) end
+      for i = 1, n do heap:free((port:dequeue())) end
+    end ]],
+    ["a poll"] = "function(n, port) for i = 1, n do port:dequeue(0) end end",
+    ["packets"] = [[ function(n, port)
+      for i = 1, n do port:enqueue(i) end
+      for key in port:packets() do if key == n then break end end
+    end ]],
+    ["size and write"] = [[ function(n, port, heap)
+      local a = heap:alloc(100)
+      for i = 1, n do heap:write(a, "abc", 3) heap:size(a) end
+    end ]],
+    ["batches"] = [[ function(n, port)
+      local keys, batch = {}, {}
+      for i = 1, 64 do keys[i] = i end
+      for i = 1, n / 10 do port:enqueue_many(keys) port:dequeue_many(64, 0, batch) end
+    end ]],
+  }
+  for name, loop in pairs(loops) do
+    it("are made of " .. name .. ", without an abort or garbage", function()
+      local made, failed, garbage = compiled(loop)
+      assert.is_true(made > 0)
+      assert.equal(0, failed)
+      assert.is_true(garbage < 16, garbage) -- bytes a packet or block: a boxed number would take 16
+    end)
+  end
+end)
+
+describe("the fast path", function()
+  -- What calls with all kinds of arguments answer, as text.
+  local script = [==[
+    local iocp = require "iocp"
+    local port, heap, closed, gone = iocp.IOCompletionPort(), iocp.Heap(), iocp.IOCompletionPort(), iocp.Heap()
+    closed:close()
+    gone:destroy()
+    local block = heap:put("0123456789")
+    local ffi = require "ffi"
+    local odd = { -1, 0.5, 0 / 0, 1 / 0, 2 ^ 53, 2 ^ 32, 0, 3, "3", true, {}, print, heap, port, ffi.new("int[2]"),
+      ffi.new("uint64_t", 7), ffi.cast("void *", block) }
+    local calls = {
+      { "enqueue", port }, { "enqueue", closed }, { "dequeue", closed }, { "enqueue_many", port, { 1, 2 } },
+      { "enqueue_many", port, { 1, -2 } }, { "enqueue_many", closed }, { "dequeue_many", closed }, { "size", heap },
+      { "size", gone }, { "alloc", gone, 5 }, { "read", heap, block }, { "read", gone },
+      { "write", heap, block, "abc" }, { "write", heap, block }, { "write", gone, block, "x" }, { "enqueue", heap },
+      { "alloc", port }, { "read", heap, block, 4 }, { "free", heap }, { "free", gone }, { "read", heap },
+    }
+    local function show(name, ...)
+      local list = { ... }
+      for i = 1, select("#", ...) do
+        list[i] = tostring(list[i]):gsub("0x%x+", "an address"):gsub("%d%d%d%d%d%d%d+", "an address")
+      end
+      print(name, table.concat(list, " | "))
+    end
+    for _, call in ipairs(calls) do
+      local f = getmetatable(call[2]).__index[call[1]] or getmetatable(port).__index[call[1]]
+        or getmetatable(heap).__index[call[1]]
+      for i = 0, #odd do
+        local value = odd[i]
+        if i > 0 then
+          local arguments = { unpack(call, 2, #call) }
+          arguments[#arguments + 1] = value
+          show(call[1] .. " " .. tostring(type(value)), pcall(f, unpack(arguments)))
+        else
+          show(call[1], pcall(f, unpack(call, 2, #call)))
+        end
+      end
+    end
+    local b = heap:alloc(8, true)
+    show("taken", port:dequeue(0))
+    show("zeroed", heap:read(b))
+    show("two", port:dequeue_many(2, 0))
+    show("collected", pcall(getmetatable(port).__gc, port), pcall(port.enqueue, port, 1))
+  ]==]
+
+  it("answers what the classic methods answer", function()
+    local code, fast = support.child(script)
+    assert.equal(0, code, fast)
+    local classic
+    code, classic = support.child('os.getenv = function() return "1" end ' .. script)
+    assert.equal(0, code, classic)
+    local lines = fast:gmatch("[^\n]+")
+    for line in classic:gmatch("[^\n]+") do
+      -- A Lua function does not see whether nil was passed or nothing.
+      assert.equal((line:gsub("got nothing", "got nil")), lines())
+    end
+    assert.is_nil(lines())
+    assert.is_true(#fast > 10000)
+  end)
+
+  it("is what runs", function()
+    assert.equal("Lua", debug.getinfo(require("iocp").IOCompletionPort().enqueue, "S").what)
+  end)
+
+  it("keeps away where the compiler is off", function()
+    local code, output = support.child([[
+      jit.off()
+      print(debug.getinfo(require("iocp").IOCompletionPort().enqueue, "S").what)
+    ]])
+    assert.same({ 0, "C" }, { code, output })
+  end)
+end)
