@@ -24,7 +24,7 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run test sanitize bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests
+.PHONY: help run check-run test sanitize model bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -87,6 +87,9 @@ test: packages ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for
 
 sanitize: packages ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan
 	@tools/sanitize
+
+model: packages ## the port's protocol, checked exhaustively with spin
+	@tools/model
 
 bench: packages ## the workloads beside their yardsticks in C
 	@$(MAKE) --no-print-directory -s $(addprefix build-,$(if $(LUA),$(LUA),luajit lua5.4)) $(BUILD)/c/bench

@@ -55,7 +55,7 @@ function iocp.blocking(f, ...) end
 
 ---@class iocp.IOCompletionPortClass
 ---@overload fun(concurrency: integer?): iocp.IOCompletionPort|nil, string?, iocp.Code?
---- concurrency: 0..2^32-1, default and 0: the number of processors. NOMEM. Source: Microsoft's CreateIoCompletionPort.
+--- concurrency: how many threads may work on its packets at a time, 0..2^32-1, default and 0: the number of processors. NOMEM. Source: Microsoft's CreateIoCompletionPort.
 local IOCompletionPort = {}
 
 --- One more reference.
@@ -118,7 +118,7 @@ function port:handle() end
 function port:native() end
 
 ---@return { queued: integer, peak: integer, posted: integer, dequeued: integer, waiting: integer, active: integer,
----  concurrency: integer, closed: boolean }
+---  released: integer, concurrency: integer, closed: boolean, sees_blocking: boolean }
 function port:stats() end
 
 ---@class iocp.HeapClass

@@ -283,11 +283,9 @@ static void spin_ended(iocp_port *port, int32_t spun, int64_t waited)
 /* The caller waited in vain, and goes on: it has a slot, be there one or not. */
 static void leave_empty_handed(iocp_port *port, iocp_context *context)
 {
-	iocp_aftermath aftermath;
-	iocp_aftermath_begin(&aftermath);
 	iocp_lock_acquire(&port->lock);
 	iocp_slot_set(port, context, IOCP_SLOT_HELD);
-	iocp_port_unlock(port, &aftermath);
+	iocp_lock_release(&port->lock);
 }
 
 /* Parks the caller, for which there is nothing, until it is handed a packet. The lock is held, and released here. */
@@ -316,52 +314,58 @@ static int wait_for_packet(iocp_port *port, iocp_context *context, iocp_packet *
 /* What was posted behind the packet handed over, under the same slot. */
 static size_t take_more(iocp_port *port, iocp_packet *packets, size_t max)
 {
-	iocp_aftermath aftermath;
+	iocp_chunk *garbage = NULL;
 	size_t taken;
-	iocp_aftermath_begin(&aftermath);
 	iocp_lock_acquire(&port->lock);
-	taken = iocp_queue_take(&port->queue, packets, max, &aftermath.garbage);
+	taken = iocp_queue_take(&port->queue, packets, max, &garbage);
 	port->dequeued += taken;
-	iocp_port_unlock(port, &aftermath);
+	iocp_lock_release(&port->lock);
+	iocp_chunks_free(garbage);
 	return taken;
 }
 
-/* Takes what is queued, if a slot is free. The lock is held, and the caller has no slot; if it goes on, it has one. */
-static int take(iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, int goes_on,
-	iocp_aftermath *aftermath)
+/* Gives the caller's slot back and, if one is free then, takes it again with what is queued. The lock is held. */
+static int take(
+	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, iocp_chunk **garbage)
 {
-	size_t taken = slot_is_free(port) ? iocp_queue_take(&port->queue, packets, max, &aftermath->garbage) : 0;
+	uint32_t others = port->active - (context->slot == IOCP_SLOT_HELD);
+	size_t taken;
+	context->blocked_looks = 0;
+	if (!port->queue.count || others >= port->limit)
+		return port->closed ? IOCP_CLOSED : IOCP_TIMEOUT;
+	taken = iocp_queue_take(&port->queue, packets, max, garbage);
 	port->dequeued += taken;
-	if (taken || (goes_on && !port->closed))
+	if (context->slot != IOCP_SLOT_HELD)
 		iocp_slot_set(port, context, IOCP_SLOT_HELD);
-	if (taken)
-		*count = taken;
-	return taken ? IOCP_OK : port->closed ? IOCP_CLOSED : IOCP_TIMEOUT;
+	*count = taken;
+	return IOCP_OK;
 }
 
 int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, size_t *count, double ms)
 {
 	iocp_context *context = iocp_context_get();
-	iocp_aftermath aftermath;
+	iocp_chunk *garbage = NULL;
 	int r;
 	if (!context)
 		return IOCP_NOMEM;
 	if (iocp_context_cancelled(context))
 		return IOCP_CANCELLED;
 	iocp_slot_move(context, port);
-	iocp_aftermath_begin(&aftermath);
 	iocp_lock_acquire(&port->lock);
-	iocp_slot_set(port, context, IOCP_SLOT_NONE);
 	/* Relaxed: watch.c looks again under the lock. */
 	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
-	r = take(port, context, packets, max, count, ms == 0, &aftermath);
-	if (r != IOCP_TIMEOUT || ms == 0) {
-		iocp_port_unlock(port, &aftermath);
+	r = take(port, context, packets, max, count, &garbage);
+	if (r == IOCP_TIMEOUT)
+		iocp_slot_set(port, context, ms == 0 ? IOCP_SLOT_HELD : IOCP_SLOT_NONE);
+	if (r == IOCP_TIMEOUT && ms != 0) {
+		r = wait_for_packet(port, context, packets, ms); /* releases the lock */
+		if (r == IOCP_OK)
+			*count = max > 1 ? 1 + take_more(port, packets + 1, max - 1) : 1;
 		return r;
 	}
-	r = wait_for_packet(port, context, packets, ms); /* releases the lock */
-	if (r == IOCP_OK)
-		*count = max > 1 ? 1 + take_more(port, packets + 1, max - 1) : 1;
+	iocp_lock_release(&port->lock);
+	if (garbage)
+		iocp_chunks_free(garbage);
 	return r;
 }
 
