@@ -210,12 +210,12 @@ describe("a heap of the kernel's", function()
 end)
 
 describe("a heap of ours", function()
-  -- How many blocks the kernel's own walk finds in use.
+  -- How many blocks of 48 bytes the kernel's own walk finds in use. Larger ones may be what it cuts small blocks from.
   local function busy(handle)
     local entry, n = ffi.new("PROCESS_HEAP_ENTRY[1]"), 0
     assert.equal(1, C.HeapLock(handle))
     while C.HeapWalk(handle, entry) ~= 0 do
-      if entry[0].wFlags % 8 >= 4 then
+      if entry[0].wFlags % 8 >= 4 and entry[0].cbData >= 48 and entry[0].cbData < 64 then
         n = n + 1
       end
     end
@@ -226,7 +226,6 @@ describe("a heap of ours", function()
 
   it("has no more blocks than before after 100,000 messages through 4 workers (35)", function()
     local port, heap, workers, count = iocp.IOCompletionPort(), iocp.Heap(), {}, support.scaled(100000)
-    heap:free(heap:alloc(48))
     local before = busy(kernel_handle(heap))
     for i = 1, 4 do
       workers[i] = iocp.Thread([[

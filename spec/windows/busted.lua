@@ -13,4 +13,5 @@ package.preload["term.core"] = function()
   return { isatty = function() return false end }
 end
 
+io.stdout:setvbuf("no") -- so that nothing is lost if the process does not end as it should
 require "busted.runner" { standalone = false }
