@@ -55,7 +55,8 @@ function iocp.blocking(f, ...) end
 
 ---@class iocp.IOCompletionPortClass
 ---@overload fun(concurrency: integer?): iocp.IOCompletionPort|nil, string?, iocp.Code?
---- concurrency: how many threads may work on its packets at a time, 0..2^32-1, default and 0: the number of processors. NOMEM. Source: Microsoft's CreateIoCompletionPort.
+--- concurrency: how many threads may work on its packets at a time, 0..2^32-1, default and 0: the number of processors.
+--- NOMEM. Source: Microsoft's CreateIoCompletionPort.
 local IOCompletionPort = {}
 
 --- One more reference.
