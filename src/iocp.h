@@ -12,6 +12,12 @@
 ** `retain` give the caller one reference; `release` takes it away. Every other function borrows: the caller holds a
 ** reference for the length of the call.
 **
+** Native objects. `native` gives what the system calls the object: on Windows the kernel's HANDLE (a completion port, a
+** heap, a thread), on Linux the address of the object here. `adopt` is its inverse; on Windows it also takes a HANDLE that
+** other code made, which must stay open for as long as the object lives, and which is never closed or destroyed here. What
+** then lives in a heap, or is queued in a port, is what the system says: a block's address that somebody frees meanwhile is
+** not noticed.
+**
 ** Threads. Every function may be called from any thread at any time.
 **
 ** Waits on Windows are alertable: asynchronous procedure calls of the host run in them.
@@ -86,7 +92,7 @@ typedef struct iocp_heap_info {
 	uint64_t blocks;     /* live blocks */
 	uint64_t bytes;      /* the sum of their sizes as asked for */
 	uint64_t peak_bytes; /* the highest `bytes` seen; exact to within what threads hold in their magazines */
-	uint64_t reserved;   /* bytes of address space mapped for the heap */
+	uint64_t reserved;   /* bytes of address space mapped for the heap (Windows: a lower bound) */
 } iocp_heap_info;
 
 typedef struct iocp_block {
@@ -143,7 +149,9 @@ IOCP_API int iocp_pin(void);
 IOCP_API int iocp_port_create(uint32_t concurrency, iocp_port **port);
 /* One more reference by handle. IOCP_INVALID: no live port answers to it. */
 IOCP_API int iocp_port_open(iocp_handle handle, iocp_port **port);
-/* One more reference by what iocp_port_native gave. IOCP_INVALID: no live port is there; nothing is dereferenced. */
+/* One more reference by what iocp_port_native gave, or a new port over a HANDLE, whose concurrency is not known. Closing that
+** wakes who waits here, and leaves the queue to the HANDLE's owner. IOCP_INVALID: no live port is there; nothing is
+** dereferenced. IOCP_NOMEM. */
 IOCP_API int iocp_port_adopt(const void *native, iocp_port **port);
 IOCP_API iocp_port *iocp_port_retain(iocp_port *port);
 /* Drops a reference; the last one frees the port and discards its packets. NULL is allowed. */
@@ -194,6 +202,7 @@ IOCP_API int iocp_heap_create(size_t initial, size_t maximum, iocp_heap **heap);
 ** Source: Microsoft's GetProcessHeap. */
 IOCP_API int iocp_heap_process(iocp_heap **heap);
 IOCP_API int iocp_heap_open(iocp_handle handle, iocp_heap **heap);
+/* As iocp_port_adopt. A heap over a HANDLE cannot be destroyed, and its figures are those of all its blocks. */
 IOCP_API int iocp_heap_adopt(const void *native, iocp_heap **heap);
 IOCP_API iocp_heap *iocp_heap_retain(iocp_heap *heap);
 /* Drops a reference; the last one destroys the heap and all its blocks. NULL is allowed. */
@@ -240,6 +249,7 @@ IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 ** itself while it runs. It receives no signals of the host. Source: Microsoft's CreateThread, _beginthreadex. */
 IOCP_API int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread);
 IOCP_API int iocp_thread_open(iocp_handle handle, iocp_thread **thread);
+/* As iocp_port_adopt. A thread over a HANDLE can be joined and has a status and a number, no more. */
 IOCP_API int iocp_thread_adopt(const void *native, iocp_thread **thread);
 IOCP_API iocp_thread *iocp_thread_retain(iocp_thread *thread);
 /* Drops a reference. A suspended thread whose last reference goes never runs. NULL is allowed. */
@@ -255,7 +265,7 @@ IOCP_API int iocp_thread_join(iocp_thread *thread, double ms);
 /* From now on every wait of this library in that thread returns IOCP_CANCELLED, the one it is in included. */
 IOCP_API void iocp_thread_cancel(iocp_thread *thread);
 /* Calls function(thread) on behalf of the thread between two of its instructions (Linux: in a signal handler that runs
-** in it), so the function may only do what a signal handler may. IOCP_INVALID: it is not running. */
+** in it; Windows: in the calling thread, while that one is stopped), so the function may only do what a signal handler may. IOCP_INVALID: it is not running. */
 IOCP_API int iocp_thread_interrupt(iocp_thread *thread, void (*function)(iocp_thread *thread));
 IOCP_API int iocp_thread_status(const iocp_thread *thread);
 /* The system's number of the running or ended thread, 0 before it has started. */

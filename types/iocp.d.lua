@@ -64,7 +64,8 @@ local IOCompletionPort = {}
 ---@return iocp.IOCompletionPort|nil, string? message, iocp.Code? code INVALID
 function IOCompletionPort.open(handle) end
 
---- One more reference, by what native() gave.
+--- One more reference, by what native() gave; on Windows also an object over a HANDLE of other code, which is never closed
+--- here.
 ---@param native iocp.Address
 ---@return iocp.IOCompletionPort|nil, string? message, iocp.Code? code INVALID
 function IOCompletionPort.adopt(native) end
