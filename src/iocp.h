@@ -265,7 +265,8 @@ IOCP_API int iocp_thread_join(iocp_thread *thread, double ms);
 /* From now on every wait of this library in that thread returns IOCP_CANCELLED, the one it is in included. */
 IOCP_API void iocp_thread_cancel(iocp_thread *thread);
 /* Calls function(thread) on behalf of the thread between two of its instructions (Linux: in a signal handler that runs
-** in it; Windows: in the calling thread, while that one is stopped), so the function may only do what a signal handler may. IOCP_INVALID: it is not running. */
+** in it; Windows: in the calling thread, while that one is stopped), so the function may only do what a signal handler
+** may. IOCP_INVALID: it is not running. */
 IOCP_API int iocp_thread_interrupt(iocp_thread *thread, void (*function)(iocp_thread *thread));
 IOCP_API int iocp_thread_status(const iocp_thread *thread);
 /* The system's number of the running or ended thread, 0 before it has started. */
