@@ -3,23 +3,32 @@
 **
 ** Why nobody sleeps for ever: a thread sleeps only if the word is 2, checked by the kernel at once with falling asleep.
 ** Whoever releases a 2 wakes one sleeper, and that one takes the lock by writing 2, so it wakes the next in turn; only
-** a thread that never slept writes 1.
+** a thread that never slept writes 1. If such a one gets in before the woken sleeper, that writes 2 and sleeps again.
 */
 
 #include "linux/linux.h"
 
-/* `pause` takes from 1 to 30 ns on today's processors; a critical section of ours is some 20 ns. */
-enum { SPINS = 50 };
+/* A critical section of ours is some 20 ns, and a `pause` takes from 1 to 40 ns on today's processors. Before a thread sleeps
+** it looks for ROUNDS times, with pauses between that double up to 2^LONGEST: looking too often takes the lock's cache line
+** from the holder. */
+enum { ROUNDS = 12, LONGEST = 5 };
+
+static void pause_for(int round)
+{
+	int i;
+	for (i = 0; i < 1 << (round < LONGEST ? round : LONGEST); i++)
+		iocp_relax();
+}
 
 void iocp_lock_acquire(iocp_lock *lock)
 {
 	uint32_t state = 0;
-	int i;
+	int round;
 	/* Acquire, here and below: pairs with the release in iocp_lock_release. */
 	if (atomic_compare_exchange_strong_explicit(&lock->state, &state, 1, memory_order_acquire, memory_order_relaxed))
 		return;
-	for (i = 0; i < SPINS && state != 2; i++) {
-		iocp_relax();
+	for (round = 0; round < ROUNDS; round++) {
+		pause_for(round);
 		state = 0;
 		if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0
 			&& atomic_compare_exchange_weak_explicit(
