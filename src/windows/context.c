@@ -123,19 +123,40 @@ iocp_context *iocp_context_get(void)
 	return context;
 }
 
-/* A thread ends, which only a library is told: linked into a program, this is not called, and a context is left for each
-** thread that others made. It is not called either for the thread that ends the process. Called under the loader's lock:
-** nothing here loads, waits or joins. */
+static void end_foreign(iocp_context *context)
+{
+	iocp_context_end(context);
+	CloseHandle(context->system);
+	free(context);
+}
+
+/* The process ends, and the system has ended all threads but the calling one, wherever they were. What locks they held,
+** a heap's in a library's allocator, say, are held for ever, and the libraries that are told after this one would wait for them.
+** So if a thread that used this library was ended like that, the process ends here, with the exit code that the system
+** gave that thread as well. No lock is taken: nobody else is left. */
+static void end_process(void)
+{
+	const iocp_context *context, *own = TlsGetValue(slot);
+	DWORD code;
+	for (context = contexts; context; context = context->next)
+		if (context != own && GetExitCodeThread(context->system, &code) && code != STILL_ACTIVE)
+			TerminateProcess(GetCurrentProcess(), code);
+}
+
+/* Only a library is told of these: linked into a program, this is not called, and a context is left for each thread that
+** others made. It is not called for the thread that ends the process either. Called under the loader's lock: nothing here
+** loads, waits or joins. */
 BOOL WINAPI DllMain(HINSTANCE library, DWORD reason, LPVOID reserved)
 {
-	(void)library, (void)reserved;
-	if (reason == DLL_THREAD_DETACH && slot != TLS_OUT_OF_INDEXES) {
+	(void)library;
+	if (slot == TLS_OUT_OF_INDEXES)
+		return TRUE;
+	if (reason == DLL_THREAD_DETACH) {
 		iocp_context *context = TlsGetValue(slot);
-		if (context && !context->thread) {
-			iocp_context_end(context);
-			CloseHandle(context->system);
-			free(context);
-		}
+		if (context && !context->thread)
+			end_foreign(context);
+	} else if (reason == DLL_PROCESS_DETACH && reserved) {
+		end_process();
 	}
 	return TRUE;
 }
