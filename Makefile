@@ -104,7 +104,7 @@ rock: packages ## luarocks make into a fresh tree, and a script that requires th
 
 lint: packages ## luacheck, and the C sources' layout
 	@luacheck -q .
-	@clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] spec/c/*.c bench/*.c)
+	@clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] spec/c/*.c spec/windows/*.c bench/*.c)
 
 env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
 	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;;"'

@@ -391,7 +391,7 @@ describe("wrong addresses", function()
       local heap, threads = iocp.Heap(), {}
       local blocks = {}
       for i = 1, 100 do
-        blocks[i] = ("%d"):format(heap:alloc(i * 10)) -- tostring cuts it to 14 digits in Lua 5.1 and LuaJIT
+        blocks[i] = ("%.0f"):format(heap:alloc(i * 10)) -- exact on every Lua, unlike tostring and %d
       end
       local list = table.concat(blocks, " ")
       for i = 1, 3 do

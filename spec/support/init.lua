@@ -64,9 +64,11 @@ end
 
 --- Waits until `n` threads are parked on the port.
 function support.parked(port, n)
-  return support.eventually(function()
+  local waiting = support.eventually(function()
     return port:stats().waiting == n
   end)
+  require("iocp").sleep(support.settling)
+  return waiting
 end
 
 --- The largest key that this Lua can hold exactly.

@@ -1,5 +1,7 @@
 --- What the specs need of Linux; support.windows has the same.
-local linux = {}
+local linux = {
+  settling = 0, -- milliseconds from when a thread counts as waiting until it waits
+}
 
 local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"

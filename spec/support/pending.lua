@@ -1,14 +1,11 @@
 --- What cannot be shown everywhere: the specs in this table are pending where the last column says so. helper.lua reads it.
--- A row: the statement of the contract, the spec file, a piece of the spec's name, where, and why. Where: "linux",
+-- When a row is no longer needed nothing says so: now and then, run without it. A row: the statement of the contract, the spec file, a piece of the spec's name, where, and why. Where: "linux",
 -- "windows" (under Wine or not), "wine" (every version), "wine8", "wine10".
 return {
   { 7, "scale", "a post says NOMEM", "wine", "Wine does not keep a process within its job's memory limit" },
-  { 11, "port", "ends in bounded time though others take every packet", "wine8",
-    "Wine restarts the time of a get whose packet another thread took" },
-  { 18, "port", "(18)", "wine", "Wine gives a packet to whoever asks first, not to the thread that waits" },
-  { 22, "port", "(22)", "wine", "Wine wakes waiting threads first-in first-out, or in no order" },
-  { 23, "port", "(23)", "wine", "Wine lets a poster take the packet that a waiting thread was woken for" },
-  { 22, "concurrency", "the hot thread", "wine", "Wine wakes waiting threads in turn" },
+  { 22, "port", "(22)", "wine8", "Wine 8 wakes waiting threads first-in first-out" },
+  { 23, "port", "(23)", "wine8", "Wine 8 lets a poster take the packet that a waiting thread was woken for" },
+  { 22, "concurrency", "the hot thread", "wine8", "Wine 8 wakes waiting threads first-in first-out" },
   { 24, "concurrency", "(24)", "wine", "Wine does not look at the concurrency value" },
   { 25, "concurrency", "a thread keeps its slot (25)", "wine", "Wine does not look at the concurrency value" },
   { 26, "concurrency", "a thread that blocks lets another in (26)", "wine", "Wine lets it in anyway: this would show nothing" },

@@ -8,6 +8,7 @@
 #include <windows.h>
 
 #include <psapi.h>
+#include <tlhelp32.h>
 #include <winternl.h>
 
 #include "lauxlib.h"
@@ -36,8 +37,39 @@ static HANDLE create_job(size_t memory)
 	return job;
 }
 
-/* run(command line, seconds [, KiB]): the exit code, 124 if it hung and was killed, and what it printed. Its standard input
-** is a pipe that nobody writes to. It has a console of its own, so that its Ctrl-C is nobody else's. */
+static lua_Number hundred_nanoseconds(FILETIME time)
+{
+	return (lua_Number)(((ULONGLONG)time.dwHighDateTime << 32) | time.dwLowDateTime);
+}
+
+/* CPU seconds of a process. */
+static lua_Number cpu_seconds(HANDLE process)
+{
+	FILETIME created, ended, kernel, user;
+	if (!GetProcessTimes(process, &created, &ended, &kernel, &user))
+		return 0;
+	return (hundred_nanoseconds(kernel) + hundred_nanoseconds(user)) / 1e7;
+}
+
+/* Whether a process has one thread only, which is on a CPU all the time. */
+static int spins_alone(HANDLE process, DWORD id)
+{
+	THREADENTRY32 entry = {.dwSize = sizeof(entry)};
+	HANDLE snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
+	lua_Number before = cpu_seconds(process);
+	int threads = 0, more;
+	if (snapshot == INVALID_HANDLE_VALUE)
+		return 0;
+	for (more = Thread32First(snapshot, &entry); more; more = Thread32Next(snapshot, &entry))
+		threads += entry.th32OwnerProcessID == id;
+	CloseHandle(snapshot);
+	Sleep(200);
+	return threads == 1 && cpu_seconds(process) - before > 0.05;
+}
+
+/* run(command line, seconds [, KiB]): the exit code, 124 if it hung and was killed; what it printed; when it hung, whether
+** its last thread was spinning. Its standard input is a pipe that nobody writes to. It has a console of its own, so that
+** its Ctrl-C is nobody else's. */
 static int process_run(lua_State *L)
 {
 	const char *given = luaL_checkstring(L, 1);
@@ -47,6 +79,7 @@ static int process_run(lua_State *L)
 	STARTUPINFOA start = {0};
 	PROCESS_INFORMATION process;
 	HANDLE job, input, writer, output;
+	int alone = 0;
 	char folder[MAX_PATH], path[MAX_PATH], command[4096], buffer[4096];
 	luaL_Buffer text;
 
@@ -73,6 +106,8 @@ static int process_run(lua_State *L)
 	ResumeThread(process.hThread);
 	if (WaitForSingleObject(process.hProcess, limit) == WAIT_OBJECT_0)
 		GetExitCodeProcess(process.hProcess, &code);
+	else
+		alone = spins_alone(process.hProcess, process.dwProcessId);
 	TerminateJobObject(job, HUNG);
 	WaitForSingleObject(process.hProcess, 10000);
 
@@ -82,13 +117,14 @@ static int process_run(lua_State *L)
 	while (ReadFile(output, buffer, sizeof(buffer), &n, NULL) && n > 0)
 		luaL_addlstring(&text, buffer, n);
 	luaL_pushresult(&text);
+	lua_pushboolean(L, alone);
 	CloseHandle(job);
 	CloseHandle(process.hThread);
 	CloseHandle(process.hProcess);
 	CloseHandle(input);
 	CloseHandle(writer);
 	CloseHandle(output);
-	return 2;
+	return 3;
 }
 
 /* The name of a new empty file. */
@@ -128,11 +164,6 @@ static int process_monotime(lua_State *L)
 	return 1;
 }
 
-static lua_Number hundred_nanoseconds(FILETIME time)
-{
-	return (lua_Number)(((ULONGLONG)time.dwHighDateTime << 32) | time.dwLowDateTime);
-}
-
 /* Seconds since 1970. */
 static int process_gettime(lua_State *L)
 {
@@ -151,10 +182,7 @@ static int process_sleep(lua_State *L)
 /* CPU seconds of this process; os.clock is wall time in Windows' C library. */
 static int process_cpu(lua_State *L)
 {
-	FILETIME created, ended, kernel, user;
-	if (!GetProcessTimes(GetCurrentProcess(), &created, &ended, &kernel, &user))
-		return fail(L, "GetProcessTimes");
-	lua_pushnumber(L, (hundred_nanoseconds(kernel) + hundred_nanoseconds(user)) / 1e7);
+	lua_pushnumber(L, cpu_seconds(GetCurrentProcess()));
 	return 1;
 }
 
