@@ -67,6 +67,9 @@ typedef struct iocp_thread iocp_thread;
 /* A name for a live object: below 2^52, so that a double holds it exactly; never given to a second object. */
 typedef uint64_t iocp_handle;
 
+/* A name for a packet that is to be posted later; never 0, and not given to a second one before 2^32 others had it. */
+typedef uint64_t iocp_timer;
+
 /* One entry of a port's queue. Nothing in it is ever dereferenced by the port. */
 typedef struct iocp_packet {
 	uintptr_t key;        /* completion key: any value, mostly a block's address */
@@ -185,6 +188,13 @@ IOCP_API int iocp_port_heap(iocp_port *port, iocp_heap **heap);
 ** the port's heap is still there; with the last reference gone, iocp_port_heap is all that may be done with the port.
 ** NULL, as at first: nothing is called. */
 IOCP_API void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet));
+
+/* Posts a packet once `ms` (>= 0; NaN counts as 0) have passed, from a thread of the library's own. The timer keeps a reference to
+** the port until then; a packet for a port that is closed by then is dropped. IOCP_NOMEM, or the system's code if the
+** library's thread cannot be made. Source: Microsoft's CreateTimerQueueTimer. */
+IOCP_API int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double ms, iocp_timer *timer);
+/* IOCP_OK: the packet will never arrive. IOCP_INVALID: it was posted, or cancelled, before. */
+IOCP_API int iocp_timer_cancel(iocp_timer timer);
 
 /* Around a stretch in which the calling thread blocks: between the two it does not count at the port that it got from
 ** last, so another may run. They nest. For waits of this library they are called already. On Windows the kernel sees

@@ -87,6 +87,22 @@ function port:enqueue(key, bytes, overlapped) end
 ---@return integer|nil count, string? message, iocp.Code? code CLOSED, NOMEM
 function port:enqueue_many(keys, bytes, overlapped) end
 
+---@class iocp.Timer
+local timer = {}
+
+--- Whether the packet will never arrive; false if it was posted, or cancelled, before. From any thread.
+---@return boolean
+function timer:cancel() end
+
+--- Posts a packet once `ms` have passed. The timer is pending though it is collected, and keeps the port until then; a port that
+--- is closed by then gets nothing. Source: Microsoft's CreateTimerQueueTimer.
+---@param ms number milliseconds from 0 on
+---@param key iocp.Address
+---@param bytes integer? 0..2^32-1, default 0
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+function port:enqueue_after(ms, key, bytes, overlapped) end
+
 --- Takes the oldest packet, waiting for one if there is none. Of several waiting threads the one that came last is served
 --- first. Source: Microsoft's GetQueuedCompletionStatus.
 ---@param ms number? milliseconds from 0 on; nil for ever

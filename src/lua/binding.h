@@ -130,6 +130,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L);
 void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
+void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
 int iocp_lua_current(lua_State *L);
 
 #endif

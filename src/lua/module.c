@@ -71,5 +71,6 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_port(L);
 	iocp_lua_open_heap(L);
 	iocp_lua_open_thread(L);
+	iocp_lua_open_timer(L);
 	return 1;
 }

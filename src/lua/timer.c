@@ -1,0 +1,61 @@
+/*
+** timer.c - port:enqueue_after and the Timer it gives, which is a number in a userdata and owns nothing: a timer that is
+** collected stays pending.
+*/
+
+#include "lua/binding.h"
+
+#define TIMER "iocp.Timer"
+
+static iocp_timer check_timer(lua_State *L)
+{
+	const iocp_timer *timer = lua_touserdata(L, 1);
+	int is_timer;
+	if (!timer || !lua_getmetatable(L, 1))
+		return (iocp_timer)iocp_bad_argument(L, 1, "self", TIMER);
+	luaL_getmetatable(L, TIMER);
+	is_timer = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	return is_timer ? *timer : (iocp_timer)iocp_bad_argument(L, 1, "self", TIMER);
+}
+
+static int timer_cancel(lua_State *L)
+{
+	lua_pushboolean(L, iocp_timer_cancel(check_timer(L)) == IOCP_OK);
+	return 1;
+}
+
+static int port_enqueue_after(lua_State *L)
+{
+	iocp_port *port = iocp_object_check(L, 1, IOCP_CLASS_PORT, "self");
+	double ms;
+	iocp_packet packet = {.key = 0};
+	iocp_timer *timer;
+	int r;
+	if (lua_isnoneornil(L, 2))
+		return iocp_bad_argument(L, 2, "ms", "milliseconds, a number from 0 on");
+	ms = iocp_check_timeout(L, 2);
+	packet.key = iocp_check_address(L, 3, "key");
+	packet.bytes = (uint32_t)iocp_opt_integer(L, 4, "bytes", UINT32_MAX, 0);
+	packet.overlapped = iocp_opt_address(L, 5, "overlapped");
+	timer = lua_newuserdata(L, sizeof(*timer));
+	luaL_getmetatable(L, TIMER);
+	lua_setmetatable(L, -2);
+	r = iocp_port_enqueue_after(port, &packet, ms, timer);
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
+void iocp_lua_open_timer(lua_State *L)
+{
+	static const luaL_Reg timer_methods[] = {{"cancel", timer_cancel}, {NULL, NULL}};
+	static const luaL_Reg port_methods[] = {{"enqueue_after", port_enqueue_after}, {NULL, NULL}};
+	luaL_newmetatable(L, TIMER);
+	lua_newtable(L);
+	iocp_set_functions(L, timer_methods, 0);
+	lua_setfield(L, -2, "__index");
+	lua_pop(L, 1);
+	luaL_getmetatable(L, "iocp.IOCompletionPort");
+	lua_getfield(L, -1, "__index");
+	iocp_set_functions(L, port_methods, 0);
+	lua_pop(L, 2);
+}
