@@ -1,6 +1,7 @@
---- What cannot be shown everywhere: the specs in this table are pending where the last column says so. helper.lua reads it.
--- When a row is no longer needed nothing says so: now and then, run without it. A row: the statement of the contract, the spec file, a piece of the spec's name, where, and why. Where: "linux",
--- "windows" (under Wine or not), "wine" (every version), "wine8", "wine10".
+--- What cannot be shown everywhere: the specs in this table are pending where its fourth column says so. helper.lua reads it.
+-- A row: the statement of the contract, the spec file, a piece of the spec's name, where, and why. Where: "linux",
+-- "windows" (under Wine or not), "wine" (every version), "wine8", "wine10". When a row is no longer needed nothing says so:
+-- now and then, run without it.
 return {
   { 7, "scale", "a post says NOMEM", "wine", "Wine does not keep a process within its job's memory limit" },
   { 22, "port", "(22)", "wine8", "Wine 8 wakes waiting threads first-in first-out" },
