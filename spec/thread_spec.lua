@@ -142,8 +142,10 @@ describe("a thread that cannot be created", function()
     assert.is_string(message)
     assert.is_true(code == "NOMEM" or type(code) == "number")
     local suspended = iocp.Thread { body = "", stack = 2 ^ 50, suspended = true }
-    assert.is_nil((suspended:resume()))
-    assert.equal("suspended", suspended:status())
+    if suspended then -- Windows makes, and refuses, it at once
+      assert.is_nil((suspended:resume()))
+      assert.equal("suspended", suspended:status())
+    end
   end)
 
   it("through a wrong option is an argument error", function()
