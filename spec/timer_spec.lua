@@ -131,8 +131,8 @@ describe("enqueue_after", function()
       assert.is_false(ok)
       assert.matches("ms: expected milliseconds", message, 1, true)
     end
-    for arguments, text in pairs { [{ nil, 1 }] = "ms: expected", [{ 1, nil }] = "key: expected", [{ 1, 1, -1 }] = "bytes: expected",
-      [{ 1, 1, 1, {} }] = "overlapped: expected" } do
+    for arguments, text in pairs { [{ nil, 1 }] = "ms: expected", [{ 1, nil }] = "key: expected",
+      [{ 1, 1, -1 }] = "bytes: expected", [{ 1, 1, 1, {} }] = "overlapped: expected" } do
       local ok, message = pcall(port.enqueue_after, port, (unpack or table.unpack)(arguments, 1, 4))
       assert.is_false(ok)
       assert.matches(text, message, 1, true)
