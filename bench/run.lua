@@ -6,13 +6,25 @@ local function c(workload)
   return { name = "C, " .. workload, command = "build/c/bench " .. workload .. " %d" }
 end
 
+local function script(lua, workload)
+  return {
+    name = lua .. (workload:find("-", 1, true) and ", " .. workload or ""),
+    command = ('eval "$(make -s env LUA=%s)"; %s bench/workloads.lua %s %%d'):format(lua, lua, workload),
+  }
+end
+
 local function scripts(workload)
   local list = {}
   for _, lua in ipairs(arg) do
-    list[#list + 1] = {
-      name = lua,
-      command = ('eval "$(make -s env LUA=%s)"; %s bench/workloads.lua %s %%d'):format(lua, lua, workload),
-    }
+    list[#list + 1] = script(lua, workload)
+  end
+  return list
+end
+
+local function only_luajit(workload)
+  local list = {}
+  for _, lua in ipairs(arg) do
+    list[#list + 1] = lua == "luajit" and script(lua, workload) or nil
   end
   return list
 end
@@ -31,6 +43,12 @@ local tables = {
     scripts("backlog"), c("backlog-iocp"), c("backlog-pthread") },
   { title = "threads, each with a state, created and joined", count = 1000, rate = "threads/s", scale = 1,
     scripts("threads"), c("threads-lua-state") },
+  { title = "{ id = i, name = \"job\", args = { 1, 2, 3 } }, 1 producer, 2 workers", count = 1000000, rate = "M items/s",
+    scale = 1e-6, scripts("tables"), scripts("tables-many"), only_luajit("tables-buffer"), c("copies-48") },
+  { title = "strings of 1 KB, 1 producer, 2 workers", count = 500000, rate = "M items/s", scale = 1e-6,
+    scripts("strings-1k"), c("copies-1k") },
+  { title = "strings of 1 MB, 1 producer, 2 workers", count = 2000, rate = "items/s", scale = 1,
+    scripts("strings-1m"), c("copies-1m") },
   { title = "alloc and free 48 bytes in one thread", count = 5000000, cost = "ns", scale = 1e9,
     c("pairs-iocp"), c("pairs-malloc") },
   { title = "alloc here, free there", count = 5000000, cost = "ns", scale = 1e9, c("across-iocp"), c("across-malloc") },

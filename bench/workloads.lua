@@ -6,10 +6,10 @@ local system = require "system" -- the clock; it comes with busted
 local WORKERS = 4
 local workload, count = arg[1], tonumber(arg[2])
 
-local function drained(port)
+local function drained(port, workers)
   while true do
     local stats = port:stats()
-    if stats.queued == 0 and stats.waiting == WORKERS then
+    if stats.queued == 0 and stats.waiting == (workers or WORKERS) then
       return
     end
     iocp.sleep(0)
@@ -31,6 +31,29 @@ local function start_workers(body, ...)
     threads[i] = assert(iocp.Thread(body, ...))
   end
   return threads
+end
+
+-- One producer sends `count` messages, made by `make`, to two workers.
+local function send_to_two(make)
+  local port, threads = iocp.IOCompletionPort(), {}
+  for i = 1, 2 do
+    threads[i] = assert(iocp.Thread(function()
+      local n = 0
+      while port:receive() do
+        n = n + 1
+      end
+      return n
+    end))
+  end
+  local start = system.monotime()
+  for i = 1, count do
+    port:send(make(i))
+  end
+  drained(port, 2)
+  local seconds = system.monotime() - start
+  port:close()
+  join_all(threads)
+  return seconds
 end
 
 local workloads = {}
@@ -162,6 +185,78 @@ function workloads.threads()
     assert(iocp.Thread("return 1"):join())
   end
   return system.monotime() - start
+end
+
+function workloads.tables()
+  return send_to_two(function(i)
+    return { id = i, name = "job", args = { 1, 2, 3 } }
+  end)
+end
+
+-- The same, received in batches of 64.
+workloads["tables-many"] = function()
+  local port, threads = iocp.IOCompletionPort(), {}
+  for i = 1, 2 do
+    threads[i] = assert(iocp.Thread(function()
+      local n = 0
+      while true do
+        local _, taken = port:receive_many(64)
+        if type(taken) ~= "number" then
+          return n
+        end
+        n = n + taken
+      end
+    end))
+  end
+  local start = system.monotime()
+  for i = 1, count do
+    port:send { id = i, name = "job", args = { 1, 2, 3 } }
+  end
+  drained(port, 2)
+  local seconds = system.monotime() - start
+  port:close()
+  join_all(threads)
+  return seconds
+end
+
+-- The same tables through LuaJIT's own string.buffer, which knows no shared parts, cycles or functions.
+workloads["tables-buffer"] = function()
+  local buffer = require "string.buffer"
+  local port, heap, threads = iocp.IOCompletionPort(), iocp.Heap(), {}
+  for i = 1, 2 do
+    threads[i] = assert(iocp.Thread(function()
+      local decode = require("string.buffer").decode
+      local n, last = 0, nil
+      for key in port:packets() do
+        last = decode(heap:take(key))
+        n = n + 1
+      end
+      return n, last
+    end))
+  end
+  local start = system.monotime()
+  for i = 1, count do
+    port:enqueue((heap:put(buffer.encode { id = i, name = "job", args = { 1, 2, 3 } })))
+  end
+  drained(port, 2)
+  local seconds = system.monotime() - start
+  port:close()
+  join_all(threads)
+  return seconds
+end
+
+workloads["strings-1k"] = function()
+  local text = ("x"):rep(1024)
+  return send_to_two(function()
+    return text
+  end)
+end
+
+workloads["strings-1m"] = function()
+  local text = ("x"):rep(2 ^ 20)
+  return send_to_two(function()
+    return text
+  end)
 end
 
 if not workloads[workload] or not count then

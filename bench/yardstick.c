@@ -400,6 +400,72 @@ static int run_footprint(size_t count)
 	return 0;
 }
 
+/* ---- copies: memcpy and a post, memcpy and a free: the least that a message can cost ------------------------------------ */
+
+static size_t copy_size;
+
+static void *receive_copies(void *unused)
+{
+	iocp_packet packet;
+	size_t n = 0;
+	while (iocp_port_dequeue(port, &packet, IOCP_INFINITE) == IOCP_OK) {
+		char *copy = or_die(malloc(packet.bytes));
+		memcpy(copy, (const void *)packet.key, packet.bytes);
+		__asm__ volatile("" : : "r"(copy) : "memory"); /* a copy that is looked at */
+		free(copy);
+		iocp_heap_free(heap, (void *)packet.key);
+		n++;
+	}
+	atomic_fetch_add(&handled, n);
+	return unused;
+}
+
+static int run_copies(size_t count)
+{
+	char *content = or_die(calloc(1, copy_size));
+	pthread_t threads[2];
+	iocp_port_info info;
+	size_t i;
+	for (i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, receive_copies, NULL);
+	start();
+	for (i = 0; i < count; i++) {
+		void *block = NULL;
+		if (iocp_heap_put(heap, content, copy_size, &block) != IOCP_OK
+			|| iocp_port_enqueue(port, (uintptr_t)block, (uint32_t)copy_size, 0) != IOCP_OK)
+			abort();
+	}
+	do {
+		iocp_sleep(0);
+		iocp_port_stats(port, &info);
+	} while (info.queued > 0);
+	close_queue();
+	for (i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	if (handled != count)
+		abort();
+	free(content);
+	return stop();
+}
+
+static int run_copies_48(size_t count)
+{
+	copy_size = 48;
+	return run_copies(count);
+}
+
+static int run_copies_1k(size_t count)
+{
+	copy_size = 1024;
+	return run_copies(count);
+}
+
+static int run_copies_1m(size_t count)
+{
+	copy_size = (size_t)1 << 20;
+	return run_copies(count);
+}
+
 static const struct workload {
 	const char *name;
 	int (*run)(size_t count);
@@ -414,6 +480,9 @@ static const struct workload {
 	{"ping-pong-iocp", run_ping_pong, 1, 0},
 	{"ping-pong-futex", run_futex_ping_pong, 0, 0},
 	{"threads-lua-state", run_states, 0, 0},
+	{"copies-48", run_copies_48, 1, 0},
+	{"copies-1k", run_copies_1k, 1, 0},
+	{"copies-1m", run_copies_1m, 1, 0},
 	{"pairs-iocp", run_pairs, 1, 0},
 	{"pairs-malloc", run_pairs, 0, 0},
 	{"across-iocp", run_across, 1, 0},

@@ -3,6 +3,11 @@
 local support = require "support"
 
 if not rawget(_G, "jit") or os.getenv("IOCP_NOJIT") == "1" then
+  describe("the classic methods", function()
+    it("are what runs", function()
+      assert.equal("C", debug.getinfo(require("iocp").IOCompletionPort().enqueue, "S").what)
+    end)
+  end)
   return
 end
 

@@ -25,7 +25,7 @@ describe("the README", function()
 
   it("names every function and method, and so do the types", function()
     for name in pairs(iocp) do
-      if name ~= "set_cdata_converter" then -- between the module's own files
+      if not name:find("^set_cdata_") then -- between the module's own files
         assert.is_truthy(readme:find("iocp." .. name, 1, true), name)
       end
     end

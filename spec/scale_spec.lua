@@ -106,6 +106,21 @@ describe("objects by the hundred thousand leave nothing behind:", function()
   ]])
   no_growth("threads that return themselves", 20000, "assert(iocp.Thread('return require(\"iocp\").current()'):join())")
   no_growth("failing threads", 5000, "assert(not iocp.Thread('error(1)'):join())")
+  no_growth("messages of mixed size", 1000000, [[
+    port = port or iocp.IOCompletionPort()
+    local x = i % 100 == 0 and ("x"):rep(i % 20000) or i
+    port:send({ id = i, name = "job", args = { 1, 2, x } }, i % 10 == 0 and port or nil, i % 50 == 0 and print or x)
+    assert(select(2, port:receive(0)).args[3] == x)
+  ]])
+  no_growth("messages that a closing port drops", 20000, [[
+    local p = iocp.IOCompletionPort()
+    p:send({ inner = iocp.IOCompletionPort(), text = ("x"):rep(i % 3000) })
+    if i % 2 == 0 then p:close() end
+  ]])
+  no_growth("values that cannot be sent", 20000, [[
+    port = port or iocp.IOCompletionPort()
+    assert(not pcall(port.send, port, ("x"):rep(i % 3000), iocp.IOCompletionPort(), { print, { x = io.stdout } }))
+  ]])
   no_growth("blocks of every size", 500000, [[
     heap = heap or iocp.Heap()
     heap:free(heap:alloc(i % 9000))

@@ -92,7 +92,8 @@ describe("an error in a body", function()
       ["error(setmetatable({}, { __tostring = error }))"] = "",
       ["local t = nil; t.x = 1"] = "attempt to index",
       ["local function f() return 1 + f() end f()"] = "stack overflow",
-      ["return {}"] = "cannot send result 1: table", ["return 1, print"] = "cannot send result 2: function",
+      ["return coroutine.create(function() end)"] = "cannot send result 1: thread",
+      ["return 1, { f = io.stdout }"] = "cannot send result 2.f: userdata (FILE*)",
     } do
       ok, message, code = run(body)
       assert.is_nil(ok)
@@ -123,7 +124,7 @@ describe("an error in a body", function()
   it("in its syntax, or a body that is none, is an argument error at once", function()
     for body, text in pairs {
       ["return return"] = "body: [string \"return return\"]:1:", ["\27Lua"] = "binary chunk",
-      [42] = "body: expected", [true] = "body: expected", [print] = "it is a C function",
+      [42] = "body: expected", [true] = "body: expected",
     } do
       local ok, message = pcall(iocp.Thread, body)
       assert.is_false(ok)
@@ -142,8 +143,10 @@ describe("a thread that cannot be created", function()
     assert.is_string(message)
     assert.is_true(code == "NOMEM" or type(code) == "number")
     local suspended = iocp.Thread { body = "", stack = 2 ^ 50, suspended = true }
-    assert.is_nil((suspended:resume()))
-    assert.equal("suspended", suspended:status())
+    if suspended then -- Windows makes, and refuses, it at once
+      assert.is_nil((suspended:resume()))
+      assert.equal("suspended", suspended:status())
+    end
   end)
 
   it("through a wrong option is an argument error", function()
@@ -176,16 +179,19 @@ describe("what crosses", function()
     assert.is_true(nan ~= nan)
   end)
 
-  it("is a function without upvalues as a body", function()
+  it("is a function as a body, with its upvalues", function()
     local ok, result = run(function(a, b)
       return tostring(a + b) .. type(require("iocp").Heap)
     end, 1, 2)
     assert.is_true(ok)
     assert.equal("3table", result)
-    local upvalue = 1
-    ok, result = pcall(iocp.Thread, function() return upvalue end)
+    local upvalue = { 1 }
+    assert.same({ true, { 1 }, true }, { run(function(t) return upvalue, upvalue == t end, upvalue) })
+    local file = io.stdout
+    ok, result = pcall(iocp.Thread, function() return file end)
     assert.is_false(ok)
-    assert.matches("it has an upvalue, 'upvalue'", result, 1, true)
+    assert.matches("cannot send body.upvalue 'file': userdata (FILE*)", result, 1, true)
+    assert.same({ true, "number" }, { run(type, 1) })
   end)
 
   it("is a function without debug information too", function()
@@ -194,7 +200,7 @@ describe("what crosses", function()
   end)
 
   it("is nothing else: the error names it", function()
-    for _, value in ipairs { {}, print, coroutine.create(function() end), io.stdout } do
+    for _, value in ipairs { coroutine.create(function() end), io.stdout } do
       local ok, message = pcall(iocp.Thread, "", 1, value)
       assert.is_false(ok)
       assert.matches("cannot send arg 2: " .. type(value), message, 1, true)
@@ -203,15 +209,18 @@ describe("what crosses", function()
 
   it("is the parent's package.path, package.cpath and Lua preloads", function()
     package.preload["spec.preloaded"] = function(name) return { name = name } end
-    local upvalue = {}
+    local file, upvalue = io.stdout, { 7 }
+    package.preload["spec.file"] = function() return file end
     package.preload["spec.closed_over"] = function() return upvalue end
-    local _, path, cpath, name, ok, message = run [[
-      local ok, message = pcall(require, "spec.closed_over")
-      return package.path, package.cpath, require("spec.preloaded").name, ok, message
+    local _, path, cpath, name, value, ok, message = run [[
+      local ok, message = pcall(require, "spec.file")
+      return package.path, package.cpath, require("spec.preloaded").name, require("spec.closed_over"), ok, message
     ]]
-    assert.same({ package.path, package.cpath, "spec.preloaded", false }, { path, cpath, name, ok })
-    assert.matches("it has an upvalue, 'upvalue'", message, 1, true)
-    package.preload["spec.preloaded"], package.preload["spec.closed_over"] = nil, nil
+    assert.same({ package.path, package.cpath, "spec.preloaded", { 7 }, false }, { path, cpath, name, value, ok })
+    assert.matches("cannot send the function.upvalue 'file': userdata", message, 1, true)
+    for _, entry in ipairs { "preloaded", "file", "closed_over" } do
+      package.preload["spec." .. entry] = nil
+    end
     local old_path = package.path
     package.path = "./nowhere/?.lua"
     local _, seen = run("return package.path")

@@ -12,6 +12,8 @@
 ---| "NOMEM"     # out of memory, past a heap's maximum, no more threads
 ---| "INVALID"   # not, or no longer, a live object of that kind
 ---| "ERROR"     # from join: the body raised an error
+---| "RAW"       # from receive: a packet that enqueue posted
+---| "MESSAGE"   # from dequeue: a packet that send posted
 ---| integer     # the system's own number
 
 --- What an object is rebuilt from: the string or number that handle() gave, or on LuaJIT a pointer.
@@ -20,11 +22,14 @@
 --- 0 to 2^53-1, from Lua 5.3 on to 2^63-1; on LuaJIT also a pointer or a 64-bit integer.
 ---@alias iocp.Address integer
 
---- What crosses between states: nil, booleans, numbers, strings, ports, heaps and threads.
----@alias iocp.Value nil|boolean|number|string|iocp.IOCompletionPort|iocp.Heap|iocp.Thread
+--- What crosses between states, as a copy: nil, booleans, numbers, strings, tables (shared parts and cycles kept), Lua
+--- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata, lightuserdata;
+--- and references to ports, heaps and threads. Anything else raises an error that names the path to it.
+---@alias iocp.Value any
 
 ---@class iocp
 ---@field _VERSION string
+---@field MESSAGE integer the overlapped of a message that dequeue_many or packets met
 ---@field IOCompletionPort iocp.IOCompletionPortClass
 ---@field Heap iocp.HeapClass
 ---@field Thread iocp.ThreadClass
@@ -46,6 +51,13 @@ function iocp.yield() end
 --- The Thread whose body calls, or nil in a state that no Thread made.
 ---@return iocp.Thread?
 function iocp.current() end
+
+--- Tables with this metatable cross with its name, and get the one that is registered under it in the state they arrive in.
+---@generic T: table
+---@param name string
+---@param metatable T
+---@return T metatable
+function iocp.register(name, metatable) end
 
 --- Calls f(...), and says that it blocks outside this module.
 ---@param f function
@@ -121,6 +133,29 @@ function port:dequeue_many(max, ms, batch) end
 ---@param batch integer? how many to take at once, default 1; what a loop leaves goes back to the head of the queue
 ---@return fun(): iocp.Address?, integer?, iocp.Address?
 function port:packets(batch) end
+
+--- Posts values, as a packet that receive takes; never blocks. They are copied before the port is touched.
+---@param ... iocp.Value
+---@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is sent
+function port:send(...) end
+
+--- Takes the oldest message, as dequeue takes a packet, and rebuilds its values.
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return true|nil, any ... the values; or message, code. RAW: then key, bytes, overlapped of a packet that enqueue posted.
+--- INVALID: the message needs a module, metatable or type that this state does not know, and is dropped.
+function port:receive(ms) end
+
+--- Takes up to max messages; waits only for the first. Each is a table { n = how many, values ... }. One with a code is
+--- none: RAW with key, bytes, overlapped, or INVALID with a text.
+---@param max integer 1 to 16384
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return table[]|nil messages, integer|string n, iocp.Code? code as dequeue
+function port:receive_many(max, ms) end
+
+--- The values of a message that dequeue_many or packets of this state met as a packet, whose overlapped is iocp.MESSAGE.
+---@param key iocp.Address the packet's
+---@return true|nil, any ... the values; or message, INVALID: none of this port's, or unpacked before
+function port:unpack(key) end
 
 --- Closes: waiters return ABANDONED, later calls CLOSED, queued packets are dropped, the handle is dead for ever.
 --- Source: Microsoft's CloseHandle.
@@ -207,6 +242,17 @@ function heap:put(string) end
 ---@return string|nil content, string? message, iocp.Code? code INVALID, CANCELLED
 function heap:take(address) end
 
+--- A new block with values. It is sealed: damage is found. It holds no references to the objects in it.
+---@param ... iocp.Value
+---@return iocp.Address|nil address, integer|string size, iocp.Code? code NOMEM, INVALID, CANCELLED
+function heap:encode(...) end
+
+--- The values of a block that encode made; the block stays.
+---@param address iocp.Address
+---@return any ... the values; or nil, message, INVALID: no such block, damaged, an object is gone, or it needs what this
+--- state does not know
+function heap:decode(address) end
+
 --- Whether a live block starts there; without an address, whether the heap is in order. Source: Microsoft's HeapValidate.
 ---@param address iocp.Address?
 ---@return boolean
@@ -244,7 +290,7 @@ function heap:native() end
 
 ---@class iocp.ThreadClass
 ---@overload fun(body: string|function|iocp.ThreadOptions, ...: iocp.Value): iocp.Thread|nil, string?, iocp.Code?
---- Starts a thread that calls body(...) in a state of its own. body: Lua text, or a Lua function without upvalues.
+--- Starts a thread that calls body(...) in a state of its own. body: Lua text, or a function, whose upvalues are copied.
 --- NOMEM or the system's number. Source: Microsoft's CreateThread.
 local Thread = {}
 

@@ -1,9 +1,22 @@
---- What LuaJIT's pointers and 64-bit integers are to iocp.core, whose C functions cannot look into a cdata.
+--- What LuaJIT's cdata are to iocp.core, whose C functions cannot look into one.
 -- Wherever an address, key or handle is expected, a pointer means its address and a 64-bit integer its value. Structs and
 -- arrays are refused: their memory belongs to the garbage collector, which would free it under the address.
+--
+-- As a value that crosses to another state, a cdata is the name of its type and its bytes: numbers, structs, unions and
+-- arrays of a fixed size whose type has a name. A pointer is refused; one inside a struct cannot be told, and crosses as
+-- the address that it is.
 -- @module iocp.cdata
 
---- Makes the conversion known to the core.
+--- The name of a cdata's type, as ffi.typeof takes it, or nil: a pointer, a reference, a function, an array of variable
+-- size, or a type without a name, which shows as a number that differs between states.
+local function type_name(ctype)
+  local name = tostring(ctype):match("^ctype<(.*)>$")
+  local is_plain = name and not name:find("[*&(?]")
+  local has_name = name and not name:find("struct %d") and not name:find("union %d") and not name:find("enum %d")
+  return is_plain and has_name and name or nil
+end
+
+--- Makes the conversions known to the core.
 -- @tparam table core the module iocp.core
 -- @tparam table ffi LuaJIT's ffi
 return function(core, ffi)
@@ -32,4 +45,41 @@ return function(core, ffi)
     end
     return nil
   end)
+
+  local function type_of(cdata)
+    return (tostring(ffi.typeof(cdata)):gsub("^ctype<(.*)>$", "%1"))
+  end
+
+  -- Whether it is its own memory, or a number, which can only be copied from and to an array of one.
+  local function is_aggregate(name)
+    return name:find("struct ") or name:find("union ") or name:find("[", 1, true)
+  end
+
+  local function pack(cdata)
+    local name = type_name(ffi.typeof(cdata))
+    if not name then
+      return nil
+    elseif is_aggregate(name) then
+      local is_value, content = pcall(ffi.string, cdata, ffi.sizeof(cdata)) -- a type itself is no memory
+      return is_value and name or nil, content
+    elseif tostring(cdata):find("^ctype<") then
+      return nil
+    end
+    local memory = ffi.new(name .. "[1]", cdata)
+    return name, ffi.string(memory, ffi.sizeof(cdata))
+  end
+
+  local function unpack(name, content)
+    local known, size = pcall(ffi.sizeof, name)
+    if not known then
+      error(("the type '%s' is not declared in this state"):format(name), 0)
+    elseif size ~= #content then
+      error(("the type '%s' has %d bytes in this state, and %d where it comes from"):format(name, size, #content), 0)
+    end
+    local memory = ffi.new(is_aggregate(name) and name or name .. "[1]")
+    ffi.copy(memory, content, size)
+    return is_aggregate(name) and memory or ffi.new(name, memory[0])
+  end
+
+  core.set_cdata_codec(type_of, pack, unpack)
 end

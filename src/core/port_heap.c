@@ -28,8 +28,10 @@ int iocp_port_own_heap(iocp_port_own *own, iocp_heap **heap)
 
 void iocp_port_own_set_discard(iocp_port_own *own, iocp_discard *discard)
 {
-	/* Relaxed: who drops a packet is ordered behind who posted it, and so behind this, by the port's lock. */
-	atomic_store_explicit(&own->discard, discard, memory_order_relaxed);
+	/* Relaxed: who drops a packet is ordered behind who posted it, and so behind this, by the port's lock. Mostly it is
+	** the one already; then the line is left to those who read it. */
+	if (atomic_load_explicit(&own->discard, memory_order_relaxed) != discard)
+		atomic_store_explicit(&own->discard, discard, memory_order_relaxed);
 }
 
 void iocp_port_own_discard(iocp_port_own *own, iocp_port *port, const iocp_packet *packets, size_t count)

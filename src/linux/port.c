@@ -77,7 +77,7 @@ int iocp_port_adopt(const void *native, iocp_port **port)
 
 int iocp_port_create(uint32_t concurrency, iocp_port **port)
 {
-	iocp_port *p = malloc(sizeof(*p));
+	iocp_port *p = aligned_alloc(_Alignof(iocp_port), sizeof(*p));
 	int r;
 	if (!p)
 		return IOCP_NOMEM;

@@ -16,7 +16,9 @@
 struct iocp_port {
 	iocp_object object;
 	uint32_t limit;
-	iocp_lock lock;
+	iocp_port_own own;
+	/* What every post and get writes begins a cache line, apart from what they only read. */
+	_Alignas(64) iocp_lock lock;
 	uint32_t closed;
 	uint32_t active;   /* threads with a slot; may pass the limit, see slot.c */
 	uint32_t released; /* threads that belong here and are without a slot because they block */
@@ -30,8 +32,7 @@ struct iocp_port {
 	int poster_cpu;           /* where the last post was made */
 	_Atomic uint32_t spinner; /* 1 while a thread spins here; this and the next are hints, so relaxed */
 	_Atomic int32_t spin;     /* how long the next one may, ns */
-	iocp_port_own own;
-	iocp_port *next_watched; /* watch.c's */
+	iocp_port *next_watched;  /* watch.c's */
 };
 
 enum { IOCP_WAKE_AT_ONCE = 64 };

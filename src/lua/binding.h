@@ -35,8 +35,11 @@ void iocp_push_text(lua_State *L, int index);
 int iocp_load_text(lua_State *L, const char *text, size_t length, const char *name);
 /* Calls f without arguments or results, from where no error may escape; nothing is allocated outside. A Lua status. */
 int iocp_protect(lua_State *L, lua_CFunction f);
-/* Pushes the bytecode of the Lua function at the top of the stack, which stays. */
-void iocp_push_dump(lua_State *L);
+/* lua_dump with debug information, of the Lua function at the top. */
+int iocp_dump(lua_State *L, lua_Writer writer, void *data);
+void iocp_push_globals(lua_State *L);
+/* 1; or 0 with a message pushed: LuaJIT refuses some pointers. */
+int iocp_push_lightuserdata(lua_State *L, void *pointer);
 
 /* ---- support.c: arguments and results ------------------------------------------------------------------------------ */
 
@@ -96,32 +99,25 @@ void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *
 void *iocp_object_test(lua_State *L, int index, enum iocp_class *c);
 /* What an error says that it got: luaL_typename, or the class of an object of ours. */
 const char *iocp_type_name(lua_State *L, int index);
+/* By the class, what iocp.h has for each noun. */
+const char *iocp_class_name(enum iocp_class c);
+int iocp_object_open_any(iocp_handle handle, enum iocp_class c, void **object);
+iocp_handle iocp_object_handle_any(const void *object, enum iocp_class c);
 void iocp_object_retain_any(void *object, enum iocp_class c);
 void iocp_object_release_any(void *object, enum iocp_class c);
 /* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
 void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create);
 
-/* ---- value.c: values across states ---------------------------------------------------------------------------------- */
-
-typedef struct iocp_values iocp_values;
-
-/* Copies the `count` values from stack index `first` on, taking references to objects, but for `owner`: the object, if any,
-** that keeps the copy, and would keep itself for ever. On failure returns NULL and pushes a message that names the
-** value: "cannot send arg 2: table". */
-iocp_values *iocp_values_copy(lua_State *L, int first, int count, const char *what, const void *owner);
-/* Pushes the values; may raise for lack of memory. Returns how many. */
-int iocp_values_push(lua_State *L, const iocp_values *values);
-void iocp_values_free(iocp_values *values);
-
 /* ---- state.c: new states -------------------------------------------------------------------------------------------- */
 
-/* Whether the function at `index` cannot be rebuilt from its bytecode alone; then pushes why. */
-int iocp_push_obstacle(lua_State *L, int index);
-/* What a new state gets from its parent: package.path, package.cpath, Lua functions of package.preload. On failure NULL and
-** a message pushed. */
-iocp_values *iocp_state_describe(lua_State *L);
-/* Opens the libraries and applies a description, in a fresh state. May raise. */
-void iocp_state_prepare(lua_State *L, const iocp_values *description);
+typedef struct iocp_description iocp_description; /* see value.h */
+
+/* What a new state gets from its parent: package.path, package.cpath, Lua functions of package.preload. Zeroed before.
+** IOCP_NOMEM. May raise; what was copied until then is for iocp_description_free too. */
+int iocp_state_describe(lua_State *L, iocp_description *description);
+void iocp_description_free(iocp_description *description);
+/* Opens the libraries and applies a description, which outlives the state, to a fresh one. May raise. */
+void iocp_state_prepare(lua_State *L, const iocp_description *description);
 
 /* ---- the classes ---------------------------------------------------------------------------------------------------- */
 
@@ -132,5 +128,12 @@ void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
 int iocp_lua_current(lua_State *L);
+
+/* ---- port.c: packets --------------------------------------------------------------------------------------------------- */
+
+/* key, bytes, overlapped; for a failed I/O or a key that does not fit: nil, message, code, key, bytes, overlapped. */
+int iocp_push_packet(lua_State *L, const iocp_packet *packet);
+/* An address or nil, but not what marks messages, which only send may post: receivers trust it. */
+uintptr_t iocp_check_overlapped(lua_State *L, int index);
 
 #endif

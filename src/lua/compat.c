@@ -72,42 +72,42 @@ int iocp_protect(lua_State *L, lua_CFunction f)
 #endif
 }
 
-/* Where lua_dump writes to; without `memory` it only counts. */
-typedef struct dump {
-	char *memory;
-	size_t size;
-} dump;
-
-static int write_dump(lua_State *L, const void *data, size_t size, void *state)
+int iocp_dump(lua_State *L, lua_Writer writer, void *data)
 {
-	dump *d = state;
-	(void)L;
-	if (d->memory)
-		memcpy(d->memory + d->size, data, size);
-	d->size += size;
-	return 0;
-}
-
-static void dump_function(lua_State *L, dump *d)
-{
-	d->size = 0;
 #if LUA_VERSION_NUM >= 503
-	lua_dump(L, write_dump, d, 0);
+	return lua_dump(L, writer, data, 0);
 #else
-	lua_dump(L, write_dump, d);
+	return lua_dump(L, writer, data);
 #endif
 }
 
-void iocp_push_dump(lua_State *L)
+void iocp_push_globals(lua_State *L)
 {
-	/* Twice, since a luaL_Buffer and lua_dump both want the top of the stack. */
-	dump d = {NULL, 0};
-	int function = lua_gettop(L);
-	dump_function(L, &d);
-	d.memory = lua_newuserdata(L, d.size);
-	lua_pushvalue(L, function);
-	dump_function(L, &d);
-	lua_pop(L, 1);
-	lua_pushlstring(L, d.memory, d.size);
-	lua_remove(L, -2);
+#if LUA_VERSION_NUM >= 502
+	lua_pushglobaltable(L);
+#else
+	lua_pushvalue(L, LUA_GLOBALSINDEX);
+#endif
+}
+
+#if LUA_VERSION_NUM < 502
+static int push_pointer(lua_State *L)
+{
+	void *pointer;
+	memcpy(&pointer, lua_tostring(L, 1), sizeof(pointer));
+	lua_pushlightuserdata(L, pointer);
+	return 1;
+}
+#endif
+
+int iocp_push_lightuserdata(lua_State *L, void *pointer)
+{
+#if LUA_VERSION_NUM < 502
+	lua_pushcfunction(L, push_pointer);
+	lua_pushlstring(L, (const char *)&pointer, sizeof(pointer));
+	return lua_pcall(L, 1, 1, 0) == 0;
+#else
+	lua_pushlightuserdata(L, pointer);
+	return 1;
+#endif
 }

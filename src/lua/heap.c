@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "lua/binding.h"
+#include "lua/value.h"
 
 enum { SMALL_COPY = 1024 }; /* bytes that are copied over the C stack */
 
@@ -314,6 +314,8 @@ void iocp_lua_open_heap(lua_State *L)
 		{"read", heap_read},
 		{"put", heap_put},
 		{"take", heap_take},
+		{"encode", iocp_lua_encode},
+		{"decode", iocp_lua_decode},
 		{"validate", heap_validate},
 		{"walk", heap_walk},
 		{"lock", heap_lock},

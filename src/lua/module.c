@@ -2,7 +2,7 @@
 ** module.c - iocp.core: the module table. Opening it twice in a state gives a second table over the same classes.
 */
 
-#include "lua/binding.h"
+#include "lua/value.h"
 
 static int module_processors(lua_State *L)
 {
@@ -58,7 +58,9 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"yield", module_yield},
 		{"blocking", module_blocking},
 		{"current", iocp_lua_current},
+		{"register", iocp_lua_register},
 		{"set_cdata_converter", iocp_lua_set_cdata_converter},
+		{"set_cdata_codec", iocp_lua_set_cdata_codec},
 		{NULL, NULL},
 	};
 	int r = iocp_pin(); /* threads may be inside this library when the state that loaded it is closed */

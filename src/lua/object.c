@@ -201,6 +201,21 @@ void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *
 	return b->object;
 }
 
+const char *iocp_class_name(enum iocp_class c)
+{
+	return rows[c].name;
+}
+
+int iocp_object_open_any(iocp_handle handle, enum iocp_class c, void **object)
+{
+	return rows[c].open(handle, object);
+}
+
+iocp_handle iocp_object_handle_any(const void *object, enum iocp_class c)
+{
+	return rows[c].handle(object);
+}
+
 void iocp_object_retain_any(void *object, enum iocp_class c)
 {
 	rows[c].retain(object);

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "lua/binding.h"
+#include "lua/value.h"
 
 enum {
 	SMALL_BATCH = 64,    /* packets that are held on the C stack */
@@ -15,6 +15,14 @@ enum {
 static iocp_port *check_port(lua_State *L)
 {
 	return iocp_object_check(L, 1, IOCP_CLASS_PORT, "self");
+}
+
+uintptr_t iocp_check_overlapped(lua_State *L, int index)
+{
+	iocp_packet packet = {.overlapped = iocp_opt_address(L, index, "overlapped")};
+	if (iocp_is_message(&packet))
+		iocp_bad_argument(L, index, "overlapped", "any address but iocp.MESSAGE, which send alone posts");
+	return packet.overlapped;
 }
 
 static uint32_t check_bytes(lua_State *L, int index)
@@ -52,8 +60,7 @@ static int push_key(lua_State *L, const iocp_packet *packet)
 	return 0;
 }
 
-/* key, bytes, overlapped; for a failed I/O or a key that does not fit: nil, message, code, key, bytes, overlapped. */
-static int push_packet(lua_State *L, const iocp_packet *packet)
+int iocp_push_packet(lua_State *L, const iocp_packet *packet)
 {
 	int first = lua_gettop(L), fits;
 	if (packet->code != IOCP_OK)
@@ -85,7 +92,7 @@ static int port_enqueue(lua_State *L)
 	iocp_port *port = check_port(L);
 	uintptr_t key = iocp_check_address(L, 2, "key");
 	uint32_t bytes = check_bytes(L, 3);
-	uintptr_t overlapped = iocp_opt_address(L, 4, "overlapped");
+	uintptr_t overlapped = iocp_check_overlapped(L, 4);
 	int r = iocp_port_enqueue(port, key, bytes, overlapped);
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
@@ -97,7 +104,7 @@ static int port_enqueue_many(lua_State *L)
 {
 	iocp_port *port = check_port(L);
 	uint32_t bytes = check_bytes(L, 3);
-	uintptr_t overlapped = iocp_opt_address(L, 4, "overlapped");
+	uintptr_t overlapped = iocp_check_overlapped(L, 4);
 	iocp_packet few[SMALL_BATCH], *packets = few;
 	size_t count, i;
 	int r;
@@ -131,15 +138,19 @@ static int port_dequeue(lua_State *L)
 	iocp_packet packet;
 	batch one = {&packet, 1, 0};
 	int r = iocp_wait_in_lua(L, wait_packets, port, &one, ms);
-	return r == IOCP_OK ? push_packet(L, &packet) : iocp_failure(L, r, NULL);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	return iocp_is_message(&packet) ? iocp_message_push(L, port, &packet) : iocp_push_packet(L, &packet);
 }
 
-/* Appends packets behind the `filled` ones that the table at `index` holds. */
-static void store_packets(lua_State *L, int index, const batch *b, size_t filled)
+/* Appends packets of the port behind the `filled` ones that the table at `index` holds. */
+static void store_packets(lua_State *L, iocp_port *port, int index, const batch *b, size_t filled)
 {
 	size_t i;
 	for (i = 0; i < b->count; i++) {
 		int at = (int)((filled + i) * 3);
+		if (iocp_is_message(&b->packets[i]))
+			iocp_message_keep(L, port, &b->packets[i]);
 		(void)push_key(L, &b->packets[i]);
 		lua_rawseti(L, index, at + 1);
 		push_bytes_or_error(L, &b->packets[i]);
@@ -178,7 +189,7 @@ static int port_dequeue_many(lua_State *L)
 		lua_replace(L, 4);
 	}
 	do { /* a batch of more than LARGEST_TAKE takes more than one look */
-		store_packets(L, 4, &b, filled);
+		store_packets(L, port, 4, &b, filled);
 		filled += b.count;
 		taken = b.count;
 		b.max = max - filled < LARGEST_TAKE ? max - filled : LARGEST_TAKE;
@@ -228,6 +239,8 @@ static int next_packet(lua_State *L)
 		}
 	}
 	packet = &it->packets[it->next++];
+	if (iocp_is_message(packet))
+		iocp_message_keep(L, it->port, packet);
 	if (!push_key(L, packet))
 		return luaL_error(L, "packets: a key that does not fit a number of this Lua: %s", lua_tostring(L, -1));
 	push_bytes_or_error(L, packet);
@@ -331,4 +344,5 @@ void iocp_lua_open_port(lua_State *L)
 	};
 	iocp_class_register(L, IOCP_CLASS_PORT, methods, metamethods);
 	iocp_class_set(L, IOCP_CLASS_PORT, "IOCompletionPort", port_create);
+	iocp_lua_open_messages(L);
 }

@@ -1,59 +1,15 @@
 /*
 ** state.c - new Lua states, made like their parent.
 **
-** A description is a list of values: package.path, package.cpath, then three for each Lua function of package.preload:
-** name, bytecode, and where the function cannot cross nil and the reason, which requiring it in the new state raises.
+** A description has package.path, package.cpath and the names of the Lua functions in package.preload, and apart from them
+** the functions, each with its upvalues. A new state decodes a function when it is first required: what its upvalues need
+** can be required itself by then. The description belongs to the thread's job, which outlives the state.
 */
 
-#include <string.h>
+#include <stdlib.h>
 
-#include "lua/binding.h"
+#include "lua/value.h"
 #include "lualib.h"
-
-/* ---- functions that cross ------------------------------------------------------------------------------------------ */
-
-/* Whether upvalue `n`, of that name, is the globals, which from Lua 5.2 on are an upvalue that the new state fills in. In
-** a function without debug information it has no name, but the value tells. */
-static int is_globals(lua_State *L, int index, int n, const char *name)
-{
-#if LUA_VERSION_NUM >= 502
-	int same;
-	if (strcmp(name, "_ENV") == 0)
-		return 1;
-	(void)lua_getupvalue(L, index, n);
-	lua_pushglobaltable(L);
-	same = lua_rawequal(L, -1, -2);
-	lua_pop(L, 2);
-	return same;
-#else
-	(void)L, (void)index, (void)n, (void)name;
-	return 0;
-#endif
-}
-
-/* The name of upvalue `n` of the function at `index`, NULL if there is none. */
-static const char *upvalue_name(lua_State *L, int index, int n)
-{
-	const char *name = lua_getupvalue(L, index, n);
-	if (name)
-		lua_pop(L, 1);
-	return name;
-}
-
-int iocp_push_obstacle(lua_State *L, int index)
-{
-	const char *name;
-	if (lua_iscfunction(L, index)) {
-		lua_pushliteral(L, "it is a C function");
-		return 1;
-	}
-	name = upvalue_name(L, index, 1);
-	if (name && is_globals(L, index, 1, name))
-		name = upvalue_name(L, index, 2);
-	if (name)
-		lua_pushfstring(L, "it has an upvalue, '%s': pass it as an argument, or make it in the function", name);
-	return name != NULL;
-}
 
 /* ---- describing the parent ----------------------------------------------------------------------------------------- */
 
@@ -68,86 +24,115 @@ static void push_package_field(lua_State *L, const char *name)
 	lua_remove(L, -2);
 }
 
-/* Stores the value at the top as list[++*count]. */
-static void append(lua_State *L, int list, int *count)
-{
-	lua_rawseti(L, list, ++*count);
-}
-
-static void append_function(lua_State *L, int name, int list, int *count)
-{
-	int function = name + 1;
-	lua_pushvalue(L, name);
-	append(L, list, count);
-	if (iocp_push_obstacle(L, function)) {
-		lua_pushfstring(L, "module '%s' stands in package.preload of the parent but cannot cross: %s",
-			lua_tostring(L, name), lua_tostring(L, -1));
-		++*count; /* no code */
-		append(L, list, count);
-	} else {
-		lua_settop(L, function);
-		iocp_push_dump(L);
-		append(L, list, count);
-		++*count; /* no reason */
-	}
-}
-
-/* Fills the table at `list`; returns how many values it has. */
+/* Fills the table at `list` with name, function, name ... of package.preload; returns how many it has. A C function is there
+** because of who made the state, and is there in the child for the same reason. */
 static int list_preload(lua_State *L, int list)
 {
-	int count = 0, preload;
+	int count = 0, preload = list + 1;
 	push_package_field(L, "preload");
-	preload = lua_gettop(L);
 	if (lua_istable(L, preload)) {
 		lua_pushnil(L);
 		while (lua_next(L, preload)) {
-			int name = lua_gettop(L) - 1;
-			/* A C function is there because of who made the state, and is there in the child for the same reason. */
-			if (lua_type(L, name) == LUA_TSTRING && lua_isfunction(L, name + 1) && !lua_iscfunction(L, name + 1))
-				append_function(L, name, list, &count);
-			lua_settop(L, name);
+			if (lua_type(L, -2) == LUA_TSTRING && lua_isfunction(L, -1) && !lua_iscfunction(L, -1)) {
+				lua_pushvalue(L, -2);
+				lua_rawseti(L, list, 2 * count + 1);
+				lua_rawseti(L, list, 2 * ++count);
+			} else {
+				lua_pop(L, 1);
+			}
 		}
 	}
 	lua_settop(L, list);
 	return count;
 }
 
-iocp_values *iocp_state_describe(lua_State *L)
+/* At 1 the function, at 2 where to copy it to. Raises if it cannot cross. */
+static int copy_function(lua_State *L)
 {
-	iocp_values *description;
-	int list, count, i, first;
+	iocp_encoding encoding = {.first = 1, .count = 1, .head = "the function"};
+	if (iocp_values_copy(L, &encoding, *(iocp_values **)lua_touserdata(L, 2)) != IOCP_OK)
+		return luaL_error(L, "out of memory");
+	return 0;
+}
+
+/* Copies the function at the top, which is popped; or in its place the reason why it
+** cannot cross, which requiring it in the new state raises. */
+static int copy_entry(lua_State *L, iocp_values *entry)
+{
+	iocp_encoding reason = {.first = lua_gettop(L), .count = 1, .what = "reason"};
+	int r = IOCP_OK;
+	lua_pushcfunction(L, copy_function);
+	lua_insert(L, -2);
+	*(iocp_values **)lua_newuserdata(L, sizeof(entry)) = entry;
+	if (lua_pcall(L, 2, 0, 0) != 0) {
+		r = iocp_values_copy(L, &reason, entry); /* the message stands where the function stood */
+		lua_pop(L, 1);
+	}
+	return r;
+}
+
+int iocp_state_describe(lua_State *L, iocp_description *description)
+{
+	iocp_encoding encoding = {.what = "package field"};
+	int list, count, i, r = IOCP_OK;
 	luaL_checkstack(L, 16, "describing the state");
 	lua_newtable(L);
 	list = lua_gettop(L);
 	count = list_preload(L, list);
 	luaL_checkstack(L, count + 4, "too many entries in package.preload");
-	first = list + 1;
+	description->entries = calloc((size_t)count + 1, sizeof(*description->entries));
+	if (!description->entries)
+		return IOCP_NOMEM;
+	for (i = 0; i < count && r == IOCP_OK; i++) {
+		lua_rawgeti(L, list, 2 * i + 2);
+		r = copy_entry(L, &description->entries[i]);
+		description->count++;
+	}
 	push_package_field(L, "path");
 	push_package_field(L, "cpath");
-	for (i = 1; i <= count; i++)
-		lua_rawgeti(L, list, i);
-	description = iocp_values_copy(L, first, count + 2, "package field", NULL);
-	if (description) {
-		lua_settop(L, list - 1);
-	} else {
-		lua_replace(L, list); /* the message */
-		lua_settop(L, list);
-	}
-	return description;
+	for (i = 0; i < count; i++)
+		lua_rawgeti(L, list, 2 * i + 1);
+	encoding.first = list + 1;
+	encoding.count = count + 2;
+	if (r == IOCP_OK)
+		r = iocp_values_copy(L, &encoding, &description->fields);
+	lua_settop(L, list - 1);
+	return r;
+}
+
+void iocp_description_free(iocp_description *description)
+{
+	size_t i;
+	for (i = 0; i < description->count; i++)
+		iocp_values_free(&description->entries[i]);
+	free(description->entries);
+	iocp_values_free(&description->fields);
 }
 
 /* ---- making the child ---------------------------------------------------------------------------------------------- */
 
-static int raise_reason(lua_State *L)
+/* An entry of package.preload: what came is decoded, and called with the same arguments. */
+static int load_entry(lua_State *L)
 {
-	return luaL_error(L, "%s", lua_tostring(L, lua_upvalueindex(1)));
+	const iocp_values *entry = *(iocp_values **)lua_touserdata(L, lua_upvalueindex(1));
+	int arguments = lua_gettop(L);
+	if (iocp_values_push(L, entry) < 0)
+		return lua_error(L);
+	if (!lua_isfunction(L, -1))
+		return luaL_error(L, "module '%s' stands in package.preload of the parent but did not cross: %s",
+			luaL_checkstring(L, 1), lua_tostring(L, -1));
+	lua_insert(L, 1);
+	lua_call(L, arguments, LUA_MULTRET);
+	return lua_gettop(L);
 }
 
-void iocp_state_prepare(lua_State *L, const iocp_values *description)
+void iocp_state_prepare(lua_State *L, const iocp_description *description)
 {
-	int first = lua_gettop(L) + 1, count, i, package;
+	int first = lua_gettop(L) + 1, package;
+	size_t i;
 	luaL_openlibs(L);
-	count = iocp_values_push(L, description);
+	if (iocp_values_push(L, &description->fields) < 0)
+		lua_error(L);
 	lua_getglobal(L, "package");
 	package = lua_gettop(L);
 	lua_pushvalue(L, first);
@@ -157,16 +142,10 @@ void iocp_state_prepare(lua_State *L, const iocp_values *description)
 	lua_getfield(L, package, "preload");
 	lua_pushcfunction(L, luaopen_iocp_core); /* this very library, wherever package.cpath leads */
 	lua_setfield(L, -2, "iocp.core");
-	for (i = first + 2; i < first + count; i += 3) {
-		size_t length;
-		const char *name = lua_tostring(L, i), *code = lua_tolstring(L, i + 1, &length);
-		if (!code) {
-			lua_pushvalue(L, i + 2);
-			lua_pushcclosure(L, raise_reason, 1);
-		} else if (luaL_loadbuffer(L, code, length, name) != 0) {
-			lua_error(L);
-		}
-		lua_setfield(L, -2, name);
+	for (i = 0; i < description->count; i++) {
+		*(iocp_values **)lua_newuserdata(L, sizeof(iocp_values *)) = &description->entries[i];
+		lua_pushcclosure(L, load_entry, 1);
+		lua_setfield(L, -2, lua_tostring(L, first + 2 + (int)i));
 	}
 	lua_settop(L, first - 1);
 }

@@ -10,16 +10,15 @@
 #include <string.h>
 
 #include "core/atomic.h"
-#include "lua/binding.h"
+#include "lua/value.h"
 
 typedef struct job {
-	iocp_values *description; /* of the parent's state */
-	iocp_values *body;        /* its bytecode, a string */
-	iocp_values *arguments;
-	iocp_values *results;       /* of a body that returned */
-	iocp_values *failure;       /* message with traceback, and the error value if it can cross */
-	_Atomic(lua_State *) state; /* while code of the body may run */
-	_Atomic int hard;           /* cancel("hard") was called */
+	iocp_description description; /* of the parent's state */
+	iocp_values call;             /* the body, a function, and its arguments */
+	iocp_values results;          /* of a body that returned */
+	iocp_values failure;          /* message with traceback, and the error value if it can cross */
+	_Atomic(lua_State *) state;   /* while code of the body may run */
+	_Atomic int hard;             /* cancel("hard") was called */
 } job;
 
 static iocp_thread *check_thread(lua_State *L)
@@ -30,11 +29,10 @@ static iocp_thread *check_thread(lua_State *L)
 static void free_job(void *data)
 {
 	job *j = data;
-	iocp_values_free(j->description);
-	iocp_values_free(j->body);
-	iocp_values_free(j->arguments);
-	iocp_values_free(j->results);
-	iocp_values_free(j->failure);
+	iocp_description_free(&j->description);
+	iocp_values_free(&j->call);
+	iocp_values_free(&j->results);
+	iocp_values_free(&j->failure);
 	free(j);
 }
 
@@ -93,40 +91,58 @@ static int explain(lua_State *L)
 	return 1;
 }
 
+/* Raises if memory is out; a value that does not cross has raised. */
+static void keep(lua_State *L, const iocp_encoding *encoding, iocp_values *values)
+{
+	if (iocp_values_copy(L, encoding, values) != IOCP_OK)
+		luaL_error(L, "cannot send %s: out of memory", encoding->what);
+}
+
 /* Runs protected, in a fresh state. Leaves the results in the job. */
 static int run_body(lua_State *L)
 {
 	job *j = iocp_thread_data(iocp_thread_current());
+	iocp_encoding encoding = {.first = 1, .what = "result", .owner = iocp_thread_current()};
 	int count;
-	size_t length;
-	const char *code;
-	iocp_state_prepare(L, j->description);
-	(void)iocp_values_push(L, j->body);
-	code = lua_tolstring(L, 1, &length);
-	if (luaL_loadbuffer(L, code, length, "=thread") != 0) /* bytecode brings its own name */
+	iocp_state_prepare(L, &j->description);
+	count = iocp_values_push(L, &j->call);
+	if (count < 0)
 		return lua_error(L);
-	lua_replace(L, 1);
-	count = iocp_values_push(L, j->arguments);
 	expose_state(j, L);
-	lua_call(L, count, LUA_MULTRET);
+	lua_call(L, count - 1, LUA_MULTRET);
 	hide_state(j, L);
-	j->results = iocp_values_copy(L, 1, lua_gettop(L), "result", iocp_thread_current());
-	return j->results ? 0 : lua_error(L);
+	encoding.count = lua_gettop(L);
+	keep(L, &encoding, &j->results);
+	return 0;
+}
+
+/* At 1 the message, perhaps at 2 the error value: keeps what there is. */
+static int keep_values(lua_State *L)
+{
+	job *j = iocp_thread_data(iocp_thread_current());
+	iocp_encoding encoding = {.first = 1, .count = lua_gettop(L), .what = "error", .owner = iocp_thread_current()};
+	keep(L, &encoding, &j->failure);
+	return 0;
 }
 
 /* Puts what `explain` made, at the top, or a plain string if even that failed, into the job. */
-static void keep_failure(lua_State *L, job *j)
+static void keep_failure(lua_State *L)
 {
 	int error = lua_gettop(L);
 	if (lua_istable(L, error)) {
 		lua_rawgeti(L, error, 1);
+		lua_pushcfunction(L, keep_values);
+		lua_pushvalue(L, -2);
 		lua_rawgeti(L, error, 2);
-		j->failure = iocp_values_copy(L, error + 1, 2, "error", iocp_thread_current());
+		if (lua_pcall(L, 2, 0, 0) == 0)
+			return;
+		lua_settop(L, error + 1); /* a value that does not cross: its text has to do */
 	} else {
 		iocp_push_text(L, error);
 	}
-	if (!j->failure) /* a value that does not cross: its text has to do */
-		j->failure = iocp_values_copy(L, error + 1, 1, "error", iocp_thread_current());
+	lua_pushcfunction(L, keep_values);
+	lua_insert(L, -2);
+	lua_call(L, 1, 0);
 }
 
 /* Runs protected. Where memory is out for a message, there is none. */
@@ -138,7 +154,7 @@ static int supervise(lua_State *L)
 	lua_pushcfunction(L, run_body);
 	if (lua_pcall(L, 0, 0, 1) != 0) {
 		hide_state(j, L);
-		keep_failure(L, j);
+		keep_failure(L);
 	}
 	return 0;
 }
@@ -152,7 +168,7 @@ static int thread_main(iocp_thread *thread, void *data)
 	(void)iocp_protect(L, supervise); /* how it went is in the job */
 	lua_close(L);
 	(void)thread;
-	if (j->results)
+	if (j->results.block)
 		return IOCP_OK;
 	return iocp_thread_cancelled() ? IOCP_CANCELLED : IOCP_ERROR;
 }
@@ -206,7 +222,7 @@ static void read_options(lua_State *L, options *o)
 	lua_getfield(L, 1, "body");
 }
 
-/* Replaces the body at `index` by its bytecode. */
+/* Makes the body at `index` a function. */
 static void compile(lua_State *L, int index, const char *name)
 {
 	if (lua_type(L, index) == LUA_TSTRING) {
@@ -215,17 +231,12 @@ static void compile(lua_State *L, int index, const char *name)
 		const char *chunk = name ? lua_pushfstring(L, "=%s", name) : text;
 		if (iocp_load_text(L, text, length, chunk) != 0)
 			luaL_argerror(L, 1, lua_pushfstring(L, "body: %s", lua_tostring(L, -1)));
-	} else if (lua_isfunction(L, index)) {
-		if (iocp_push_obstacle(L, index))
-			luaL_argerror(L, 1, lua_pushfstring(L, "body: the function cannot cross: %s", lua_tostring(L, -1)));
-		lua_pushvalue(L, index);
-	} else {
+		lua_replace(L, index);
+	} else if (!lua_isfunction(L, index)) {
 		lua_pushvalue(L, index);
 		lua_replace(L, 1); /* the argument that the error is about */
-		iocp_bad_argument(L, 1, "body", "a string chunk, a Lua function or a table of options");
+		iocp_bad_argument(L, 1, "body", "a string chunk, a function or a table of options");
 	}
-	iocp_push_dump(L);
-	lua_replace(L, index);
 }
 
 static int collect_job(lua_State *L)
@@ -251,15 +262,12 @@ static job **push_guard(lua_State *L)
 	return guard;
 }
 
-/* Copies what the thread needs: the body's bytecode is at 2, `count` arguments behind it. 0: a message is pushed. */
+/* Copies what the thread needs: the body is at 2, `count` arguments behind it. */
 static int fill_job(lua_State *L, job *j, int count)
 {
-	j->description = iocp_state_describe(L);
-	if (j->description)
-		j->body = iocp_values_copy(L, 2, 1, "body", NULL);
-	if (j->body)
-		j->arguments = iocp_values_copy(L, 3, count, "arg", NULL);
-	return j->arguments != NULL;
+	iocp_encoding encoding = {.first = 2, .count = count + 1, .what = "arg", .head = "body"};
+	int r = iocp_state_describe(L, &j->description);
+	return r == IOCP_OK ? iocp_values_copy(L, &encoding, &j->call) : r;
 }
 
 static int thread_create(lua_State *L)
@@ -283,8 +291,9 @@ static int thread_create(lua_State *L)
 	guard = push_guard(L);
 	if (!*guard)
 		return iocp_failure(L, IOCP_NOMEM, NULL);
-	if (!fill_job(L, *guard, count - 1))
-		return luaL_error(L, "%s", lua_tostring(L, -1));
+	r = fill_job(L, *guard, count - 1);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
 	native.data = *guard;
 	native.name = o.name;
 	native.stack_size = o.stack;
@@ -313,27 +322,34 @@ static int wait_end(void *thread, void *argument, double ms)
 	return iocp_thread_join(thread, ms);
 }
 
-static int push_outcome(lua_State *L, const iocp_thread *thread)
+/* nil, a message with traceback, a code, and the error value if it could cross. */
+static int push_failure(lua_State *L, const iocp_thread *thread, const job *j)
 {
-	const job *j = job_of(thread);
 	int code = iocp_thread_status(thread) == IOCP_STOPPED ? IOCP_CANCELLED : IOCP_ERROR;
-	int first, values;
-	if (iocp_thread_status(thread) == IOCP_FINISHED) {
-		lua_pushboolean(L, 1);
-		return 1 + (j ? iocp_values_push(L, j->results) : 0);
-	}
-	if (j && !j->failure)
-		return iocp_failure(
-			L, IOCP_NOMEM, "out of memory: the thread's Lua state could not be made, or not tell its error");
+	int first = lua_gettop(L) + 1, values;
 	if (!j)
 		return iocp_failure(L, code, NULL);
-	values = iocp_values_push(L, j->failure);
-	first = lua_gettop(L) - values + 1;
+	if (!j->failure.block)
+		return iocp_failure(
+			L, IOCP_NOMEM, "out of memory: the thread's Lua state could not be made, or not tell its error");
+	values = iocp_values_push(L, &j->failure);
+	/* If the error value is none that this state knows, the message says so, and that will have to do. */
 	iocp_failure(L, code, lua_tostring(L, first));
-	if (values == 1)
+	if (values < 2)
 		return 3;
 	lua_pushvalue(L, first + 1);
 	return 4;
+}
+
+static int push_outcome(lua_State *L, const iocp_thread *thread)
+{
+	const job *j = job_of(thread);
+	int count;
+	if (iocp_thread_status(thread) != IOCP_FINISHED)
+		return push_failure(L, thread, j);
+	lua_pushboolean(L, 1);
+	count = j ? iocp_values_push(L, &j->results) : 0;
+	return count >= 0 ? 1 + count : iocp_failure(L, IOCP_INVALID, lua_tostring(L, -1));
 }
 
 static int thread_join(lua_State *L)

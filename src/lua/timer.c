@@ -37,7 +37,7 @@ static int port_enqueue_after(lua_State *L)
 	ms = iocp_check_timeout(L, 2);
 	packet.key = iocp_check_address(L, 3, "key");
 	packet.bytes = (uint32_t)iocp_opt_integer(L, 4, "bytes", UINT32_MAX, 0);
-	packet.overlapped = iocp_opt_address(L, 5, "overlapped");
+	packet.overlapped = iocp_check_overlapped(L, 5);
 	timer = lua_newuserdata(L, sizeof(*timer));
 	luaL_getmetatable(L, TIMER);
 	lua_setmetatable(L, -2);

@@ -1,169 +1,90 @@
 /*
-** value.c - values across states: a copy in C memory that belongs to no Lua state.
+** value.c - parcels that are not messages: the arguments, results and errors of threads, and heap:encode and heap:decode.
 **
-** Nil, booleans, numbers (integers stay integers), strings, and ports, heaps and threads, of which the copy holds a
-** reference each. Copying measures first and then writes, so that no Lua error can come while there is something to lose.
+** A thread's values belong to its job, in memory from malloc that no script reaches. What heap:encode writes lies in a heap
+** of the script's, where anything may happen to it: it is sealed, and decode works on a copy.
 */
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "lua/binding.h"
+#include "lua/value.h"
 
-typedef struct value {
-	enum { NIL, FALSE_, TRUE_, NUMBER, INTEGER, STRING, OBJECT } kind;
-	union {
-		lua_Number number;
-		lua_Integer integer;
-		struct {
-			const char *bytes; /* in the same block of memory */
-			size_t length;
-		} string;
-		struct {
-			void *address;
-			enum iocp_class class;
-		} object;
-	} as;
-} value;
+enum { SMALL_COPY = 2048 }; /* bytes that are copied to the C stack */
 
-struct iocp_values {
-	int count;
-	const void *owner;
-	value values[];
-};
+/* ---- of threads ------------------------------------------------------------------------------------------------------- */
 
-/* 0: this type does not cross. */
-static int measure(lua_State *L, int index, size_t *bytes)
+int iocp_values_copy(lua_State *L, const iocp_encoding *encoding, iocp_values *values)
 {
-	enum iocp_class class;
-	size_t length;
-	switch (lua_type(L, index)) {
-	case LUA_TNIL:
-	case LUA_TBOOLEAN:
-	case LUA_TNUMBER:
-		return 1;
-	case LUA_TSTRING:
-		(void)lua_tolstring(L, index, &length);
-		*bytes += length;
-		return 1;
-	default:
-		return iocp_object_test(L, index, &class) != NULL;
-	}
+	iocp_values copy = {NULL, 0, encoding->owner};
+	int r = iocp_encode(L, encoding, &copy.block, &copy.size);
+	if (r == IOCP_OK)
+		*values = copy;
+	return r;
 }
 
-static void write_number(lua_State *L, int index, value *v)
+/* It was the encoder that wrote the block. */
+static void open_values(const iocp_values *values, iocp_parcel *parcel)
 {
-#if LUA_VERSION_NUM >= 503
-	if (lua_isinteger(L, index)) {
-		v->kind = INTEGER;
-		v->as.integer = lua_tointeger(L, index);
-		return;
-	}
-#endif
-	v->kind = NUMBER;
-	v->as.number = lua_tonumber(L, index);
-}
-
-/* Writes what measure accepted; `bytes` is where a string's go. Returns where the next one's go. */
-static char *write_value(lua_State *L, int index, value *v, char *bytes, const void *owner)
-{
-	switch (lua_type(L, index)) {
-	case LUA_TNIL:
-		v->kind = NIL;
-		break;
-	case LUA_TBOOLEAN:
-		v->kind = lua_toboolean(L, index) ? TRUE_ : FALSE_;
-		break;
-	case LUA_TNUMBER:
-		write_number(L, index, v);
-		break;
-	case LUA_TSTRING: {
-		const char *from = lua_tolstring(L, index, &v->as.string.length);
-		v->kind = STRING;
-		v->as.string.bytes = memcpy(bytes, from, v->as.string.length);
-		bytes += v->as.string.length;
-		break;
-	}
-	default:
-		v->kind = OBJECT;
-		v->as.object.address = iocp_object_test(L, index, &v->as.object.class);
-		if (v->as.object.address != owner)
-			iocp_object_retain_any(v->as.object.address, v->as.object.class);
-		break;
-	}
-	return bytes;
-}
-
-iocp_values *iocp_values_copy(lua_State *L, int first, int count, const char *what, const void *owner)
-{
-	size_t bytes = 0, fixed = sizeof(iocp_values) + (size_t)count * sizeof(value);
-	iocp_values *values;
-	char *at;
-	int i;
-	for (i = 0; i < count; i++) {
-		if (!measure(L, first + i, &bytes)) {
-			lua_pushfstring(L, "cannot send %s %d: %s", what, i + 1, luaL_typename(L, first + i));
-			return NULL;
-		}
-	}
-	values = malloc(fixed + bytes);
-	if (!values) {
-		lua_pushfstring(L, "cannot send %s: out of memory", what);
-		return NULL;
-	}
-	values->count = count;
-	values->owner = owner;
-	at = (char *)values + fixed;
-	for (i = 0; i < count; i++)
-		at = write_value(L, first + i, &values->values[i], at, owner);
-	return values;
-}
-
-static void push_value(lua_State *L, const value *v)
-{
-	switch (v->kind) {
-	case NIL:
-		lua_pushnil(L);
-		break;
-	case FALSE_:
-	case TRUE_:
-		lua_pushboolean(L, v->kind == TRUE_);
-		break;
-	case NUMBER:
-		lua_pushnumber(L, v->as.number);
-		break;
-	case INTEGER:
-		lua_pushinteger(L, v->as.integer);
-		break;
-	case STRING:
-		lua_pushlstring(L, v->as.string.bytes, v->as.string.length);
-		break;
-	case OBJECT:
-		iocp_object_push(L, v->as.object.class);
-		iocp_object_retain_any(v->as.object.address, v->as.object.class);
-		iocp_object_set(L, v->as.object.address);
-		break;
-	}
+	(void)iocp_parcel_open(parcel, values->block, values->size, 0);
+	parcel->owner = values->owner;
 }
 
 int iocp_values_push(lua_State *L, const iocp_values *values)
 {
-	int i;
-	luaL_checkstack(L, values->count + 8, "too many values"); /* 8: for what pushing one needs */
-	for (i = 0; i < values->count; i++)
-		push_value(L, &values->values[i]);
-	return values->count;
+	iocp_parcel parcel;
+	open_values(values, &parcel);
+	return iocp_decode(L, &parcel);
 }
 
 void iocp_values_free(iocp_values *values)
 {
-	int i;
-	if (!values)
-		return;
-	for (i = 0; i < values->count; i++) {
-		const value *v = &values->values[i];
-		if (v->kind == OBJECT && v->as.object.address != values->owner)
-			iocp_object_release_any(v->as.object.address, v->as.object.class);
+	iocp_parcel parcel;
+	if (values->block) {
+		open_values(values, &parcel);
+		iocp_parcel_release(&parcel);
+		free(values->block);
+		values->block = NULL;
 	}
-	free(values);
+}
+
+/* ---- in a script's heap -------------------------------------------------------------------------------------------------- */
+
+int iocp_lua_encode(lua_State *L)
+{
+	iocp_encoding encoding = {
+		.first = 2,
+		.count = lua_gettop(L) - 1,
+		.what = "arg",
+		.heap = iocp_object_check(L, 1, IOCP_CLASS_HEAP, "self"),
+		.sealed = 1,
+	};
+	void *block;
+	size_t size;
+	int r = iocp_encode(L, &encoding, &block, &size);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	(void)iocp_push_address(L, (uintptr_t)block);
+	iocp_push_count(L, size);
+	return 2;
+}
+
+int iocp_lua_decode(lua_State *L)
+{
+	iocp_heap *heap = iocp_object_check(L, 1, IOCP_CLASS_HEAP, "self");
+	const void *address = (const void *)iocp_check_address(L, 2, "address");
+	uint8_t few[SMALL_COPY], *copy = few;
+	iocp_parcel parcel;
+	size_t size;
+	int r, count;
+	IOCP_RETRY(L, r, iocp_heap_size(heap, address, &size));
+	if (r == IOCP_OK && size > sizeof(few))
+		copy = lua_newuserdata(L, size);
+	if (r == IOCP_OK)
+		IOCP_RETRY(L, r, iocp_heap_read(heap, address, 0, copy, size));
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	if (!iocp_parcel_open(&parcel, copy, size, 1))
+		return iocp_failure(L, IOCP_INVALID, "the block is damaged, or none that values were encoded into");
+	count = iocp_decode(L, &parcel);
+	return count >= 0 ? count : iocp_failure(L, IOCP_INVALID, lua_tostring(L, -1));
 }

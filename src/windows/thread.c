@@ -14,6 +14,7 @@
 
 #include "windows/windows.h"
 
+#include <limits.h>
 #include <process.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,10 +114,11 @@ int iocp_thread_resume(iocp_thread *thread)
 static int start_suspended(iocp_thread *thread, size_t stack_size)
 {
 	unsigned id;
-	/* The parameter is an unsigned int. */
-	unsigned stack = stack_size < 0x7fffffff ? (unsigned)stack_size : 0x7fffffff;
-	uintptr_t system = _beginthreadex(
-		NULL, stack ? stack : DEFAULT_STACK, run, thread, CREATE_SUSPENDED | STACK_SIZE_PARAM_IS_A_RESERVATION, &id);
+	uintptr_t system;
+	if (stack_size > UINT_MAX) /* more than the system's function can be told */
+		return IOCP_NOMEM;
+	system = _beginthreadex(NULL, stack_size ? (unsigned)stack_size : DEFAULT_STACK, run, thread,
+		CREATE_SUSPENDED | STACK_SIZE_PARAM_IS_A_RESERVATION, &id);
 	if (!system)
 		return iocp_system_code(GetLastError());
 	thread->context.system = thread->system = (HANDLE)system;

@@ -7,7 +7,7 @@ if not rawget(_G, "jit") then
   error("iocp.tinn needs LuaJIT: the article's scripts use its ffi", 2)
 end
 
--- An entry of package.preload crosses into threads if it is a Lua function without upvalues, and is called with the name.
+-- An entry of package.preload crosses into threads, being a Lua function, and is called with the name.
 local function load_module(name)
   return require("iocp.tinn." .. name)
 end
