@@ -28,7 +28,7 @@ run_specs() {
   sed -i 's/\r$//' "$log" # Windows
   line=$(grep -E '^[0-9]+ success(es)? / [0-9]+ failures? / [0-9]+ errors? / [0-9]+ pending' "$log" | tail -n 1)
   if [ -z "$line" ]; then
-    echo "busted gave no result (exit code $status; 124: it hung)" >>"$log"
+    echo "busted gave no result; exit code $status (124 says that it hung)" >>"$log"
     add "$name" 0 1
     return
   fi
