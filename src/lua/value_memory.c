@@ -39,7 +39,6 @@ iocp_holdings *iocp_encoder_holdings(iocp_encoder *e)
 		lua_replace(L, e->base + IOCP_SLOT_HOLDINGS);
 		h->heap = e->encoding->heap;
 		h->owner = e->encoding->owner;
-		h->references = !e->encoding->sealed;
 		e->held = h;
 	}
 	return e->held;
@@ -91,7 +90,7 @@ void iocp_encoder_keep(iocp_encoder *e, enum iocp_kept number)
 	lua_pop(e->L, 1);
 }
 
-void iocp_encoder_identify(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
+void iocp_encoder_add_identity(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
 {
 	if (!iocp_identities_add(m, pointer, number)) {
 		size_t size = iocp_identities_larger(m);
