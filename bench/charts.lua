@@ -77,11 +77,11 @@ local function markdown(charts, header, results)
   local out = {
     "# The benchmark's last run", "",
     ("%s, on %s. `make bench PLOT=1` writes this page."):format(os.date("%Y-%m-%d"), machine()), "",
-    "Medians (and the least and greatest) of 5 rounds in which the contenders of a row take turns, after one round to warm up.",
-    "Ratios are of speed: above 1 the first is faster; ours:yard is C over `iocp.h` beside the yardstick, or a script where there",
+    "Medians (least-greatest) of 5 rounds in which the contenders of a row take turns, after one to warm up.",
+    "Ratios are of speed: above 1 the first is faster; ours:yard is C over `iocp.h` beside the yardstick, or a script if there",
     "is no C. The yardstick is a ring under a mutex with a condition variable, malloc, or what the row names. \"Asked\" is what",
-    "this module set out for. What waits and wakes spreads by a factor of 2, ping-pong by 10, by whether two threads come to lie on",
-    "one processor; what only computes by 25 %. [The way of a message](message.md) says what the figures are made of.", "",
+    "this module set out for. What waits and wakes spreads by a factor of 2, ping-pong by 10, by whether two threads share",
+    "a processor; what only computes by 25 %. [The way of a message](message.md) says what the figures are made of.", "",
     "| " .. table.concat(header, " | ") .. " | asked |",
     "|---|---|---|---|---|---|---|---|---|---|---|",
   }
