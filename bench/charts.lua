@@ -5,7 +5,7 @@ local LINES = {
   { who = "luajit", title = "LuaJIT", color = "#1f77b4" },
   { who = "lua54", title = "Lua 5.4", color = "#2ca02c" },
   { who = "c", title = "C over iocp.h", color = "#444444" },
-  { who = "yardstick", title = "yardstick in C: mutex + condition variable", color = "#d62728" },
+  { who = "yardstick", title = "C, mutex + condition variable", color = "#d62728" },
 }
 
 local function read(command)
@@ -56,9 +56,11 @@ local function draw(chart)
     "set ylabel 'million items a second'",
     "set grid ytics lc rgb '#dddddd' lt 1",
     "set border 3; set tics nomirror",
-    "set key below",
+    "set key bmargin center horizontal maxrows 1 samplen 2",
     "set yrange [0:*]",
-    chart.log and "set logscale x; set xrange [*:*]" or ("set xrange [0.5:%g]"):format(chart.xs[#chart.xs] + 0.5),
+    chart.log and ("set logscale x; set format x '%%.0s%%c'; set xrange [%g:%g]")
+      :format(chart.xs[1] * 0.8, chart.xs[#chart.xs] * 1.25) or ("set xrange [0.5:%g]"):format(chart.xs[#chart.xs] + 0.5),
+    chart.log_y and "set logscale y; set yrange [*:*]" or "",
     "plot " .. table.concat(plots, ", \\\n  "),
   }
   write(("build/bench/%s.gp"):format(chart.name), table.concat(script, "\n") .. "\n")

@@ -35,6 +35,7 @@ local function count(command, items)
   for line in read("callgrind_annotate --auto=no --threshold=100 " .. file):gmatch("[^\n]+") do
     local instructions, name = line:match("^%s*([%d,]+) %(?.-%)?%s+[^%s:]*:([^%s%[]+)")
     if instructions then
+      name = name:find("^0x") and "(the interpreter, or what LuaJIT compiled)" or name:gsub("'%d+$", "")
       functions[name] = (functions[name] or 0) + tonumber((instructions:gsub(",", "")))
     end
   end

@@ -104,7 +104,7 @@ for exponent = 3, 7 do
     asked = exponent == 7 and "<= 1.5x of 10^3" or nil }, everywhere("depth", depth))
 end
 for _, workers in ipairs { 1, 4, 16, 64, 256 } do
-  add({ id = "W7", title = ("a key, 1 poster, %d waiters"):format(workers), unit = "ns", count = 500000,
+  add({ id = "W7", title = ("a key, 1 poster, %d waiting"):format(workers), unit = "ns", count = 500000,
     asked = workers == 256 and "<= 1.5x of 1 waiter" or nil }, everywhere("keys", workers))
 end
 
@@ -122,14 +122,14 @@ add({ id = "heap", title = "create a heap, a block, destroy", unit = "us", count
 local charts = {
   { name = "workers", title = "keys, 1 poster: throughput against workers", workload = "keys", x = "workers",
     xs = { 1, 2, 3, 4, 5, 6, 7, 8 }, count = function() return 1000000 end },
-  { name = "payload", title = "strings to 2 workers: throughput against size", workload = "strings", x = "bytes", log = true,
-    xs = { 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576 },
+  { name = "payload", title = "strings to 2 workers: throughput against size", workload = "strings", x = "bytes",
+    log = true, log_y = true, xs = { 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576 },
     count = function(bytes) return math.floor(math.max(300, math.min(300000, 2 ^ 28 / bytes))) end },
   { name = "backlog", title = "filling the queue and emptying it: throughput against depth", workload = "depth",
     x = "packets queued", log = true, xs = { 1000, 10000, 100000, 1000000, 10000000 },
     count = function(depth) return math.max(2000000, depth) end },
   { name = "batch", title = "keys, 1 poster, 4 workers: throughput against batch size", workload = "batches", x = "keys a batch",
-    log = true, xs = { 1, 4, 16, 64, 256, 1024 }, count = function(batch) return math.min(1000000 * batch, 4000000) end },
+    log = true, xs = { 2, 4, 16, 64, 256, 1024 }, count = function(batch) return math.min(1000000 * batch, 4000000) end },
 }
 for _, chart in ipairs(charts) do
   chart.contenders = function(x)
