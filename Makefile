@@ -109,7 +109,7 @@ $(BUILD)/c/bench: $(filter-out bench/states.c,$(wildcard bench/*.c)) $(CORE_OBJE
 
 $(BUILD)/c/bench: bench/bench.h src/iocp.h src/linux/port.h
 
-$(BUILD)/c/states-%: bench/states.c $(CORE_OBJECTS)
+$(BENCHED:%=$(BUILD)/c/states-%): $(BUILD)/c/states-%: bench/states.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $^ -l$(if $(filter luajit,$*),luajit-5.1,$*) $(LIBRARIES)
 
