@@ -30,7 +30,7 @@ CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile windows.mk | expand -t 14
 	@echo
-	@echo "LUA=lua5.4 limits test, bench and env to one of: $(LUAS)"
+	@echo "LUA=lua5.4 limits test and env to one of: $(LUAS)"
 
 packages: ## install the Debian packages that are missing
 	@tools/packages
@@ -111,7 +111,7 @@ $(BUILD)/c/bench: bench/bench.h src/iocp.h src/linux/port.h
 
 $(BENCHED:%=$(BUILD)/c/states-%): $(BUILD)/c/states-%: bench/states.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $^ -l$(if $(filter luajit,$*),luajit-5.1,$*) $(LIBRARIES)
+	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $(filter %.c %.o,$^) -l$(if $(filter luajit,$*),luajit-5.1,$*) $(LIBRARIES)
 
 rock: packages ## luarocks make into a fresh tree, and a script that requires the rock from another folder
 	@tools/rock
