@@ -129,7 +129,7 @@ local charts = {
     x = "packets queued", log = true, xs = { 1000, 10000, 100000, 1000000, 10000000 },
     count = function(depth) return math.max(2000000, depth) end },
   { name = "batch", title = "keys, 1 poster, 4 workers: throughput against batch size", workload = "batches", x = "keys a batch",
-    log = true, xs = { 2, 4, 16, 64, 256, 1024 }, count = function(batch) return math.min(1000000 * batch, 4000000) end },
+    log = true, xs = { 1, 2, 4, 16, 64, 256, 1024 }, count = function(batch) return math.min(1000000 * batch, 4000000) end },
 }
 for _, chart in ipairs(charts) do
   chart.contenders = function(x)

@@ -262,32 +262,6 @@ function workloads.tables()
   end, 0)
 end
 
--- The same, received in batches of 64.
-workloads["tables-many"] = function()
-  local port, threads = iocp.IOCompletionPort(), {}
-  for i = 1, 2 do
-    threads[i] = assert(iocp.Thread(function()
-      local n = 0
-      while true do
-        local _, taken = port:receive_many(64)
-        if type(taken) ~= "number" then
-          return n
-        end
-        n = n + taken
-      end
-    end))
-  end
-  local start = system.monotime()
-  for i = 1, count do
-    port:send { id = i, name = "job", args = { 1, 2, 3 } }
-  end
-  drained(port, 2)
-  local seconds = system.monotime() - start
-  port:close()
-  join_all(threads)
-  return seconds
-end
-
 -- The same tables through LuaJIT's own string.buffer, which knows no shared parts, cycles or functions.
 workloads["tables-buffer"] = function()
   local buffer = require "string.buffer"

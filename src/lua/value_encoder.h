@@ -13,7 +13,7 @@
 
 #include "lua/value.h"
 
-enum { IOCP_ENCODER_BUFFER = 1024 };
+enum { IOCP_ENCODER_BUFFER = 2048 };
 
 typedef struct iocp_frame {
 	enum iocp_part {

@@ -10,10 +10,7 @@
 
 #define HOLDINGS "iocp.holdings" /* metatable */
 
-enum {
-	SLACK = 64,          /* so that a long string is mostly the last that a block grows for */
-	BEYOND_BUFFER = 4096 /* the least block for what outgrew the buffer */
-};
+enum { SLACK = 64 }; /* so that a long string is mostly the last that a block grows for */
 
 /* ---- memory ----------------------------------------------------------------------------------------------------------- */
 
@@ -55,8 +52,6 @@ int iocp_encoder_grow(iocp_encoder *e, size_t size)
 	}
 	if (capacity < used + size + SLACK)
 		capacity = used + size + SLACK;
-	if (capacity < BEYOND_BUFFER)
-		capacity = BEYOND_BUFFER;
 	do { /* a signal's hooks have to wait: a string being written must not be collected, and lua_dump calls this too */
 		e->code = iocp_holdings_resize(h, capacity);
 	} while (e->code == IOCP_INTERRUPTED);
