@@ -30,7 +30,7 @@ CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile windows.mk | expand -t 14
 	@echo
-	@echo "LUA=lua5.4 limits test, bench and env to one of: $(LUAS)"
+	@echo "LUA=lua5.4 limits test and env to one of: $(LUAS)"
 
 packages: ## install the Debian packages that are missing
 	@tools/packages
@@ -96,20 +96,29 @@ sanitize: packages ## C tests and specs under ThreadSanitizer, then AddressSanit
 model: packages ## the port's protocol, checked exhaustively with spin
 	@tools/model
 
-bench: packages ## the workloads beside their yardsticks in C
-	@$(MAKE) --no-print-directory -s $(addprefix build-,$(if $(LUA),$(LUA),luajit lua5.4)) $(BUILD)/c/bench
-	@lua5.4 bench/run.lua $(if $(LUA),$(LUA),luajit lua5.4)
+bench: ## the workloads beside their yardsticks in C; ONLY=W1 for some, PLOT=1 for charts, COUNT=1 for instructions
+	@EXTRA_PACKAGES="$(if $(PLOT),gnuplot-nox) $(if $(COUNT),valgrind)" tools/packages
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/c/bench $(BENCHED:%=$(BUILD)/c/states-%)
+	@ONLY="$(ONLY)" PLOT="$(PLOT)" lua5.4 bench/$(if $(COUNT),instructions,run).lua
 
-$(BUILD)/c/bench: bench/yardstick.c $(CORE_OBJECTS)
+BENCHED := luajit lua5.4
+
+$(BUILD)/c/bench: $(filter-out bench/states.c,$(wildcard bench/*.c)) $(CORE_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -o $@ $^ -llua5.4 $(LIBRARIES)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
+
+$(BUILD)/c/bench: bench/bench.h src/iocp.h src/linux/port.h
+
+$(BENCHED:%=$(BUILD)/c/states-%): $(BUILD)/c/states-%: bench/states.c $(CORE_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $(filter %.c %.o,$^) -l$(if $(filter luajit,$*),luajit-5.1,$*) $(LIBRARIES)
 
 rock: packages ## luarocks make into a fresh tree, and a script that requires the rock from another folder
 	@tools/rock
 
 lint: packages ## luacheck, and the C sources' layout
 	@luacheck -q .
-	@clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] spec/c/*.c spec/windows/*.c bench/*.c)
+	@clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] spec/c/*.c bench/*.[ch])
 
 env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
 	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;;"'

@@ -1,19 +1,33 @@
--- The benchmark's workloads as a script writes them: lua bench/workloads.lua WORKLOAD COUNT prints the seconds it took.
--- bench/yardstick.c has the same in C.
+-- The benchmark's workloads as a script writes them: lua bench/workloads.lua WORKLOAD COUNT [PARAMETER] prints one number, for
+-- most the seconds it took. bench/*.c has the same in C. Key 0 ends a worker; it is posted behind the work, once for each.
 local iocp = require "iocp"
 local system = require "system" -- the clock; it comes with busted
 
-local WORKERS = 4
-local workload, count = arg[1], tonumber(arg[2])
+local workload, count, parameter = arg[1], tonumber(arg[2]), tonumber(arg[3])
 
-local function drained(port, workers)
-  while true do
-    local stats = port:stats()
-    if stats.queued == 0 and stats.waiting == (workers or WORKERS) then
-      return
-    end
-    iocp.sleep(0)
+local WORKERS, RECEIVERS, BATCH = 4, 2, 64
+local LARGE, WINDOW = 65536, 64
+
+local port, started = iocp.IOCompletionPort(), nil
+
+local function start()
+  started = system.monotime()
+end
+
+local function stop()
+  return system.monotime() - started
+end
+
+-- Workers whose body gets the port and what else is given, and returns how many items it has handled. They wait already.
+local function start_workers(workers, body, ...)
+  local threads = {}
+  for i = 1, workers do
+    threads[i] = assert(iocp.Thread(body, port, ...))
   end
+  while port:stats().waiting < workers do
+    iocp.sleep(1)
+  end
+  return threads
 end
 
 local function join_all(threads)
@@ -25,111 +39,87 @@ local function join_all(threads)
   assert(total == count, "lost or handled twice")
 end
 
-local function start_workers(body, ...)
-  local threads = {}
-  for i = 1, WORKERS do
-    threads[i] = assert(iocp.Thread(body, ...))
+local function end_workers(threads)
+  for _ = 1, #threads do
+    port:enqueue(0)
   end
-  return threads
-end
-
--- One producer sends `count` messages, made by `make`, to two workers.
-local function send_to_two(make)
-  local port, threads = iocp.IOCompletionPort(), {}
-  for i = 1, 2 do
-    threads[i] = assert(iocp.Thread(function()
-      local n = 0
-      while port:receive() do
-        n = n + 1
-      end
-      return n
-    end))
-  end
-  local start = system.monotime()
-  for i = 1, count do
-    port:send(make(i))
-  end
-  drained(port, 2)
-  local seconds = system.monotime() - start
-  port:close()
   join_all(threads)
-  return seconds
 end
 
 local workloads = {}
 
--- Integer keys, one poster, four workers.
+-- Integer keys, one poster.
 function workloads.keys()
-  local port = iocp.IOCompletionPort()
-  local threads = start_workers([[
+  local threads = start_workers(parameter or WORKERS, [[
     local port = ...
     local n = 0
-    for _ in port:packets() do n = n + 1 end
-    return n
-  ]], port)
-  local start = system.monotime()
+    for key in port:packets() do
+      if key == 0 then return n end
+      n = n + 1
+    end
+  ]])
+  start()
   for i = 1, count do
     port:enqueue(i)
   end
-  drained(port)
-  local seconds = system.monotime() - start
-  port:close()
-  join_all(threads)
-  return seconds
+  end_workers(threads)
+  return stop()
 end
 
--- The same in batches of 64.
+-- The same in batches.
 function workloads.batches()
-  local port = iocp.IOCompletionPort()
-  local threads = start_workers([[
-    local port = ...
-    local n, batch = 0, {}
-    while true do
-      local _, taken = port:dequeue_many(64, nil, batch)
-      if type(taken) ~= "number" then return n end
+  local size = parameter or BATCH
+  count = count - count % size
+  local threads = start_workers(WORKERS, [[
+    local port, size = ...
+    local n, ends, batch = 0, 0, {}
+    while ends == 0 do
+      local _, taken = port:dequeue_many(size, nil, batch)
+      for i = 1, 3 * taken, 3 do
+        if batch[i] == 0 then ends = ends + 1 end
+      end
       n = n + taken
     end
-  ]], port)
+    for _ = 2, ends do port:enqueue(0) end -- the others'
+    return n - ends
+  ]], size)
   local keys = {}
-  local start = system.monotime()
-  for i = 1, count, 64 do
-    for j = 1, 64 do
+  start()
+  for i = 1, count, size do
+    for j = 1, size do
       keys[j] = i + j
     end
     port:enqueue_many(keys)
   end
-  drained(port)
-  local seconds = system.monotime() - start
-  port:close()
-  count = math.ceil(count / 64) * 64
-  join_all(threads)
-  return seconds
+  end_workers(threads)
+  return stop()
 end
 
 -- The article's: blocks of 48 bytes, allocated and written here, read and freed there.
 function workloads.article()
-  local port, heap = iocp.IOCompletionPort(), iocp.Heap()
+  local heap = iocp.Heap()
   local has_ffi, ffi = pcall(require, "ffi")
-  local threads = start_workers([[
+  local threads = start_workers(parameter or WORKERS, [[
     local port, heap = ...
     local has_ffi, ffi = pcall(require, "ffi")
     local n, sum = 0, 0
     if has_ffi then
       for key in port:packets() do
+        if key == 0 then return n, sum end
         sum = sum + tonumber(ffi.cast("uint64_t *", key)[0])
         heap:free(key)
         n = n + 1
       end
     else
       for key in port:packets() do
+        if key == 0 then return n, sum end
         sum = sum + #heap:read(key, 0, 8)
         heap:free(key)
         n = n + 1
       end
     end
-    return n
-  ]], port, heap)
-  local start = system.monotime()
+  ]], heap)
+  start()
   if has_ffi then
     for i = 1, count do
       local block = heap:alloc(48)
@@ -143,124 +133,167 @@ function workloads.article()
       port:enqueue(block, 48)
     end
   end
-  drained(port)
-  local seconds = system.monotime() - start
-  port:close()
-  join_all(threads)
+  end_workers(threads)
+  local seconds = stop()
   assert(heap:stats().blocks == 0, "a block is left")
   return seconds
 end
 
 workloads["ping-pong"] = function()
-  local there, back = iocp.IOCompletionPort(), iocp.IOCompletionPort()
+  local back = iocp.IOCompletionPort()
   iocp.Thread([[
     local there, back = ...
     for key in there:packets() do back:enqueue(key) end
-  ]], there, back)
-  local start = system.monotime()
+  ]], port, back)
+  start()
   for i = 1, count do
-    there:enqueue(i)
+    port:enqueue(i)
     assert(back:dequeue() == i)
   end
-  local seconds = system.monotime() - start
-  there:close()
+  local seconds = stop()
+  port:close()
   return seconds
 end
 
-function workloads.backlog()
-  local port = iocp.IOCompletionPort()
-  local start = system.monotime()
+-- Posts and gets in turn; nobody else is there.
+local function pair()
   for i = 1, count do
     port:enqueue(i)
-  end
-  for i = 1, count do
     assert(port:dequeue() == i)
   end
-  return system.monotime() - start
+end
+
+function workloads.pair()
+  start()
+  pair()
+  return stop()
+end
+
+-- The same in a loop that LuaJIT does not compile.
+workloads["pair-interpreted"] = function()
+  jit.off(pair) -- luacheck: ignore
+  return workloads.pair()
+end
+
+local function fill(depth)
+  for i = 1, depth do
+    port:enqueue(i)
+  end
+end
+
+local function drain(depth)
+  for i = 1, depth do
+    assert(port:dequeue() == i)
+  end
+end
+
+workloads["backlog-in"] = function()
+  start()
+  fill(count)
+  return stop()
+end
+
+workloads["backlog-out"] = function()
+  fill(count)
+  start()
+  drain(count)
+  return stop()
+end
+
+-- Fills the queue up to the parameter and empties it, again and again until `count` items have passed.
+function workloads.depth()
+  start()
+  for _ = 1, count, parameter do
+    fill(parameter)
+    drain(parameter)
+  end
+  return stop()
 end
 
 function workloads.threads()
-  local start = system.monotime()
+  start()
   for _ = 1, count do
     assert(iocp.Thread("return 1"):join())
   end
-  return system.monotime() - start
+  return stop()
+end
+
+-- The processor time that waiting workers take, seconds; `count` is milliseconds.
+function workloads.idle()
+  start_workers(WORKERS, "local port = ... port:dequeue()")
+  iocp.sleep(100)
+  local before = os.clock()
+  iocp.sleep(count)
+  return os.clock() - before
+end
+
+-- ---- messages: one sender, two receivers ---------------------------------------------------------------------------------
+
+-- A nil ends a receiver.
+local function send(make, bytes)
+  local threads = start_workers(RECEIVERS, function(from)
+    local n = 0
+    while true do
+      local ok, message = from:receive()
+      if not ok or message == nil then
+        return n
+      end
+      n = n + 1
+    end
+  end)
+  start()
+  for i = 1, count do
+    port:send(make(i))
+    -- Large ones would fill the memory if the receivers are slower.
+    while bytes >= LARGE and port:stats().queued > WINDOW do
+      iocp.yield()
+    end
+  end
+  for _ = 1, RECEIVERS do
+    port:send(nil)
+  end
+  join_all(threads)
+  return stop()
 end
 
 function workloads.tables()
-  return send_to_two(function(i)
+  return send(function(i)
     return { id = i, name = "job", args = { 1, 2, 3 } }
-  end)
-end
-
--- The same, received in batches of 64.
-workloads["tables-many"] = function()
-  local port, threads = iocp.IOCompletionPort(), {}
-  for i = 1, 2 do
-    threads[i] = assert(iocp.Thread(function()
-      local n = 0
-      while true do
-        local _, taken = port:receive_many(64)
-        if type(taken) ~= "number" then
-          return n
-        end
-        n = n + taken
-      end
-    end))
-  end
-  local start = system.monotime()
-  for i = 1, count do
-    port:send { id = i, name = "job", args = { 1, 2, 3 } }
-  end
-  drained(port, 2)
-  local seconds = system.monotime() - start
-  port:close()
-  join_all(threads)
-  return seconds
+  end, 0)
 end
 
 -- The same tables through LuaJIT's own string.buffer, which knows no shared parts, cycles or functions.
 workloads["tables-buffer"] = function()
   local buffer = require "string.buffer"
-  local port, heap, threads = iocp.IOCompletionPort(), iocp.Heap(), {}
-  for i = 1, 2 do
-    threads[i] = assert(iocp.Thread(function()
-      local decode = require("string.buffer").decode
-      local n, last = 0, nil
-      for key in port:packets() do
-        last = decode(heap:take(key))
-        n = n + 1
+  local heap = iocp.Heap()
+  local threads = start_workers(RECEIVERS, function(from, blocks)
+    local decode = require("string.buffer").decode
+    local n, last = 0, nil
+    for key in from:packets() do
+      if key == 0 then
+        return n, last
       end
-      return n, last
-    end))
-  end
-  local start = system.monotime()
+      last = decode(blocks:take(key))
+      n = n + 1
+    end
+  end, heap)
+  start()
   for i = 1, count do
     port:enqueue((heap:put(buffer.encode { id = i, name = "job", args = { 1, 2, 3 } })))
   end
-  drained(port, 2)
-  local seconds = system.monotime() - start
-  port:close()
-  join_all(threads)
-  return seconds
+  end_workers(threads)
+  return stop()
 end
 
-workloads["strings-1k"] = function()
-  local text = ("x"):rep(1024)
-  return send_to_two(function()
+function workloads.strings()
+  local text = ("x"):rep(parameter)
+  return send(function()
     return text
-  end)
-end
-
-workloads["strings-1m"] = function()
-  local text = ("x"):rep(2 ^ 20)
-  return send_to_two(function()
-    return text
-  end)
+  end, parameter)
 end
 
 if not workloads[workload] or not count then
-  io.stderr:write("usage: lua bench/workloads.lua WORKLOAD COUNT\n")
+  io.stderr:write("usage: lua bench/workloads.lua WORKLOAD COUNT [PARAMETER]\n")
   os.exit(2)
 end
 print(("%.9f"):format(workloads[workload]()))

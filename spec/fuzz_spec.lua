@@ -40,7 +40,7 @@ local makers = {
 
 -- What would rightly wait for ever, or run what it is given, is called with care by the specs of its own.
 local skipped = { packets = true, walk = true, join = true, resume = true, lock = true }
-local waits = { dequeue = 2, dequeue_many = 3, receive = 2 }
+local waits = { dequeue = 2, dequeue_many = 3, receive = 2, receive_many = 3 }
 
 local function replace(i)
   local kinds = {

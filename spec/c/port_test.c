@@ -223,6 +223,50 @@ static void ping_pong_never_hangs(void **state)
 	(void)state;
 }
 
+/* ---- what a port drops ----------------------------------------------------------------------------------------------- */
+
+static size_t dropped;
+
+static void release_key(iocp_port *unused, const iocp_packet *packet)
+{
+	(void)unused;
+	dropped++;
+	iocp_port_release((iocp_port *)packet->key);
+}
+
+static void dropped_packets_are_told(void **state)
+{
+	iocp_packet packets[3] = {{.key = 0}, {.key = 0}, {.key = 0}};
+	size_t count;
+	dropped = 0;
+	iocp_port_enqueue_many(port, packets, 3);
+	iocp_port_set_discard(port, release_key);
+	assert_int_equal(iocp_port_dequeue_many(port, packets, 2, &count, 0), IOCP_OK);
+	iocp_port_close(port);
+	assert_int_equal(dropped, 1);
+	assert_int_equal(iocp_port_putback(port, packets, 2), IOCP_OK);
+	assert_int_equal(dropped, 3);
+	(void)state;
+}
+
+static void a_chain_of_ports_is_freed_without_recursion(void **state)
+{
+	iocp_port *last;
+	int i;
+	dropped = 0;
+	assert_int_equal(iocp_port_create(0, &last), IOCP_OK);
+	for (i = 0; i < 200000; i++) {
+		iocp_port *next;
+		assert_int_equal(iocp_port_create(0, &next), IOCP_OK);
+		iocp_port_set_discard(next, release_key);
+		iocp_port_enqueue(next, (uintptr_t)last, 0, 0);
+		last = next;
+	}
+	iocp_port_release(last);
+	assert_int_equal(dropped, 200000);
+	(void)state;
+}
+
 /* ---- signals ------------------------------------------------------------------------------------------------------- */
 
 static void ignore(int number)
@@ -275,6 +319,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_is_lost_or_delivered_twice, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(closing_at_any_moment_wakes_everyone, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(ping_pong_never_hangs, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(dropped_packets_are_told, new_port, drop_port),
+		cmocka_unit_test(a_chain_of_ports_is_freed_without_recursion),
 		cmocka_unit_test_setup_teardown(a_signal_interrupts_a_host_s_wait, new_port, drop_port),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

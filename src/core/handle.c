@@ -119,13 +119,32 @@ void iocp_object_retain(iocp_object *object)
 	atomic_fetch_add_explicit(&object->references, 1, memory_order_relaxed);
 }
 
+/* Freeing one may drop the last reference to another (a port with a message that holds a port ...). Then it is freed next,
+** by the outermost call, so that a chain of any length takes no stack. */
+static void free_in_turn(iocp_object *object)
+{
+	static _Thread_local iocp_object *waiting;
+	static _Thread_local int freeing;
+	object->next_free = waiting;
+	waiting = object;
+	if (freeing)
+		return;
+	freeing = 1;
+	while (waiting) {
+		object = waiting;
+		waiting = object->next_free;
+		object->free(object);
+	}
+	freeing = 0;
+}
+
 void iocp_object_release(iocp_object *object)
 {
 	/* Release: what this thread did to the object happens-before its end. Acquire: so for all the others' releases,
 	** for the thread that drops the last one. */
 	if (atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) == 1) {
 		iocp_object_revoke(object);
-		object->free(object);
+		free_in_turn(object);
 	}
 }
 

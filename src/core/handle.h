@@ -24,6 +24,7 @@ typedef struct iocp_object {
 	iocp_handle handle;
 	const void *native; /* what adopt knows it by: on Linux its own address, on Windows the kernel's HANDLE */
 	void (*free)(struct iocp_object *); /* called with the last reference, without any lock */
+	struct iocp_object *next_free;      /* see iocp_object_release */
 } iocp_object;
 
 /* Enters an object with one reference into the table. IOCP_NOMEM. */

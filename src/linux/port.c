@@ -181,8 +181,9 @@ void iocp_port_unlock(iocp_port *port, iocp_aftermath *aftermath)
 		iocp_watch(port);
 }
 
-/* Takes the lock of an open port with room for `count` packets, unless a parked thread will take the only one. */
-static int lock_with_room(iocp_port *port, size_t count)
+/* Takes the lock of an open port with room for `count` packets in the queue; `may_hand_over`: or with a thread that takes the
+** only one. */
+static int lock_with_room(iocp_port *port, size_t count, int may_hand_over)
 {
 	iocp_chunk *fresh = NULL;
 	for (;;) {
@@ -197,7 +198,7 @@ static int lock_with_room(iocp_port *port, size_t count)
 			iocp_queue_add_spare(&port->queue, fresh);
 			fresh = NULL;
 		}
-		if ((count == 1 && port->waiters.newest && slot_is_free(port)) || iocp_queue_has_room(&port->queue, count))
+		if ((may_hand_over && port->waiters.newest && slot_is_free(port)) || iocp_queue_has_room(&port->queue, count))
 			return IOCP_OK;
 		tail = iocp_queue_tail_capacity(&port->queue);
 		iocp_lock_release(&port->lock);
@@ -212,11 +213,12 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 	const iocp_packet packet = {.key = key, .overlapped = overlapped, .bytes = bytes};
 	_Atomic uint32_t *asleep = NULL;
 	int watch = 0;
-	int r = lock_with_room(port, 1);
+	int r = lock_with_room(port, 1, 1);
 	if (r != IOCP_OK)
 		return r;
-	port->poster_cpu = sched_getcpu();
 	port->posted++;
+	if (!port->queue.count) /* who waits soon, if anyone, waits for this thread */
+		port->poster_cpu = sched_getcpu();
 	if (port->waiters.newest && slot_is_free(port)) {
 		asleep = hand_over(port, &packet); /* the queue is empty: see the invariant */
 	} else {
@@ -237,10 +239,11 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 {
 	iocp_aftermath aftermath;
 	size_t i;
-	int r = lock_with_room(port, count);
+	int r = lock_with_room(port, count, 0);
 	if (r != IOCP_OK)
 		return r;
-	port->poster_cpu = sched_getcpu();
+	if (!port->queue.count)
+		port->poster_cpu = sched_getcpu();
 	for (i = 0; i < count; i++)
 		iocp_queue_append(&port->queue, &packets[i]);
 	port->posted += count;

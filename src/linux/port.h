@@ -29,7 +29,7 @@ struct iocp_port {
 	iocp_waiter *in_flight;
 	int64_t in_flight_since; /* ns */
 	uint64_t peak, posted, dequeued;
-	int poster_cpu;           /* where the last post was made */
+	int poster_cpu;           /* where the last post to an empty queue was made */
 	_Atomic uint32_t spinner; /* 1 while a thread spins here; this and the next are hints, so relaxed */
 	_Atomic int32_t spin;     /* how long the next one may, ns */
 	iocp_port *next_watched;  /* watch.c's */

@@ -114,7 +114,10 @@ size_t iocp_queue_take(iocp_queue *queue, iocp_packet *packets, size_t max, iocp
 		size_t n = head->last - head->first;
 		if (n > max - taken)
 			n = max - taken;
-		memcpy(packets + taken, head->packets + head->first, n * sizeof(*packets));
+		if (n == 1) /* mostly; without a call */
+			packets[taken] = head->packets[head->first];
+		else
+			memcpy(packets + taken, head->packets + head->first, n * sizeof(*packets));
 		taken += n;
 		head->first += n;
 		queue->count -= n;

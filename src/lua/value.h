@@ -113,7 +113,6 @@ typedef struct iocp_holdings {
 	} * objects;
 	uint32_t count, capacity;
 	const void *owner; /* an object that is listed without a reference */
-	int references;    /* 0: nothing listed has one */
 } iocp_holdings;
 
 /* The index of an object in the list, which takes a reference to it. UINT32_MAX: out of memory. */
@@ -178,7 +177,7 @@ static inline const iocp_identity *iocp_identities_find(const iocp_identities *m
 	return NULL;
 }
 
-/* 0: first bring iocp_identities_larger bytes. */
+/* To more than few. 0: first bring iocp_identities_larger bytes. */
 int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number);
 size_t iocp_identities_larger(const iocp_identities *m);
 void iocp_identities_move(iocp_identities *m, void *memory, size_t size);

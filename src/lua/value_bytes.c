@@ -45,15 +45,6 @@ uint64_t iocp_size_of_code(uint8_t code)
 
 /* ---- what an encoder holds ------------------------------------------------------------------------------------------- */
 
-static void release_listed(const iocp_holdings *h)
-{
-	uint32_t i;
-	for (i = 0; h->references && i < h->count; i++) {
-		if (h->objects[i].object != h->owner)
-			iocp_object_release_any(h->objects[i].object, h->objects[i].class);
-	}
-}
-
 uint32_t iocp_holdings_add(iocp_holdings *h, void *object, enum iocp_class class)
 {
 	if (h->count == h->capacity) {
@@ -66,14 +57,18 @@ uint32_t iocp_holdings_add(iocp_holdings *h, void *object, enum iocp_class class
 	}
 	h->objects[h->count].object = object;
 	h->objects[h->count].class = class;
-	if (h->references && object != h->owner)
+	if (object != h->owner)
 		iocp_object_retain_any(object, class);
 	return h->count++;
 }
 
 void iocp_holdings_release(iocp_holdings *h)
 {
-	release_listed(h);
+	uint32_t i;
+	for (i = 0; i < h->count; i++) {
+		if (h->objects[i].object != h->owner)
+			iocp_object_release_any(h->objects[i].object, h->objects[i].class);
+	}
 	free(h->objects);
 	if (!h->heap)
 		free(h->block);

@@ -389,7 +389,7 @@ static int write_list(iocp_encoder *e)
 	for (i = 0; i < h->count; i++) {
 		void *object = h->objects[i].object;
 		uint64_t name =
-			h->references ? (uint64_t)(uintptr_t)object : iocp_object_handle_any(object, h->objects[i].class);
+			e->encoding->sealed ? iocp_object_handle_any(object, h->objects[i].class) : (uint64_t)(uintptr_t)object;
 		*e->at++ = (uint8_t)h->objects[i].class;
 		memcpy(e->at, &name, sizeof(name));
 		e->at += sizeof(name);
@@ -443,7 +443,8 @@ static int hand_over(iocp_encoder *e, void **block, size_t *size)
 		memcpy(h->block, e->buffer, *size);
 	*block = h->block;
 	h->block = NULL;
-	h->references = 0;
+	if (!e->encoding->sealed) /* the block has the references now */
+		h->count = 0;
 	return 1;
 }
 

@@ -13,7 +13,7 @@
 
 #include "lua/value.h"
 
-enum { IOCP_ENCODER_BUFFER = 1024 };
+enum { IOCP_ENCODER_BUFFER = 2048 };
 
 typedef struct iocp_frame {
 	enum iocp_part {
@@ -79,7 +79,17 @@ iocp_holdings *iocp_encoder_holdings(iocp_encoder *e);
 void iocp_encoder_push_memory(iocp_encoder *e);
 /* The userdata at the top lives as long as the encoder, or until another one takes its number. */
 void iocp_encoder_keep(iocp_encoder *e, enum iocp_kept number);
-void iocp_encoder_identify(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number);
+/* For more than few. */
+void iocp_encoder_add_identity(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number);
+
+/* From now on the pointer is found, with that number. */
+static inline void iocp_encoder_identify(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
+{
+	if (m->count < IOCP_IDENTITIES_FEW)
+		m->few[m->count++] = (iocp_identity){pointer, number};
+	else
+		iocp_encoder_add_identity(e, m, pointer, number);
+}
 
 /* ---- value_encode.c --------------------------------------------------------------------------------------------------- */
 

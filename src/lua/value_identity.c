@@ -28,11 +28,9 @@ const iocp_identity *iocp_identities_look_up(const iocp_identities *m, const voi
 
 int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number)
 {
-	iocp_identity *free_slot;
-	if (m->mask ? m->count > m->mask / 4 * 3 : m->count == IOCP_IDENTITIES_FEW)
+	if (!m->mask || m->count > m->mask / 4 * 3)
 		return 0;
-	free_slot = m->mask ? slot_of(m, pointer) : &m->few[m->count];
-	*free_slot = (iocp_identity){pointer, number};
+	*slot_of(m, pointer) = (iocp_identity){pointer, number};
 	m->count++;
 	return 1;
 }

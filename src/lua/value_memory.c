@@ -10,10 +10,7 @@
 
 #define HOLDINGS "iocp.holdings" /* metatable */
 
-enum {
-	SLACK = 64,          /* so that a long string is mostly the last that a block grows for */
-	BEYOND_BUFFER = 4096 /* the least block for what outgrew the buffer */
-};
+enum { SLACK = 64 }; /* so that a long string is mostly the last that a block grows for */
 
 /* ---- memory ----------------------------------------------------------------------------------------------------------- */
 
@@ -39,7 +36,6 @@ iocp_holdings *iocp_encoder_holdings(iocp_encoder *e)
 		lua_replace(L, e->base + IOCP_SLOT_HOLDINGS);
 		h->heap = e->encoding->heap;
 		h->owner = e->encoding->owner;
-		h->references = !e->encoding->sealed;
 		e->held = h;
 	}
 	return e->held;
@@ -56,8 +52,6 @@ int iocp_encoder_grow(iocp_encoder *e, size_t size)
 	}
 	if (capacity < used + size + SLACK)
 		capacity = used + size + SLACK;
-	if (capacity < BEYOND_BUFFER)
-		capacity = BEYOND_BUFFER;
 	do { /* a signal's hooks have to wait: a string being written must not be collected, and lua_dump calls this too */
 		e->code = iocp_holdings_resize(h, capacity);
 	} while (e->code == IOCP_INTERRUPTED);
@@ -91,7 +85,7 @@ void iocp_encoder_keep(iocp_encoder *e, enum iocp_kept number)
 	lua_pop(e->L, 1);
 }
 
-void iocp_encoder_identify(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
+void iocp_encoder_add_identity(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
 {
 	if (!iocp_identities_add(m, pointer, number)) {
 		size_t size = iocp_identities_larger(m);
