@@ -133,6 +133,46 @@ describe("the fast path", function()
     assert.equal("Lua", debug.getinfo(require("iocp").IOCompletionPort().enqueue, "S").what)
   end)
 
+  it("is not confused by finalizers that use it in the middle of a call", function()
+    local code, output = support.child([[
+      local iocp = require "iocp"
+      jit.off() -- interpreted, every cdata that is looked at is garbage
+      local port, other, heap = iocp.IOCompletionPort(), iocp.IOCompletionPort(), iocp.Heap()
+      local finalized = 0
+      local function garbage()
+        getmetatable(newproxy(true)).__gc = function()
+          finalized = finalized + 1
+          other:enqueue(2 ^ 40 + finalized)
+          other:dequeue(0)
+          other:enqueue_many { 1, 2, 3 }
+          other:dequeue_many(3)
+          heap:free(heap:alloc(8))
+        end
+      end
+      for i = 1, 20000 do
+        garbage()
+        port:enqueue(i)
+        assert(port:dequeue(0) == i)
+        port:enqueue_many { i, i + 1 }
+        local batch, n = port:dequeue_many(2, 0)
+        assert(n == 2 and batch[1] == i and batch[4] == i + 1)
+        local block = heap:alloc(i % 100)
+        assert(heap:size(block) == i % 100)
+        assert(heap:free(block))
+      end
+      assert(finalized > 1000 and heap:stats().blocks == 0)
+    ]])
+    assert.equal(0, code, output)
+  end)
+
+  it("leaves tables with metamethods to the classic methods", function()
+    local port = require("iocp").IOCompletionPort()
+    port:enqueue_many { 1, 2 }
+    local batch = setmetatable({}, { __newindex = error })
+    assert.equal(2, select(2, port:dequeue_many(2, 0, batch)))
+    assert.equal(2, batch[4])
+  end)
+
   it("keeps away where the compiler is off", function()
     local code, output = support.child([[
       jit.off()

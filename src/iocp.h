@@ -181,7 +181,8 @@ IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size
 IOCP_API void iocp_port_close(iocp_port *port);
 IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
 /* The port's own heap: made with the first call, freed with the port, borrowed like the port itself. No handle and no
-** address names it, so only who holds the port can reach its blocks. IOCP_NOMEM. */
+** address names it, so only who holds the port can reach its blocks. IOCP_NOMEM. IOCP_INVALID: a port over a HANDLE of
+** other code has none, since its queue outlives it. */
 IOCP_API int iocp_port_heap(iocp_port *port, iocp_heap **heap);
 /* What the port calls, from then on, for each packet that it drops: queued ones when it is closed or its last reference
 ** goes, and those put back after a close. Called without any lock, in the thread that closes, releases or puts back, while

@@ -60,6 +60,11 @@ return function(core, ffi)
     if not name then
       return nil
     elseif is_aggregate(name) then
+      -- A struct that ends in an array of variable size has no size of its own, and a const one cannot be filled.
+      local is_fixed, size = pcall(ffi.sizeof, name)
+      if not is_fixed or size ~= ffi.sizeof(cdata) or name:find("^const ") and name:find("[", 1, true) then
+        return nil
+      end
       local is_value, content = pcall(ffi.string, cdata, ffi.sizeof(cdata)) -- a type itself is no memory
       return is_value and name or nil, content
     elseif tostring(cdata):find("^ctype<") then

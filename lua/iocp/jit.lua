@@ -68,6 +68,7 @@ return function(core, ffi)
   local EXACT = 2 ^ 53 -- below it a number stands for one integer only
   local MESSAGE = core.MESSAGE or EXACT
   local BATCH = 1024 -- packets that are taken or posted at once; what is more is left to the classic method
+  local BUFFER = 65536 -- bytes that are read over a buffer of our own
   local INTERRUPTED = -8
 
   -- nil, message, code for the codes of iocp.h; made here, so that a loop that polls stays compiled.
@@ -80,11 +81,14 @@ return function(core, ffi)
     end
   end
 
-  -- Where the C functions write to. A state runs in one thread, and each is read before anything else is called.
+  -- Where the C functions write to. A state runs in one thread, but reading a result may make garbage where the code is
+  -- interpreted, so that a finalizer runs, which may call any method here: from a call that writes to the last that reads,
+  -- `busy` is set, and whoever finds it set leaves the work to the classic method.
+  local busy = false
   local packet = new(packets_type, 1)
   local packets -- BATCH of them, made when first needed
   local count, address_out, size_out = new("size_t[1]"), new("uintptr_t[1]"), new("size_t[1]")
-  local bytes_buffer, bytes_capacity = nil, 0
+  local buffer -- BUFFER bytes, made when first needed
 
   local function is_integer(value, limit)
     return type(value) == "number" and value >= 0 and value < limit and floor(value) == value
@@ -152,17 +156,31 @@ return function(core, ffi)
     return classic_enqueue(self, key, bytes, overlapped)
   end
 
+  -- The packet that was just taken, or nil if it is not plain and was put back.
+  local function take_packet(port)
+    if is_plain(packet[0]) then
+      return values(packet[0])
+    end
+    c_putback(port, packet, 1)
+    return nil
+  end
+
   local classic_dequeue = classic_port.dequeue
   function port_methods.dequeue(self, ms)
     local port = port_of(self)
-    if port and (ms == nil or type(ms) == "number" and ms >= 0) then
+    if port and not busy and (ms == nil or type(ms) == "number" and ms >= 0) then
+      busy = true
       local code = c_dequeue(port, packet, ms or -1)
       if code == 0 then
-        if is_plain(packet[0]) then
-          return values(packet[0])
+        local key, received, overlapped = take_packet(port)
+        busy = false
+        if key then
+          return key, received, overlapped
         end
-        c_putback(port, packet, 1)
-      elseif code < 0 and code ~= INTERRUPTED then
+      else
+        busy = false
+      end
+      if code < 0 and code < 0 and code ~= INTERRUPTED then
         return nil, texts[code], names[code]
       end
     end
@@ -172,19 +190,23 @@ return function(core, ffi)
   local classic_enqueue_many = classic_port.enqueue_many
   function port_methods.enqueue_many(self, keys, bytes, overlapped)
     local port = port_of(self)
-    if port and type(keys) == "table" and #keys <= BATCH and (bytes == nil or is_integer(bytes, 2 ^ 32))
+    if port and not busy and type(keys) == "table" and getmetatable(keys) == nil and #keys <= BATCH
+      and (bytes == nil or is_integer(bytes, 2 ^ 32))
       and (overlapped == nil or is_integer(overlapped, EXACT) and overlapped ~= MESSAGE) then
       local n = #keys
       packets = packets or new(packets_type, BATCH)
+      busy = true
       for i = 1, n do
         local key = keys[i]
         if not is_integer(key, EXACT) then
+          busy = false
           return classic_enqueue_many(self, keys, bytes, overlapped)
         end
         local p = packets[i - 1]
         p.key, p.overlapped, p.bytes, p.code = key, overlapped or 0, bytes or 0, 0
       end
       local code = c_enqueue_many(port, packets, n)
+      busy = false
       if code == 0 then
         return n
       elseif code < 0 then
@@ -210,18 +232,26 @@ return function(core, ffi)
   local classic_dequeue_many = classic_port.dequeue_many
   function port_methods.dequeue_many(self, max, ms, batch)
     local port = port_of(self)
-    if port and is_integer(max, BATCH + 1) and max > 0 and (ms == nil or type(ms) == "number" and ms >= 0)
-      and (batch == nil or type(batch) == "table") then
+    if port and not busy and is_integer(max, BATCH + 1) and max > 0 and (ms == nil or type(ms) == "number" and ms >= 0)
+      and (batch == nil or type(batch) == "table" and getmetatable(batch) == nil) then
+      local into = batch or {}
       packets = packets or new(packets_type, BATCH)
+      busy = true
       local code = c_dequeue_many(port, packets, max, count, ms or -1)
       if code == 0 then
         local n = tonumber(count[0])
-        batch = batch or {}
-        if fill(batch, n) then
-          return batch, n
+        local filled = fill(into, n)
+        if not filled then
+          c_putback(port, packets, n)
         end
-        c_putback(port, packets, n)
-      elseif code < 0 and code ~= INTERRUPTED then
+        busy = false
+        if filled then
+          return into, n
+        end
+      else
+        busy = false
+      end
+      if code < 0 and code < 0 and code ~= INTERRUPTED then
         return nil, texts[code], names[code]
       end
     end
@@ -231,13 +261,15 @@ return function(core, ffi)
   local classic_packets = classic_port.packets
   local function next_packet(self)
     local port = port_of(self)
-    if port then
-      local code = c_dequeue(port, packet, -1)
+    if port and not busy then
+      busy = true
+      local code, key, received, overlapped = c_dequeue(port, packet, -1), nil, nil, nil
       if code == 0 then
-        if is_plain(packet[0]) then
-          return values(packet[0])
-        end
-        c_putback(port, packet, 1)
+        key, received, overlapped = take_packet(port)
+      end
+      busy = false
+      if key then
+        return key, received, overlapped
       end
     end
     return classic_packets(self)() -- ends the loop, raises, or takes what is not plain
@@ -271,10 +303,12 @@ return function(core, ffi)
   local classic_alloc = classic_heap.alloc
   function heap_methods.alloc(self, size, zero)
     local heap = heap_of(self)
-    if heap and is_integer(size, EXACT) and (zero == nil or type(zero) == "boolean") then
+    if heap and not busy and is_integer(size, EXACT) and (zero == nil or type(zero) == "boolean") then
+      busy = true
       local code = c_alloc(heap, size, zero and 1 or 0, address_out)
+      local address = tonumber(address_out[0])
+      busy = false
       if code == 0 then
-        local address = tonumber(address_out[0])
         return address
       elseif code < 0 and code ~= INTERRUPTED then
         return nil, texts[code], names[code]
@@ -297,34 +331,50 @@ return function(core, ffi)
     return classic_free(self, address)
   end
 
+  -- nil: no live block.
+  local function size_of(heap, number)
+    busy = true
+    local code = c_size(heap, number, size_out)
+    local size = tonumber(size_out[0])
+    busy = false
+    return code == 0 and size or nil
+  end
+
   local classic_size = classic_heap.size
   function heap_methods.size(self, address)
     local heap, number = heap_of(self), address_of(address)
-    if heap and number ~= 0 and c_size(heap, number, size_out) == 0 then
-      local size = tonumber(size_out[0])
-      return size
+    if heap and number ~= 0 and not busy then
+      local size = size_of(heap, number)
+      if size then
+        return size
+      end
     end
     return classic_size(self, address)
+  end
+
+  -- `length` bytes from `offset` on; nil if that passes the end, or is more than is worth keeping a buffer for.
+  local function content(heap, number, size, offset, length)
+    length = length or size - offset
+    if length < 0 or offset + length > size or length > BUFFER then
+      return nil
+    end
+    buffer = buffer or new("char[?]", BUFFER)
+    busy = true
+    local code = c_read(heap, number, offset, buffer, length)
+    local text = code == 0 and string_of(buffer, length) or nil
+    busy = false
+    return text
   end
 
   local classic_read = classic_heap.read
   function heap_methods.read(self, address, offset, length)
     local heap, number = heap_of(self), address_of(address)
-    if heap and number ~= 0 and (offset == nil or is_integer(offset, EXACT)) and (length == nil or is_integer(length, EXACT))
-      and c_size(heap, number, size_out) == 0 then
-      offset = offset or 0
-      local wanted = length or tonumber(size_out[0]) - offset
-      if wanted >= 0 and offset + wanted <= tonumber(size_out[0]) then
-        if wanted > bytes_capacity then
-          bytes_capacity = wanted
-          bytes_buffer = new("char[?]", wanted)
-        end
-        if wanted == 0 then
-          return ""
-        elseif c_read(heap, number, offset, bytes_buffer, wanted) == 0 then
-          local text = string_of(bytes_buffer, wanted)
-          return text
-        end
+    if heap and number ~= 0 and not busy and (offset == nil or is_integer(offset, EXACT))
+      and (length == nil or is_integer(length, EXACT)) then
+      local size = size_of(heap, number)
+      local text = size and content(heap, number, size, offset or 0, length)
+      if text then
+        return text
       end
     end
     return classic_read(self, address, offset, length)

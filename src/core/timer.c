@@ -132,7 +132,7 @@ static int run(iocp_thread *thread, void *data)
 		int count = take_due(due, AT_ONCE, &wait), i;
 		for (i = 0; i < count; i++)
 			post(&due[i]);
-		if (wait != 0)
+		if (count == 0 && wait != 0) /* after posting it looks again: time has passed */
 			r = iocp_port_dequeue(alarm_port, &ring, wait);
 	}
 	return IOCP_OK;
@@ -156,12 +156,13 @@ static int start(void)
 	if (r == IOCP_OK) {
 		iocp_lock_acquire(&lock);
 		mine = !running;
-		if (mine)
+		if (!alarm_port) { /* it stays, though the thread could not be started */
 			alarm_port = port;
+			port = NULL;
+		}
 		running = 1;
 		iocp_lock_release(&lock);
 		if (mine) {
-			port = NULL;
 			r = iocp_thread_resume(thread);
 			if (r != IOCP_OK) {
 				iocp_lock_acquire(&lock);

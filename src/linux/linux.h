@@ -110,9 +110,9 @@ void iocp_context_end(iocp_context *context);
 /* Calls visit(state, context) for each thread that belongs to the port. None of them ends meanwhile. */
 void iocp_context_each(iocp_handle port, void (*visit)(void *state, iocp_context *context), void *state);
 
-/* Waiting, in three steps. (1) Under the lock of what is waited for: iocp_waiters_wait. (2) Without it: iocp_park.
-** (3) Under it again: iocp_waiters_leave, which takes the waiter off the list, or says that it was served meanwhile
-** so that what it was given is never lost. iocp_wait does 2 and 3. */
+/* Waiting, in two steps. (1) Under the lock of what is waited for: iocp_waiters_wait. (2) Without it: iocp_wait, which sleeps
+** and then, under the lock again, takes the waiter off the list or finds that it was served meanwhile, so that what it was
+** given is never lost. */
 void iocp_waiters_wait(iocp_waiters *waiters, iocp_waiter *waiter);
 /* The list itself. */
 void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter);
@@ -130,7 +130,7 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
 
 static inline int iocp_context_cancelled(const iocp_context *context)
 {
-	/* Sequentially consistent: pairs with iocp_context_cancel, see iocp_park. */
+	/* Sequentially consistent: pairs with iocp_context_cancel, see the top of context.c. */
 	return atomic_load_explicit(&context->cancelled, memory_order_seq_cst) && !context->shielded;
 }
 void iocp_context_cancel(iocp_context *context);

@@ -49,18 +49,41 @@ void iocp_values_free(iocp_values *values)
 
 /* ---- in a script's heap -------------------------------------------------------------------------------------------------- */
 
+static int collect_encoded(lua_State *L)
+{
+	void **encoded = lua_touserdata(L, 1);
+	free(*encoded);
+	*encoded = NULL;
+	return 0;
+}
+
+/* Pushes a userdata that frees the memory which it is given: Lua may raise at any step between. */
+static void **push_encoded(lua_State *L)
+{
+	void **encoded = lua_newuserdata(L, sizeof(*encoded));
+	*encoded = NULL;
+	if (luaL_newmetatable(L, "iocp.encoded")) {
+		lua_pushcfunction(L, collect_encoded);
+		lua_setfield(L, -2, "__gc");
+	}
+	lua_setmetatable(L, -2);
+	return encoded;
+}
+
+/* By way of malloc, since another thread may have the heap locked: waiting for it in the middle could be cancelled, when
+** the half-written block could not be freed either. */
 int iocp_lua_encode(lua_State *L)
 {
-	iocp_encoding encoding = {
-		.first = 2,
-		.count = lua_gettop(L) - 1,
-		.what = "arg",
-		.heap = iocp_object_check(L, 1, IOCP_CLASS_HEAP, "self"),
-		.sealed = 1,
-	};
-	void *block;
+	iocp_heap *heap = iocp_object_check(L, 1, IOCP_CLASS_HEAP, "self");
+	iocp_encoding encoding = {.first = 2, .count = lua_gettop(L) - 1, .what = "arg", .sealed = 1};
+	void **encoded = push_encoded(L), *block = NULL;
 	size_t size;
-	int r = iocp_encode(L, &encoding, &block, &size);
+	int r = iocp_encode(L, &encoding, encoded, &size);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	IOCP_RETRY(L, r, iocp_heap_put(heap, *encoded, size, &block));
+	free(*encoded);
+	*encoded = NULL;
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	(void)iocp_push_address(L, (uintptr_t)block);

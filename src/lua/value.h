@@ -129,7 +129,7 @@ typedef struct iocp_parcel {
 	const uint8_t *objects; /* the list */
 	uint32_t object_count;
 	uint8_t flags;
-	int trusted;       /* only the encoder can have written it: bytecode in it may be loaded */
+	int trusted; /* 1, but in a test that damages parcels: the encoder alone wrote it, so its bytecode may be loaded */
 	const void *owner; /* see holdings */
 } iocp_parcel;
 

@@ -73,7 +73,7 @@ void iocp_holdings_release(iocp_holdings *h)
 	if (!h->heap)
 		free(h->block);
 	else
-		iocp_heap_free(h->heap, h->block);
+		iocp_heap_free(h->heap, h->block); /* a port's own heap, which no script can lock: it does not fail */
 	memset(h, 0, sizeof(*h));
 }
 

@@ -401,6 +401,8 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 
 int iocp_port_heap(iocp_port *port, iocp_heap **heap)
 {
+	if (port->adopted) /* its queue outlives this object, and so would the messages in it */
+		return IOCP_INVALID;
 	return iocp_port_own_heap(&port->own, heap);
 }
 
