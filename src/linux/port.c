@@ -7,8 +7,7 @@
 ** Slots. At most `limit` threads work on packets of a port; slot.c says which threads count. Invariant, whenever the lock
 ** is free: a thread is parked and a packet is queued only if no slot is free (active >= limit). Whatever queues a packet or
 ** frees a slot under the lock ends with iocp_port_settle, which restores it: a packet goes to the newest parked thread, with
-** a slot. (The watcher frees slots under one holding of the lock and settles under another: in between a post queues its packet
-** behind the others.) That is the last-in first-out release; nobody else can take the packet, and a close that comes later finds it
+** a slot. That is the last-in first-out release; nobody else can take the packet, and a close that comes later finds it
 ** delivered. A get first gives its own slot back, so a running thread takes the next packet without a switch, and parks only
 ** if the queue is empty or more threads than the limit were active. So a packet is in exactly one place, and a thread is
 ** parked only while there is nothing for it, or no slot. How a thread parks, and why no wake-up is lost to a timeout, a
@@ -182,13 +181,6 @@ void iocp_port_unlock(iocp_port *port, iocp_aftermath *aftermath)
 		iocp_watch(port);
 }
 
-/* Whether a packet that is posted now goes to a parked thread. The queue may hold older ones though a slot is free, for the
-** moment between the watcher's freeing it and its letting a thread in. */
-static int goes_to_a_waiter(const iocp_port *port)
-{
-	return !port->queue.count && port->waiters.newest && slot_is_free(port);
-}
-
 /* Takes the lock of an open port with room for `count` packets in the queue; `may_hand_over`: or with a thread that takes the
 ** only one. */
 static int lock_with_room(iocp_port *port, size_t count, int may_hand_over)
@@ -227,8 +219,8 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 	port->posted++;
 	if (!port->queue.count) /* who waits soon, if anyone, waits for this thread */
 		port->poster_cpu = sched_getcpu();
-	if (goes_to_a_waiter(port)) {
-		asleep = hand_over(port, &packet);
+	if (port->waiters.newest && slot_is_free(port)) {
+		asleep = hand_over(port, &packet); /* the queue is empty: see the invariant */
 	} else {
 		iocp_queue_append(&port->queue, &packet);
 		if (port->queue.count > port->peak)

@@ -74,7 +74,9 @@ int iocp_watch_works(void)
 static void look_at(void *state, iocp_context *context)
 {
 	iocp_port *port = state;
+	iocp_aftermath aftermath;
 	char seen = state_of(context->id);
+	iocp_aftermath_begin(&aftermath);
 	iocp_lock_acquire(&port->lock);
 	/* Relaxed: written under the port's lock. */
 	if (port->closed || atomic_load_explicit(&context->belongs_to, memory_order_relaxed) != port->object.handle) {
@@ -85,23 +87,22 @@ static void look_at(void *state, iocp_context *context)
 		context->blocked_looks = 0;
 	} else if (context->slot == IOCP_SLOT_HELD && ++context->blocked_looks >= LOOKS) {
 		iocp_slot_set(port, context, IOCP_SLOT_RELEASED);
+		/* Under the same holding of the lock: a post must not find a free slot beside older packets. */
+		iocp_port_settle(port, &aftermath);
 	}
-	iocp_lock_release(&port->lock);
+	iocp_port_unlock(port, &aftermath);
 }
 
 /* Whether the port is still stuck; if not, it is no longer watched. */
 static int look_after(iocp_port *port)
 {
-	iocp_aftermath aftermath;
 	int stuck;
 	iocp_context_each(port->object.handle, look_at, port);
-	iocp_aftermath_begin(&aftermath);
 	iocp_lock_acquire(&port->lock);
-	iocp_port_settle(port, &aftermath);
 	stuck = port->queue.count && port->waiters.newest;
 	if (!stuck)
 		port->watched = 0;
-	iocp_port_unlock(port, &aftermath);
+	iocp_lock_release(&port->lock);
 	return stuck;
 }
 
