@@ -119,23 +119,44 @@ void iocp_object_retain(iocp_object *object)
 	atomic_fetch_add_explicit(&object->references, 1, memory_order_relaxed);
 }
 
+/* A thread that frees objects, on its stack. */
+typedef struct turn {
+	const void *thread;
+	iocp_object *waiting;
+	struct turn *next;
+} turn;
+
+static turn *turns; /* under the lock */
+
 /* Freeing one may drop the last reference to another (a port with a message that holds a port ...). Then it is freed next,
 ** by the outermost call, so that a chain of any length takes no stack. */
 static void free_in_turn(iocp_object *object)
 {
-	static _Thread_local iocp_object *waiting;
-	static _Thread_local int freeing;
-	object->next_free = waiting;
-	waiting = object;
-	if (freeing)
-		return;
-	freeing = 1;
-	while (waiting) {
-		object = waiting;
-		waiting = object->next_free;
-		object->free(object);
+	turn mine = {iocp_thread_key(), NULL, NULL}, *outer, **link;
+	iocp_lock_acquire(&table_lock);
+	for (outer = turns; outer && outer->thread != mine.thread; outer = outer->next)
+		;
+	if (outer) {
+		object->next_free = outer->waiting;
+		outer->waiting = object;
+	} else {
+		mine.next = turns;
+		turns = &mine;
 	}
-	freeing = 0;
+	iocp_lock_release(&table_lock);
+	while (!outer && object) {
+		object->free(object);
+		iocp_lock_acquire(&table_lock);
+		object = mine.waiting;
+		if (object) {
+			mine.waiting = object->next_free;
+		} else {
+			for (link = &turns; *link != &mine; link = &(*link)->next)
+				;
+			*link = mine.next;
+		}
+		iocp_lock_release(&table_lock);
+	}
 }
 
 void iocp_object_release(iocp_object *object)

@@ -21,6 +21,10 @@ typedef union iocp_lock {
 void iocp_lock_acquire(iocp_lock *lock);
 void iocp_lock_release(iocp_lock *lock);
 
+/* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some compilers
+** need a library of their own for that.) */
+const void *iocp_thread_key(void);
+
 /* The system's sentence about its own error code, terminated, cut to size. */
 void iocp_system_error_text(int code, char *buffer, size_t size);
 

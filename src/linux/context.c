@@ -34,6 +34,11 @@ static pthread_key_t end_key;
 static pthread_once_t end_key_once = PTHREAD_ONCE_INIT;
 static int end_key_works;
 
+const void *iocp_thread_key(void)
+{
+	return &iocp_this_thread;
+}
+
 static void enlist(iocp_context *context)
 {
 	iocp_lock_acquire(&contexts_lock);

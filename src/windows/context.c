@@ -55,6 +55,11 @@ static int interrupted_lately(void)
 	return until && left <= INTERRUPTING;
 }
 
+const void *iocp_thread_key(void)
+{
+	return (const void *)(uintptr_t)GetCurrentThreadId();
+}
+
 /* ---- contexts ---------------------------------------------------------------------------------------------------- */
 
 static BOOL CALLBACK make_slot(PINIT_ONCE once, PVOID parameter, PVOID *result)

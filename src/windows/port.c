@@ -296,6 +296,8 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 		return IOCP_CANCELLED;
 	if (!enter(port))
 		return IOCP_CLOSED;
+	/* Relaxed: for iocp_context_count only. */
+	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
 	taken = take_returned(port, packets, max);
 	if (taken == 0)
 		taken = take_queued(port, packets, max, 0, &outcome);
@@ -305,9 +307,8 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 	for (last = taken; r == IOCP_OK && last == TAKEN_AT_ONCE && taken < max; taken += last)
 		last = take_queued(port, packets + taken, max - taken, 0, &outcome);
 	if (r == IOCP_OK) {
-		/* Relaxed: counters. */
+		/* Relaxed: a counter. */
 		atomic_fetch_add_explicit(&port->dequeued, (int64_t)taken, memory_order_relaxed);
-		atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
 		*count = taken;
 	}
 	leave(port);

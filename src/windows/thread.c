@@ -205,6 +205,9 @@ int iocp_thread_join(iocp_thread *thread, double ms)
 			r = iocp_wait_again(context, outcome, deadline);
 	}
 	iocp_block_leave();
+	/* After its body it has nothing left to do but end, which a process that is about to end should not cut short. */
+	if (r == IOCP_OK && ms != 0)
+		WaitForSingleObject(thread->system, INFINITE);
 	return r;
 }
 
