@@ -104,18 +104,8 @@ return function(core, ffi)
   end
 
   -- The object in a userdata of the class; nil for anything else, and for one that was collected by hand.
-  local function port_of(self)
-    if type(self) == "userdata" and getmetatable(self) == port_class then
-      local object = cast(box, self).object
-      if object ~= nil then
-        return object
-      end
-    end
-    return nil
-  end
-
-  local function heap_of(self)
-    if type(self) == "userdata" and getmetatable(self) == heap_class then
+  local function object_of(self, class)
+    if type(self) == "userdata" and getmetatable(self) == class then
       local object = cast(box, self).object
       if object ~= nil then
         return object
@@ -143,7 +133,7 @@ return function(core, ffi)
 
   local classic_enqueue = classic_port.enqueue
   function port_methods.enqueue(self, key, bytes, overlapped)
-    local port = port_of(self)
+    local port = object_of(self, port_class)
     if port and is_integer(key, EXACT) and (bytes == nil or is_integer(bytes, 2 ^ 32))
       and (overlapped == nil or is_integer(overlapped, EXACT) and overlapped ~= MESSAGE) then
       local code = c_enqueue(port, key, bytes or 0, overlapped or 0)
@@ -167,7 +157,7 @@ return function(core, ffi)
 
   local classic_dequeue = classic_port.dequeue
   function port_methods.dequeue(self, ms)
-    local port = port_of(self)
+    local port = object_of(self, port_class)
     if port and not busy and (ms == nil or type(ms) == "number" and ms >= 0) then
       busy = true
       local code = c_dequeue(port, packet, ms or -1)
@@ -189,7 +179,7 @@ return function(core, ffi)
 
   local classic_enqueue_many = classic_port.enqueue_many
   function port_methods.enqueue_many(self, keys, bytes, overlapped)
-    local port = port_of(self)
+    local port = object_of(self, port_class)
     if port and not busy and type(keys) == "table" and getmetatable(keys) == nil and #keys <= BATCH
       and (bytes == nil or is_integer(bytes, 2 ^ 32))
       and (overlapped == nil or is_integer(overlapped, EXACT) and overlapped ~= MESSAGE) then
@@ -231,7 +221,7 @@ return function(core, ffi)
 
   local classic_dequeue_many = classic_port.dequeue_many
   function port_methods.dequeue_many(self, max, ms, batch)
-    local port = port_of(self)
+    local port = object_of(self, port_class)
     if port and not busy and is_integer(max, BATCH + 1) and max > 0 and (ms == nil or type(ms) == "number" and ms >= 0)
       and (batch == nil or type(batch) == "table" and getmetatable(batch) == nil) then
       local into = batch or {}
@@ -260,7 +250,7 @@ return function(core, ffi)
 
   local classic_packets = classic_port.packets
   local function next_packet(self)
-    local port = port_of(self)
+    local port = object_of(self, port_class)
     if port and not busy then
       busy = true
       local code, key, received, overlapped = c_dequeue(port, packet, -1), nil, nil, nil
@@ -277,7 +267,7 @@ return function(core, ffi)
 
   -- With a batch the classic iterator gives back what a loop that is left has not used.
   function port_methods.packets(self, batch)
-    if port_of(self) and (batch == nil or batch == 1) then
+    if object_of(self, port_class) and (batch == nil or batch == 1) then
       return next_packet, self
     end
     return classic_packets(self, batch)
@@ -302,7 +292,7 @@ return function(core, ffi)
 
   local classic_alloc = classic_heap.alloc
   function heap_methods.alloc(self, size, zero)
-    local heap = heap_of(self)
+    local heap = object_of(self, heap_class)
     if heap and not busy and is_integer(size, EXACT) and (zero == nil or type(zero) == "boolean") then
       busy = true
       local code = c_alloc(heap, size, zero and 1 or 0, address_out)
@@ -319,7 +309,7 @@ return function(core, ffi)
 
   local classic_free = classic_heap.free
   function heap_methods.free(self, address)
-    local heap, number = heap_of(self), address_of(address)
+    local heap, number = object_of(self, heap_class), address_of(address)
     if heap and number ~= 0 then
       local code = c_free(heap, number)
       if code == 0 then
@@ -342,7 +332,7 @@ return function(core, ffi)
 
   local classic_size = classic_heap.size
   function heap_methods.size(self, address)
-    local heap, number = heap_of(self), address_of(address)
+    local heap, number = object_of(self, heap_class), address_of(address)
     if heap and number ~= 0 and not busy then
       local size = size_of(heap, number)
       if size then
@@ -368,7 +358,7 @@ return function(core, ffi)
 
   local classic_read = classic_heap.read
   function heap_methods.read(self, address, offset, length)
-    local heap, number = heap_of(self), address_of(address)
+    local heap, number = object_of(self, heap_class), address_of(address)
     if heap and number ~= 0 and not busy and (offset == nil or is_integer(offset, EXACT))
       and (length == nil or is_integer(length, EXACT)) then
       local size = size_of(heap, number)
@@ -382,7 +372,7 @@ return function(core, ffi)
 
   local classic_write = classic_heap.write
   function heap_methods.write(self, address, text, offset)
-    local heap, number = heap_of(self), address_of(address)
+    local heap, number = object_of(self, heap_class), address_of(address)
     if heap and number ~= 0 and type(text) == "string" and (offset == nil or is_integer(offset, EXACT))
       and c_write(heap, number, offset or 0, text, #text) == 0 then
       return true
