@@ -2,13 +2,11 @@
 ** value_decode.c - values from a parcel onto the stack.
 **
 ** Nothing that the parcel says is believed: lengths, counts, numbers and tags are checked, tables are never made larger
-** than what is left of the parcel could fill, and nesting is an explicit stack with a limit. Bytecode cannot be checked;
-** it is loaded only from a parcel that its opener trusts.
-**
+** than what is left of the parcel could fill, and nesting is an explicit stack with a limit. Bytecode cannot be checked: an
+** open parcel's is what the encoder wrote, since the parcel is private or its seal was right.
 ** On the Lua stack: the memory table, if the parcel remembers things, then the values, then for each frame the object and,
 ** if its value comes next, a key. Those of frames beyond IOCP_NESTING, but for the newest, are in the memory table, frame
 ** f's at [-(2f + 1)] and [-(2f + 2)]; from 1 on it holds what has a number.
-**
 ** No locks; the decoder belongs to the call, and the parcel to the caller.
 */
 
