@@ -146,31 +146,39 @@ return function(core, ffi)
     return classic_enqueue(self, key, bytes, overlapped)
   end
 
-  -- The packet that was just taken, or nil if it is not plain and was put back.
-  local function take_packet(port)
-    if is_plain(packet[0]) then
-      return values(packet[0])
+  -- Packets that are not plain go back to the port, and the classic method takes them.
+  local function put_back(port, taken, n)
+    if c_putback(port, taken, n) ~= 0 then
+      collectgarbage()
+      if c_putback(port, taken, n) ~= 0 then
+        busy = false
+        error(("out of memory: %d packets are lost"):format(n))
+      end
     end
-    c_putback(port, packet, 1)
-    return nil
+  end
+
+  -- Takes one packet: its code, then its values, or none if it was not plain.
+  local function take_one(port, ms)
+    local key, bytes, overlapped
+    busy = true
+    local code = c_dequeue(port, packet, ms)
+    if code == 0 and is_plain(packet[0]) then
+      key, bytes, overlapped = values(packet[0])
+    elseif code == 0 then
+      put_back(port, packet, 1)
+    end
+    busy = false
+    return code, key, bytes, overlapped
   end
 
   local classic_dequeue = classic_port.dequeue
   function port_methods.dequeue(self, ms)
     local port = object_of(self, port_class)
     if port and not busy and (ms == nil or type(ms) == "number" and ms >= 0) then
-      busy = true
-      local code = c_dequeue(port, packet, ms or -1)
-      if code == 0 then
-        local key, received, overlapped = take_packet(port)
-        busy = false
-        if key then
-          return key, received, overlapped
-        end
-      else
-        busy = false
-      end
-      if code < 0 and code < 0 and code ~= INTERRUPTED then
+      local code, key, bytes, overlapped = take_one(port, ms or -1)
+      if key then
+        return key, bytes, overlapped
+      elseif code < 0 and code ~= INTERRUPTED then
         return nil, texts[code], names[code]
       end
     end
@@ -227,21 +235,18 @@ return function(core, ffi)
       local into = batch or {}
       packets = packets or new(packets_type, BATCH)
       busy = true
-      local code = c_dequeue_many(port, packets, max, count, ms or -1)
+      local code, n, filled = c_dequeue_many(port, packets, max, count, ms or -1), 0, false
       if code == 0 then
-        local n = tonumber(count[0])
-        local filled = fill(into, n)
+        n = tonumber(count[0])
+        filled = fill(into, n)
         if not filled then
-          c_putback(port, packets, n)
+          put_back(port, packets, n)
         end
-        busy = false
-        if filled then
-          return into, n
-        end
-      else
-        busy = false
       end
-      if code < 0 and code < 0 and code ~= INTERRUPTED then
+      busy = false
+      if filled then
+        return into, n
+      elseif code < 0 and code ~= INTERRUPTED then
         return nil, texts[code], names[code]
       end
     end
@@ -252,14 +257,9 @@ return function(core, ffi)
   local function next_packet(self)
     local port = object_of(self, port_class)
     if port and not busy then
-      busy = true
-      local code, key, received, overlapped = c_dequeue(port, packet, -1), nil, nil, nil
-      if code == 0 then
-        key, received, overlapped = take_packet(port)
-      end
-      busy = false
+      local _, key, bytes, overlapped = take_one(port, -1)
       if key then
-        return key, received, overlapped
+        return key, bytes, overlapped
       end
     end
     return classic_packets(self)() -- ends the loop, raises, or takes what is not plain

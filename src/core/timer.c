@@ -5,10 +5,10 @@
 ** with the first timer and stays; with nothing pending it waits for ever.
 **
 ** Locking: `lock` guards everything here. Packets are posted, and ports dropped, outside it. A timer is pending exactly while
-** it is in the heap; whoever takes it out, the thread or a cancel, is the one who disposes of it, so a cancel that succeeds means
-** that it will never arrive.
+** it is in the heap; whoever takes it out, the thread or a cancel, is the one who disposes of it, so a cancel that succeeds
+** means that it will never arrive.
 **
-** The thread waits for a packet of `alarm`, a port of its own, with a timeout: whoever adds a timer that is the earliest posts
+** The thread waits for a packet of `alarm_port`, its own, with a timeout: whoever adds a timer that is the earliest posts
 ** one there, after it has released the lock. No deadline is overslept: the thread computes its timeout under the lock, so
 ** a timer that is added later finds its deadline still ahead of what the thread waits for, and rings.
 **
@@ -45,7 +45,7 @@ static timer *timers;
 static deadline *heap; /* a binary heap: the earliest first; among equals, in any order */
 static uint32_t capacity, used, pending, first_free = NOWHERE;
 static iocp_port *alarm_port; /* made with the first timer */
-static int running;
+static _Atomic int running;   /* written under the lock; see start */
 
 /* ---- the heap; the lock is held ------------------------------------------------------------------------------------ */
 
@@ -145,28 +145,26 @@ static int start(void)
 	iocp_thread *thread = NULL;
 	iocp_port *port = NULL;
 	int mine, r;
-	iocp_lock_acquire(&lock);
-	r = running;
-	iocp_lock_release(&lock);
-	if (r)
+	/* Acquire: pairs with the release below, so that `alarm_port` is there. */
+	if (atomic_load_explicit(&running, memory_order_acquire))
 		return IOCP_OK;
 	r = iocp_port_create(0, &port);
 	if (r == IOCP_OK)
 		r = iocp_thread_create(&options, &thread);
 	if (r == IOCP_OK) {
 		iocp_lock_acquire(&lock);
-		mine = !running;
+		mine = !atomic_load_explicit(&running, memory_order_relaxed); /* written under the lock */
 		if (!alarm_port) { /* it stays, though the thread could not be started */
 			alarm_port = port;
 			port = NULL;
 		}
-		running = 1;
+		atomic_store_explicit(&running, 1, memory_order_release);
 		iocp_lock_release(&lock);
 		if (mine) {
 			r = iocp_thread_resume(thread);
 			if (r != IOCP_OK) {
 				iocp_lock_acquire(&lock);
-				running = 0; /* the next one tries again */
+				atomic_store_explicit(&running, 0, memory_order_relaxed); /* the next one tries again */
 				iocp_lock_release(&lock);
 			}
 		}

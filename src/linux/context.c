@@ -60,8 +60,8 @@ void iocp_context_begin(iocp_context *context, iocp_thread *thread)
 
 void iocp_context_end(iocp_context *context)
 {
+	iocp_slot_leave(context); /* first: it may free a port, and blocks with it */
 	iocp_heap_forget(context);
-	iocp_slot_leave(context);
 	iocp_lock_acquire(&contexts_lock);
 	if (context->next)
 		context->next->previous = context->previous;

@@ -71,12 +71,16 @@ int iocp_watch_works(void)
 
 /* ---- the watcher ------------------------------------------------------------------------------------------------- */
 
+typedef struct look {
+	iocp_port *port;
+	iocp_aftermath aftermath; /* until the lock of all contexts is released */
+} look;
+
 static void look_at(void *state, iocp_context *context)
 {
-	iocp_port *port = state;
-	iocp_aftermath aftermath;
+	look *l = state;
+	iocp_port *port = l->port;
 	char seen = state_of(context->id);
-	iocp_aftermath_begin(&aftermath);
 	iocp_lock_acquire(&port->lock);
 	/* Relaxed: written under the port's lock. */
 	if (port->closed || atomic_load_explicit(&context->belongs_to, memory_order_relaxed) != port->object.handle) {
@@ -88,21 +92,24 @@ static void look_at(void *state, iocp_context *context)
 	} else if (context->slot == IOCP_SLOT_HELD && ++context->blocked_looks >= LOOKS) {
 		iocp_slot_set(port, context, IOCP_SLOT_RELEASED);
 		/* Under the same holding of the lock: a post must not find a free slot beside older packets. */
-		iocp_port_settle(port, &aftermath);
+		iocp_port_settle(port, &l->aftermath);
 	}
-	iocp_port_unlock(port, &aftermath);
+	iocp_lock_release(&port->lock);
 }
 
 /* Whether the port is still stuck; if not, it is no longer watched. */
 static int look_after(iocp_port *port)
 {
+	look l;
 	int stuck;
-	iocp_context_each(port->object.handle, look_at, port);
+	l.port = port;
+	iocp_aftermath_begin(&l.aftermath);
+	iocp_context_each(port->object.handle, look_at, &l);
 	iocp_lock_acquire(&port->lock);
 	stuck = port->queue.count && port->waiters.newest;
 	if (!stuck)
 		port->watched = 0;
-	iocp_lock_release(&port->lock);
+	iocp_port_unlock(port, &l.aftermath);
 	return stuck;
 }
 

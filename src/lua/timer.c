@@ -54,7 +54,7 @@ void iocp_lua_open_timer(lua_State *L)
 	iocp_set_functions(L, timer_methods, 0);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
-	luaL_getmetatable(L, "iocp.IOCompletionPort");
+	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_PORT));
 	lua_getfield(L, -1, "__index");
 	iocp_set_functions(L, port_methods, 0);
 	lua_pop(L, 2);

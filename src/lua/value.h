@@ -119,7 +119,7 @@ typedef struct iocp_holdings {
 uint32_t iocp_holdings_add(iocp_holdings *h, void *object, enum iocp_class class);
 /* Gives back the block and the references, and is as new. */
 void iocp_holdings_release(iocp_holdings *h);
-/* The block, of `size` bytes from now on. IOCP_NOMEM, and what the heap says. */
+/* The block, of `size` bytes from now on. IOCP_NOMEM. */
 int iocp_holdings_resize(iocp_holdings *h, size_t size);
 
 /* A parcel found in memory. */
@@ -195,8 +195,8 @@ typedef struct iocp_encoding {
 	int sealed; /* the other kind of parcel */
 } iocp_encoding;
 
-/* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK, IOCP_NOMEM, or
-** what the heap says; the caller owns the block. The stack is as it was. */
+/* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK or IOCP_NOMEM; the caller owns the
+** block. The stack is as it was. */
 int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size);
 
 /* ---- value_function.c ------------------------------------------------------------------------------------------------- */

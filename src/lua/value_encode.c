@@ -434,9 +434,7 @@ static int hand_over(iocp_encoder *e, void **block, size_t *size)
 		iocp_parcel_seal(e->begin, *size);
 	if (!h)
 		h = &none;
-	do {
-		e->code = iocp_holdings_resize(h, *size);
-	} while (e->code == IOCP_INTERRUPTED);
+	e->code = iocp_holdings_resize(h, *size);
 	if (e->code != IOCP_OK)
 		return 0;
 	if (in_buffer)

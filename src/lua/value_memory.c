@@ -52,9 +52,7 @@ int iocp_encoder_grow(iocp_encoder *e, size_t size)
 	}
 	if (capacity < used + size + SLACK)
 		capacity = used + size + SLACK;
-	do { /* a signal's hooks have to wait: a string being written must not be collected, and lua_dump calls this too */
-		e->code = iocp_holdings_resize(h, capacity);
-	} while (e->code == IOCP_INTERRUPTED);
+	e->code = iocp_holdings_resize(h, capacity);
 	if (e->code != IOCP_OK)
 		return 0;
 	if (in_buffer)
