@@ -30,7 +30,7 @@ describe("the README", function()
       end
     end
     for noun, object in pairs { port = iocp.IOCompletionPort(), heap = iocp.Heap(),
-      thread = iocp.Thread { body = "", suspended = true } } do
+      thread = iocp.Thread { body = "", suspended = true }, pool = iocp.Pool(0), task = iocp.Pool(0):task("") } do
       for name in pairs(getmetatable(object).__index) do
         assert.is_truthy(readme:find(noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
         assert.is_truthy(types:find("function " .. noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)

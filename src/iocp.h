@@ -141,6 +141,8 @@ IOCP_API double iocp_clock(void);
 IOCP_API int iocp_sleep(double ms);
 /* Lets another ready thread run. Source: Microsoft's SwitchToThread. */
 IOCP_API void iocp_yield(void);
+/* 1 if the standard output (1) or error output (2) is a terminal. */
+IOCP_API int iocp_is_terminal(int descriptor);
 /* Keeps the library that holds this code in memory until the process ends; threads may be inside it at any time.
 ** IOCP_OK or the system's code. Calling it again is harmless. */
 IOCP_API int iocp_pin(void);
@@ -180,6 +182,8 @@ IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size
 ** never valid again. Closing again does nothing. Source: Microsoft's CloseHandle on a completion port. */
 IOCP_API void iocp_port_close(iocp_port *port);
 IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
+/* From now on `peak` is the most that waits from now on. */
+IOCP_API void iocp_port_reset_peak(iocp_port *port);
 /* The port's own heap: made with the first call, freed with the port, borrowed like the port itself. No handle and no
 ** address names it, so only who holds the port can reach its blocks. IOCP_NOMEM. IOCP_INVALID: a port over a HANDLE of
 ** other code has none, since its queue outlives it. */
@@ -275,6 +279,8 @@ IOCP_API int iocp_thread_resume(iocp_thread *thread);
 IOCP_API int iocp_thread_join(iocp_thread *thread, double ms);
 /* From now on every wait of this library in that thread returns IOCP_CANCELLED, the one it is in included. */
 IOCP_API void iocp_thread_cancel(iocp_thread *thread);
+/* The same for what the thread does at the moment: `on` = 0 takes it back, and leaves what iocp_thread_cancel did. */
+IOCP_API void iocp_thread_cancel_work(iocp_thread *thread, int on);
 /* Calls function(thread) on behalf of the thread between two of its instructions (Linux: in a signal handler that runs
 ** in it; Windows: in the calling thread, while that one is stopped), so the function may only do what a signal handler
 ** may. IOCP_INVALID: it is not running. */
@@ -288,7 +294,7 @@ IOCP_API iocp_thread_main iocp_thread_body(const iocp_thread *thread);
 IOCP_API void *iocp_thread_data(const iocp_thread *thread);
 /* The thread that calls, borrowed, or NULL if it was not made by iocp_thread_create. */
 IOCP_API iocp_thread *iocp_thread_current(void);
-/* 1 if iocp_thread_cancel was called for the calling thread. */
+/* 1 if the calling thread is cancelled, for good or in what it does at the moment. */
 IOCP_API int iocp_thread_cancelled(void);
 
 #ifdef __cplusplus

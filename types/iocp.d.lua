@@ -11,7 +11,7 @@
 ---| "CANCELLED" # the calling thread was cancelled; from join also: the joined thread ended by cancellation
 ---| "NOMEM"     # out of memory, past a heap's maximum, no more threads
 ---| "INVALID"   # not, or no longer, a live object of that kind
----| "ERROR"     # from join: the body raised an error
+---| "ERROR"     # from join and wait: the body raised an error
 ---| "RAW"       # from receive: a packet that enqueue posted
 ---| "MESSAGE"   # from dequeue: a packet that send posted
 ---| integer     # the system's own number
@@ -33,6 +33,7 @@
 ---@field IOCompletionPort iocp.IOCompletionPortClass
 ---@field Heap iocp.HeapClass
 ---@field Thread iocp.ThreadClass
+---@field Pool iocp.PoolClass
 local iocp = {}
 
 --- The number of processors this process may use, at least 1.
@@ -47,6 +48,14 @@ function iocp.sleep(ms) end
 --- Lets another ready thread run. Source: Microsoft's SwitchToThread.
 ---@return true
 function iocp.yield() end
+
+--- Monotonic time.
+---@return number ms from an arbitrary start
+function iocp.clock() end
+
+--- Whether waits of the calling thread are cancelled: its thread was, or the task of a pool that it runs.
+---@return boolean
+function iocp.cancelled() end
 
 --- The Thread whose body calls, or nil in a state that no Thread made.
 ---@return iocp.Thread?
@@ -334,5 +343,194 @@ function thread:handle() end
 
 ---@return iocp.Address
 function thread:native() end
+
+-- ---- Pool --------------------------------------------------------------------------------------------------------
+
+--- Runs in the worker where the task failed.
+---@alias iocp.OnError fun(message: string, about: {pool: string, task: string, worker: integer})
+
+---@class iocp.PoolOptions
+---@field workers? integer 0..100000; default: as many as processors
+---@field concurrency? integer how many of them work at a time, 0..2^32-1; 0 (default): as many as processors
+---@field name? string of its threads, and in messages; up to 31 bytes of it
+---@field stack? integer bytes of a worker's C stack; default 2 MiB
+---@field init? fun(): any each worker calls it first; what it returns is the state that tasks may ask for
+---@field on_error? "keep"|"log"|"raise"|iocp.OnError what becomes of failures, besides being kept by their task
+---@field logger? fun(text: string) for "log", in the worker; default: standard error
+---@field replace? boolean whether a worker that died is replaced; default true. One whose init failed never is
+---@field queue_limit? integer how many tasks may be queued by submit from outside the pool, 1..10000000
+---@field queue_wait? number ms that submit waits for room; default for ever
+
+---@class iocp.PoolClass
+---@overload fun(options?: integer|iocp.PoolOptions): iocp.Pool|nil, string?, iocp.Code?
+local PoolClass = {}
+
+--- Where a worker runs: its pool and its number.
+---@return iocp.Pool?, integer? worker
+function PoolClass.current() end
+
+--- Workers in a loop over one port. Source: "Using IOCP for Worker Threads" (DelphiTools).
+---@class iocp.Pool
+local pool = {}
+
+--- A function that crosses to each worker once; a chunk; "module:function"; or a table with a name for messages and traces, and
+--- worker = true to be called with what init returned first.
+---@alias iocp.Work function|string|{body: function|string, name?: string, worker?: boolean}
+
+--- Queues a call of f(...) in a worker.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM, TIMEOUT (queue_limit), CANCELLED
+function pool:submit(f, ...) end
+
+---@param ms number from 0 on
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code as submit
+function pool:submit_after(ms, f, ...) end
+
+--- First after ms, then each ms, until a run fails or the task is cancelled. Runs of one task never overlap.
+---@param ms number from 0.001 on
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code as submit
+function pool:submit_every(ms, f, ...) end
+
+--- A task that is not submitted: task:after, then task:submit.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code NOMEM
+function pool:task(f, ...) end
+
+---@class iocp.LoopOptions
+---@field chunk? integer items in a task, from 1 on
+---@field errors? "raise"|"collect" map only: the first error cancels the rest and is raised; or all are collected
+---@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines, on stderr
+---@field name? string
+
+--- The results of f(item, index), in order. Raises the first error, with its item and the worker's traceback.
+---@param list any[]
+---@param f fun(item: any, index: integer): any
+---@param options? iocp.LoopOptions
+---@return any[]|nil results, table|string? errors, iocp.Code? code CLOSED, CANCELLED
+function pool:map(list, f, options) end
+
+--- f(i) for i = from, to, step.
+---@param from number
+---@param to number
+---@param step number|fun(i: number) may be left out
+---@param f? fun(i: number)
+---@param options? iocp.LoopOptions
+---@return true|nil, string? message, iocp.Code? code as map
+function pool:parallel_for(from, to, step, f, options) end
+
+--- The items combined with f, which must be associative.
+---@param list any[]
+---@param f fun(a: any, b: any): any
+---@param initial? any comes first
+---@param options? iocp.LoopOptions
+---@return any result, string? message, iocp.Code? code as map
+function pool:reduce(list, f, initial, options) end
+
+--- How many workers there are to be.
+---@param n? integer 0..100000
+---@return integer|nil n, string? message, iocp.Code? code CLOSED, or the system's
+function pool:workers(n) end
+
+--- Finishes the queue and ends the workers. Not in one of them.
+---@param ms? number
+---@return true|nil, string? message, iocp.Code? code TIMEOUT (it goes on), CANCELLED
+function pool:shutdown(ms) end
+
+--- Cancels what is queued, delayed or waits for others, and lets the workers end. Waits for nothing.
+---@return true
+function pool:close() end
+
+---@class iocp.Times
+---@field mean number ms, as are the others
+---@field p50 number
+---@field p90 number
+---@field p99 number
+
+---@class iocp.PoolStats
+---@field workers integer wanted
+---@field live integer threads
+---@field blocked integer workers that wait for a task
+---@field dead integer workers that ended otherwise than told
+---@field queued integer
+---@field active integer tasks that run
+---@field delayed integer tasks that were submitted for later and have not begun
+---@field waiting integer tasks that wait for those they are after
+---@field peak_queued integer
+---@field peak_active integer
+---@field submitted integer tasks ever, each run of a periodic one apart: the sum of queued, active, delayed, waiting, completed,
+--- failed and cancelled
+---@field completed integer
+---@field failed integer
+---@field cancelled integer
+---@field wait_ms iocp.Times from when a task was to run until it began
+---@field run_ms iocp.Times
+---@field closed boolean no more tasks are taken
+
+---@return iocp.PoolStats
+function pool:stats() end
+
+--- Whether all that was submitted has ended.
+---@return boolean
+function pool:idle() end
+
+---@return true
+function pool:reset_peaks() end
+
+--- The text of the last failure, with its traceback.
+---@return string?
+function pool:last_error() end
+
+---@return string
+function pool:name() end
+
+--- Records what the workers do; called again it writes that to the file it was given first.
+---@param path? string
+---@return true|nil, string? message, iocp.Code? code ERROR (the file), INVALID (nothing is recorded)
+function pool:trace(path) end
+
+---@class iocp.Task
+local task = {}
+
+--- Until it has ended. A worker runs a queued task of its own pool itself, on the spot.
+---@param ms? number
+---@return true|nil, any ... results; or message with traceback, iocp.Code (ERROR CANCELLED TIMEOUT INVALID), error value
+function task:wait(ms) end
+
+--- As wait, at once; TIMEOUT: it has not ended.
+---@return true|nil, any ...
+function task:result() end
+
+---@return "unscheduled"|"scheduled"|"running"|"completed"|"failed"|"cancelled"
+function task:status() end
+
+--- Before it runs: it never runs. While it runs: its waits return CANCELLED and iocp.cancelled() is true.
+---@param how? "hard" also raises an error in it, which ends its worker
+---@return boolean # false: it had ended
+function task:cancel(how) end
+
+--- Runs when these have completed; cancelled if one fails or is cancelled. Raises for a circle, and after submit.
+---@param ... iocp.Task
+---@return iocp.Task self
+function task:after(...) end
+
+---@param ms? number from 0 on: so much later
+---@return iocp.Task|nil self, string? message, iocp.Code? code CLOSED, NOMEM, CANCELLED
+function task:submit(ms) end
+
+--- A new task that calls f with this one's results, then the arguments, once this one has completed.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM
+function task:then_(f, ...) end
+
+--- What it was named, or the file and line of its function.
+---@return string
+function task:name() end
 
 return iocp

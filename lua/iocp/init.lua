@@ -10,4 +10,10 @@ if rawget(_G, "jit") then
   end
 end
 
+local parts = core.parts -- what only the pool's own files use
+if parts then -- or the module is loaded again
+  core.parts = nil
+  require "iocp.pool"(core, parts)
+end
+
 return core

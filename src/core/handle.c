@@ -69,10 +69,17 @@ static uint32_t take_slot(void)
 	return index;
 }
 
+static void free_object(iocp_mortal *mortal)
+{
+	iocp_object *object = (iocp_object *)mortal; /* its first member */
+	object->free(object);
+}
+
 int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *))
 {
 	slot *spare = NULL;
 	uint32_t index;
+	object->mortal.free = free_object;
 	object->kind = kind;
 	object->native = native;
 	object->free = release;
@@ -122,34 +129,33 @@ void iocp_object_retain(iocp_object *object)
 /* A thread that frees objects, on its stack. */
 typedef struct turn {
 	const void *thread;
-	iocp_object *waiting;
+	iocp_mortal *waiting;
 	struct turn *next;
 } turn;
 
 static turn *turns; /* under the lock */
 
-/* Freeing one may drop the last reference to another (a port with a message that holds a port ...). Then it is freed next,
-** by the outermost call, so that a chain of any length takes no stack. */
-static void free_in_turn(iocp_object *object)
+/* A port with a message that holds a port ...: the next one is freed by the outermost call. */
+void iocp_free_in_turn(iocp_mortal *mortal)
 {
 	turn mine = {iocp_thread_key(), NULL, NULL}, *outer, **link;
 	iocp_lock_acquire(&table_lock);
 	for (outer = turns; outer && outer->thread != mine.thread; outer = outer->next)
 		;
 	if (outer) {
-		object->next_free = outer->waiting;
-		outer->waiting = object;
+		mortal->next = outer->waiting;
+		outer->waiting = mortal;
 	} else {
 		mine.next = turns;
 		turns = &mine;
 	}
 	iocp_lock_release(&table_lock);
-	while (!outer && object) {
-		object->free(object);
+	while (!outer && mortal) {
+		mortal->free(mortal);
 		iocp_lock_acquire(&table_lock);
-		object = mine.waiting;
-		if (object) {
-			mine.waiting = object->next_free;
+		mortal = mine.waiting;
+		if (mortal) {
+			mine.waiting = mortal->next;
 		} else {
 			for (link = &turns; *link != &mine; link = &(*link)->next)
 				;
@@ -165,7 +171,7 @@ void iocp_object_release(iocp_object *object)
 	** for the thread that drops the last one. */
 	if (atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) == 1) {
 		iocp_object_revoke(object);
-		free_in_turn(object);
+		iocp_free_in_turn(&object->mortal);
 	}
 }
 

@@ -113,11 +113,15 @@ static int take_due(timer *due, int max, double *wait)
 	return count;
 }
 
-/* Posts it, or drops it if the port is closed. Where there is no memory, it is late. */
+/* Posts it. Where there is no memory, it is late; a closed port drops it as it dropped its queue. */
 static void post(const timer *t)
 {
-	while (iocp_port_enqueue(t->port, t->key, t->bytes, t->overlapped) == IOCP_NOMEM)
+	const iocp_packet packet = {.key = t->key, .overlapped = t->overlapped, .bytes = t->bytes};
+	int r;
+	while ((r = iocp_port_enqueue(t->port, t->key, t->bytes, t->overlapped)) == IOCP_NOMEM)
 		(void)iocp_sleep(RETRY);
+	if (r == IOCP_CLOSED)
+		(void)iocp_port_putback(t->port, &packet, 1);
 	iocp_port_release(t->port);
 }
 

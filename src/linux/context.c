@@ -234,10 +234,16 @@ int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int
 	return r == IOCP_OK ? context->waiter.result : r;
 }
 
-void iocp_context_cancel(iocp_context *context)
+void iocp_context_resume(iocp_context *context)
+{
+	/* Relaxed: whoever cancels anew is ordered behind this by who decides what is cancelled. */
+	atomic_fetch_and_explicit(&context->cancelled, ~(uint32_t)IOCP_CANCEL_WORK, memory_order_relaxed);
+}
+
+void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
 {
 	uint32_t state = IOCP_ASLEEP;
-	atomic_store_explicit(&context->cancelled, 1, memory_order_seq_cst);
+	atomic_fetch_or_explicit(&context->cancelled, (uint32_t)why, memory_order_seq_cst);
 	if (atomic_compare_exchange_strong_explicit(
 			&context->waiter.word, &state, IOCP_ARMED, memory_order_seq_cst, memory_order_seq_cst))
 		iocp_futex_wake(&context->waiter.word);

@@ -64,6 +64,9 @@ struct iocp_cache;
 
 enum { IOCP_CACHED_HEAPS = 16 };
 
+/* Why waits end: for good, or for as long as what the thread does is cancelled. */
+enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };
+
 /* What a thread has at the port that it belongs to: see slot.c. */
 enum iocp_slot { IOCP_SLOT_NONE, IOCP_SLOT_HELD, IOCP_SLOT_BLOCKED, IOCP_SLOT_RELEASED };
 
@@ -72,7 +75,7 @@ typedef struct iocp_context {
 	iocp_waiter waiter;
 	uint32_t shielded;           /* while not 0, neither a cancel nor a signal ends a wait: they count afterwards */
 	iocp_heap *locked;           /* heaps whose lock it holds, with a reference each; see heap_cache.c */
-	_Atomic uint32_t cancelled;  /* set by any thread, never cleared */
+	_Atomic uint32_t cancelled;  /* bits of enum iocp_cancel, set by any thread */
 	_Atomic uint64_t belongs_to; /* handle of the port that it got from last, or 0; read by watch.c */
 	enum iocp_slot slot;         /* there; guarded by that port's lock, as is the next */
 	uint32_t blocked_looks;      /* how often in a row watch.c found it blocked */
@@ -133,7 +136,9 @@ static inline int iocp_context_cancelled(const iocp_context *context)
 	/* Sequentially consistent: pairs with iocp_context_cancel, see the top of context.c. */
 	return atomic_load_explicit(&context->cancelled, memory_order_seq_cst) && !context->shielded;
 }
-void iocp_context_cancel(iocp_context *context);
+void iocp_context_cancel(iocp_context *context, enum iocp_cancel why);
+/* Takes IOCP_CANCEL_WORK back. */
+void iocp_context_resume(iocp_context *context);
 
 /* ---- slot.c ------------------------------------------------------------------------------------------------------ */
 

@@ -424,6 +424,13 @@ void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, con
 	iocp_port_own_set_discard(&port->own, discard);
 }
 
+void iocp_port_reset_peak(iocp_port *port)
+{
+	iocp_lock_acquire(&port->lock);
+	port->peak = port->queue.count;
+	iocp_lock_release(&port->lock);
+}
+
 void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 {
 	uint32_t sees_blocking = (uint32_t)iocp_watch_works();

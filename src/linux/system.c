@@ -89,6 +89,11 @@ void iocp_process_barrier(void)
 	(void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED); /* registered, it cannot fail */
 }
 
+int iocp_is_terminal(int descriptor)
+{
+	return isatty(descriptor);
+}
+
 int iocp_pin(void)
 {
 	Dl_info info;

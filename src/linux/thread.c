@@ -229,7 +229,15 @@ int iocp_thread_join(iocp_thread *thread, double ms)
 
 void iocp_thread_cancel(iocp_thread *thread)
 {
-	iocp_context_cancel(&thread->context);
+	iocp_context_cancel(&thread->context, IOCP_CANCEL_THREAD);
+}
+
+void iocp_thread_cancel_work(iocp_thread *thread, int on)
+{
+	if (on)
+		iocp_context_cancel(&thread->context, IOCP_CANCEL_WORK);
+	else
+		iocp_context_resume(&thread->context);
 }
 
 int iocp_thread_status(const iocp_thread *thread)

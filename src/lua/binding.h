@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/atomic.h"
 #include "iocp.h"
 #include "lauxlib.h"
 #include "lua.h"
@@ -83,9 +84,31 @@ int iocp_wait_in_lua(
 /* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
 int iocp_lua_set_cdata_converter(lua_State *L);
 
+/* ---- cancel.c: an error raised in another thread --------------------------------------------------------------------- */
+
+/* At the beginning of the data of each thread that runs scripts. */
+typedef struct iocp_running {
+	_Atomic(lua_State *) state; /* while code of a script may run */
+	_Atomic int hard;           /* iocp_running_cancel was called */
+} iocp_running;
+
+/* Around what scripts run, in their thread. */
+void iocp_running_begin(iocp_running *running, lua_State *L);
+void iocp_running_end(iocp_running *running, lua_State *L);
+/* Cancels the thread, and raises an error in what it runs; `running` NULL: a C host's thread, where nothing is raised. */
+void iocp_running_cancel(iocp_running *running, iocp_thread *thread);
+
 /* ---- object.c: the userdata ---------------------------------------------------------------------------------------- */
 
-enum iocp_class { IOCP_CLASS_PORT = 0, IOCP_CLASS_HEAP = 1, IOCP_CLASS_THREAD = 2, IOCP_CLASS_COUNT = 3 };
+enum iocp_class {
+	IOCP_CLASS_PORT = 0,
+	IOCP_CLASS_HEAP = 1,
+	IOCP_CLASS_THREAD = 2,
+	IOCP_CLASS_HANDLES = 3, /* those before it are named by handles */
+	IOCP_CLASS_POOL = 3,
+	IOCP_CLASS_TASK = 4,
+	IOCP_CLASS_COUNT = 5
+};
 
 /* Creates the metatable, once a state; every class has handle and native besides `methods`. */
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
@@ -127,6 +150,8 @@ void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
+void iocp_lua_open_pool(lua_State *L);
+void iocp_lua_open_task(lua_State *L);
 int iocp_lua_current(lua_State *L);
 
 /* ---- port.c: packets --------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,18 @@ static int module_yield(lua_State *L)
 	return 1;
 }
 
+static int module_cancelled(lua_State *L)
+{
+	lua_pushboolean(L, iocp_thread_cancelled());
+	return 1;
+}
+
+static int module_clock(lua_State *L)
+{
+	lua_pushnumber(L, (lua_Number)iocp_clock());
+	return 1;
+}
+
 /* Calls f(...), during which the thread counts at no port. */
 static int module_blocking(lua_State *L)
 {
@@ -58,6 +70,8 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"yield", module_yield},
 		{"blocking", module_blocking},
 		{"current", iocp_lua_current},
+		{"cancelled", module_cancelled},
+		{"clock", module_clock},
 		{"register", iocp_lua_register},
 		{"set_cdata_converter", iocp_lua_set_cdata_converter},
 		{"set_cdata_codec", iocp_lua_set_cdata_codec},
@@ -74,5 +88,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_heap(L);
 	iocp_lua_open_thread(L);
 	iocp_lua_open_timer(L);
+	iocp_lua_open_pool(L);
+	iocp_lua_open_task(L);
 	return 1;
 }

@@ -1,5 +1,5 @@
 /*
-** object.c - the userdata: one counted reference to a port, heap or thread.
+** object.c - the userdata: one counted reference to a port, heap, thread, pool or task.
 **
 ** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is first,
 ** so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before iocp_object_set and
@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "lua/binding.h"
+#include "lua/pool.h"
 
 typedef struct box {
 	void *object;
@@ -18,7 +18,7 @@ typedef struct box {
 
 #define MARK UINT64_C(0x696f63706f626a00) /* + class */
 
-/* The functions of iocp.h that all three have, with one type, so that the code here is written once. */
+/* The functions of iocp.h that port, heap and thread have, with one type, so that the code here is written once. */
 #define DEFINE_ADAPTERS(noun)                                                                                          \
 	static int open_##noun(iocp_handle handle, void **object)                                                          \
 	{                                                                                                                  \
@@ -57,6 +57,32 @@ DEFINE_ADAPTERS(port)
 DEFINE_ADAPTERS(heap)
 DEFINE_ADAPTERS(thread)
 
+/* Pools and tasks have no handles: they cross as values only. */
+static void retain_pool(void *pool)
+{
+	iocp_pool_retain(pool);
+}
+
+static void release_pool(void *pool)
+{
+	iocp_pool_release(pool);
+}
+
+static void retain_task(void *task)
+{
+	iocp_task_retain(task);
+}
+
+static void release_task(void *task)
+{
+	iocp_task_release(task);
+}
+
+static iocp_handle address_of(const void *object)
+{
+	return (iocp_handle)(uintptr_t)object;
+}
+
 #define ADAPTERS(noun) open_##noun, adopt_##noun, retain_##noun, release_##noun, handle_##noun, native_##noun
 
 static const struct class_row {
@@ -71,6 +97,8 @@ static const struct class_row {
 	{"iocp.IOCompletionPort", ADAPTERS(port)},
 	{"iocp.Heap", ADAPTERS(heap)},
 	{"iocp.Thread", ADAPTERS(thread)},
+	{"iocp.Pool", NULL, NULL, retain_pool, release_pool, address_of, NULL},
+	{"iocp.Task", NULL, NULL, retain_task, release_task, address_of, NULL},
 };
 
 static box *to_box(lua_State *L, int index)
@@ -149,8 +177,10 @@ void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *method
 	iocp_set_functions(L, metamethods, 0);
 	lua_newtable(L);
 	iocp_set_functions(L, methods, 0);
-	lua_pushinteger(L, (lua_Integer)c);
-	iocp_set_functions(L, common_methods, 1);
+	if (c < IOCP_CLASS_HANDLES) {
+		lua_pushinteger(L, (lua_Integer)c);
+		iocp_set_functions(L, common_methods, 1);
+	}
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
 }
@@ -163,8 +193,14 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 	luaL_getmetatable(L, rows[c].name);
 	if (lua_isnil(L, -1)) { /* an object reached a new state before its script required the module */
 		lua_pop(L, 1);
-		lua_pushcfunction(L, luaopen_iocp_core);
-		lua_call(L, 0, 0);
+		if (c < IOCP_CLASS_HANDLES) {
+			lua_pushcfunction(L, luaopen_iocp_core);
+			lua_call(L, 0, 0);
+		} else { /* their methods are Lua's in part */
+			lua_getglobal(L, "require");
+			lua_pushliteral(L, "iocp");
+			lua_call(L, 1, 0);
+		}
 		luaL_getmetatable(L, rows[c].name);
 	}
 	lua_setmetatable(L, -2);
@@ -208,7 +244,7 @@ const char *iocp_class_name(enum iocp_class c)
 
 int iocp_object_open_any(iocp_handle handle, enum iocp_class c, void **object)
 {
-	return rows[c].open(handle, object);
+	return rows[c].open ? rows[c].open(handle, object) : IOCP_INVALID;
 }
 
 iocp_handle iocp_object_handle_any(const void *object, enum iocp_class c)

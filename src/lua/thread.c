@@ -9,16 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/atomic.h"
-#include "lua/value.h"
+#include "lua/pool.h"
 
 typedef struct job {
+	iocp_running running;         /* first: see cancel.c */
 	iocp_description description; /* of the parent's state */
 	iocp_values call;             /* the body, a function, and its arguments */
 	iocp_values results;          /* of a body that returned */
 	iocp_values failure;          /* message with traceback, and the error value if it can cross */
-	_Atomic(lua_State *) state;   /* while code of the body may run */
-	_Atomic int hard;             /* cancel("hard") was called */
 } job;
 
 static iocp_thread *check_thread(lua_State *L)
@@ -36,67 +34,7 @@ static void free_job(void *data)
 	free(j);
 }
 
-/* ---- hard cancel --------------------------------------------------------------------------------------------------- */
-
-static void raise_cancelled(lua_State *L, lua_Debug *activation)
-{
-	(void)activation;
-	luaL_error(L, "the thread was cancelled");
-}
-
-/* Raises at the next instruction, again and again until the body is left, whatever pcall catches. lua_sethook is one of
-** the few functions that a signal handler may call. */
-static void arm(lua_State *L)
-{
-	lua_sethook(L, raise_cancelled, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
-}
-
-static void on_interrupt(iocp_thread *thread)
-{
-	job *j = iocp_thread_data(thread);
-	/* Relaxed: written by this very thread, which this handler has stopped. */
-	lua_State *L = atomic_load_explicit(&j->state, memory_order_relaxed);
-	if (L)
-		arm(L);
-}
-
-/* From here on an interrupt reaches the state. Sequentially consistent, both: either the canceller's write of `hard` is
-** seen here, or its interrupt, which follows that write, sees the state. */
-static void expose_state(job *j, lua_State *L)
-{
-	atomic_store_explicit(&j->state, L, memory_order_seq_cst);
-	if (atomic_load_explicit(&j->hard, memory_order_seq_cst))
-		arm(L);
-}
-
-static void hide_state(job *j, lua_State *L)
-{
-	atomic_store_explicit(&j->state, NULL, memory_order_seq_cst);
-	lua_sethook(L, NULL, 0, 0);
-}
-
 /* ---- in the thread ------------------------------------------------------------------------------------------------- */
-
-/* Message handler: { message with traceback, error value }. */
-static int explain(lua_State *L)
-{
-	lua_settop(L, 1);
-	lua_createtable(L, 2, 0);
-	iocp_push_text(L, 1);
-	iocp_push_traceback(L, lua_tostring(L, -1), 1);
-	lua_rawseti(L, 2, 1);
-	lua_pushvalue(L, 1);
-	lua_rawseti(L, 2, 2);
-	lua_settop(L, 2);
-	return 1;
-}
-
-/* Raises if memory is out; a value that does not cross has raised. */
-static void keep(lua_State *L, const iocp_encoding *encoding, iocp_values *values)
-{
-	if (iocp_values_copy(L, encoding, values) != IOCP_OK)
-		luaL_error(L, "cannot send %s: out of memory", encoding->what);
-}
 
 /* Runs protected, in a fresh state. Leaves the results in the job. */
 static int run_body(lua_State *L)
@@ -108,41 +46,12 @@ static int run_body(lua_State *L)
 	count = iocp_values_push(L, &j->call);
 	if (count < 0)
 		return lua_error(L);
-	expose_state(j, L);
+	iocp_running_begin(&j->running, L);
 	lua_call(L, count - 1, LUA_MULTRET);
-	hide_state(j, L);
+	iocp_running_end(&j->running, L);
 	encoding.count = lua_gettop(L);
-	keep(L, &encoding, &j->results);
+	iocp_outcome_keep(L, &encoding, &j->results);
 	return 0;
-}
-
-/* At 1 the message, perhaps at 2 the error value: keeps what there is. */
-static int keep_values(lua_State *L)
-{
-	job *j = iocp_thread_data(iocp_thread_current());
-	iocp_encoding encoding = {.first = 1, .count = lua_gettop(L), .what = "error", .owner = iocp_thread_current()};
-	keep(L, &encoding, &j->failure);
-	return 0;
-}
-
-/* Puts what `explain` made, at the top, or a plain string if even that failed, into the job. */
-static void keep_failure(lua_State *L)
-{
-	int error = lua_gettop(L);
-	if (lua_istable(L, error)) {
-		lua_rawgeti(L, error, 1);
-		lua_pushcfunction(L, keep_values);
-		lua_pushvalue(L, -2);
-		lua_rawgeti(L, error, 2);
-		if (lua_pcall(L, 2, 0, 0) == 0)
-			return;
-		lua_settop(L, error + 1); /* a value that does not cross: its text has to do */
-	} else {
-		iocp_push_text(L, error);
-	}
-	lua_pushcfunction(L, keep_values);
-	lua_insert(L, -2);
-	lua_call(L, 1, 0);
 }
 
 /* Runs protected. Where memory is out for a message, there is none. */
@@ -150,11 +59,11 @@ static int supervise(lua_State *L)
 {
 	job *j = iocp_thread_data(iocp_thread_current());
 	lua_settop(L, 0);
-	lua_pushcfunction(L, explain);
+	lua_pushcfunction(L, iocp_outcome_explain);
 	lua_pushcfunction(L, run_body);
 	if (lua_pcall(L, 0, 0, 1) != 0) {
-		hide_state(j, L);
-		keep_failure(L);
+		iocp_running_end(&j->running, L);
+		iocp_outcome_keep_failure(L, &j->failure, iocp_thread_current());
 	}
 	return 0;
 }
@@ -316,37 +225,23 @@ static job *job_of(const iocp_thread *thread)
 	return iocp_thread_body(thread) == thread_main ? iocp_thread_data(thread) : NULL;
 }
 
+static iocp_running *running_of(const iocp_thread *thread)
+{
+	return job_of(thread) || iocp_is_worker(thread) ? iocp_thread_data(thread) : NULL;
+}
+
 static int wait_end(void *thread, void *argument, double ms)
 {
 	(void)argument;
 	return iocp_thread_join(thread, ms);
 }
 
-/* nil, a message with traceback, a code, and the error value if it could cross. */
-static int push_failure(lua_State *L, const iocp_thread *thread, const job *j)
-{
-	int code = iocp_thread_status(thread) == IOCP_STOPPED ? IOCP_CANCELLED : IOCP_ERROR;
-	int first = lua_gettop(L) + 1, values;
-	if (!j)
-		return iocp_failure(L, code, NULL);
-	if (!j->failure.block)
-		return iocp_failure(
-			L, IOCP_NOMEM, "out of memory: the thread's Lua state could not be made, or not tell its error");
-	values = iocp_values_push(L, &j->failure);
-	/* If the error value is none that this state knows, the message says so, and that will have to do. */
-	iocp_failure(L, code, lua_tostring(L, first));
-	if (values < 2)
-		return 3;
-	lua_pushvalue(L, first + 1);
-	return 4;
-}
-
 static int push_outcome(lua_State *L, const iocp_thread *thread)
 {
 	const job *j = job_of(thread);
-	int count;
+	int count, code = iocp_thread_status(thread) == IOCP_STOPPED ? IOCP_CANCELLED : IOCP_ERROR;
 	if (iocp_thread_status(thread) != IOCP_FINISHED)
-		return push_failure(L, thread, j);
+		return j ? iocp_outcome_push_failure(L, code, &j->failure) : iocp_failure(L, code, NULL);
 	lua_pushboolean(L, 1);
 	count = j ? iocp_values_push(L, &j->results) : 0;
 	return count >= 0 ? 1 + count : iocp_failure(L, IOCP_INVALID, lua_tostring(L, -1));
@@ -376,14 +271,12 @@ static int thread_cancel(lua_State *L)
 	iocp_thread *thread = check_thread(L);
 	const char *how = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 	int hard = strcmp(how, "hard") == 0;
-	job *j = job_of(thread);
 	if (!hard && !lua_isnoneornil(L, 2))
 		return iocp_bad_argument(L, 2, "how", "\"hard\" or nil");
-	if (hard && j)
-		atomic_store_explicit(&j->hard, 1, memory_order_seq_cst); /* see expose_state */
-	iocp_thread_cancel(thread);                                   /* before the error: it tells what ended the thread */
-	if (hard && j)
-		(void)iocp_thread_interrupt(thread, on_interrupt); /* not running: it looks at `hard` when it starts */
+	if (hard)
+		iocp_running_cancel(running_of(thread), thread);
+	else
+		iocp_thread_cancel(thread);
 	lua_pushboolean(L, 1);
 	return 1;
 }

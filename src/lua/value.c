@@ -36,6 +36,15 @@ int iocp_values_push(lua_State *L, const iocp_values *values)
 	return iocp_decode(L, &parcel);
 }
 
+int iocp_values_hold(const iocp_values *values)
+{
+	iocp_parcel parcel;
+	if (!values->block)
+		return 0;
+	open_values(values, &parcel);
+	return parcel.object_count > 0;
+}
+
 void iocp_values_free(iocp_values *values)
 {
 	iocp_parcel parcel;

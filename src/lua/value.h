@@ -11,6 +11,7 @@
 **   value_names.c     what crosses by name: modules, their C functions, registered metatables
 **   value_cdata.c     cdata, which C cannot look into
 **   value.c           the values of threads, and heap:encode and heap:decode
+**   outcome.c         results and errors of threads and tasks
 **   message.c         port:send, port:receive and what belongs to them
 **
 ** A parcel is a block of bytes for states of this process, and of this version of the module; it is no file format.
@@ -195,8 +196,8 @@ typedef struct iocp_encoding {
 	int sealed; /* the other kind of parcel */
 } iocp_encoding;
 
-/* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK or IOCP_NOMEM; the caller owns the
-** block. The stack is as it was. */
+/* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK or IOCP_NOMEM; the
+** caller owns the block. The stack is as it was. */
 int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size);
 
 /* ---- value_function.c ------------------------------------------------------------------------------------------------- */
@@ -259,6 +260,21 @@ int iocp_values_copy(lua_State *L, const iocp_encoding *encoding, iocp_values *v
 /* As iocp_decode; again and again. */
 int iocp_values_push(lua_State *L, const iocp_values *values);
 void iocp_values_free(iocp_values *values);
+/* Whether freeing them gives back references to objects. */
+int iocp_values_hold(const iocp_values *values);
+
+/* ---- outcome.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Message handler: { message with traceback, error value }. */
+int iocp_outcome_explain(lua_State *L);
+/* As iocp_values_copy, and raises if memory is out. */
+void iocp_outcome_keep(lua_State *L, const iocp_encoding *encoding, iocp_values *values);
+/* Keeps what the handler made, at the top; a plain error, if even that failed; of an error value that does not cross the
+** message alone. May raise for lack of memory. */
+void iocp_outcome_keep_failure(lua_State *L, iocp_values *values, const void *owner);
+/* nil, the message, the code, and the error value if it could cross; returns how many. */
+int iocp_outcome_push_failure(lua_State *L, int code, const iocp_values *failure);
+
 /* heap:encode(...) and heap:decode(address) */
 int iocp_lua_encode(lua_State *L);
 int iocp_lua_decode(lua_State *L);

@@ -213,10 +213,16 @@ void iocp_nudge(iocp_context *context)
 	QueueUserAPC(do_nothing, context->system, 0); /* fails only for a thread that has ended */
 }
 
-void iocp_context_cancel(iocp_context *context)
+void iocp_context_resume(iocp_context *context)
+{
+	/* Relaxed: whoever cancels anew is ordered behind this by who decides what is cancelled. */
+	atomic_fetch_and_explicit(&context->cancelled, ~(uint32_t)IOCP_CANCEL_WORK, memory_order_relaxed);
+}
+
+void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
 {
 	/* Sequentially consistent, as the load below: see the top. */
-	atomic_store_explicit(&context->cancelled, 1, memory_order_seq_cst);
+	atomic_fetch_or_explicit(&context->cancelled, (uint32_t)why, memory_order_seq_cst);
 	iocp_nudge(context);
 }
 

@@ -374,6 +374,14 @@ int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
+void iocp_port_reset_peak(iocp_port *port)
+{
+	/* Relaxed: see count_posted. */
+	int64_t dequeued = atomic_load_explicit(&port->dequeued, memory_order_relaxed);
+	int64_t posted = atomic_load_explicit(&port->posted, memory_order_relaxed);
+	atomic_store_explicit(&port->peak, posted > dequeued ? posted - dequeued : 0, memory_order_relaxed);
+}
+
 void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 {
 	int64_t dequeued = atomic_load_explicit(&port->dequeued, memory_order_relaxed);

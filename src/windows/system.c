@@ -53,6 +53,12 @@ uint32_t iocp_processors(void)
 	return count ? count : 1;
 }
 
+int iocp_is_terminal(int descriptor)
+{
+	DWORD mode;
+	return GetConsoleMode(GetStdHandle(descriptor == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE), &mode) != 0;
+}
+
 int iocp_pin(void)
 {
 	HMODULE self;

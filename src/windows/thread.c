@@ -214,7 +214,15 @@ int iocp_thread_join(iocp_thread *thread, double ms)
 void iocp_thread_cancel(iocp_thread *thread)
 {
 	if (thread->main) /* of an adopted one the context is not known */
-		iocp_context_cancel(&thread->context);
+		iocp_context_cancel(&thread->context, IOCP_CANCEL_THREAD);
+}
+
+void iocp_thread_cancel_work(iocp_thread *thread, int on)
+{
+	if (thread->main && on)
+		iocp_context_cancel(&thread->context, IOCP_CANCEL_WORK);
+	else if (thread->main)
+		iocp_context_resume(&thread->context);
 }
 
 int iocp_thread_interrupt(iocp_thread *thread, void (*function)(iocp_thread *))

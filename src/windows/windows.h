@@ -40,13 +40,16 @@ void iocp_name_this_thread(const char *name);
 
 /* ---- context.c: what a thread is to this library ----------------------------------------------------------------- */
 
+/* Why waits end: for good, or for as long as what the thread does is cancelled. */
+enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };
+
 /* One for every thread that ever waited here, the thread's own except where said. */
 typedef struct iocp_context {
 	HANDLE system;                        /* the thread, for QueueUserAPC */
 	iocp_thread *thread;                  /* the module's thread this is, or NULL for one that others made */
 	iocp_heap *locked;                    /* heaps whose lock it holds, with a reference each; see heap_gate.c */
 	int served;                           /* what it waited for has come; guarded by the lock of the list it is on */
-	_Atomic uint32_t cancelled;           /* set by any thread, never cleared */
+	_Atomic uint32_t cancelled;           /* bits of enum iocp_cancel, set by any thread */
 	_Atomic uint64_t belongs_to;          /* handle of the port that served it last; read by iocp_port_stats */
 	_Atomic uint32_t waiting;             /* 1 while it waits on that port; read there too */
 	_Atomic uint32_t blocking;            /* depth of iocp_block_enter; read there too */
@@ -73,7 +76,9 @@ void iocp_context_count(iocp_handle port, uint32_t *active, uint32_t *released);
 /* Ends the alertable wait that the thread is in or, if it is in none, its next one. It then looks around and goes on
 ** waiting if it was for nothing. The thread has not ended: the caller holds the lock of a list it is on, or its object. */
 void iocp_nudge(iocp_context *context);
-void iocp_context_cancel(iocp_context *context);
+void iocp_context_cancel(iocp_context *context, enum iocp_cancel why);
+/* Takes IOCP_CANCEL_WORK back. */
+void iocp_context_resume(iocp_context *context);
 int iocp_context_cancelled(const iocp_context *context);
 
 void iocp_waiters_push(iocp_waiters *waiters, iocp_context *context);

@@ -1,0 +1,42 @@
+--- What a pool's worker does in its own Lua state before its first task. Called by the C part with the worker's number
+-- and the pool's setup; returns a function that lets failures be known, or nil, and the state that tasks may ask for.
+require "iocp" -- the methods of what tasks are called with
+
+local function to_stderr(text)
+  io.stderr:write(text, "\n")
+end
+
+--- on_error and logger are those of iocp.Pool.
+local function reporter(setup)
+  local on_error, logger = setup.on_error, setup.logger or to_stderr
+  if on_error == "log" then
+    return function(message, task, worker)
+      logger(("%s: %s failed in worker %d: %s"):format(setup.name, task, worker, message))
+    end
+  elseif type(on_error) == "function" then
+    return function(message, task, worker)
+      local ok, trouble = pcall(on_error, message, { pool = setup.name, task = task, worker = worker })
+      if not ok then
+        to_stderr(("%s: on_error failed: %s; it was to report: %s"):format(setup.name, tostring(trouble), message))
+      end
+    end
+  end
+  return nil
+end
+
+return function(worker, setup)
+  local report, state = reporter(setup), nil
+  if setup.init then
+    local ok, result = xpcall(setup.init, function(message)
+      return debug.traceback(type(message) == "string" and message or "init: " .. tostring(message), 2)
+    end)
+    if not ok then
+      if report then
+        report(result, "init", worker)
+      end
+      error(result, 0)
+    end
+    state = result
+  end
+  return report, state
+end

@@ -1,0 +1,323 @@
+/*
+** pool.c - a pool's life, without Lua: its port, how many workers there are to be, its end.
+**
+** How many workers. The script says how many it wants. A worker that waits for a task counts as blocked, and there is always
+** one more than are blocked: then the queue has a worker that does not wait for a task, which either comes back to the queue or
+** is itself about to wait, and then brings another. So tasks that wait for tasks cannot stop a pool, unless they wait in a
+** circle. What is too few is started, what is too many is sent quit packets: these queue behind the tasks that are there.
+**
+** The end. A pool that shuts down closes once nothing is left that can run. Whoever ends a task counts it, after he told those
+** who watch it, then looks at the phase; shutdown sets the phase, then looks at the counts. These four are sequentially
+** consistent, so one of them sees that nothing is left. `ended` is read first and `submitted` last: both only grow, so what
+** looks like nothing left was so. Tasks that still wait for others then will for ever, and are cancelled.
+*/
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lua/pool.h"
+
+struct iocp_pool_watch {
+	iocp_port *port; /* a reference */
+	iocp_pool_watch *next;
+};
+
+/* ---- references --------------------------------------------------------------------------------------------------------- */
+
+int iocp_pool_new(uint32_t concurrency, iocp_pool **pool)
+{
+	iocp_pool *p = calloc(1, sizeof(*p));
+	int r;
+	if (!p)
+		return IOCP_NOMEM;
+	/* Relaxed: nobody else knows it yet. */
+	atomic_store_explicit(&p->references, 1, memory_order_relaxed);
+	atomic_store_explicit(&p->handles, 1, memory_order_relaxed);
+	r = iocp_port_create(concurrency, &p->port);
+	if (r != IOCP_OK) {
+		free(p);
+		return r;
+	}
+	iocp_port_set_discard(p->port, iocp_task_discard);
+	*pool = p;
+	return IOCP_OK;
+}
+
+iocp_pool *iocp_pool_keep(iocp_pool *pool)
+{
+	/* Relaxed: whoever keeps it has a reference already. */
+	atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+	return pool;
+}
+
+void iocp_pool_drop(iocp_pool *pool)
+{
+	iocp_spans *spans, *older;
+	/* As in handle.c. */
+	if (atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) != 1)
+		return;
+	iocp_port_release(pool->port); /* no task is left, so its queue has at most quit packets */
+	iocp_port_release(pool->room);
+	iocp_description_free(&pool->description);
+	iocp_values_free(&pool->setup);
+	for (spans = pool->spans; spans; spans = older) {
+		older = spans->older;
+		free(spans);
+	}
+	free(pool->last_error);
+	free(pool);
+}
+
+iocp_pool *iocp_pool_retain(iocp_pool *pool)
+{
+	atomic_fetch_add_explicit(&pool->handles, 1, memory_order_relaxed); /* as above */
+	return pool;
+}
+
+void iocp_pool_release(iocp_pool *pool)
+{
+	if (!pool || atomic_fetch_sub_explicit(&pool->handles, 1, memory_order_acq_rel) != 1)
+		return;
+	iocp_lock_acquire(&pool->lock);
+	if (pool->target == 0 && pool->blocked == 0) { /* nobody is left who could tell it to go on */
+		iocp_lock_release(&pool->lock);
+		iocp_pool_close(pool);
+	} else {
+		iocp_lock_release(&pool->lock);
+		iocp_pool_shutdown(pool);
+	}
+	iocp_pool_drop(pool);
+}
+
+/* ---- how many workers --------------------------------------------------------------------------------------------------- */
+
+/* Starts or sends away as many as it takes. */
+static int adjust(iocp_pool *pool)
+{
+	uint32_t wanted, have, start = 0, quit = 0;
+	int r = IOCP_OK;
+	iocp_lock_acquire(&pool->lock);
+	wanted = pool->blocked >= pool->target && pool->blocked > 0 ? pool->blocked + 1 : pool->target;
+	have = pool->live - pool->leaving;
+	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_CLOSED) {
+		start = wanted > have ? wanted - have : 0;
+		quit = have > wanted ? have - wanted : 0;
+	}
+	pool->live += start;
+	pool->leaving += quit;
+	iocp_lock_release(&pool->lock);
+	for (; start > 0 && r == IOCP_OK; start -= r == IOCP_OK)
+		r = iocp_worker_start(pool);
+	for (; quit > 0 && r == IOCP_OK; quit -= r == IOCP_OK)
+		r = iocp_port_enqueue(pool->port, 0, IOCP_QUIT, 0);
+	if (start > 0 || quit > 0) {
+		iocp_lock_acquire(&pool->lock);
+		pool->live -= start;
+		pool->leaving -= quit;
+		iocp_lock_release(&pool->lock);
+	}
+	return r;
+}
+
+int iocp_pool_workers(iocp_pool *pool, uint32_t count)
+{
+	int closed;
+	iocp_lock_acquire(&pool->lock);
+	closed = atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
+	if (!closed)
+		pool->target = count;
+	iocp_lock_release(&pool->lock);
+	return closed ? IOCP_CLOSED : adjust(pool);
+}
+
+int iocp_pool_block(iocp_pool *pool)
+{
+	int r;
+	iocp_lock_acquire(&pool->lock);
+	pool->blocked++;
+	iocp_lock_release(&pool->lock);
+	r = adjust(pool);
+	if (r != IOCP_OK && r != IOCP_CLOSED)
+		iocp_pool_unblock(pool);
+	return r == IOCP_CLOSED ? IOCP_OK : r;
+}
+
+void iocp_pool_unblock(iocp_pool *pool)
+{
+	iocp_lock_acquire(&pool->lock);
+	pool->blocked--;
+	iocp_lock_release(&pool->lock);
+	(void)adjust(pool); /* without memory for a quit packet there is a worker too many, until the next time */
+}
+
+void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker)
+{
+	iocp_lock_acquire(&pool->lock);
+	worker->index = ++pool->last_index;
+	worker->next = pool->workers;
+	if (worker->next)
+		worker->next->previous = worker;
+	pool->workers = worker;
+	iocp_lock_release(&pool->lock);
+}
+
+void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, enum iocp_worker_end end, int replace)
+{
+	int broken = 0;
+	iocp_lock_acquire(&pool->lock);
+	if (worker->next)
+		worker->next->previous = worker->previous;
+	if (worker->previous)
+		worker->previous->next = worker->next;
+	else
+		pool->workers = worker->next;
+	iocp_counts_fold(&pool->past, &worker->counts);
+	pool->live--;
+	pool->leaving -= end == IOCP_WORKER_TOLD;
+	pool->dead += end == IOCP_WORKER_DIED;
+	if (end == IOCP_WORKER_DIED && !replace && pool->target > 0)
+		pool->target--;
+	iocp_lock_release(&pool->lock);
+	if (end != IOCP_WORKER_DIED)
+		return;
+	(void)adjust(pool);
+	iocp_lock_acquire(&pool->lock);
+	broken = pool->live == 0;
+	pool->broken |= broken;
+	iocp_lock_release(&pool->lock);
+	if (broken)
+		iocp_pool_close(pool);
+}
+
+uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capacity)
+{
+	iocp_worker *worker;
+	uint32_t count = 0;
+	iocp_lock_acquire(&pool->lock);
+	for (worker = pool->workers; worker; worker = worker->next, count++)
+		if (count < capacity)
+			threads[count] = iocp_thread_retain(worker->thread);
+	iocp_lock_release(&pool->lock);
+	return count;
+}
+
+void iocp_pool_set_name(iocp_pool *pool, const char *name)
+{
+	snprintf(pool->name, sizeof(pool->name), "%s", name);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------------ */
+
+void iocp_pool_close(iocp_pool *pool)
+{
+	iocp_pool_watch *watches, *next;
+	iocp_pool_keep(pool);
+	atomic_store_explicit(&pool->phase, IOCP_POOL_CLOSED, memory_order_seq_cst);
+	iocp_tasks_cancel_parked(pool, 0);
+	iocp_port_close(pool->port); /* which cancels what is queued */
+	if (pool->room)
+		iocp_port_close(pool->room);
+	iocp_lock_acquire(&pool->lock);
+	watches = pool->watches;
+	pool->watches = NULL;
+	iocp_lock_release(&pool->lock);
+	for (; watches; watches = next) {
+		next = watches->next;
+		(void)iocp_port_enqueue(watches->port, 0, 0, 0);
+		iocp_port_release(watches->port);
+		free(watches);
+	}
+	iocp_pool_drop(pool);
+}
+
+static uint64_t count_ended(iocp_pool *pool)
+{
+	const iocp_worker *worker;
+	uint64_t ended;
+	iocp_lock_acquire(&pool->lock);
+	ended = atomic_load_explicit(&pool->past.ended, memory_order_seq_cst);
+	for (worker = pool->workers; worker; worker = worker->next)
+		ended += atomic_load_explicit(&worker->counts.ended, memory_order_seq_cst);
+	iocp_lock_release(&pool->lock);
+	return ended + atomic_load_explicit(&pool->cancelled_early, memory_order_seq_cst);
+}
+
+void iocp_pool_ended(iocp_pool *pool)
+{
+	uint64_t ended, waiting;
+	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_DRAINING)
+		return;
+	ended = count_ended(pool);
+	waiting = atomic_load_explicit(&pool->waiting, memory_order_seq_cst);
+	if (atomic_load_explicit(&pool->submitted, memory_order_seq_cst) - ended == waiting)
+		iocp_pool_close(pool);
+}
+
+void iocp_pool_shutdown(iocp_pool *pool)
+{
+	int open = IOCP_POOL_OPEN;
+	if (atomic_compare_exchange_strong_explicit(
+			&pool->phase, &open, IOCP_POOL_DRAINING, memory_order_seq_cst, memory_order_seq_cst))
+		iocp_tasks_cancel_parked(pool, 1);
+	iocp_pool_ended(pool);
+}
+
+int iocp_pool_idle(iocp_pool *pool)
+{
+	iocp_counts sum;
+	uint64_t ended, submitted;
+	iocp_pool_counts(pool, &sum);
+	ended = atomic_load_explicit(&sum.completed, memory_order_relaxed)
+			+ atomic_load_explicit(&sum.failed, memory_order_relaxed)
+			+ atomic_load_explicit(&sum.cancelled, memory_order_relaxed)
+			+ atomic_load_explicit(&pool->cancelled_early, memory_order_seq_cst);
+	submitted = atomic_load_explicit(&pool->submitted, memory_order_seq_cst);
+	if (submitted != ended)
+		return 0;
+	while (count_ended(pool) < submitted) /* the last is just telling those who wait for it */
+		iocp_yield();
+	return 1;
+}
+
+int iocp_pool_is_broken(iocp_pool *pool)
+{
+	int broken;
+	iocp_lock_acquire(&pool->lock);
+	broken = pool->broken;
+	iocp_lock_release(&pool->lock);
+	return broken;
+}
+
+int iocp_pool_watch_end(iocp_pool *pool, iocp_port *port)
+{
+	iocp_pool_watch *watch = malloc(sizeof(*watch));
+	int closed;
+	if (!watch)
+		return IOCP_NOMEM;
+	iocp_lock_acquire(&pool->lock);
+	/* Closing sets the phase, then takes the watches under this lock. */
+	closed = atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
+	if (!closed) {
+		watch->port = iocp_port_retain(port);
+		watch->next = pool->watches;
+		pool->watches = watch;
+	}
+	iocp_lock_release(&pool->lock);
+	if (closed)
+		free(watch);
+	return closed ? IOCP_INVALID : IOCP_OK;
+}
+
+void iocp_pool_unwatch(iocp_pool *pool, const iocp_port *port)
+{
+	iocp_pool_watch **link, *watch;
+	iocp_lock_acquire(&pool->lock);
+	for (link = &pool->watches; (watch = *link) != NULL && watch->port != port; link = &watch->next)
+		;
+	if (watch)
+		*link = watch->next;
+	iocp_lock_release(&pool->lock);
+	if (watch)
+		iocp_port_release(watch->port);
+	free(watch);
+}

@@ -1,0 +1,291 @@
+/*
+** pool.h - the worker pool: what its files offer each other.
+**
+**   work.c          a function on its way to the workers: it crosses to each of them once
+**   task.c          a task's life, without Lua: its one atomic state, who waits for it, what runs after it
+**   pool.c          the pool's life, without Lua: its port, how many workers there are to be, its end
+**   pool_stats.c    counters, times and spans, without Lua
+**   worker.c        a worker: its thread, its state, the loop over the port
+**   pool_lua.c      iocp.Pool and its methods
+**   task_lua.c      the methods of tasks
+**
+** References. A pool is counted twice: `handles` are what scripts hold (userdata, and values on their way); tasks and workers hold
+** `references`, of which all handles together have one. With the last handle gone nobody can submit any more: the pool finishes
+** what it has, and ends. A task is held by scripts, by the packet that is queued for it, and by the task that it runs after.
+**
+** Locks. `iocp_tasks` (task.c) guards what is rare in a task's life: who waits for it, what runs after it, cancelling
+** while it runs, timers. A pool's `lock` guards its list of workers and how many there are to be. Neither is taken under the
+** other, and under neither is anything called that may wait, allocate or call out, but for iocp_thread_cancel_work.
+*/
+
+#ifndef IOCP_POOL_H
+#define IOCP_POOL_H
+
+#include "core/atomic.h"
+#include "core/os.h"
+#include "lua/value.h"
+
+typedef struct iocp_pool iocp_pool;
+typedef struct iocp_task iocp_task;
+typedef struct iocp_work iocp_work;
+typedef struct iocp_worker iocp_worker;
+typedef struct iocp_pool_watch iocp_pool_watch;
+
+enum iocp_task_state {
+	IOCP_TASK_UNSCHEDULED = 0,
+	IOCP_TASK_SCHEDULED = 1,
+	IOCP_TASK_RUNNING = 2,
+	IOCP_TASK_COMPLETED = 3, /* from here on it has ended */
+	IOCP_TASK_FAILED = 4,
+	IOCP_TASK_CANCELLED = 5
+};
+
+/* ---- work.c --------------------------------------------------------------------------------------------------------- */
+
+enum { IOCP_WORK_NAME = 64 };
+
+struct iocp_work {
+	_Atomic uint32_t references;
+	int constant;    /* nothing that the function holds can change: it need not be looked at again */
+	int wants_state; /* it is called with the worker's state first */
+	uint64_t id;     /* never given to a second one */
+	iocp_values function;
+	char name[IOCP_WORK_NAME];
+};
+
+iocp_work *iocp_work_retain(iocp_work *work);
+void iocp_work_release(iocp_work *work);
+/* The work for the function or work object at `index`, borrowed: this state keeps it for as long as the function. Raises if
+** it cannot cross. The stack is as it was. */
+iocp_work *iocp_work_check(lua_State *L, int index);
+/* Pushes the function, decoded in this state once. Raises if that cannot be done. */
+void iocp_work_push(lua_State *L, const iocp_work *work);
+/* parts.work(f [, name [, wants_state]]): a work object, so that a function need not be looked at for each task. */
+int iocp_lua_work(lua_State *L);
+
+/* ---- pool_stats.c ----------------------------------------------------------------------------------------------------- */
+
+enum { IOCP_TIMES = 160 }; /* steps of a histogram: four in each power of two nanoseconds, up to 18 minutes */
+
+/* How long tasks waited or ran. Written by one thread, or under the pool's lock. Relaxed, all: figures for people. */
+typedef struct iocp_times {
+	_Atomic uint64_t count, sum; /* nanoseconds */
+	_Atomic uint32_t step[IOCP_TIMES];
+} iocp_times;
+
+/* What came of a worker's tasks. `ended` is read to see whether a pool is idle: see iocp_pool_ended. */
+typedef struct iocp_counts {
+	_Atomic uint64_t completed, failed, cancelled, ended;
+	iocp_times waited, ran;
+} iocp_counts;
+
+enum { IOCP_SPANS = 512 };
+
+/* A task that ran, for the trace. */
+typedef struct iocp_span {
+	uint64_t begin, end; /* nanoseconds on iocp_clock */
+	uint32_t worker;
+	int state;
+	char name[IOCP_WORK_NAME];
+} iocp_span;
+
+/* A piece of what was recorded, and the older ones. */
+typedef struct iocp_spans {
+	struct iocp_spans *older;
+	uint32_t count;
+	iocp_span spans[IOCP_SPANS];
+} iocp_spans;
+
+void iocp_counts_add(iocp_counts *counts, enum iocp_task_state state);
+void iocp_times_add(iocp_times *times, uint64_t nanoseconds);
+/* Adds `from` to `to`. */
+void iocp_counts_fold(iocp_counts *to, const iocp_counts *from);
+/* The time below which the given part (0..1) of all were, in nanoseconds; 0: there were none. */
+double iocp_times_percentile(const iocp_times *times, double part);
+uint64_t iocp_now(void); /* nanoseconds */
+
+/* ---- task.c --------------------------------------------------------------------------------------------------------- */
+
+enum iocp_task_reason { /* why it was cancelled */
+	IOCP_BY_CALL = 0,
+	IOCP_BY_CLOSE = 1,
+	IOCP_BY_DEPENDENCY = 2, /* what it was to run after did not complete */
+	IOCP_BY_MEMORY = 3
+};
+
+/* The kinds of packets in a pool's port, as `bytes`; the key of a task's packet is the task, with a reference. */
+enum { IOCP_QUIT = 0, IOCP_RUN = 1 };
+
+/* A new task with one reference, unscheduled; `arguments` are the task's from now on. NULL: out of memory. */
+iocp_task *iocp_task_new(iocp_pool *pool, iocp_work *work, iocp_values *arguments);
+iocp_task *iocp_task_retain(iocp_task *task);
+void iocp_task_release(iocp_task *task);
+enum iocp_task_state iocp_task_state(const iocp_task *task);
+enum iocp_task_reason iocp_task_reason(const iocp_task *task);
+int iocp_task_is_submitted(const iocp_task *task);
+iocp_pool *iocp_task_pool(const iocp_task *task);
+iocp_work *iocp_task_work(const iocp_task *task);
+/* Its arguments; once it has ended, its results, or message and error value. */
+const iocp_values *iocp_task_values(const iocp_task *task);
+/* A task whose results come before the arguments, or NULL; for who has claimed it. */
+const iocp_task *iocp_task_input(const iocp_task *task);
+/* When it was to run, on iocp_now. */
+uint64_t iocp_task_since(const iocp_task *task);
+/* Its packet is to make room in the pool's queue when it is taken. Before it is submitted. */
+void iocp_task_take_permit(iocp_task *task);
+
+/* Submits a task: it runs once all that it runs after have completed; delay > 0: so many ms later; period > 0: again and
+** again. IOCP_INVALID: it was submitted before; IOCP_CANCELLED: it is cancelled; IOCP_CLOSED, IOCP_NOMEM: now it is. */
+int iocp_task_submit(iocp_task *task, double delay, double period);
+/* Makes `task` run after `earlier`; with `input` it is called with its results first. IOCP_INVALID: it was submitted already;
+** IOCP_ERROR: `earlier` runs after `task`. IOCP_NOMEM. */
+int iocp_task_after(iocp_task *task, iocp_task *earlier, int input);
+/* IOCP_OK: it will never run; IOCP_TIMEOUT: it runs, and was told; IOCP_INVALID: it had ended. */
+int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason);
+/* As above, and ends the worker that runs it. */
+int iocp_task_cancel_hard(iocp_task *task);
+/* Has a packet with `key` posted when the task has ended; IOCP_INVALID: it has. IOCP_NOMEM. */
+int iocp_task_watch(iocp_task *task, iocp_port *port, uintptr_t key);
+/* Takes that back, for all keys. */
+void iocp_task_unwatch(iocp_task *task, const iocp_port *port);
+/* Cancels what waits for its time or for other tasks in a pool that ends; only what is periodic if the rest is to finish. */
+void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only);
+/* What a pool's port drops: the packets' tasks are cancelled. */
+void iocp_task_discard(iocp_port *port, const iocp_packet *packet);
+
+/* For the worker. 1: the task is the caller's to run, and the packet's reference still the caller's. `in_place`: only a task
+** that is queued, by somebody who waits for it; its packet is then found stale. */
+int iocp_task_claim(iocp_task *task, int in_place);
+/* It is on this worker's thread now, on top of what was. */
+void iocp_task_enter(iocp_task *task, iocp_worker *worker);
+/* It ran: `outcome` is the task's from now on, and `outer` or nothing is on the thread. A periodic one that completed waits for
+** its time again. */
+void iocp_task_finish(
+	iocp_task *task, iocp_worker *worker, iocp_task *outer, enum iocp_task_state state, iocp_values *outcome);
+
+/* ---- pool.c --------------------------------------------------------------------------------------------------------- */
+
+enum iocp_pool_phase { IOCP_POOL_OPEN = 0, IOCP_POOL_DRAINING = 1, IOCP_POOL_CLOSED = 2 };
+
+enum iocp_worker_end { IOCP_WORKER_TOLD, IOCP_WORKER_CLOSED, IOCP_WORKER_DIED };
+
+enum { IOCP_POOL_NAME = 32, IOCP_LINE = 64 /* bytes that one processor has to itself */ };
+
+struct iocp_pool {
+	_Atomic uint32_t references, handles;
+	_Atomic int phase;
+	iocp_port *port;
+	double room_ms;  /* how long to wait for room */
+	iocp_port *room; /* a packet for each task that may still be queued; NULL: no limit */
+	iocp_description description;
+	iocp_values setup; /* for lua/iocp/worker.lua */
+	char name[IOCP_POOL_NAME];
+	size_t stack; /* of a worker, bytes; 0: as threads have */
+	int replace;  /* start another for a worker that died */
+	int raise;    /* failures, at the next call */
+	_Atomic int tracing;
+
+	char padding[IOCP_LINE];
+	_Atomic uint64_t submitted;       /* tasks ever accepted */
+	_Atomic uint64_t cancelled_early; /* of these, before they ran */
+	_Atomic uint64_t waiting;         /* of these, parked until what they run after has completed */
+	_Atomic uint64_t delayed;         /* of these, parked until it is time */
+	char more_padding[IOCP_LINE];
+	_Atomic uint32_t active; /* tasks that run */
+	_Atomic uint32_t peak_active;
+
+	iocp_task *parked; /* guarded by iocp_tasks */
+
+	iocp_lock lock;       /* guards what follows */
+	iocp_worker *workers; /* that have begun and not ended */
+	uint32_t target;      /* how many are wanted */
+	uint32_t live;        /* threads that were started and have not ended */
+	uint32_t leaving;     /* of these, how many will take a quit packet */
+	uint32_t blocked;     /* of these, how many wait for a task */
+	uint32_t dead;        /* how many ever ended otherwise than told */
+	uint32_t last_index;
+	int broken;               /* the last one died, and so the pool was closed */
+	iocp_counts past;         /* of workers that have ended */
+	iocp_spans *spans;        /* while tracing: what ran */
+	char *last_error;         /* from malloc, or NULL */
+	uint64_t unraised;        /* failures that no call has raised */
+	iocp_pool_watch *watches; /* who waits for the end */
+};
+
+/* A new pool without workers, with one handle; what it needs besides is filled in before iocp_pool_workers. IOCP_NOMEM. */
+int iocp_pool_new(uint32_t concurrency, iocp_pool **pool);
+iocp_pool *iocp_pool_keep(iocp_pool *pool); /* a reference */
+void iocp_pool_drop(iocp_pool *pool);
+iocp_pool *iocp_pool_retain(iocp_pool *pool); /* a handle */
+void iocp_pool_release(iocp_pool *pool);
+/* Sets how many workers there are to be. IOCP_CLOSED, IOCP_NOMEM or the system's code: there are fewer. */
+int iocp_pool_workers(iocp_pool *pool, uint32_t count);
+/* Around a worker's wait for a task: a pool always has a worker that does not. As iocp_pool_workers, and then it is not to wait. */
+int iocp_pool_block(iocp_pool *pool);
+void iocp_pool_unblock(iocp_pool *pool);
+/* No more tasks from outside; once nothing is left the pool is closed. */
+void iocp_pool_shutdown(iocp_pool *pool);
+/* Drops what is queued or parked; what runs, ends. */
+void iocp_pool_close(iocp_pool *pool);
+/* Has a packet posted once the pool is closed. IOCP_INVALID: it is. IOCP_NOMEM. */
+int iocp_pool_watch_end(iocp_pool *pool, iocp_port *port);
+void iocp_pool_unwatch(iocp_pool *pool, const iocp_port *port);
+/* A task has ended: closes a pool that shuts down and has nothing left. */
+void iocp_pool_ended(iocp_pool *pool);
+/* Whether every task that was submitted has ended. */
+int iocp_pool_idle(iocp_pool *pool);
+int iocp_pool_is_broken(iocp_pool *pool);
+void iocp_pool_set_name(iocp_pool *pool, const char *name);
+/* Keeps the text of a failure. */
+void iocp_pool_failed(iocp_pool *pool, const char *message);
+/* A worker begins and ends; `replace`: another may be started for it. */
+void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker);
+void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, enum iocp_worker_end end, int replace);
+/* References to the threads of the workers, for joining; up to `capacity` of them. Returns how many there are. */
+uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capacity);
+/* The sum over all workers. */
+void iocp_pool_counts(iocp_pool *pool, iocp_counts *sum);
+/* Adds to what was recorded; without memory a span is lost. Takes a piece of it; 0: there is none. */
+void iocp_pool_record(iocp_pool *pool, const iocp_span *span);
+int iocp_pool_take_spans(iocp_pool *pool, iocp_spans *copy);
+
+/* ---- worker.c --------------------------------------------------------------------------------------------------------- */
+
+enum { IOCP_WORKER_DEPTH = 32 }; /* tasks that may run within each other on a thread */
+
+/* A task on a worker's thread. */
+typedef struct iocp_run {
+	iocp_task *task;
+	iocp_values outcome;
+	struct iocp_run *outer;
+} iocp_run;
+
+struct iocp_worker {
+	iocp_running running; /* first: see cancel.c */
+	iocp_pool *pool;      /* a reference, until the worker ends */
+	iocp_thread *thread;  /* this one */
+	iocp_worker *previous, *next;
+	uint32_t index; /* from 1 on, in the order of their starts */
+	int depth;
+	iocp_run *run;                /* the innermost */
+	_Atomic(iocp_task *) current; /* its task; see task.c */
+	enum iocp_worker_end end;
+	int initialised;
+	int state, report, perform, explain; /* references into the registry */
+	iocp_counts counts;
+};
+
+/* Starts a thread that works for the pool, which counts it already. */
+int iocp_worker_start(iocp_pool *pool);
+/* The worker that calls; NULL: no worker does. */
+iocp_worker *iocp_worker_current(void);
+int iocp_is_worker(const iocp_thread *thread);
+/* Runs a task that the calling worker has claimed. Raises nothing. */
+void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task);
+
+/* ---- pool_lua.c, task_lua.c --------------------------------------------------------------------------------------------- */
+
+/* pool:submit and its like, for task_lua.c: the function at 2, its arguments behind. A new task, pushed; `pool` is its. */
+iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+** task.h - what task.c and task_submit.c share: a task's insides.
+*/
+
+#ifndef IOCP_TASK_H
+#define IOCP_TASK_H
+
+#include "core/handle.h"
+#include "lua/pool.h"
+
+enum { /* in the word, beside the state */
+	IOCP_STATE = 7,
+	IOCP_WATCHED = 8,    /* somebody is in `watches` */
+	IOCP_DELAYED = 16,   /* scheduled, and its packet comes from a timer */
+	IOCP_CANCEL = 32,    /* running, and told to stop */
+	IOCP_SUBMITTED = 64, /* unscheduled, until all that it runs after have completed */
+	IOCP_LINKED = 128,   /* unscheduled, and `extra` says what comes first */
+	IOCP_REASON = 256    /* times enum iocp_task_reason, of a cancelled one */
+};
+
+/* Somebody who is told when a task has ended. */
+typedef struct iocp_watch {
+	struct iocp_watch *next;
+	iocp_port *port; /* a reference; NULL: a task that runs after this one */
+	uintptr_t key;
+	iocp_task *task; /* a reference */
+	iocp_task *of;   /* while it is told: the task that has ended, a reference, if it is not the first one */
+	int input;
+} iocp_watch;
+
+/* What most tasks have not. Guarded by iocp_tasks. */
+typedef struct iocp_task_extra {
+	iocp_task *input;     /* whose results come first; a reference */
+	uint32_t unmet;       /* tasks that it runs after and that have not completed */
+	uint32_t mark;        /* of the walk that met it last */
+	iocp_task *walk;      /* the next one to be looked at there */
+	double delay, period; /* milliseconds; 0: none */
+	double due;           /* on iocp_clock, of a periodic one */
+	iocp_timer timer;     /* if armed */
+	int armed;
+	iocp_task *previous,
+		*following; /* in the pool's list of parked tasks: those that are delayed, or wait for others */
+} iocp_task_extra;
+
+struct iocp_task {
+	iocp_mortal mortal;
+	_Atomic uint32_t references;
+	_Atomic uint32_t word;
+	iocp_pool *pool;    /* a reference */
+	iocp_work *work;    /* a reference */
+	iocp_values values; /* arguments, until it has ended; then what came of it */
+	iocp_watch *watches;
+	iocp_task_extra *extra;
+	_Atomic(iocp_worker *) runner; /* while it runs */
+	uintptr_t permit;       /* 1: its packet, once it is taken, makes room for another; set before it is submitted */
+	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
+};
+
+extern iocp_lock iocp_tasks;
+
+static inline uint32_t iocp_task_word(const iocp_task *task)
+{
+	/* Acquire: what the task left happens-before reading that it has ended. */
+	return atomic_load_explicit(&task->word, memory_order_acquire);
+}
+
+/* Sequentially consistent, because of CANCEL (see iocp_task_enter); else acquire and release would do: what was written
+** before is there for who sees the new word. On failure *from is the word. */
+static inline int iocp_task_change(iocp_task *task, uint32_t *from, uint32_t to)
+{
+	return atomic_compare_exchange_strong_explicit(&task->word, from, to, memory_order_seq_cst, memory_order_acquire);
+}
+
+/* Cancels a task that does not run. 1: it did, and *old is the word before: if that says WATCHED, telling is the caller's. */
+int iocp_task_cancel_early(iocp_task *task, enum iocp_task_reason reason, uint32_t *old);
+/* Queues a submitted task for which nothing is left to wait, or sets its timer. IOCP_CLOSED, IOCP_NOMEM: it will not run, and
+** is the caller's to cancel. If it was cancelled meanwhile, IOCP_OK. */
+int iocp_task_schedule(iocp_task *task);
+/* A periodic task has run: 1: it waits for its time again; 0: it is to end. */
+int iocp_task_repeat(iocp_task *task);
+/* Out of the pool's list; it has just left a word that says DELAYED or SUBMITTED. The lock is held. */
+void iocp_parked_remove(iocp_task *task, uint32_t old);
+/* Takes all watches of a task that has ended. */
+iocp_watch *iocp_watches_take(iocp_task *task);
+
+#endif

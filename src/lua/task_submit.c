@@ -1,0 +1,387 @@
+/*
+** task_submit.c - when a task runs: at once, later, again and again, or after others; and who is told when it has ended.
+**
+** A pool's list of parked tasks has those that are delayed and those that wait for others, so that a pool which ends can cancel
+** them. Locks and orders: see task.c.
+*/
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "lua/task.h"
+
+/* ---- the list of parked tasks; the lock is held ------------------------------------------------------------------------- */
+
+static void parked_add(iocp_task *task)
+{
+	iocp_task_extra *extra = task->extra;
+	extra->armed = 0;
+	extra->previous = NULL;
+	extra->following = task->pool->parked;
+	if (extra->following)
+		extra->following->extra->previous = task;
+	task->pool->parked = task;
+}
+
+static void count(_Atomic uint64_t *counter, int change)
+{
+	/* Sequentially consistent: see iocp_pool_ended. */
+	atomic_fetch_add_explicit(counter, (uint64_t)(int64_t)change, memory_order_seq_cst);
+}
+
+void iocp_parked_remove(iocp_task *task, uint32_t old)
+{
+	iocp_task_extra *extra = task->extra;
+	if (extra->following)
+		extra->following->extra->previous = extra->previous;
+	if (extra->previous)
+		extra->previous->extra->following = extra->following;
+	else
+		task->pool->parked = extra->following;
+	count(old & IOCP_DELAYED ? &task->pool->delayed : &task->pool->waiting, -1);
+}
+
+void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only)
+{
+	iocp_task *task;
+	do {
+		iocp_lock_acquire(&iocp_tasks);
+		for (task = pool->parked; task && periodic_only && task->extra->period <= 0; task = task->extra->following)
+			;
+		if (task)
+			iocp_task_retain(task); /* it is alive: a packet or an earlier task holds it until it has left the list */
+		iocp_lock_release(&iocp_tasks);
+		if (task) {
+			(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
+			iocp_task_release(task);
+		}
+	} while (task);
+}
+
+/* ---- scheduling --------------------------------------------------------------------------------------------------------- */
+
+static void set_since(iocp_task *task, double ms)
+{
+	atomic_store_explicit(&task->since, iocp_now() + (uint64_t)(ms < 1e12 ? ms * 1e6 : 1e18), memory_order_relaxed);
+}
+
+/* Queues a task that has just become scheduled. */
+static int post(iocp_task *task)
+{
+	int r;
+	iocp_task_retain(task); /* the packet's */
+	r = iocp_port_enqueue(task->pool->port, (uintptr_t)task, IOCP_RUN, task->permit);
+	if (r != IOCP_OK)
+		iocp_task_release(task);
+	return r;
+}
+
+/* Sets the timer of a task that has just become delayed. Whoever cancels it meanwhile knows nothing of the timer, which is
+** then dropped here. */
+static int set_timer(iocp_task *task, double ms)
+{
+	const iocp_packet packet = {.key = (uintptr_t)task, .bytes = IOCP_RUN};
+	iocp_timer timer;
+	int there, r;
+	iocp_task_retain(task); /* the packet's */
+	r = iocp_port_enqueue_after(task->pool->port, &packet, ms, &timer);
+	if (r != IOCP_OK) {
+		iocp_task_release(task);
+		return r;
+	}
+	iocp_lock_acquire(&iocp_tasks);
+	there = (iocp_task_word(task) & IOCP_DELAYED) != 0;
+	if (there) {
+		task->extra->timer = timer;
+		task->extra->armed = 1;
+	}
+	iocp_lock_release(&iocp_tasks);
+	if (!there && iocp_timer_cancel(timer) == IOCP_OK)
+		iocp_task_release(task);
+	return IOCP_OK;
+}
+
+/* A pool that ends has cancelled its parked tasks, perhaps before this one came. The lock, which both took, orders the phase
+** before either the list or this. */
+static void check_phase(iocp_task *task)
+{
+	int phase = atomic_load_explicit(&task->pool->phase, memory_order_seq_cst);
+	if (phase == IOCP_POOL_CLOSED || (phase == IOCP_POOL_DRAINING && task->extra->period > 0))
+		(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
+}
+
+int iocp_task_schedule(iocp_task *task)
+{
+	double ms = task->extra->delay;
+	uint32_t old = iocp_task_word(task), to;
+	int r, done = 0;
+	set_since(task, ms);
+	task->extra->due = iocp_clock() + ms;
+	iocp_lock_acquire(&iocp_tasks);
+	while ((old & IOCP_SUBMITTED) && !done) {
+		to = IOCP_TASK_SCHEDULED | (old & IOCP_WATCHED) | (ms > 0 ? IOCP_DELAYED : 0);
+		done = iocp_task_change(task, &old, to);
+	}
+	if (done) {
+		iocp_parked_remove(task, old);
+		if (ms > 0) {
+			parked_add(task);
+			count(&task->pool->delayed, 1);
+		}
+	}
+	iocp_lock_release(&iocp_tasks);
+	if (!done)
+		return IOCP_OK;
+	if (ms <= 0)
+		return post(task);
+	r = set_timer(task, ms);
+	if (r == IOCP_OK)
+		check_phase(task);
+	return r;
+}
+
+int iocp_task_repeat(iocp_task *task)
+{
+	iocp_task_extra *extra = task->extra;
+	iocp_pool *pool = task->pool;
+	double now = iocp_clock(), ms;
+	uint32_t old = iocp_task_word(task);
+	int done = 0;
+	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_OPEN)
+		return 0;
+	extra->due += extra->period;
+	if (extra->due < now) /* it ran for too long: times that have passed are left out */
+		extra->due += ceil((now - extra->due) / extra->period) * extra->period;
+	ms = extra->due > now ? extra->due - now : 0;
+	set_since(task, ms);
+	count(&pool->submitted, 1); /* each run is one */
+	iocp_lock_acquire(&iocp_tasks);
+	while (!(old & IOCP_CANCEL) && !done)
+		done = iocp_task_change(task, &old, IOCP_TASK_SCHEDULED | IOCP_DELAYED | (old & IOCP_WATCHED));
+	if (done) {
+		parked_add(task);
+		count(&pool->delayed, 1);
+	}
+	iocp_lock_release(&iocp_tasks);
+	if (!done) {
+		count(&pool->submitted, -1);
+		return 0;
+	}
+	if (set_timer(task, ms) != IOCP_OK)
+		(void)iocp_task_cancel(task, IOCP_BY_MEMORY);
+	else
+		check_phase(task);
+	return 1;
+}
+
+/* ---- submitting --------------------------------------------------------------------------------------------------------- */
+
+/* Takes the lock with an `extra`, for a task that was not submitted yet. Else without the lock: IOCP_NOMEM; IOCP_INVALID: it
+** was; IOCP_CANCELLED: it is cancelled. */
+static int lock_linked(iocp_task *task)
+{
+	iocp_task_extra *fresh = calloc(1, sizeof(*fresh));
+	uint32_t old = iocp_task_word(task);
+	int r = IOCP_TIMEOUT;
+	if (!fresh)
+		return IOCP_NOMEM;
+	iocp_lock_acquire(&iocp_tasks);
+	while (r == IOCP_TIMEOUT) {
+		if ((old & IOCP_STATE) != IOCP_TASK_UNSCHEDULED || (old & IOCP_SUBMITTED))
+			r = (old & IOCP_STATE) == IOCP_TASK_CANCELLED ? IOCP_CANCELLED : IOCP_INVALID;
+		else if (iocp_task_change(task, &old, old | IOCP_LINKED))
+			r = IOCP_OK;
+	}
+	if (r == IOCP_OK && !task->extra) {
+		task->extra = fresh;
+		fresh = NULL;
+	}
+	if (r != IOCP_OK)
+		iocp_lock_release(&iocp_tasks);
+	free(fresh);
+	return r;
+}
+
+/* One that waits for nothing. Nobody needs the lock. */
+static int submit_plain(iocp_task *task)
+{
+	uint32_t old = iocp_task_word(task);
+	set_since(task, 0);
+	do {
+		if (old & IOCP_LINKED)
+			return IOCP_TIMEOUT; /* it has become one that waits */
+		if ((old & IOCP_STATE) != IOCP_TASK_UNSCHEDULED)
+			return (old & IOCP_STATE) == IOCP_TASK_CANCELLED ? IOCP_CANCELLED : IOCP_INVALID;
+	} while (!iocp_task_change(task, &old, IOCP_TASK_SCHEDULED | (old & IOCP_WATCHED)));
+	return post(task);
+}
+
+static int submit_linked(iocp_task *task, double delay, double period)
+{
+	uint32_t old;
+	int ready, r = lock_linked(task);
+	if (r != IOCP_OK)
+		return r;
+	task->extra->delay = delay;
+	task->extra->period = period;
+	ready = task->extra->unmet == 0;
+	for (old = iocp_task_word(task); !(old & IOCP_SUBMITTED);) {
+		if ((old & IOCP_STATE) != IOCP_TASK_UNSCHEDULED) {
+			r = IOCP_CANCELLED;
+			break;
+		}
+		if (iocp_task_change(task, &old, old | IOCP_SUBMITTED)) {
+			parked_add(task);
+			count(&task->pool->waiting, 1);
+			break;
+		}
+	}
+	iocp_lock_release(&iocp_tasks);
+	if (r == IOCP_OK && ready)
+		r = iocp_task_schedule(task);
+	else if (r == IOCP_OK)
+		check_phase(task);
+	return r;
+}
+
+int iocp_task_submit(iocp_task *task, double delay, double period)
+{
+	iocp_pool *pool = task->pool;
+	int phase = atomic_load_explicit(&pool->phase, memory_order_seq_cst), r = IOCP_TIMEOUT;
+	const iocp_worker *worker = iocp_worker_current();
+	if (phase != IOCP_POOL_OPEN && (phase == IOCP_POOL_CLOSED || !worker || worker->pool != pool || period > 0)) {
+		(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
+		return IOCP_CLOSED;
+	}
+	count(&pool->submitted, 1); /* before it can end */
+	if (delay <= 0)
+		r = submit_plain(task);
+	if (r == IOCP_TIMEOUT)
+		r = submit_linked(task, delay, period);
+	if (r == IOCP_INVALID || r == IOCP_CANCELLED) {
+		count(&pool->submitted, -1);
+		iocp_pool_ended(pool);
+	} else if (r != IOCP_OK) {
+		(void)iocp_task_cancel(task, r == IOCP_CLOSED ? IOCP_BY_CLOSE : IOCP_BY_MEMORY);
+	}
+	return r;
+}
+
+/* ---- after others ------------------------------------------------------------------------------------------------------- */
+
+/* Whether `later` runs after `task`, by however many steps. Each task is looked at once: `mark` says in which walk. The
+** lock is held. */
+static int runs_after(iocp_task *later, iocp_task *task)
+{
+	static uint32_t walks;
+	iocp_task *todo = NULL;
+	const iocp_watch *watch;
+	walks++;
+	for (;;) {
+		if (task == later)
+			return 1;
+		for (watch = task->watches; watch; watch = watch->next) {
+			if (watch->task && watch->task->extra->mark != walks) {
+				watch->task->extra->mark = walks;
+				watch->task->extra->walk = todo;
+				todo = watch->task;
+			}
+		}
+		if (!todo)
+			return 0;
+		task = todo;
+		todo = task->extra->walk;
+	}
+}
+
+/* Adds a watch to a task. 0: it has ended. The lock is held. */
+static int add_watch(iocp_task *task, iocp_watch *watch)
+{
+	uint32_t old = iocp_task_word(task);
+	do {
+		if ((old & IOCP_STATE) >= IOCP_TASK_COMPLETED)
+			return 0;
+	} while (!iocp_task_change(task, &old, old | IOCP_WATCHED));
+	watch->next = task->watches;
+	task->watches = watch;
+	return 1;
+}
+
+int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
+{
+	iocp_watch *watch = calloc(1, sizeof(*watch));
+	int r = watch ? lock_linked(task) : IOCP_NOMEM, cancel = 0;
+	if (r != IOCP_OK) {
+		free(watch);
+		return r;
+	}
+	watch->task = task;
+	watch->input = input;
+	if (runs_after(earlier, task)) {
+		r = IOCP_ERROR;
+	} else if (add_watch(earlier, watch)) {
+		iocp_task_retain(task);
+		task->extra->unmet++;
+		watch = NULL;
+	} else if (iocp_task_state(earlier) != IOCP_TASK_COMPLETED) {
+		cancel = 1;
+	} else if (input) {
+		task->extra->input = iocp_task_retain(earlier);
+	}
+	iocp_lock_release(&iocp_tasks);
+	free(watch);
+	if (cancel)
+		(void)iocp_task_cancel(task, IOCP_BY_DEPENDENCY);
+	return r;
+}
+
+/* ---- watching ----------------------------------------------------------------------------------------------------------- */
+
+int iocp_task_watch(iocp_task *task, iocp_port *port, uintptr_t key)
+{
+	iocp_watch *watch = calloc(1, sizeof(*watch));
+	int added;
+	if (!watch)
+		return IOCP_NOMEM;
+	watch->port = port;
+	watch->key = key;
+	iocp_lock_acquire(&iocp_tasks);
+	added = add_watch(task, watch);
+	if (added)
+		iocp_port_retain(port);
+	iocp_lock_release(&iocp_tasks);
+	if (!added)
+		free(watch);
+	return added ? IOCP_OK : IOCP_INVALID;
+}
+
+void iocp_task_unwatch(iocp_task *task, const iocp_port *port)
+{
+	iocp_watch *removed = NULL, **link = &task->watches, *watch;
+	iocp_lock_acquire(&iocp_tasks);
+	while ((watch = *link) != NULL) {
+		if (watch->port == port) {
+			*link = watch->next;
+			watch->next = removed;
+			removed = watch;
+		} else {
+			link = &watch->next;
+		}
+	}
+	iocp_lock_release(&iocp_tasks);
+	while ((watch = removed) != NULL) {
+		removed = watch->next;
+		iocp_port_release(watch->port);
+		free(watch);
+	}
+}
+
+iocp_watch *iocp_watches_take(iocp_task *task)
+{
+	iocp_watch *taken;
+	iocp_lock_acquire(&iocp_tasks);
+	taken = task->watches;
+	task->watches = NULL;
+	iocp_lock_release(&iocp_tasks);
+	return taken;
+}
