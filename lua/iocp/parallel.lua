@@ -73,9 +73,10 @@ end
 
 -- ---- what runs in the caller ----
 
+-- Raises where the method was called, which is `level` functions up.
 local function check(level, name, value, ok, expected)
   if not ok then
-    error(("bad argument '%s' (expected %s, got %s)"):format(name, expected, type(value)), level + 1)
+    error(("bad argument '%s' (expected %s, got %s)"):format(name, expected, type(value)), level)
   end
 end
 
@@ -92,7 +93,7 @@ local function check_options(options)
     elseif name == "name" then
       check(4, "name", value, type(value) == "string", "a string")
     else
-      error(("bad argument 'options' ('%s' is none of chunk, errors, progress, name)"):format(tostring(name)), 4)
+      error(("bad argument 'options' ('%s' is none of chunk, errors, progress, name)"):format(tostring(name)), 3)
     end
   end
   return options

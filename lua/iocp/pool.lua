@@ -6,8 +6,8 @@ local load_chunk = rawget(_G, "loadstring") or load
 local parallel = require "iocp.parallel"
 local trace = require "iocp.trace"
 
-local function fail(level, ...)
-  error(("bad argument 'options' to 'Pool' (" .. select(1, ...) .. ")"):format(select(2, ...)), level + 1)
+local function fail(message, ...)
+  error(("bad argument 'options' to 'Pool' (" .. message .. ")"):format(...), 4) -- where Pool was called
 end
 
 local function is_count(value, least, most)
@@ -35,10 +35,10 @@ local function check(options)
   for name, value in pairs(options) do
     local rule = rules[name]
     if not rule then
-      fail(4, "'%s' is none of workers, concurrency, name, stack, init, on_error, logger, replace, queue_limit, queue_wait",
+      fail("'%s' is none of workers, concurrency, name, stack, init, on_error, logger, replace, queue_limit, queue_wait",
         tostring(name))
     elseif not rule[1](value) then
-      fail(4, "%s: expected %s, got %s", name, rule[2], type(value) == "number" and tostring(value) or type(value))
+      fail("%s: expected %s, got %s", name, rule[2], type(value) == "number" and tostring(value) or type(value))
     end
   end
 end
@@ -136,9 +136,6 @@ return function(core, parts)
     local ok, message, code = parts.finish_pool(pool, ms)
     if not ok then
       return nil, message, code
-    end
-    for _, more in ipairs(parts.pool_threads(pool)) do
-      threads[#threads + 1] = more
     end
     for _, thread in ipairs(threads) do
       local joined, why, what = thread:join(deadline and math.max(0, deadline - core.clock()))

@@ -23,7 +23,7 @@ end
 
 local function text_of(name, done, total, ms)
   local rate = ms > 0 and done / ms * 1000 or 0
-  local left = rate > 0 and duration((total - done) / rate * 1000) or "?"
+  local left = done >= total and "0:00" or rate > 0 and duration((total - done) / rate * 1000) or "?"
   return ("%s %3d %% %s/%s, %s/s, ETA %s"):format(
     name, total > 0 and math.floor(done / total * 100) or 100, amount(done), amount(total), amount(rate), left)
 end

@@ -4,7 +4,8 @@
 ** How many workers. The script says how many it wants. A worker that waits for a task counts as blocked, and there is always
 ** one more than are blocked: then the queue has a worker that does not wait for a task, which either comes back to the queue or
 ** is itself about to wait, and then brings another. So tasks that wait for tasks cannot stop a pool, unless they wait in a
-** circle. What is too few is started, what is too many is sent quit packets: these queue behind the tasks that are there.
+** circle. What is too few is started, what is too many is sent quit packets: these queue behind the tasks that are there. If more
+** are wanted again before, as many fewer leave, and packets that nobody is to leave for any more are passed over.
 **
 ** The end. A pool that shuts down closes once nothing is left that can run. Whoever ends a task counts it, after he told those
 ** who watch it, then looks at the phase; shutdown sets the phase, then looks at the counts. These four are sequentially
@@ -21,6 +22,30 @@ struct iocp_pool_watch {
 	iocp_port *port; /* a reference */
 	iocp_pool_watch *next;
 };
+
+/* A pool has ended when it is closed and its last worker has. Closing sets the phase, a worker that ends takes itself off `live`;
+** both then look at both, under the lock. The lock is held. */
+static int has_ended(const iocp_pool *pool)
+{
+	return pool->live == 0 && atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
+}
+
+static void tell_end(iocp_pool *pool)
+{
+	iocp_pool_watch *watches = NULL, *next;
+	iocp_lock_acquire(&pool->lock);
+	if (has_ended(pool)) {
+		watches = pool->watches;
+		pool->watches = NULL;
+	}
+	iocp_lock_release(&pool->lock);
+	for (; watches; watches = next) {
+		next = watches->next;
+		(void)iocp_port_enqueue(watches->port, 0, 0, 0);
+		iocp_port_release(watches->port);
+		free(watches);
+	}
+}
 
 /* ---- references --------------------------------------------------------------------------------------------------------- */
 
@@ -94,17 +119,21 @@ void iocp_pool_release(iocp_pool *pool)
 /* Starts or sends away as many as it takes. */
 static int adjust(iocp_pool *pool)
 {
-	uint32_t wanted, have, start = 0, quit = 0;
+	uint32_t wanted, have, start = 0, quit = 0, kept;
 	int r = IOCP_OK;
 	iocp_lock_acquire(&pool->lock);
 	wanted = pool->blocked >= pool->target && pool->blocked > 0 ? pool->blocked + 1 : pool->target;
-	have = pool->live - pool->leaving;
+	have = pool->live - pool->leaving - pool->parting;
 	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_CLOSED) {
 		start = wanted > have ? wanted - have : 0;
-		quit = have > wanted ? have - wanted : 0;
+		kept = start < pool->leaving ? start : pool->leaving; /* rather than started, they are not to leave after all */
+		start -= kept;
+		pool->live += start;
+		pool->leaving += have > wanted ? have - wanted : 0;
+		pool->leaving -= kept;
+		quit = pool->leaving > pool->quits ? pool->leaving - pool->quits : 0;
+		pool->quits += quit;
 	}
-	pool->live += start;
-	pool->leaving += quit;
 	iocp_lock_release(&pool->lock);
 	for (; start > 0 && r == IOCP_OK; start -= r == IOCP_OK)
 		r = iocp_worker_start(pool);
@@ -113,8 +142,10 @@ static int adjust(iocp_pool *pool)
 	if (start > 0 || quit > 0) {
 		iocp_lock_acquire(&pool->lock);
 		pool->live -= start;
-		pool->leaving -= quit;
+		pool->leaving -= quit < pool->leaving ? quit : pool->leaving;
+		pool->quits -= quit;
 		iocp_lock_release(&pool->lock);
+		tell_end(pool);
 	}
 	return r;
 }
@@ -150,6 +181,20 @@ void iocp_pool_unblock(iocp_pool *pool)
 	(void)adjust(pool); /* without memory for a quit packet there is a worker too many, until the next time */
 }
 
+int iocp_pool_quit(iocp_pool *pool)
+{
+	int leaves;
+	iocp_lock_acquire(&pool->lock);
+	pool->quits--;
+	leaves = pool->leaving > 0;
+	if (leaves) {
+		pool->leaving--;
+		pool->parting++;
+	}
+	iocp_lock_release(&pool->lock);
+	return leaves;
+}
+
 void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker)
 {
 	iocp_lock_acquire(&pool->lock);
@@ -173,20 +218,24 @@ void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, enum iocp_worker_end 
 		pool->workers = worker->next;
 	iocp_counts_fold(&pool->past, &worker->counts);
 	pool->live--;
-	pool->leaving -= end == IOCP_WORKER_TOLD;
+	pool->parting -= end == IOCP_WORKER_TOLD;
+	if (pool->leaving > pool->live - pool->parting) /* one that died does not leave too */
+		pool->leaving = pool->live - pool->parting;
 	pool->dead += end == IOCP_WORKER_DIED;
 	if (end == IOCP_WORKER_DIED && !replace && pool->target > 0)
 		pool->target--;
 	iocp_lock_release(&pool->lock);
-	if (end != IOCP_WORKER_DIED)
-		return;
-	(void)adjust(pool);
-	iocp_lock_acquire(&pool->lock);
-	broken = pool->live == 0;
-	pool->broken |= broken;
-	iocp_lock_release(&pool->lock);
+	if (end == IOCP_WORKER_DIED) {
+		(void)adjust(pool);
+		iocp_lock_acquire(&pool->lock);
+		broken = pool->live == 0 && atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_CLOSED;
+		pool->broken |= broken;
+		iocp_lock_release(&pool->lock);
+	}
 	if (broken)
 		iocp_pool_close(pool);
+	else
+		tell_end(pool);
 }
 
 uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capacity)
@@ -210,23 +259,13 @@ void iocp_pool_set_name(iocp_pool *pool, const char *name)
 
 void iocp_pool_close(iocp_pool *pool)
 {
-	iocp_pool_watch *watches, *next;
 	iocp_pool_keep(pool);
 	atomic_store_explicit(&pool->phase, IOCP_POOL_CLOSED, memory_order_seq_cst);
 	iocp_tasks_cancel_parked(pool, 0);
 	iocp_port_close(pool->port); /* which cancels what is queued */
 	if (pool->room)
 		iocp_port_close(pool->room);
-	iocp_lock_acquire(&pool->lock);
-	watches = pool->watches;
-	pool->watches = NULL;
-	iocp_lock_release(&pool->lock);
-	for (; watches; watches = next) {
-		next = watches->next;
-		(void)iocp_port_enqueue(watches->port, 0, 0, 0);
-		iocp_port_release(watches->port);
-		free(watches);
-	}
+	tell_end(pool);
 	iocp_pool_drop(pool);
 }
 
@@ -291,21 +330,20 @@ int iocp_pool_is_broken(iocp_pool *pool)
 int iocp_pool_watch_end(iocp_pool *pool, iocp_port *port)
 {
 	iocp_pool_watch *watch = malloc(sizeof(*watch));
-	int closed;
+	int ended;
 	if (!watch)
 		return IOCP_NOMEM;
 	iocp_lock_acquire(&pool->lock);
-	/* Closing sets the phase, then takes the watches under this lock. */
-	closed = atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
-	if (!closed) {
+	ended = has_ended(pool);
+	if (!ended) {
 		watch->port = iocp_port_retain(port);
 		watch->next = pool->watches;
 		pool->watches = watch;
 	}
 	iocp_lock_release(&pool->lock);
-	if (closed)
+	if (ended)
 		free(watch);
-	return closed ? IOCP_INVALID : IOCP_OK;
+	return ended ? IOCP_INVALID : IOCP_OK;
 }
 
 void iocp_pool_unwatch(iocp_pool *pool, const iocp_port *port)

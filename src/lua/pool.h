@@ -200,7 +200,9 @@ struct iocp_pool {
 	iocp_worker *workers; /* that have begun and not ended */
 	uint32_t target;      /* how many are wanted */
 	uint32_t live;        /* threads that were started and have not ended */
-	uint32_t leaving;     /* of these, how many will take a quit packet */
+	uint32_t leaving;     /* of these, how many are to end for a quit packet */
+	uint32_t parting;     /* of these, how many have taken one */
+	uint32_t quits;       /* quit packets in the queue */
 	uint32_t blocked;     /* of these, how many wait for a task */
 	uint32_t dead;        /* how many ever ended otherwise than told */
 	uint32_t last_index;
@@ -227,7 +229,7 @@ void iocp_pool_unblock(iocp_pool *pool);
 void iocp_pool_shutdown(iocp_pool *pool);
 /* Drops what is queued or parked; what runs, ends. */
 void iocp_pool_close(iocp_pool *pool);
-/* Has a packet posted once the pool is closed. IOCP_INVALID: it is. IOCP_NOMEM. */
+/* Has a packet posted once the pool is closed and no worker lives. IOCP_INVALID: it is so. IOCP_NOMEM. */
 int iocp_pool_watch_end(iocp_pool *pool, iocp_port *port);
 void iocp_pool_unwatch(iocp_pool *pool, const iocp_port *port);
 /* A task has ended: closes a pool that shuts down and has nothing left. */
@@ -238,6 +240,8 @@ int iocp_pool_is_broken(iocp_pool *pool);
 void iocp_pool_set_name(iocp_pool *pool, const char *name);
 /* Keeps the text of a failure. */
 void iocp_pool_failed(iocp_pool *pool, const char *message);
+/* A worker has taken a quit packet. 1: it is to end. */
+int iocp_pool_quit(iocp_pool *pool);
 /* A worker begins and ends; `replace`: another may be started for it. */
 void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker);
 void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, enum iocp_worker_end end, int replace);

@@ -188,7 +188,7 @@ static int pool_workers(lua_State *L)
 	return 1;
 }
 
-/* parts.finish_pool(pool, ms): no more tasks; true once the pool has closed. */
+/* parts.finish_pool(pool, ms): no more tasks; true once the pool and its workers have ended. */
 static int finish_pool(lua_State *L)
 {
 	iocp_pool *pool = check_pool(L);

@@ -147,8 +147,10 @@ static void serve(lua_State *L, iocp_worker *worker)
 			iocp_yield();
 			continue;
 		}
-		if (r != IOCP_OK || packet.bytes == IOCP_QUIT)
+		if (r != IOCP_OK || (packet.bytes == IOCP_QUIT && iocp_pool_quit(pool)))
 			break;
+		if (packet.bytes == IOCP_QUIT)
+			continue;
 		if (packet.overlapped)
 			(void)iocp_port_enqueue(pool->room, 0, 0, 0);
 		if (iocp_task_claim((iocp_task *)packet.key, 0))

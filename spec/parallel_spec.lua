@@ -1,0 +1,245 @@
+-- Loops over a pool's workers, their progress, and traces.
+local iocp = require "iocp"
+local support = require "support"
+
+describe("in a pool", function()
+  local pool
+  before_each(function()
+    pool = iocp.Pool(2)
+  end)
+  after_each(function()
+    pool:close()
+  end)
+
+  describe("map", function()
+    it("gives the results in order, whatever the chunks", function()
+      local list, expected = {}, {}
+      for i = 1, 1000 do
+        list[i], expected[i] = i, i * i
+      end
+      local factor = 1
+      local function f(x) return x * x * factor end
+      assert.same(expected, pool:map(list, f))
+      for _, chunk in ipairs { 1, 7, 999, 1000, 5000 } do
+        assert.same(expected, pool:map(list, f, { chunk = chunk }))
+      end
+      factor = 2
+      assert.same({ 2, 8 }, pool:map({ 1, 2 }, f))
+      assert.same({}, pool:map({}, f))
+      assert.same({ "a1", "b2" }, pool:map({ "a", "b" }, function(x, i) return x .. i end))
+      local results = pool:map({ 1, 2, 3, 4 }, function(x) if x % 2 == 0 then return x end end, { chunk = 2 })
+      assert.same({ nil, 2, nil, 4 }, { results[1], results[2], results[3], results[4] })
+    end)
+
+    it("does not cost a packet an item", function()
+      local list = {}
+      for i = 1, 10000 do
+        list[i] = i
+      end
+      pool:map(list, function(x) return x end)
+      assert.is_true(pool:stats().submitted <= 32)
+    end)
+
+    it("raises the first error, with its item and the worker's traceback, and cancels the rest", function()
+      local list = {}
+      for i = 1, 1000 do
+        list[i] = i
+      end
+      local ok, message = pcall(pool.map, pool, list, function(x)
+        if x == 137 then error("too ugly") end
+        require("iocp").sleep(1)
+        return x
+      end, { chunk = 10 })
+      assert.is_false(ok)
+      assert.matches("^item 137: .*parallel_spec.lua:%d+: too ugly\nstack traceback:.*parallel_spec.lua", message)
+      local stats = pool:stats()
+      assert.is_true(stats.cancelled > 0)
+      assert.equal(0, stats.active)
+      assert.equal(stats.submitted, stats.completed + stats.failed + stats.cancelled)
+      ok, message = pcall(pool.map, pool, { 1 }, function() error({}) end)
+      assert.is_false(ok)
+      assert.matches("item 1: (error object is a table value)", message, 1, true)
+    end)
+
+    it("or collects them", function()
+      local results, errors = pool:map({ 1, 2, 3, 4, 5 }, function(x)
+        if x % 2 == 0 then error("even") end
+        return x
+      end, { errors = "collect", chunk = 2 })
+      assert.same({ 1, nil, 3, nil, 5 }, { results[1], results[2], results[3], results[4], results[5] })
+      assert.matches("even\nstack traceback:", errors[2])
+      assert.matches("even\nstack traceback:", errors[4])
+      assert.is_nil(errors[1])
+    end)
+
+    it("in a closed pool says so", function()
+      pool:close()
+      assert.same({ nil, "the pool is closed", "CLOSED" }, { pool:map({ 1 }, function() end) })
+    end)
+
+    it("ends when its pool is closed", function()
+      local closer = iocp.Thread(function(p)
+        require("iocp").sleep(30)
+        p:close()
+      end, pool)
+      local ok, message, code = pool:map({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }, function() require("iocp").sleep(20) end, { chunk = 1 })
+      assert.is_nil(ok)
+      assert.matches("closed", message)
+      assert.is_true(code == "CANCELLED" or code == "CLOSED")
+      support.join_all { closer }
+    end)
+
+    it("within map, however few the workers", function()
+      pool:workers(1)
+      local result = pool:map({ 1, 2, 3, 4 }, function(x)
+        local own = require("iocp").Pool.current()
+        local inner = own:map({ 1, 2, 3 }, function(y)
+          local sum = 0
+          require("iocp").Pool.current():map({ 1, 2 }, function(z) return z end)
+          for _, v in ipairs(require("iocp").Pool.current():map({ 1, 2 }, function(z) return z * y end)) do
+            sum = sum + v
+          end
+          return sum
+        end)
+        return (inner[1] + inner[2] + inner[3]) * x
+      end)
+      assert.same({ 18, 36, 54, 72 }, result)
+    end)
+  end)
+
+  describe("parallel_for", function()
+    local function seen(...)
+      local log, list = iocp.IOCompletionPort(), {}
+      local arguments = { ... }
+      arguments[#arguments + 1] = function(i) log:send(i) end
+      assert.is_true(pool:parallel_for((table.unpack or unpack)(arguments))) -- luacheck: ignore
+      while log:stats().queued > 0 do
+        list[#list + 1] = select(2, log:receive())
+      end
+      table.sort(list)
+      return list
+    end
+
+    it("goes from, to, by steps", function()
+      assert.same({ 1, 2, 3, 4, 5 }, seen(1, 5))
+      assert.same({ 2, 5, 8 }, seen(2, 10, 3))
+      assert.same({ -1, 1, 3 }, seen(3, -2, -2))
+      assert.same({ 0.5, 1, 1.5 }, seen(0.5, 1.5, 0.5))
+      assert.same({}, seen(5, 1))
+      assert.same({ 7 }, seen(7, 7))
+      assert.equal(5000, #seen(1, 5000))
+    end)
+
+    it("raises the first error", function()
+      local ok, message = pcall(pool.parallel_for, pool, 1, 100, function(i) if i == 42 then error("here") end end)
+      assert.is_false(ok)
+      assert.matches("^item 42: .*here", message)
+    end)
+  end)
+
+  describe("reduce", function()
+    it("combines in order", function()
+      local list, text = {}, {}
+      for i = 1, 1000 do
+        list[i], text[i] = i, tostring(i)
+      end
+      assert.equal(500500, pool:reduce(list, function(a, b) return a + b end))
+      assert.equal(500510, pool:reduce(list, function(a, b) return a + b end, 10))
+      assert.equal(table.concat(text), pool:reduce(text, function(a, b) return a .. b end, nil, { chunk = 7 }))
+      assert.equal("x", pool:reduce({ "x" }, function(a, b) return a .. b end))
+      assert.is_nil(pool:reduce({}, function(a, b) return a .. b end))
+      assert.equal(0, pool:reduce({}, function(a, b) return a + b end, 0))
+      local ok, message = pcall(pool.reduce, pool, { 1, 2, {}, 4 }, function(a, b) return a + b end, nil, { chunk = 4 })
+      assert.is_false(ok)
+      assert.matches("^item 3: ", message)
+    end)
+  end)
+
+  describe("progress", function()
+    local list = {}
+    for i = 1, 100 do
+      list[i] = i
+    end
+
+    it("is told to a function", function()
+      local calls, last, total = 0, 0, nil
+      pool:map(list, function(x) return x end, { chunk = 10, progress = function(done, all, ms)
+        assert.is_true(done > last and ms >= 0)
+        calls, last, total = calls + 1, done, all
+      end })
+      assert.same({ 10, 100, 100 }, { calls, last, total })
+    end)
+
+    it("is a line at the end where there is no terminal", function()
+      local code, output = support.child([[
+        local list = {}
+        for i = 1, 1234 do list[i] = i end
+        local pool = require("iocp").Pool(2)
+        pool:map(list, function(x) return x end, { progress = true, name = "work" })
+        pool:map({}, function(x) return x end, { progress = true, name = "nothing" })
+        pool:shutdown()
+      ]])
+      assert.equal(0, code, output)
+      assert.matches("^work 100 %% 1234/1234, [%d.]+ ?[kM]?/s, ETA 0:00\r?\nnothing 100 %% 0/0, 0/s, ETA 0:00", output)
+    end)
+  end)
+
+  it("refuses wrong arguments by name", function()
+    local function f() end
+    for _, row in ipairs {
+      { "list", function() pool:map(1, f) end },
+      { "f", function() pool:map({}, 1) end },
+      { "options", function() pool:map({}, f, 1) end },
+      { "chunk", function() pool:map({}, f, { chunk = 0 }) end },
+      { "errors", function() pool:map({}, f, { errors = "ignore" }) end },
+      { "progress", function() pool:map({}, f, { progress = 1 }) end },
+      { "'chunks' is none of", function() pool:map({}, f, { chunks = 1 }) end },
+      { "from", function() pool:parallel_for("1", 2, f) end },
+      { "to", function() pool:parallel_for(1, nil, f) end },
+      { "step", function() pool:parallel_for(1, 2, 0, f) end },
+      { "f", function() pool:parallel_for(1, 2, 1) end },
+      { "f", function() pool:reduce({}, 1) end },
+    } do
+      local ok, message = pcall(row[2])
+      assert.is_false(ok)
+      assert.matches("parallel_spec.lua:%d+: bad argument '", message)
+      assert.matches(row[1], message, 1, true)
+    end
+  end)
+
+  describe("a trace", function()
+    local path = os.tmpname()
+    teardown(function()
+      os.remove(path)
+    end)
+
+    it("says what ran where and when", function()
+      assert.same({ nil, "nothing is recorded: call trace with a path first", "INVALID" }, { pool:trace() })
+      assert.is_true(pool:trace(path))
+      for _ = 1, 600 do -- more than one piece of memory takes
+        pool:submit { body = function() end, name = 'a "quoted" \\ name' }
+      end
+      pool:submit({ body = function() error("x") end, name = "bad" }):wait()
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      assert.is_true(pool:trace())
+      pool:submit(function() end):wait()
+      local file = assert(io.open(path))
+      local text = file:read("*a")
+      file:close()
+      assert.matches('^%[{"name":"process_name","ph":"M","pid":1,"args":{"name":"iocp pool"}},\n', text)
+      assert.matches("\n%]\n$", text)
+      local _, events = text:gsub('"name":"a \\u0022quoted\\u0022 \\u005c name","ph":"X","pid":1,"tid":%d,"ts":[%d.]+,"dur":[%d.]+', "")
+      assert.equal(600, events)
+      assert.matches('{"name":"bad",[^\n]*"cname":"terrible"}', text)
+      assert.matches('"name":"thread_name","ph":"M","pid":1,"tid":%d,"args":{"name":"worker %d"}', text)
+    end)
+
+    it("that cannot be written says why", function()
+      assert.is_true(pool:trace("no/such/folder/x.json"))
+      local ok, message, code = pool:trace()
+      assert.is_nil(ok)
+      assert.matches("no/such/folder", message, 1, true)
+      assert.equal("ERROR", code)
+    end)
+  end)
+end)

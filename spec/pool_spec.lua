@@ -1,0 +1,629 @@
+-- The worker pool, as the second article has it, and its ends: each row of the article and of the pool's own list.
+local iocp = require "iocp"
+local support = require "support"
+
+local function finish(pool)
+  assert.is_true(pool:shutdown(60000))
+end
+
+-- Keeps a worker busy until something is posted to `gate`.
+local function block(pool, gate)
+  local task = assert(pool:submit(function(g)
+    g:dequeue()
+  end, gate))
+  assert.is_true(support.eventually(function()
+    return task:status() == "running"
+  end))
+  return task
+end
+
+describe("a pool", function()
+  local pool
+  after_each(function()
+    if pool then
+      pool:close()
+    end
+    pool = nil
+  end)
+
+  describe("takes work:", function()
+    it("functions, with arguments and results of any kind", function()
+      pool = iocp.Pool(2)
+      assert.same({ true, 3 }, { pool:submit(function(a, b) return a + b end, 1, 2):wait() })
+      assert.same({ true }, { pool:submit(function() end):wait() })
+      assert.same({ 4, true, nil, 2, nil },
+        { select("#", pool:submit(function(...) return ... end, nil, 2, nil):wait()), true, nil, 2, nil })
+      assert.same({ true, { a = { 1, 2 } } }, { pool:submit(function(t) return t end, { a = { 1, 2 } }):wait() })
+    end)
+
+    it("chunks, and functions of modules by name", function()
+      pool = iocp.Pool(2)
+      assert.same({ true, 5 }, { pool:submit("local a, b = ... return a + b", 2, 3):wait() })
+      assert.same({ true, "b" }, { pool:submit("string:lower", "B"):wait() })
+      local ok, message = pcall(pool.submit, pool, "return return")
+      assert.is_false(ok)
+      assert.matches("bad argument 'f' .*return", message)
+      local failed, text, code = pool:submit("no.such.module:f"):wait()
+      assert.is_nil(failed)
+      assert.matches("no.such.module", text, 1, true)
+      assert.equal("ERROR", code)
+    end)
+
+    it("tables with a name and options", function()
+      pool = iocp.Pool { workers = 1, init = function() return { n = 40 } end }
+      local task = pool:submit({ body = function(state, n) state.n = state.n + n return state.n end, name = "add", worker = true }, 2)
+      assert.equal("add", task:name())
+      assert.same({ true, 42 }, { task:wait() })
+      assert.same({ true, 43 }, { pool:submit({ body = "local s, n = ... return s.n + n", worker = true }, 1):wait() })
+      assert.same({ true, "x" }, { pool:submit({ body = "string:lower" }, "X"):wait() })
+      assert.has_error(function() pool:submit { body = 1 } end, "bad argument 'f' (body: expected a function or a string, got number)")
+      assert.has_error(function() pool:submit { bodi = "" } end, "bad argument 'f' ('bodi' is none of body, name, worker)")
+    end)
+
+    it("nothing else", function()
+      pool = iocp.Pool(1)
+      for _, wrong in ipairs { 1, true, io.stdout } do
+        local ok, message = pcall(pool.submit, pool, wrong)
+        assert.is_false(ok)
+        assert.matches("bad argument", message)
+      end
+      assert.is_false((pcall(pool.submit, pool)))
+      local ok, message = pcall(pool.submit, pool, function() end, 1, { io.stdout })
+      assert.is_false(ok)
+      assert.matches("cannot send arg 2[1]: userdata (FILE*)", message, 1, true)
+      assert.equal(0, pool:stats().submitted)
+    end)
+
+    it("in the order of submission", function()
+      pool = iocp.Pool(1)
+      local log = iocp.IOCompletionPort()
+      for i = 1, 500 do
+        pool:submit(function(port, n) port:enqueue(n) end, log, i)
+      end
+      for i = 1, 500 do
+        assert.equal(i, (log:dequeue(20000)))
+      end
+    end)
+
+    it("a function that holds upvalues, as they are when it is submitted", function()
+      pool = iocp.Pool(2)
+      local factor, list = 2, { 1 }
+      local function f(x) return x * factor + #list end
+      assert.same({ true, 21 }, { pool:submit(f, 10):wait() })
+      factor = 3
+      assert.same({ true, 31 }, { pool:submit(f, 10):wait() })
+      list[2] = 1
+      assert.same({ true, 32 }, { pool:submit(f, 10):wait() })
+    end)
+
+    it("a function once a worker, however many tasks", function()
+      pool = iocp.Pool(1)
+      local count = 0
+      local function f() count = count + 1 return count end -- the worker's copy keeps its own
+      for _ = 1, 10 do
+        pool:submit(f)
+      end
+      assert.same({ true, 11 }, { pool:submit(f):wait() })
+      assert.equal(0, count)
+    end)
+
+    it("thousands of different functions, without keeping them", function()
+      pool = iocp.Pool(1)
+      for i = 1, 3000 do
+        local task = pool:submit(function() return i end)
+        if i % 500 == 0 then
+          assert.same({ true, i }, { task:wait() })
+        end
+        pool:submit("return " .. i)
+      end
+      assert.same({ true, 7 }, { pool:submit("return 7"):wait() })
+    end)
+  end)
+
+  describe("has workers:", function()
+    it("as many as asked for; none too many; as many as there are processors", function()
+      for _, n in ipairs { 1, 3 } do
+        pool = iocp.Pool(n)
+        assert.equal(n, pool:workers())
+        assert.equal(n, pool:stats().live)
+        finish(pool)
+        assert.equal(0, pool:stats().live)
+      end
+      pool = iocp.Pool()
+      assert.equal(iocp.processors(), pool:workers())
+    end)
+
+    it("that grow by being started, and shrink behind what is queued", function()
+      pool = iocp.Pool(1)
+      local gate, log = iocp.IOCompletionPort(), iocp.IOCompletionPort()
+      block(pool, gate)
+      for i = 1, 20 do
+        pool:submit(function(port, n) port:enqueue(n) end, log, i)
+      end
+      assert.equal(0, pool:workers(0))
+      assert.equal(1, pool:stats().live)
+      gate:enqueue(1)
+      for i = 1, 20 do
+        assert.equal(i, (log:dequeue(20000)))
+      end
+      assert.is_true(support.eventually(function() return pool:stats().live == 0 end))
+      local task = pool:submit(function() return 1 end)
+      assert.same({ nil, "the task has not ended in time", "TIMEOUT" }, { task:wait(30) })
+      assert.equal(4, pool:workers(4))
+      assert.same({ true, 1 }, { task:wait() })
+      assert.equal(4, pool:stats().live)
+      pool:workers(2)
+      assert.is_true(support.eventually(function() return pool:stats().live == 2 end))
+      assert.equal(0, pool:stats().dead)
+    end)
+
+    it("of which those that were to leave stay if more are wanted again", function()
+      pool = iocp.Pool(2)
+      local gate = iocp.IOCompletionPort()
+      local first, second = block(pool, gate), block(pool, gate)
+      for _ = 1, 50 do
+        pool:workers(0)
+        pool:workers(5)
+        pool:workers(1)
+        pool:workers(2)
+      end
+      assert.is_true(pool:stats().live <= 5)
+      gate:enqueue_many { 1, 1 }
+      first:wait()
+      second:wait()
+      assert.is_true(support.eventually(function() return pool:stats().live == 2 end))
+      for i = 1, 20 do
+        assert.same({ true, i }, { pool:submit(function(n) return n end, i):wait() })
+      end
+      assert.equal(2, pool:stats().live)
+    end)
+
+    it("that outlive any error of a task", function()
+      pool = iocp.Pool(1)
+      for _, value in ipairs { "text", 42, { code = 7 }, false } do
+        local results = { pool:submit(function(v) error(v, 0) end, value):wait() }
+        assert.is_nil(results[1])
+        assert.equal("ERROR", results[3])
+        assert.same(value, results[4])
+      end
+      local ok, message = pool:submit(function() error("deep") end):wait()
+      assert.is_nil(ok)
+      assert.matches("pool_spec.lua:%d+: deep\nstack traceback:", message)
+      assert.same({ true, 1 }, { pool:submit(function() return 1 end):wait() })
+      local stats = pool:stats()
+      assert.same({ 5, 1, 1, 0 }, { stats.failed, stats.completed, stats.live, stats.dead })
+    end)
+
+    it("that outlive results which cannot cross, and errors in __tostring", function()
+      pool = iocp.Pool(1)
+      local ok, message = pool:submit(function() return 1, io.stdout end):wait()
+      assert.is_nil(ok)
+      assert.matches("cannot send result 2: userdata (FILE*)", message, 1, true)
+      ok = pool:submit(function() error(setmetatable({}, { __tostring = function() error("worse") end })) end):wait()
+      assert.is_nil(ok)
+      ok = pool:submit(function() error(io.stdout) end):wait()
+      assert.is_nil(ok)
+      assert.same({ true, 1 }, { pool:submit(function() return 1 end):wait() })
+    end)
+
+    it("each with a state of its own, that init prepares", function()
+      local log = iocp.IOCompletionPort()
+      pool = iocp.Pool { workers = 3, concurrency = 100, init = function()
+        log:enqueue(1)
+        shared = { "made by init" } -- luacheck: ignore
+        return shared -- luacheck: ignore
+      end }
+      for _ = 1, 3 do
+        assert.equal(1, (log:dequeue(20000)))
+      end
+      assert.is_nil((log:dequeue(0)))
+      assert.same({ true, "made by init" }, { pool:submit({ body = function(state) return state[1] end, worker = true }):wait() })
+      assert.same({ true, true }, { pool:submit({
+        body = function(state) return state == shared end, worker = true }):wait() }) -- luacheck: ignore
+    end)
+
+    it("that know who they are", function()
+      pool = iocp.Pool { workers = 2, name = "cooks" }
+      assert.is_nil(iocp.Pool.current())
+      local ok, name, worker, thread = pool:submit(function()
+        local own, number = require("iocp").Pool.current()
+        return own:name(), number, require("iocp").current():name()
+      end):wait()
+      assert.is_true(ok, name)
+      assert.equal("cooks", name)
+      assert.is_true(worker == 1 or worker == 2)
+      assert.equal("cooks", thread)
+    end)
+
+    it("that die if init fails; with the last one the pool ends and says why", function()
+      pool = iocp.Pool { workers = 2, init = function() error("no database") end }
+      local task, _, code = pool:submit(function() end)
+      if task then
+        _, _, code = task:wait()
+        assert.equal("CANCELLED", code)
+      else
+        assert.equal("CLOSED", code)
+      end
+      assert.is_true(support.eventually(function() return pool:stats().live == 0 end))
+      assert.matches("worker %d died: .*no database\nstack traceback:", pool:last_error())
+      assert.equal(2, pool:stats().dead)
+      local refused, message
+      refused, message, code = pool:submit(function() end)
+      assert.is_nil(refused)
+      assert.matches("all its workers died", message)
+      assert.equal("CLOSED", code)
+    end)
+
+    it("that are replaced when they were cancelled, or not", function()
+      for _, replace in ipairs { true, false } do
+        pool = iocp.Pool { workers = 2, replace = replace }
+        local task = pool:submit(function() require("iocp").current():cancel() end)
+        task:wait()
+        assert.is_true(support.eventually(function() return pool:stats().dead == 1 end))
+        assert.is_true(support.eventually(function() return pool:stats().live == (replace and 2 or 1) end))
+        assert.same({ true, 1 }, { pool:submit(function() return 1 end):wait() })
+        assert.matches("worker %d died: its thread was cancelled", pool:last_error())
+        finish(pool)
+      end
+    end)
+
+    it("no more of which run at a time than the pool's concurrency", function()
+      pool = iocp.Pool { workers = 4, concurrency = 2 }
+      for _ = 1, 200 do
+        pool:submit(function() for _ = 1, 20000 do end end)
+      end
+      finish(pool)
+      if not support.windows then -- Wine does not look at it
+        assert.is_true(pool:stats().peak_active <= 3) -- one may be noticed as blocked, and go on
+      end
+    end)
+  end)
+
+  describe("ends:", function()
+    it("by shutdown, which finishes what is there", function()
+      pool = iocp.Pool(3)
+      local tasks = {}
+      for i = 1, 1000 do
+        tasks[i] = pool:submit(function(n) return n end, i)
+      end
+      local late = pool:submit_after(50, function() return "late" end)
+      finish(pool)
+      for i = 1, 1000 do
+        assert.same({ true, i }, { tasks[i]:result() })
+      end
+      assert.same({ true, "late" }, { late:result() })
+      assert.same({ nil, "the pool is closed", "CLOSED" }, { pool:submit(function() end) })
+      assert.same({ nil, "the pool is closed", "CLOSED" }, { pool:workers(3) })
+      finish(pool)
+    end)
+
+    it("by shutdown with a time, which goes on", function()
+      pool = iocp.Pool(1)
+      local gate = iocp.IOCompletionPort()
+      local task = block(pool, gate)
+      local _, _, code = pool:shutdown(20)
+      assert.equal("TIMEOUT", code)
+      assert.is_true(pool:stats().closed)
+      _, _, code = pool:submit(function() end)
+      assert.equal("CLOSED", code)
+      gate:enqueue(1)
+      finish(pool)
+      assert.equal("completed", task:status())
+    end)
+
+    it("by shutdown, while tasks submit others", function()
+      pool = iocp.Pool(2)
+      local log = iocp.IOCompletionPort()
+      pool:submit(function(port)
+        local own = require("iocp").Pool.current()
+        local function again(n, p)
+          p:enqueue(n)
+          if n > 1 then
+            assert(require("iocp").Pool.current():submit(again, n - 1, p))
+          end
+        end
+        require("iocp").sleep(30)
+        assert(own:submit(again, 20, port))
+      end, log)
+      finish(pool)
+      assert.equal(20, log:stats().queued)
+    end)
+
+    it("by close: what is queued is cancelled, what runs ends", function()
+      pool = iocp.Pool(1)
+      local gate = iocp.IOCompletionPort()
+      local running, tasks = block(pool, gate), {}
+      for i = 1, 100 do
+        tasks[i] = pool:submit(function() end)
+      end
+      local delayed, after = pool:submit_after(1e7, function() end), pool:task(function() end):after(running):submit()
+      pool:close()
+      for i = 1, 100 do
+        assert.same({ nil, "the task was cancelled: its pool was closed", "CANCELLED" }, { tasks[i]:wait() })
+      end
+      assert.equal("cancelled", delayed:status())
+      assert.equal("cancelled", after:status())
+      assert.equal("running", running:status())
+      gate:enqueue(1)
+      assert.same({ true }, { running:wait() })
+      finish(pool)
+      assert.equal(102, pool:stats().cancelled)
+    end)
+
+    it("not by a worker that waits for it", function()
+      pool = iocp.Pool(1)
+      local ok, message = pool:submit(function() return require("iocp").Pool.current():shutdown() end):wait()
+      assert.is_nil(ok)
+      assert.matches("a worker cannot wait for the end of its own pool", message, 1, true)
+      assert.same({ true, true }, { pool:submit(function() return require("iocp").Pool.current():close() end):wait() })
+      finish(pool)
+    end)
+
+    it("by being collected: what is there is finished, the workers end", function()
+      local log, dropped = iocp.IOCompletionPort(), iocp.Pool(2)
+      for i = 1, 100 do
+        dropped:submit(function(port, n) port:enqueue(n) end, log, i)
+      end
+      local last = dropped:submit(function() return iocp.current() end)
+      dropped = nil -- luacheck: ignore
+      collectgarbage()
+      collectgarbage()
+      local ok, thread = last:wait(20000)
+      assert.is_true(ok, thread)
+      assert.is_true(support.eventually(function() return log:stats().queued == 100 end))
+      thread:join(20000)
+      assert.equal("finished", thread:status())
+    end)
+
+    for how, ending in pairs {
+      ["its end"] = "", ["os.exit"] = "os.exit(0)", ["os.exit, closing the state"] = "os.exit(0, true)",
+      ["an error"] = "error('x')",
+    } do
+      it("with the script: " .. how, function()
+        local code = support.child([[
+          local iocp = require "iocp"
+          local pool = iocp.Pool(3)
+          for i = 1, 1000 do pool:submit(function() local x = 0 for i = 1, 1e5 do x = x + i end return x end) end
+          pool:submit_after(1e6, function() end)
+          pool:submit_every(1, function() end)
+          pool:submit(function() while true do end end)
+          waiting = pool:submit(function(p) return p:submit_after(1e6, function() end):wait() end, pool)
+        ]] .. ending)
+        assert.equal(how == "an error" and 1 or 0, code)
+      end)
+    end
+  end)
+
+  describe("lets failures be known:", function()
+    local function fail() error("it broke") end
+
+    it("kept by the task and the pool", function()
+      pool = iocp.Pool { workers = 1, on_error = "keep" }
+      assert.is_nil(pool:last_error())
+      pool:submit(fail):wait()
+      assert.matches("pool_spec.lua:%d+: it broke\nstack traceback:", pool:last_error())
+    end)
+
+    it("logged, with task and worker", function()
+      local log = iocp.IOCompletionPort()
+      pool = iocp.Pool { workers = 1, name = "p", on_error = "log", logger = function(text) log:send(text) end }
+      pool:submit({ body = fail, name = "the job" }):wait()
+      local ok, text = log:receive(20000)
+      assert.is_true(ok)
+      assert.matches("^p: the job failed in worker 1: .*pool_spec.lua:%d+: it broke\nstack traceback:", text)
+      local code, output = support.child([[
+        local pool = require("iocp").Pool { workers = 1, name = "q", on_error = "log" }
+        pool:submit({ body = function() error("to stderr") end, name = "x" }):wait()
+      ]])
+      assert.equal(0, code)
+      assert.matches("q: x failed in worker 1: .*to stderr", output)
+    end)
+
+    it("to a function in the worker, whose own errors do no harm", function()
+      local log = iocp.IOCompletionPort()
+      pool = iocp.Pool { workers = 1, name = "p", on_error = function(message, about) log:send(message, about) end }
+      pool:submit({ body = fail, name = "job" }):wait()
+      local ok, message, about = log:receive(20000)
+      assert.is_true(ok)
+      assert.matches("it broke", message)
+      assert.same({ pool = "p", task = "job", worker = 1 }, about)
+      local code, output = support.child([[
+        local pool = require("iocp").Pool { workers = 1, name = "r", on_error = function() error("the handler too") end }
+        pool:submit(function() error("it broke") end):wait()
+        assert(pool:submit(function() return 1 end):wait())
+      ]])
+      assert.equal(0, code, output)
+      assert.matches("r: on_error failed: .*the handler too; it was to report: .*it broke", output)
+    end)
+
+    it("raised in the owner, at the next call, once", function()
+      pool = iocp.Pool { workers = 1, on_error = "raise" }
+      pool:submit(fail):wait()
+      local ok, message = pcall(pool.submit, pool, function() end)
+      assert.is_false(ok)
+      assert.matches("it broke\nstack traceback:", message)
+      assert.same({ true, 1 }, { pool:submit(function() return 1 end):wait() })
+      pool:submit(function(p) for _ = 1, 6 do p:submit(function() error("inner") end) end end, pool):wait()
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      ok, message = pcall(pool.stats, pool)
+      assert.is_false(ok)
+      assert.matches("^6 tasks failed, the last one: .*inner", message)
+      assert.equal(7, pool:stats().failed)
+      pool:submit(fail)
+      ok, message = pcall(pool.shutdown, pool)
+      assert.is_false(ok)
+      assert.matches("it broke", message)
+    end)
+  end)
+
+  describe("has a queue", function()
+    it("with a limit: submit waits for room, or refuses", function()
+      pool = iocp.Pool { workers = 1, queue_limit = 3, queue_wait = 0 }
+      local gate = iocp.IOCompletionPort()
+      block(pool, gate)
+      for _ = 1, 3 do
+        assert(pool:submit(function() end))
+      end
+      assert.same({ nil, "the pool's queue is full", "TIMEOUT" }, { pool:submit(function() end) })
+      assert.equal(4, pool:stats().submitted)
+      gate:enqueue(1)
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      assert(pool:submit(function() end))
+      finish(pool)
+
+      pool = iocp.Pool { workers = 2, queue_limit = 5 }
+      for i = 1, support.scaled(5000) do
+        assert(pool:submit(function(n) return n end, i))
+      end
+      assert.is_true(pool:stats().peak_queued <= 5)
+      finish(pool)
+    end)
+
+    it("whose limit does not stop its own workers", function()
+      pool = iocp.Pool { workers = 1, queue_limit = 1 }
+      local ok, count = pool:submit(function(p)
+        for _ = 1, 10 do
+          p:submit(function() end)
+        end
+        return p:stats().queued
+      end, pool):wait()
+      assert.is_true(ok, count)
+      assert.equal(10, count)
+      finish(pool)
+    end)
+
+    it("whose limit a close ends the wait for", function()
+      pool = iocp.Pool { workers = 1, queue_limit = 1 }
+      local gate = iocp.IOCompletionPort()
+      block(pool, gate)
+      assert(pool:submit(function() end))
+      local closer = iocp.Thread(function(p)
+        require("iocp").sleep(30)
+        p:close()
+      end, pool)
+      assert.same({ nil, "the pool is closed", "CLOSED" }, { pool:submit(function() end) })
+      gate:enqueue(1)
+      support.join_all { closer }
+    end)
+
+    it("of millions", function()
+      pool = iocp.Pool(0)
+      local count = support.scaled(1000000)
+      local function f() end
+      for _ = 1, count do
+        pool:submit(f)
+      end
+      assert.equal(count, pool:stats().queued)
+      pool:workers(2)
+      finish(pool)
+      assert.equal(count, pool:stats().completed)
+    end)
+  end)
+
+  describe("counts", function()
+    it("exactly", function()
+      pool = iocp.Pool(2)
+      local gate = iocp.IOCompletionPort()
+      local first, second = block(pool, gate), block(pool, gate)
+      for _ = 1, 5 do
+        pool:submit(function() end)
+      end
+      pool:submit(function() error("x") end)
+      pool:submit(function() end):cancel()
+      local delayed = pool:submit_after(1e7, function() end)
+      local waiting = pool:task(function() end):after(delayed):submit()
+      local stats = pool:stats()
+      local expected = { workers = 2, live = 2, active = 2, queued = 6, delayed = 1, waiting = 1, submitted = 11, completed = 0,
+        failed = 0, cancelled = 1, dead = 0, blocked = 0, peak_active = 2, closed = false }
+      for name, value in pairs(expected) do
+        assert.equal(value, stats[name], name)
+      end
+      assert.is_true(stats.peak_queued >= 6)
+      assert.is_false(pool:idle())
+      delayed:cancel()
+      assert.equal("cancelled", waiting:status())
+      gate:enqueue(1)
+      gate:enqueue(1)
+      first:wait()
+      second:wait()
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      stats = pool:stats()
+      assert.same({ 0, 0, 0, 0, 7, 1, 3, 11 }, { stats.active, stats.queued, stats.delayed, stats.waiting, stats.completed,
+        stats.failed, stats.cancelled, stats.submitted })
+      pool:reset_peaks()
+      assert.same({ 0, 0 }, { pool:stats().peak_queued, pool:stats().peak_active })
+    end)
+
+    it("times", function()
+      pool = iocp.Pool(1)
+      for _ = 1, 20 do
+        pool:submit(function() require("iocp").sleep(5) end)
+      end
+      finish(pool)
+      local run, wait = pool:stats().run_ms, pool:stats().wait_ms
+      assert.is_true(run.mean >= 5 and run.p50 >= 4 and run.p50 <= run.p90 and run.p90 <= run.p99)
+      assert.is_true(wait.mean >= 5 and wait.p99 >= 19 * 5 * 0.8)
+      assert.is_true(wait.p50 <= wait.p90)
+    end)
+  end)
+
+  it("crosses to other states, which submit too", function()
+    pool = iocp.Pool(2)
+    local threads = {}
+    for i = 1, 3 do
+      threads[i] = iocp.Thread(function(p, n)
+        local sum = 0
+        for k = 1, 50 do
+          local ok, result = p:submit(function(a) return a * 2 end, k):wait()
+          assert(ok, result)
+          sum = sum + result
+        end
+        return sum + n
+      end, pool, i)
+    end
+    assert.same({ 2551, 2552, 2553 }, support.join_all(threads))
+    local port = iocp.IOCompletionPort()
+    port:send(pool, pool:submit(function() return 1 end))
+    local _, same, task = port:receive()
+    assert.equal(pool, same)
+    assert.same({ true, 1 }, { task:wait() })
+    assert.has_error(function() iocp.Heap():encode(pool) end, "cannot send arg 1: userdata (iocp.Pool)")
+  end)
+
+  it("refuses wrong options and arguments by name", function()
+    local wrong = {
+      { { workers = -1 }, "workers: expected an integer from 0 to 100000, got -1" },
+      { { workers = 1.5 }, "workers: expected an integer" },
+      { { concurrency = "2" }, "concurrency: expected an integer from 0 to 4294967295, got string" },
+      { { on_error = "ignore" }, 'on_error: expected "keep", "log", "raise" or a function' },
+      { { queue_limit = 0 }, "queue_limit: expected an integer from 1" },
+      { { queue_wait = -1 }, "queue_wait: expected milliseconds" },
+      { { init = "x" }, "init: expected a function, got string" },
+      { { worker = 1 }, "'worker' is none of workers" },
+      { "4", "options: expected a number of workers or a table, got string" },
+    }
+    for _, row in ipairs(wrong) do
+      local ok, message = pcall(iocp.Pool, row[1])
+      assert.is_false(ok)
+      assert.matches(row[2], message, 1, true)
+    end
+    local ok, message = pcall(iocp.Pool, { init = coroutine.wrap(function() end) })
+    assert.is_false(ok)
+    assert.matches("cannot send the pool's options.init", message, 1, true)
+    pool = iocp.Pool(1)
+    for _, call in ipairs {
+      function() pool.submit({}, print) end,
+      function() pool:workers(-1) end,
+      function() pool:workers("2") end,
+      function() pool:submit_after(-1, print) end,
+      function() pool:submit_after(0 / 0, print) end,
+      function() pool:submit_every(0, print) end,
+      function() pool:shutdown(-1) end,
+      function() pool:trace(1) end,
+    } do
+      ok, message = pcall(call)
+      assert.is_false(ok)
+      assert.matches("bad argument", message)
+    end
+  end)
+end)
