@@ -144,7 +144,7 @@ describe("a task", function()
     it("hard: code that loops ends with its worker, which is replaced", function()
       local task = pool:submit(function()
         if jit then jit.off(true, true) end -- luacheck: ignore
-        while true do end -- luacheck: ignore
+        while true do tostring({}) end
       end)
       assert.is_true(running(task))
       assert.is_true(task:cancel("hard"))
@@ -331,7 +331,7 @@ describe("a task", function()
       end
       first:submit()
       assert.is_true(last:wait(60000))
-      first, last = pool:task(function() error("x") end), nil
+      first = pool:task(function() error("x") end)
       last = first
       for _ = 1, n do
         last = pool:task(function() end):after(last):submit()

@@ -31,11 +31,11 @@ function support.interpreter()
 end
 
 --- Runs a script in a fresh process with this one's paths, for at most `seconds` (default 20, more under a sanitizer).
--- `memory`: how much address space it may have, in KiB.
+-- `memory`: how much address space it may have, in KiB. `abandons`: it ends with work under way, which leaves memory behind.
 -- Returns its exit code (124: it hung; a large number: it crashed) and what it printed.
-function support.child(script, seconds, memory)
+function support.child(script, seconds, memory, abandons)
   local limit = (seconds or 20) * (support.divisor > 1 and not support.windows and 5 or 1)
-  return support.run(support.interpreter(), script, limit, memory)
+  return support.run(support.interpreter(), script, limit, memory, abandons)
 end
 
 --- Resident memory of this process without garbage, in KiB.
