@@ -3,7 +3,8 @@
 require "iocp" -- the methods of what tasks are called with
 
 local function to_stderr(text)
-  io.stderr:write(text, "\n")
+  io.stderr:write(text .. "\n")
+  io.stderr:flush() -- on Windows it may be buffered, and the process may end before
 end
 
 --- on_error and logger are those of iocp.Pool.
