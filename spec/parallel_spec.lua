@@ -31,6 +31,48 @@ describe("in a pool", function()
       assert.same({ nil, 2, nil, 4 }, { results[1], results[2], results[3], results[4] })
     end)
 
+    it("gives and takes numbers as they are, and whatever else is between them", function()
+      local function same(expected, list, f, options)
+        local results = pool:map(list, f, options)
+        for i = 1, #list do
+          assert.equal(expected[i], results[i])
+          assert.equal(math.type and math.type(expected[i]), math.type and math.type(results[i]))
+        end
+      end
+      local function itself(x) return x end
+      local huge, tiny = math.huge, 5e-324
+      same({ 1.5, huge, -huge, tiny, 2 ^ 53 }, { 1.5, huge, -huge, tiny, 2 ^ 53 }, itself, { chunk = 2 })
+      same({ 1, 2, 2.5, "three", 4 }, { 1, 2, 2.5, "three", 4 }, itself, { chunk = 5 })
+      same({ 1, 2, true, 4, 5 }, { 1, 2, 3, 4, 5 }, function(x) return x == 3 or x end, { chunk = 5 })
+      same({ 1, 2, 3, 4, 5.5 }, { 1, 2, 3, 4, 5 }, function(x) return x == 5 and 5.5 or x end, { chunk = 5 })
+      same({ false, 2, 3 }, { 1, 2, 3 }, function(x) return x ~= 1 and x end, { chunk = 3 })
+      assert.equal(-huge, 1 / pool:map({ -0.0 }, itself)[1])
+      local nan = pool:map({ 0 / 0, 1.5 }, itself)[1]
+      assert.is_true(nan ~= nan)
+      local largest = math.maxinteger or 2 ^ 53
+      same({ largest, -largest }, { largest, -largest }, itself)
+      local proxy = setmetatable({ 1, 2, 3 }, { __index = function() return 7 end })
+      assert.same({ 1, 2, 3 }, pool:map(proxy, itself))
+      local ok, message = pcall(pool.map, pool, { 1, 2, 3, 4 }, function(x) return x == 3 and x.y or x end, { chunk = 4 })
+      assert.is_false(ok)
+      assert.matches("^item 3: ", message)
+    end)
+
+    it("of a long list has it in memory once", function()
+      local list, n = {}, support.scaled(300000)
+      for i = 1, n do
+        list[i] = i
+      end
+      local results = pool:map(list, function(x, i) return x + i end)
+      for i = 1, n do
+        if results[i] ~= 2 * i then
+          error("item " .. i)
+        end
+      end
+      assert.equal(n, #results)
+      assert.is_true(pool:stats().peak_queued <= 8)
+    end)
+
     it("does not cost a packet an item", function()
       local list = {}
       for i = 1, 10000 do

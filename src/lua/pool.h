@@ -131,6 +131,9 @@ const iocp_values *iocp_task_values(const iocp_task *task);
 const iocp_task *iocp_task_input(const iocp_task *task);
 /* When it was to run, on iocp_now. */
 uint64_t iocp_task_since(const iocp_task *task);
+/* Which of the worker's runners is called with the function, instead of the function itself; 0: none. Before it is submitted. */
+void iocp_task_set_runner(iocp_task *task, int runner);
+int iocp_task_runner(const iocp_task *task);
 /* Its packet is to make room in the pool's queue when it is taken. Before it is submitted. */
 void iocp_task_take_permit(iocp_task *task);
 
@@ -289,6 +292,10 @@ void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task);
 
 /* ---- pool_lua.c, task_lua.c --------------------------------------------------------------------------------------------- */
 
+#define IOCP_RUNNERS "iocp.runners" /* registry key: the functions of lua/iocp/parallel.lua that run chunks */
+
+/* numbers.c: adds to the table at the top. */
+void iocp_lua_open_numbers(lua_State *L);
 /* pool:submit and its like, for task_lua.c: the function at 2, its arguments behind. A new task, pushed; `pool` is its. */
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
 

@@ -120,7 +120,7 @@ static int refuse(lua_State *L, iocp_pool *pool, int r)
 }
 
 /* The function at `function`, its arguments behind. */
-static int submit(lua_State *L, int function, double delay, double period)
+static int submit(lua_State *L, int function, double delay, double period, int runner)
 {
 	iocp_pool *pool = check_pool(L);
 	iocp_task *task;
@@ -128,6 +128,8 @@ static int submit(lua_State *L, int function, double delay, double period)
 	raise_failures(L, pool);
 	task = iocp_task_create(L, pool, function);
 	r = task ? IOCP_OK : IOCP_NOMEM;
+	if (r == IOCP_OK)
+		iocp_task_set_runner(task, runner);
 	if (r == IOCP_OK && delay <= 0)
 		r = take_room(L, pool, task);
 	if (r == IOCP_OK)
@@ -137,7 +139,7 @@ static int submit(lua_State *L, int function, double delay, double period)
 
 static int pool_submit(lua_State *L)
 {
-	return submit(L, 2, 0, 0);
+	return submit(L, 2, 0, 0, 0);
 }
 
 static double check_ms(lua_State *L, double least, const char *expected)
@@ -150,13 +152,28 @@ static double check_ms(lua_State *L, double least, const char *expected)
 
 static int pool_submit_after(lua_State *L)
 {
-	return submit(L, 3, check_ms(L, 0, "milliseconds, a number from 0 on"), 0);
+	return submit(L, 3, check_ms(L, 0, "milliseconds, a number from 0 on"), 0, 0);
 }
 
 static int pool_submit_every(lua_State *L)
 {
 	double ms = check_ms(L, 0.001, "milliseconds, a number from 0.001 on");
-	return submit(L, 3, ms, ms);
+	return submit(L, 3, ms, ms, 0);
+}
+
+/* parts.submit_chunk(pool, runner, f, ...): a task that calls the runner of that number with f and the arguments. */
+static int submit_chunk(lua_State *L)
+{
+	return submit(L, 3, 0, 0, (int)luaL_checkinteger(L, 2));
+}
+
+/* parts.set_runners(functions) */
+static int set_runners(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_RUNNERS);
+	return 0;
 }
 
 static int pool_task(lua_State *L)
@@ -471,6 +488,8 @@ void iocp_lua_open_pool(lua_State *L)
 	};
 	static const luaL_Reg functions[] = {
 		{"new_pool", new_pool},
+		{"submit_chunk", submit_chunk},
+		{"set_runners", set_runners},
 		{"finish_pool", finish_pool},
 		{"pool_threads", pool_threads},
 		{"trace_pool", trace_pool},
@@ -483,6 +502,7 @@ void iocp_lua_open_pool(lua_State *L)
 	iocp_class_register(L, IOCP_CLASS_POOL, methods, metamethods);
 	lua_newtable(L);
 	iocp_set_functions(L, functions, 0);
+	iocp_lua_open_numbers(L);
 	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_POOL));
 	lua_getfield(L, -1, "__index");
 	lua_setfield(L, -3, "methods"); /* which lua/iocp/pool.lua adds to */

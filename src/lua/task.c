@@ -76,6 +76,16 @@ void iocp_task_take_permit(iocp_task *task)
 	task->permit = 1;
 }
 
+void iocp_task_set_runner(iocp_task *task, int runner)
+{
+	task->chunk_runner = runner;
+}
+
+int iocp_task_runner(const iocp_task *task)
+{
+	return task->chunk_runner;
+}
+
 /* ---- looking ------------------------------------------------------------------------------------------------------------ */
 
 enum iocp_task_state iocp_task_state(const iocp_task *task)

@@ -52,6 +52,7 @@ struct iocp_task {
 	iocp_watch *watches;
 	iocp_task_extra *extra;
 	_Atomic(iocp_worker *) runner; /* while it runs */
+	int chunk_runner;       /* 0, or which of lua/iocp/parallel.lua's functions calls it; set before it is submitted */
 	uintptr_t permit;       /* 1: its packet, once it is taken, makes room for another; set before it is submitted */
 	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
 };

@@ -33,6 +33,12 @@ static int perform(lua_State *L)
 	const iocp_task *input = iocp_task_input(run->task);
 	iocp_encoding encoding = {.first = 1, .what = "result", .owner = run->task};
 	int count = 0;
+	if (iocp_task_runner(run->task)) {
+		lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RUNNERS);
+		lua_rawgeti(L, 1, iocp_task_runner(run->task));
+		lua_remove(L, 1);
+		count++; /* the function */
+	}
 	iocp_work_push(L, work);
 	if (work->wants_state) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, worker->state);
