@@ -7,6 +7,8 @@
 **   pool_stats.c    counters, times and spans, without Lua
 **   worker.c        a worker: its thread, its state, the loop over the port
 **   pool_lua.c      iocp.Pool and its methods
+**   pool_figures.c  those of them that tell what it does and did
+**   numbers.c       slices of lists of numbers as strings
 **   task_lua.c      the methods of tasks
 **
 ** References. A pool is counted twice: `handles` are what scripts hold (userdata, and values on their way); tasks and workers hold
@@ -294,8 +296,13 @@ void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task);
 
 #define IOCP_RUNNERS "iocp.runners" /* registry key: the functions of lua/iocp/parallel.lua that run chunks */
 
-/* numbers.c: adds to the table at the top. */
+/* Raises what failed since the last call in a pool that is to do so, but not in its own workers. */
+void iocp_pool_raise(lua_State *L, iocp_pool *pool);
+/* Pushes the text of the last failure, or nil. */
+void iocp_pool_push_error(lua_State *L, iocp_pool *pool);
+/* numbers.c, pool_figures.c: add to the table at the top, and to the methods of pools. */
 void iocp_lua_open_numbers(lua_State *L);
+void iocp_lua_open_figures(lua_State *L);
 /* pool:submit and its like, for task_lua.c: the function at 2, its arguments behind. A new task, pushed; `pool` is its. */
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
 
