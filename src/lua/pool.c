@@ -96,20 +96,22 @@ void iocp_pool_drop(iocp_pool *pool)
 iocp_pool *iocp_pool_retain(iocp_pool *pool)
 {
 	atomic_fetch_add_explicit(&pool->handles, 1, memory_order_relaxed); /* as above */
-	return pool;
+	return iocp_pool_keep(pool);
 }
 
 void iocp_pool_release(iocp_pool *pool)
 {
-	if (!pool || atomic_fetch_sub_explicit(&pool->handles, 1, memory_order_acq_rel) != 1)
+	uint32_t workers;
+	if (!pool)
 		return;
-	iocp_lock_acquire(&pool->lock);
-	if (pool->target == 0 && pool->blocked == 0) { /* nobody is left who could tell it to go on */
+	if (atomic_fetch_sub_explicit(&pool->handles, 1, memory_order_acq_rel) == 1) {
+		iocp_lock_acquire(&pool->lock);
+		workers = pool->target + pool->blocked;
 		iocp_lock_release(&pool->lock);
-		iocp_pool_close(pool);
-	} else {
-		iocp_lock_release(&pool->lock);
-		iocp_pool_shutdown(pool);
+		if (workers == 0) /* and nobody is left who could want more */
+			iocp_pool_close(pool);
+		else
+			iocp_pool_shutdown(pool);
 	}
 	iocp_pool_drop(pool);
 }

@@ -11,9 +11,9 @@
 **   numbers.c       slices of lists of numbers as strings
 **   task_lua.c      the methods of tasks
 **
-** References. A pool is counted twice: `handles` are what scripts hold (userdata, and values on their way); tasks and workers hold
-** `references`, of which all handles together have one. With the last handle gone nobody can submit any more: the pool finishes
-** what it has, and ends. A task is held by scripts, by the packet that is queued for it, and by the task that it runs after.
+** References. A pool is counted twice: what scripts hold (userdata, and values on their way) are `handles` besides being references, as
+** those of tasks and workers are. With the last handle gone nobody can submit any more: the pool finishes what it has, and
+** ends. A task is held by scripts, by the packet that is queued for it, and by the task that it runs after.
 **
 ** Locks. `iocp_tasks` (task.c) guards what is rare in a task's life: who waits for it, what runs after it, cancelling
 ** while it runs, timers. A pool's `lock` guards its list of workers and how many there are to be. Neither is taken under the
@@ -138,6 +138,8 @@ void iocp_task_set_runner(iocp_task *task, int runner);
 int iocp_task_runner(const iocp_task *task);
 /* Its packet is to make room in the pool's queue when it is taken. Before it is submitted. */
 void iocp_task_take_permit(iocp_task *task);
+/* It was not submitted after all. */
+void iocp_task_give_permit(iocp_task *task);
 
 /* Submits a task: it runs once all that it runs after have completed; delay > 0: so many ms later; period > 0: again and
 ** again. IOCP_INVALID: it was submitted before; IOCP_CANCELLED: it is cancelled; IOCP_CLOSED, IOCP_NOMEM: now it is. */

@@ -127,13 +127,15 @@ static int submit(lua_State *L, int function, double delay, double period, int r
 	int r;
 	iocp_pool_raise(L, pool);
 	task = iocp_task_create(L, pool, function);
-	r = task ? IOCP_OK : IOCP_NOMEM;
-	if (r == IOCP_OK)
-		iocp_task_set_runner(task, runner);
-	if (r == IOCP_OK && delay <= 0)
-		r = take_room(L, pool, task);
-	if (r == IOCP_OK)
+	if (!task)
+		return refuse(L, pool, IOCP_NOMEM);
+	iocp_task_set_runner(task, runner);
+	r = delay <= 0 ? take_room(L, pool, task) : IOCP_OK;
+	if (r == IOCP_OK) {
 		r = iocp_task_submit(task, delay, period);
+		if (r != IOCP_OK)
+			iocp_task_give_permit(task);
+	}
 	return r == IOCP_OK ? 1 : refuse(L, pool, r);
 }
 

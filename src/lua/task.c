@@ -76,6 +76,13 @@ void iocp_task_take_permit(iocp_task *task)
 	task->permit = 1;
 }
 
+void iocp_task_give_permit(iocp_task *task)
+{
+	if (task->permit)
+		(void)iocp_port_enqueue(task->pool->room, 0, 0, 0);
+	task->permit = 0;
+}
+
 void iocp_task_set_runner(iocp_task *task, int runner)
 {
 	task->chunk_runner = runner;
@@ -148,7 +155,7 @@ static int advance(const iocp_watch *watch, iocp_task *earlier)
 static iocp_watch *tell_dependent(const iocp_watch *watch, iocp_task *earlier, iocp_watch *list)
 {
 	enum iocp_task_reason reason = IOCP_BY_DEPENDENCY;
-	iocp_watch *theirs, *last;
+	iocp_watch *theirs, **link;
 	uint32_t old;
 	if (iocp_task_state(earlier) == IOCP_TASK_COMPLETED) {
 		int r = advance(watch, earlier);
@@ -159,12 +166,9 @@ static iocp_watch *tell_dependent(const iocp_watch *watch, iocp_task *earlier, i
 	if (!iocp_task_cancel_early(watch->task, reason, &old) || !(old & IOCP_WATCHED))
 		return list;
 	theirs = iocp_watches_take(watch->task);
-	for (last = theirs;; last = last->next) {
-		last->of = iocp_task_retain(watch->task);
-		if (!last->next)
-			break;
-	}
-	last->next = list;
+	for (link = &theirs; *link; link = &(*link)->next)
+		(*link)->of = iocp_task_retain(watch->task);
+	*link = list;
 	return theirs;
 }
 
@@ -364,8 +368,12 @@ void iocp_task_finish(
 		leave(worker, outer, 0);
 		return;
 	}
-	if (again) /* told to stop, or the pool ends */
+	if (again) { /* told to stop, or the pool ends */
+		iocp_values_free(outcome);
 		word = IOCP_TASK_CANCELLED;
+		if (atomic_load_explicit(&task->pool->phase, memory_order_relaxed) != IOCP_POOL_OPEN) /* for the message */
+			word += IOCP_BY_CLOSE * IOCP_REASON;
+	}
 	iocp_values_free(&task->values);
 	task->values = *outcome;
 	outcome->block = NULL;

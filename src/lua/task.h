@@ -38,6 +38,7 @@ typedef struct iocp_task_extra {
 	double due;           /* on iocp_clock, of a periodic one */
 	iocp_timer timer;     /* if armed */
 	int armed;
+	uint32_t parkings; /* how often it was added to the list below: who sets a timer may be late */
 	iocp_task *previous,
 		*following; /* in the pool's list of parked tasks: those that are delayed, or wait for others */
 } iocp_task_extra;

@@ -16,6 +16,7 @@ static void parked_add(iocp_task *task)
 {
 	iocp_task_extra *extra = task->extra;
 	extra->armed = 0;
+	extra->parkings++;
 	extra->previous = NULL;
 	extra->following = task->pool->parked;
 	if (extra->following)
@@ -76,9 +77,9 @@ static int post(iocp_task *task)
 	return r;
 }
 
-/* Sets the timer of a task that has just become delayed. Whoever cancels it meanwhile knows nothing of the timer, which is
-** then dropped here. */
-static int set_timer(iocp_task *task, double ms)
+/* Sets the timer of a task that has just become delayed, for the time that this is its `parking`. Whoever cancels it meanwhile
+** knows nothing of the timer, which is then dropped here. */
+static int set_timer(iocp_task *task, double ms, uint32_t parking)
 {
 	const iocp_packet packet = {.key = (uintptr_t)task, .bytes = IOCP_RUN};
 	iocp_timer timer;
@@ -90,7 +91,7 @@ static int set_timer(iocp_task *task, double ms)
 		return r;
 	}
 	iocp_lock_acquire(&iocp_tasks);
-	there = (iocp_task_word(task) & IOCP_DELAYED) != 0;
+	there = (iocp_task_word(task) & IOCP_DELAYED) && task->extra->parkings == parking;
 	if (there) {
 		task->extra->timer = timer;
 		task->extra->armed = 1;
@@ -114,6 +115,7 @@ int iocp_task_schedule(iocp_task *task)
 {
 	double ms = task->extra->delay;
 	uint32_t old = iocp_task_word(task), to;
+	uint32_t parking = 0;
 	int r, done = 0;
 	set_since(task, ms);
 	task->extra->due = iocp_clock() + ms;
@@ -127,6 +129,7 @@ int iocp_task_schedule(iocp_task *task)
 		if (ms > 0) {
 			parked_add(task);
 			count(&task->pool->delayed, 1);
+			parking = task->extra->parkings;
 		}
 	}
 	iocp_lock_release(&iocp_tasks);
@@ -134,7 +137,7 @@ int iocp_task_schedule(iocp_task *task)
 		return IOCP_OK;
 	if (ms <= 0)
 		return post(task);
-	r = set_timer(task, ms);
+	r = set_timer(task, ms, parking);
 	if (r == IOCP_OK)
 		check_phase(task);
 	return r;
@@ -145,7 +148,7 @@ int iocp_task_repeat(iocp_task *task)
 	iocp_task_extra *extra = task->extra;
 	iocp_pool *pool = task->pool;
 	double now = iocp_clock(), ms;
-	uint32_t old = iocp_task_word(task);
+	uint32_t old = iocp_task_word(task), parking = 0;
 	int done = 0;
 	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_OPEN)
 		return 0;
@@ -160,6 +163,7 @@ int iocp_task_repeat(iocp_task *task)
 		done = iocp_task_change(task, &old, IOCP_TASK_SCHEDULED | IOCP_DELAYED | (old & IOCP_WATCHED));
 	if (done) {
 		parked_add(task);
+		parking = extra->parkings;
 		count(&pool->delayed, 1);
 	}
 	iocp_lock_release(&iocp_tasks);
@@ -167,7 +171,7 @@ int iocp_task_repeat(iocp_task *task)
 		count(&pool->submitted, -1);
 		return 0;
 	}
-	if (set_timer(task, ms) != IOCP_OK)
+	if (set_timer(task, ms, parking) != IOCP_OK)
 		(void)iocp_task_cancel(task, IOCP_BY_MEMORY);
 	else
 		check_phase(task);
