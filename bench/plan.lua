@@ -108,6 +108,15 @@ for _, workers in ipairs { 1, 4, 16, 64, 256 } do
     asked = workers == 256 and "<= 1.5x of 1 waiter" or nil }, everywhere("keys", workers))
 end
 
+add({ id = "W8", title = "pool: trivial tasks through submit", unit = "k/s", count = 1000000, asked = "LuaJIT >= 600" },
+  script("pool"), script("pool"))
+add({ id = "W8", title = "pool: 5,000,000 queued, then run", unit = "k/s", count = 5000000 },
+  script("pool-backlog"), script("pool-backlog"))
+add({ id = "W8", title = "map of 10^6; plain loop / processors", unit = "times", kind = "value", count = 1000000,
+  asked = "<= 2" }, script("map-cheap"), script("map-cheap"))
+add({ id = "W8", title = "... 50 multiplications an item", unit = "times", kind = "value", count = 1000000, asked = "<= 2" },
+  script("map-dear"), script("map-dear"))
+
 add({ id = "heap", title = "alloc + free 48 bytes, one thread", unit = "ns", count = 5000000 },
   nil, nil, c("pairs-iocp"), c("pairs-malloc"))
 add({ id = "heap", title = "alloc here, free there", unit = "ns", count = 5000000 },

@@ -292,6 +292,82 @@ function workloads.strings()
   end, parameter)
 end
 
+-- ---- the pool ----
+
+-- Trivial tasks through submit, until all have run.
+function workloads.pool()
+  local pool = assert(iocp.Pool(iocp.processors()))
+  local function work(i)
+    return i
+  end
+  pool:submit(work, 0):wait()
+  start()
+  for i = 1, count do
+    pool:submit(work, i)
+  end
+  assert(pool:shutdown())
+  local seconds = stop()
+  assert(pool:stats().completed == count + 1, "lost")
+  return seconds
+end
+
+-- All of them queued before the first one runs.
+workloads["pool-backlog"] = function()
+  local pool = assert(iocp.Pool(0))
+  local function work() end
+  start()
+  for _ = 1, count do
+    pool:submit(work)
+  end
+  assert(pool:stats().queued == count)
+  pool:workers(iocp.processors())
+  assert(pool:shutdown())
+  return stop()
+end
+
+local functions = {
+  cheap = function(x) return x * x + 1 end,
+  dear = function(x)
+    for _ = 1, 50 do
+      x = (x * 16807 + 12345) % 2147483647
+    end
+    return x
+  end,
+}
+
+-- How much longer map takes than a plain loop divided by the processors; the least of several rounds of each.
+local function against_loop(f)
+  local pool = assert(iocp.Pool(iocp.processors()))
+  local list, plain, mapped = {}, math.huge, math.huge
+  for i = 1, count do
+    list[i] = i
+  end
+  for _ = 1, 5 do
+    collectgarbage()
+    start()
+    local results = {}
+    for i = 1, count do
+      results[i] = f(list[i], i)
+    end
+    plain = math.min(plain, stop())
+    collectgarbage()
+    start()
+    local same = pool:map(list, f)
+    mapped = math.min(mapped, stop())
+    assert(same[count] == results[count])
+  end
+  assert(pool:shutdown())
+  return mapped / (plain / iocp.processors())
+end
+
+workloads["map-cheap"] = function()
+  return against_loop(functions.cheap)
+end
+
+workloads["map-dear"] = function()
+  return against_loop(functions.dear)
+end
+
 if not workloads[workload] or not count then
   io.stderr:write("usage: lua bench/workloads.lua WORKLOAD COUNT [PARAMETER]\n")
   os.exit(2)
