@@ -55,6 +55,7 @@ build = {
             "src/linux/heap_block.c",
             "src/linux/heap_cache.c",
             "src/linux/heap_copy.c",
+            "src/linux/heap_large.c",
             "src/linux/lock.c",
             "src/linux/port.c",
             "src/linux/queue.c",
