@@ -48,7 +48,8 @@ typedef struct iocp_waiter {
 	int result;            /* what the one who serves it decided: a result code */
 	int slept;             /* the waiter's own: its word was IOCP_ASLEEP during this wait */
 	int deferred;          /* on a port: it was served, and its wake-up is another thread's to do */
-	iocp_packet packet;    /* and, on a port, what it handed over */
+	iocp_packet *packets;  /* and, on a port, where to what it hands over goes, */
+	size_t max, count;     /* of how many at most, and how many it was */
 	struct iocp_waiter *newer, *older;
 } iocp_waiter;
 

@@ -71,7 +71,8 @@ void iocp_queue_add_spare(iocp_queue *queue, iocp_chunk *chunk)
 	queue->spare = chunk;
 }
 
-void iocp_queue_append(iocp_queue *queue, const iocp_packet *packet)
+/* A tail with room, made of the first spare chunk if need be. */
+static iocp_chunk *tail_with_room(iocp_queue *queue)
 {
 	iocp_chunk *tail = queue->tail;
 	if (!tail || tail->last == tail->capacity) {
@@ -84,8 +85,29 @@ void iocp_queue_append(iocp_queue *queue, const iocp_packet *packet)
 			queue->head = tail;
 		queue->tail = tail;
 	}
+	return tail;
+}
+
+void iocp_queue_append(iocp_queue *queue, const iocp_packet *packet)
+{
+	iocp_chunk *tail = tail_with_room(queue);
 	tail->packets[tail->last++] = *packet;
 	queue->count++;
+}
+
+void iocp_queue_append_many(iocp_queue *queue, const iocp_packet *packets, size_t count)
+{
+	queue->count += count;
+	while (count > 0) {
+		iocp_chunk *tail = tail_with_room(queue);
+		size_t n = tail->capacity - tail->last;
+		if (n > count)
+			n = count;
+		memcpy(tail->packets + tail->last, packets, n * sizeof(*packets));
+		tail->last += n;
+		packets += n;
+		count -= n;
+	}
 }
 
 /* The head has no more packets. */
