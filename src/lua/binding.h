@@ -87,6 +87,9 @@ int iocp_lua_set_cdata_converter(lua_State *L);
 
 enum iocp_class { IOCP_CLASS_PORT = 0, IOCP_CLASS_HEAP = 1, IOCP_CLASS_THREAD = 2, IOCP_CLASS_COUNT = 3 };
 
+/* late.c: opens iocp.core in a state that has not asked for it. */
+void iocp_lua_open_late(lua_State *L);
+
 /* Creates the metatable, once a state; every class has handle and native besides `methods`. */
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
 /* Pushes a userdata without an object, then iocp_object_set gives it the caller's reference. In two steps, so that a

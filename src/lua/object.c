@@ -163,8 +163,7 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 	luaL_getmetatable(L, rows[c].name);
 	if (lua_isnil(L, -1)) { /* an object reached a new state before its script required the module */
 		lua_pop(L, 1);
-		lua_pushcfunction(L, luaopen_iocp_core);
-		lua_call(L, 0, 0);
+		iocp_lua_open_late(L);
 		luaL_getmetatable(L, rows[c].name);
 	}
 	lua_setmetatable(L, -2);
