@@ -265,20 +265,18 @@ static int32_t spin_begins(iocp_port *port)
 	return spin;
 }
 
-/* The caller spun for `spun` ns at most and has a packet after `waited` ns, or none: -1. */
-static void spin_ended(iocp_port *port, int32_t spun, int64_t waited)
+/* The caller was the spinner, for `spun` ns at most; `paid`: it was handed packets before it slept. */
+static void spin_ended(iocp_port *port, int32_t spun, int paid)
 {
-	int32_t next = spun;
-	if (spun && waited >= 0 && waited <= spun)
-		next = spun * 2 < SPIN_LIMIT ? spun * 2 : SPIN_LIMIT;
-	else if (spun)
-		next = spun / 2;
-	else if (waited >= 0 && waited < SOON && atomic_load_explicit(&port->spin, memory_order_relaxed) < SPIN_LEAST)
-		next = SPIN_START;
-	if (spun)
-		atomic_store_explicit(&port->spinner, 0, memory_order_relaxed);
-	if (next)
-		atomic_store_explicit(&port->spin, next, memory_order_relaxed);
+	int32_t next = !paid ? spun / 2 : spun * 2 < SPIN_LIMIT ? spun * 2 : SPIN_LIMIT;
+	atomic_store_explicit(&port->spinner, 0, memory_order_relaxed);
+	atomic_store_explicit(&port->spin, next, memory_order_relaxed);
+}
+
+/* Whether spins came to an end, so that somebody has to look how long threads sleep. */
+static int spin_is_off(iocp_port *port)
+{
+	return atomic_load_explicit(&port->spin, memory_order_relaxed) < SPIN_LEAST;
 }
 
 /* The caller waited in vain, and goes on: it has a slot, be there one or not. */
@@ -303,11 +301,14 @@ static int wait_for_packets(
 	iocp_lock_release(&port->lock);
 	if (watch)
 		iocp_watch(port);
-	started = iocp_nanoseconds();
-	r = iocp_wait(context, &port->waiters, &port->lock, iocp_deadline(ms), spin);
+	started = spin || spin_is_off(port) ? iocp_nanoseconds() : 0; /* not always: the clock is slow on some machines */
+	r = iocp_wait(context, &port->waiters, &port->lock, iocp_deadline(ms), spin ? started + spin : 0);
 	if (context->waiter.slept && r == IOCP_OK)
 		pass_on_wake(port, &context->waiter);
-	spin_ended(port, spin, r == IOCP_OK ? iocp_nanoseconds() - started : -1);
+	if (spin)
+		spin_ended(port, spin, r == IOCP_OK && !context->waiter.slept);
+	else if (started && r == IOCP_OK && iocp_nanoseconds() - started < SOON)
+		atomic_store_explicit(&port->spin, SPIN_START, memory_order_relaxed);
 	if (r == IOCP_OK)
 		*count = context->waiter.count;
 	else if (r != IOCP_ABANDONED)
