@@ -181,3 +181,42 @@ describe("the fast path", function()
     assert.same({ 0, "C" }, { code, output })
   end)
 end)
+
+describe("in a thread that got its objects without requiring the module, they", function()
+  -- What kind of functions the thread finds once it has run `use`.
+  local function kinds(use)
+    local iocp = require "iocp"
+    local port, heap = iocp.IOCompletionPort(), iocp.Heap()
+    return { iocp.Thread(([[
+      local port, heap = ...
+      %s
+      return debug.getinfo(port.dequeue, "S").what, debug.getinfo(heap.alloc, "S").what
+    ]]):format(use), port, heap):join() }
+  end
+
+  it("come with a packets loop", function()
+    assert.same({ true, "Lua", "Lua" }, kinds "port:enqueue(5) for key in port:packets() do assert(key == 5) break end")
+  end)
+
+  it("come when methods are looked for again and again", function()
+    assert.same({ true, "Lua", "Lua" }, kinds "for i = 1, 100 do port:enqueue(i) assert(port:dequeue() == i) end")
+    assert.same({ true, "Lua", "Lua" }, kinds "for i = 1, 100 do heap:free(heap:alloc(i)) end")
+    assert.same({ true, "Lua", "Lua" }, kinds "for i = 1, 100 do assert(not port.nothing and not heap[i]) end")
+  end)
+
+  it("do not come for a few calls, or with the compiler off", function()
+    assert.same({ true, "C", "C" }, kinds "port:enqueue(5) heap:free(heap:alloc(5))")
+    assert.same({ true, "C", "C" }, kinds "jit.off() for i = 1, 100 do port:enqueue(i) assert(port:dequeue() == i) end")
+  end)
+
+  it("are there at once if it requires the module after all", function()
+    assert.same({ true, "Lua", "Lua" }, kinds "require 'iocp'")
+  end)
+
+  it("stay the classic ones where only iocp.core is to be had", function()
+    assert.same({ true, "C", "C" }, kinds [[
+      package.path = ""
+      for i = 1, 100 do port:enqueue(i) assert(port:dequeue() == i) end
+    ]])
+  end)
+end)

@@ -10,9 +10,9 @@ if rawget(_G, "jit") then
   end
 end
 
-local parts = core.parts -- what only the pool's own files use
-if parts then -- or the module is loaded again
-  core.parts = nil
+if core.open_pool then -- else the module is loaded again
+  local parts = core.open_pool() -- what only the pool's own files use
+  core.open_pool = nil
   require "iocp.pool"(core, parts)
 end
 

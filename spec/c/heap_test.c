@@ -109,6 +109,46 @@ static void memory_goes_back_while_the_heap_lives(void **state)
 	(void)state;
 }
 
+/* Large blocks that were freed are kept for the next ones, but not many, and none of a heap with a maximum. */
+static void large_blocks_are_kept_within_a_limit(void **state)
+{
+	enum { COUNT = 30, SIZE = 1 << 20, LEFT = 8 * (SIZE + 4096) };
+	char *blocks[COUNT], *again;
+	iocp_heap *limited;
+	iocp_heap_info info;
+	int i, j;
+	for (i = 0; i < COUNT; i++) {
+		assert_int_equal(iocp_heap_alloc(heap, SIZE, IOCP_ZERO, (void **)&blocks[i]), IOCP_OK);
+		memset(blocks[i], 'x', SIZE);
+	}
+	for (i = 0; i < COUNT; i++)
+		assert_int_equal(iocp_heap_free(heap, blocks[i]), IOCP_OK);
+	for (i = 0; i < COUNT; i++) {
+		assert_int_equal(iocp_heap_free(heap, blocks[i]), IOCP_INVALID);
+		assert_int_equal(iocp_heap_validate(heap, blocks[i]), IOCP_INVALID);
+	}
+	iocp_heap_stats(heap, &info);
+	assert_true(info.reserved <= LEFT);
+	assert_int_equal(live_blocks(), 0);
+	assert_int_equal(iocp_heap_validate(heap, NULL), IOCP_OK);
+	assert_int_equal(iocp_heap_alloc(heap, SIZE - 10000, IOCP_ZERO, (void **)&again), IOCP_OK);
+	for (j = 0; j < SIZE - 10000; j++)
+		assert_int_equal(again[j], 0);
+	assert_int_equal(iocp_heap_realloc(heap, again, SIZE, IOCP_ZERO, (void **)&again), IOCP_OK);
+	for (j = 0; j < SIZE; j++)
+		assert_int_equal(again[j], 0);
+	assert_int_equal(iocp_heap_free(heap, again), IOCP_OK);
+	assert_int_equal(iocp_heap_create(0, 3 * SIZE, &limited), IOCP_OK);
+	for (i = 0; i < COUNT; i++) {
+		assert_int_equal(iocp_heap_alloc(limited, (size_t)(SIZE + 100000 * (i % 3)), 0, (void **)&again), IOCP_OK);
+		assert_int_equal(iocp_heap_free(limited, again), IOCP_OK);
+	}
+	iocp_heap_stats(limited, &info);
+	assert_int_equal(info.reserved, 0);
+	iocp_heap_release(limited);
+	(void)state;
+}
+
 /* ---- stress -------------------------------------------------------------------------------------------------------- */
 
 enum { SLOTS = 512, ROUNDS = 20000 };
@@ -275,6 +315,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_size_is_found_again, new_heap, drop_heap),
 		cmocka_unit_test_setup_teardown(only_starts_of_live_blocks_are_blocks, new_heap, drop_heap),
 		cmocka_unit_test_setup_teardown(memory_goes_back_while_the_heap_lives, new_heap, drop_heap),
+		cmocka_unit_test_setup_teardown(large_blocks_are_kept_within_a_limit, new_heap, drop_heap),
 		cmocka_unit_test_setup_teardown(blocks_cross_threads, new_heap, drop_heap),
 		cmocka_unit_test_setup_teardown(destroying_races_with_use, new_heap, drop_heap),
 		cmocka_unit_test_setup_teardown(the_lock_excludes, new_heap, drop_heap),

@@ -96,6 +96,49 @@ static void a_queue_of_any_shape_keeps_order(void **state)
 	(void)state;
 }
 
+static void *get_up_to_three(void *count)
+{
+	iocp_packet packets[3];
+	size_t i, sum = 0;
+	if (iocp_port_dequeue_many(port, packets, 3, count, IOCP_INFINITE) != IOCP_OK)
+		abort();
+	for (i = 0; i < *(size_t *)count; i++)
+		sum = sum * 10 + packets[i].key;
+	return (void *)sum;
+}
+
+/* The one that waits since last is filled first, and the next is left alone if nothing remains. */
+static void a_batch_wakes_no_more_threads_than_it_fills(void **state)
+{
+	static const size_t sizes[] = {2, 3, 4, 6}, sums[][2] = {{0, 12}, {0, 123}, {4, 123}, {456, 123}};
+	size_t i, j;
+	for (i = 0; i < 4; i++) {
+		iocp_packet packets[6];
+		iocp_port_info info = {.waiting = 0};
+		pthread_t threads[2];
+		size_t counts[2];
+		for (j = 0; j < 6; j++)
+			packets[j] = (iocp_packet){.key = j + 1};
+		for (j = 0; j < 2; j++) {
+			assert_int_equal(pthread_create(&threads[j], NULL, get_up_to_three, &counts[j]), 0);
+			for (; info.waiting <= j; iocp_port_stats(port, &info))
+				iocp_sleep(1);
+		}
+		assert_int_equal(iocp_port_enqueue_many(port, packets, sizes[i]), IOCP_OK);
+		iocp_port_stats(port, &info);
+		assert_int_equal(info.waiting, sizes[i] <= 3);
+		assert_int_equal(info.queued, 0);
+		if (info.waiting)
+			assert_int_equal(iocp_port_enqueue(port, 0, 0, 0), IOCP_OK);
+		for (j = 0; j < 2; j++) {
+			void *sum;
+			pthread_join(threads[j], &sum);
+			assert_int_equal((size_t)sum, sums[i][j]);
+		}
+	}
+	(void)state;
+}
+
 /* ---- stress: posts, batches, gets with and without timeouts, closes ------------------------------------------------ */
 
 static _Atomic uint64_t taken, sum;
@@ -315,6 +358,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(keys_use_every_bit, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_failed_get_leaves_the_packet_alone, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(packets_put_back_come_first, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(a_batch_wakes_no_more_threads_than_it_fills, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_queue_of_any_shape_keeps_order, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(nothing_is_lost_or_delivered_twice, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(closing_at_any_moment_wakes_everyone, new_port, drop_port),

@@ -11,9 +11,10 @@
 ** or still queued); whenever the lock is free, no thread is parked beside a packet and a free slot; everyone ends (else spin
 ** reports an invalid end state).
 **
-** -DLIMIT=k: the port's limit. -DGETS=n: each waiter's. -DCLOSE=0: nobody closes, and no get times out; needs -DGETS=1. -DBROKEN=n breaks one rule,
+** -DLIMIT=k: the port's limit. -DTAKE=n: how many packets a get takes at most. -DBATCH=1: one poster, which posts two packets at once,
+** instead of two that post one each. -DGETS=n: each waiter's. -DCLOSE=0: nobody closes, and no get times out; needs -DGETS=1. -DBROKEN=n breaks one rule,
 ** which must be found: 1 a thread falls asleep without the kernel's look at the word, 2 a woken thread does not wake the next,
-** 3 a timeout does not look whether it was served, 4 a slot that becomes free is not given on.
+** 3 a timeout does not look whether it was served, 4 a slot that becomes free is not given on, 5 a batch serves only one waiter.
 */
 
 #ifndef LIMIT
@@ -26,13 +27,23 @@
 #define BROKEN 0
 #endif
 
+#ifndef TAKE
+#define TAKE 1
+#endif
+#ifndef BATCH
+#define BATCH 0
+#endif
+
+#if BATCH
+#define POSTERS 1
+#else
 #define POSTERS 2
+#endif
 #define WAITERS 2
-#define POSTS 1 /* each */
 #ifndef GETS
 #define GETS 2  /* each */
 #endif
-#define PACKETS (POSTERS * POSTS)
+#define PACKETS 2
 #define NOBODY 255
 
 mtype = { ARMED, ASLEEP, SERVED, DELIVERED, TIMED_OUT, CLOSED, ABANDONED, PARKED };
@@ -47,21 +58,43 @@ byte working, posted, dropped;
 
 /* The threads. */
 mtype word[WAITERS], result[WAITERS];
-byte packet_of[WAITERS];
+byte packets_of[WAITERS]; /* a bit for each packet */
 bool sleeping[WAITERS], is_deferred[WAITERS], has_slot[WAITERS];
 byte delivered[PACKETS], delivered_count;
 
 #define QUEUED (queue_last - queue_first)
 #define INVARIANT (!(QUEUED > 0 && waiting > 0 && working < LIMIT))
 
-inline wake(who)
+/* Of each waiter a bit, as everywhere in `to_wake`. */
+inline wake(bits)
 {
 	atomic {
 		if
-		:: who != NOBODY -> sleeping[who] = false
+		:: bits & 1 -> sleeping[0] = false
 		:: else
 		fi
 	}
+	atomic {
+		if
+		:: bits & 2 -> sleeping[1] = false
+		:: else
+		fi
+	}
+}
+
+/* Up to TAKE queued packets become those of `me`. */
+inline take(me)
+{
+	packets_of[me] = 1 << queued[queue_first];
+	queued[queue_first] = 0;
+	queue_first++;
+	if
+	:: TAKE > 1 && QUEUED > 0 ->
+		packets_of[me] = packets_of[me] | (1 << queued[queue_first]);
+		queued[queue_first] = 0;
+		queue_first++
+	:: else
+	fi
 }
 
 /* Takes `who` off the stack of waiters. */
@@ -81,13 +114,12 @@ inline remove_waiter(who)
 	waiters[waiting] = 0
 }
 
-/* The newest waiter gets a packet and a slot; `to_wake` is whom the caller wakes. */
-inline hand_over(packet, to_wake)
+/* The newest waiter, to which packets were given, gets a slot; `to_wake` is whom the caller wakes. */
+inline hand_over(to_wake)
 {
 	who = waiters[waiting - 1];
 	waiting--;
 	waiters[waiting] = 0; /* what is not used is zero, so that states which differ in nothing else are one */
-	packet_of[who] = packet;
 	has_slot[who] = true;
 	working++;
 	result[who] = DELIVERED;
@@ -99,7 +131,7 @@ inline hand_over(packet, to_wake)
 			deferred[deferring] = who;
 			deferring++
 		:: in_flight = who;       /* nobody, or one for too long */
-			to_wake = who
+			to_wake = to_wake | (1 << who)
 		fi
 	:: else
 	fi;
@@ -107,15 +139,18 @@ inline hand_over(packet, to_wake)
 	who = 0
 }
 
-/* At most one slot becomes free at a time here, so one step settles. */
 inline settle(to_wake)
 {
-	if
+	do
 	:: QUEUED > 0 && waiting > 0 && working < LIMIT ->
-		queue_first++;
-		hand_over(queued[queue_first - 1], to_wake)
-	:: else
-	fi
+		take(waiters[waiting - 1]);
+		hand_over(to_wake);
+		if
+		:: BROKEN == 5 -> break
+		:: else
+		fi
+	:: else -> break
+	od
 }
 
 inline give_slot_back(me)
@@ -126,33 +161,36 @@ inline give_slot_back(me)
 	fi
 }
 
+inline append(packet)
+{
+	queued[queue_last] = packet;
+	queue_last++
+}
+
 proctype Poster(byte me)
 {
-	byte n, who, to_wake;
-	do
-	:: n == POSTS -> break
-	:: else ->
-		atomic {
-			to_wake = NOBODY;
+	byte who, to_wake;
+	atomic {
+		if
+		:: closed
+		:: !closed && BATCH ->
+			posted = posted + 2;
+			append(0);
+			append(1);
+			settle(to_wake)
+		:: !closed && !BATCH ->
+			posted++;
 			if
-			:: closed
-			:: else ->
-				posted++;
-				if
-				:: waiting > 0 && working < LIMIT ->
-					assert(QUEUED == 0);
-					hand_over(me * POSTS + n, to_wake)
-				:: else ->
-					queued[queue_last] = me * POSTS + n;
-					queue_last++
-				fi
-			fi;
-			assert(INVARIANT)
-		}
-		wake(to_wake);
-		to_wake = 0;
-		n++
-	od
+			:: waiting > 0 && working < LIMIT ->
+				assert(QUEUED == 0);
+				packets_of[waiters[waiting - 1]] = 1 << me;
+				hand_over(to_wake)
+			:: else -> append(me)
+			fi
+		fi;
+		assert(INVARIANT)
+	}
+	wake(to_wake)
 }
 
 /* Until served or, if it has a timeout, that, which may come at any time. */
@@ -204,7 +242,7 @@ inline leave_after_timeout(me)
 inline pass_on_wake(me)
 {
 	atomic {
-		to_wake = NOBODY;
+		to_wake = 0;
 		if
 		:: is_deferred[me] ->
 			is_deferred[me] = false;
@@ -225,8 +263,8 @@ inline pass_on_wake(me)
 			if
 			:: deferring > 0 && BROKEN != 2 ->
 				in_flight = deferred[0];
-				to_wake = in_flight;
-				is_deferred[to_wake] = false;
+				to_wake = 1 << in_flight;
+				is_deferred[in_flight] = false;
 				i = 0;
 				do
 				:: i + 1 < deferring -> deferred[i] = deferred[i + 1]; i++
@@ -244,6 +282,17 @@ inline pass_on_wake(me)
 	to_wake = 0
 }
 
+inline deliver(me, packet)
+{
+	if
+	:: packets_of[me] & (1 << packet) ->
+		delivered[packet]++;
+		delivered_count++;
+		assert(delivered[packet] == 1)
+	:: else
+	fi
+}
+
 proctype Waiter(byte me)
 {
 	byte n, i, who, to_wake;
@@ -259,8 +308,7 @@ proctype Waiter(byte me)
 			give_slot_back(me);
 			if
 			:: QUEUED > 0 && working < LIMIT ->
-				packet_of[me] = queued[queue_first];
-				queue_first++;
+				take(me);
 				has_slot[me] = true;
 				working++;
 				outcome = DELIVERED
@@ -297,10 +345,9 @@ proctype Waiter(byte me)
 		if
 		:: outcome == DELIVERED ->
 			atomic {
-				delivered[packet_of[me]]++;
-				delivered_count++;
-				assert(delivered[packet_of[me]] == 1);
-				packet_of[me] = 0;
+				deliver(me, 0);
+				deliver(me, 1);
+				packets_of[me] = 0;
 				outcome = 0;
 				timed = false
 			}
@@ -309,7 +356,7 @@ proctype Waiter(byte me)
 	od;
 	/* The thread ends. */
 	atomic {
-		to_wake = NOBODY;
+		to_wake = 0;
 		give_slot_back(me);
 		if
 		:: BROKEN != 4 -> settle(to_wake)
@@ -322,7 +369,7 @@ proctype Waiter(byte me)
 
 proctype Closer()
 {
-	byte who;
+	byte who, to_wake;
 	atomic {
 		closed = true;
 		dropped = QUEUED;
@@ -335,12 +382,15 @@ proctype Closer()
 			who = waiters[waiting];
 			waiters[waiting] = 0;
 			result[who] = ABANDONED;
+			to_wake = 0;
 			if
-			:: word[who] != ASLEEP -> word[who] = SERVED; who = NOBODY
-			:: else -> word[who] = SERVED
-			fi
+			:: word[who] == ASLEEP -> to_wake = 1 << who
+			:: else
+			fi;
+			word[who] = SERVED;
+			who = 0
 		}
-		wake(who)
+		wake(to_wake)
 	:: atomic { waiting == 0 -> break }
 	od
 }

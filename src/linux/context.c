@@ -171,11 +171,10 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result)
 	} while (count == AT_ONCE);
 }
 
-/* Looks at the word for up to `spin` nanoseconds. */
-static void spin_for(iocp_context *context, int64_t spin)
+/* Looks at the word until that time. */
+static void spin(iocp_context *context, int64_t end)
 {
 	enum { LOOKS = 16 }; /* a look and a pause take up to 30 ns, reading the clock as long */
-	int64_t end = iocp_nanoseconds() + spin;
 	do {
 		int i;
 		for (i = 0; i < LOOKS; i++) {
@@ -188,13 +187,13 @@ static void spin_for(iocp_context *context, int64_t spin)
 }
 
 /* Until served (IOCP_OK), the deadline, a cancel or a signal. */
-static int park(iocp_context *context, int64_t deadline, int64_t spin)
+static int park(iocp_context *context, int64_t deadline, int64_t spin_end)
 {
 	_Atomic uint32_t *word = &context->waiter.word;
 	/* Without a time the kernel goes on with the wait after a signal handler that asked for that (SA_RESTART). */
 	int64_t until = deadline == IOCP_FOREVER && !context->thread ? IOCP_FOREVER - 1 : deadline;
-	if (spin > 0)
-		spin_for(context, spin);
+	if (spin_end)
+		spin(context, spin_end);
 	for (;;) {
 		uint32_t state = IOCP_ARMED;
 		int r;
@@ -219,9 +218,9 @@ static int park(iocp_context *context, int64_t deadline, int64_t spin)
 	}
 }
 
-int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin)
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end)
 {
-	int r = park(context, deadline, spin);
+	int r = park(context, deadline, spin_end);
 	if (r != IOCP_OK) {
 		iocp_lock_acquire(lock);
 		/* Relaxed: SERVED is only ever written under this lock. */

@@ -19,25 +19,16 @@ static iocp_heap *heap_of(iocp_object *object)
 static void unmap_all(iocp_heap *heap)
 {
 	iocp_segment *segments;
-	iocp_large *large;
 	iocp_lock_acquire(&heap->mutex);
 	segments = iocp_slab_detach_segments(&heap->slab, 1);
-	large = heap->large;
-	heap->large = NULL;
 	heap->slab = (iocp_slab){0};
-	heap->large_bytes = 0;
 	iocp_lock_release(&heap->mutex);
 	while (segments) {
 		iocp_segment *next = segments->next;
 		iocp_region_unmap(segments, IOCP_SEGMENT);
 		segments = next;
 	}
-	while (large) {
-		iocp_large *next = large->next;
-		iocp_region_clear(large);
-		iocp_region_unmap(large, large->mapped);
-		large = next;
-	}
+	iocp_large_unmap_all(heap);
 }
 
 static void free_heap(iocp_object *object)

@@ -4,6 +4,7 @@
 **   region.c      which heap a megabyte of the address space belongs to; mapping and unmapping
 **   slab.c        small and medium blocks: segments of pages, and their headers
 **   heap_cache.c  each thread's magazines, the depot they are exchanged with, the gate that keeps threads out
+**   heap_large.c  blocks that are mapped on their own
 **   heap_block.c  allocating, freeing, resizing
 **   heap_copy.c   looking into blocks, and copying in and out
 **   heap.c        creating, destroying, walking
@@ -203,6 +204,17 @@ typedef struct iocp_large {
 
 enum { IOCP_LARGE_OFFSET = 64 }; /* from the mapping to the block */
 
+/* ---- heap_large.c ------------------------------------------------------------------------------------------------ */
+
+/* What is mapped for a block of `size` bytes; one near SIZE_MAX is refused before. */
+size_t iocp_large_mapping(size_t size);
+/* Inside: a live block; NULL: out of memory. */
+void *iocp_large_take(iocp_heap *heap, size_t size, int flags);
+/* Outside: takes back one that is no longer live. */
+void iocp_large_drop(iocp_heap *heap, iocp_large *large);
+/* Nobody is inside or gets in: gives all of them back to the system. */
+void iocp_large_unmap_all(iocp_heap *heap);
+
 struct iocp_heap {
 	iocp_object object;
 	size_t maximum;               /* 0: none */
@@ -216,8 +228,9 @@ struct iocp_heap {
 	iocp_heap *next_locked; /* in the list of the context that shut the gate, which alone touches it */
 	iocp_waiters waiters;   /* for the gate */
 	iocp_slab slab;
-	iocp_large *large;
-	uint64_t large_bytes; /* mapped */
+	iocp_large *large;    /* the live ones */
+	iocp_large *kept;     /* newest first, linked by `next` */
+	uint64_t large_bytes; /* mapped for both */
 	struct {
 		iocp_magazine *full;
 		uint32_t count;

@@ -59,12 +59,6 @@ static int set_header(const void *address, const iocp_found *f, uint64_t header)
 		&expected, header, memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* What is mapped for a large block. */
-static size_t large_mapping(size_t size)
-{
-	return (size + IOCP_LARGE_OFFSET + 4095) & ~(size_t)4095; /* a size near SIZE_MAX is refused before */
-}
-
 /* The bytes a block of `size` takes, which is what counts towards a maximum. */
 static size_t gross_size(size_t size)
 {
@@ -72,7 +66,7 @@ static size_t gross_size(size_t size)
 		return iocp_class_infos[iocp_class_of(size)].size;
 	if (size <= IOCP_MEDIUM_LIMIT)
 		return (size + IOCP_PAGE - 1) & ~(size_t)(IOCP_PAGE - 1);
-	return size > SIZE_MAX / 4 ? size : large_mapping(size);
+	return size > SIZE_MAX / 4 ? size : iocp_large_mapping(size);
 }
 
 /* The same of a block that is there; a large one may have been resized in its mapping. */
@@ -144,31 +138,12 @@ static void *take_medium(iocp_heap *heap, iocp_cache *cache, size_t size, int fl
 	return block;
 }
 
-static void *take_large(iocp_heap *heap, iocp_cache *cache, size_t size)
+static void *take_large(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
 {
-	iocp_large *large;
-	size_t mapped;
-	if (size > SIZE_MAX / 4)
-		return NULL;
-	mapped = large_mapping(size);
-	large = iocp_region_map(mapped);
-	if (!large)
-		return NULL;
-	large->mapped = mapped;
-	atomic_store_explicit(&large->header, (uint64_t)size << 1 | IOCP_LIVE, memory_order_relaxed); /* see make_small */
-	if (!iocp_region_set(large, heap, IOCP_REGION_LARGE)) {
-		iocp_region_unmap(large, mapped);
-		return NULL;
-	}
-	iocp_lock_acquire(&heap->mutex);
-	large->next = heap->large;
-	if (large->next)
-		large->next->previous = large;
-	heap->large = large;
-	heap->large_bytes += mapped;
-	iocp_lock_release(&heap->mutex);
-	iocp_cache_count(cache, 1, (int64_t)size);
-	return (char *)large + IOCP_LARGE_OFFSET;
+	void *block = iocp_large_take(heap, size, flags);
+	if (block)
+		iocp_cache_count(cache, 1, (int64_t)size);
+	return block;
 }
 
 /* One try, inside. NULL with *grow set: another segment or page of the class would help. */
@@ -177,7 +152,7 @@ static void *take(iocp_heap *heap, iocp_cache *cache, size_t size, int flags, in
 	*grow = size <= IOCP_MEDIUM_LIMIT;
 	if (size <= IOCP_SMALL_LIMIT)
 		return take_small(heap, cache, size, flags);
-	return *grow ? take_medium(heap, cache, size, flags) : take_large(heap, cache, size);
+	return *grow ? take_medium(heap, cache, size, flags) : take_large(heap, cache, size, flags);
 }
 
 int iocp_heap_add_segments(iocp_heap *heap, size_t count)
@@ -258,30 +233,6 @@ int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address)
 
 /* ---- freeing ----------------------------------------------------------------------------------------------------- */
 
-/* Outside: unmaps a large block that is no longer live. */
-static void drop_large(iocp_heap *heap, iocp_large *large)
-{
-	int destroyed;
-	iocp_lock_acquire(&heap->mutex);
-	/* Relaxed: written under the mutex. A heap that is destroyed meanwhile unmaps what is on its list. */
-	destroyed = atomic_load_explicit(&heap->gate, memory_order_relaxed) == IOCP_GATE_DESTROYED;
-	if (!destroyed) {
-		if (large->next)
-			large->next->previous = large->previous;
-		if (large->previous)
-			large->previous->next = large->next;
-		else
-			heap->large = large->next;
-		heap->large_bytes -= large->mapped;
-		iocp_region_clear(large);
-	}
-	iocp_lock_release(&heap->mutex);
-	if (!destroyed) {
-		iocp_heap_quiesce(heap);
-		iocp_region_unmap(large, large->mapped);
-	}
-}
-
 /* Inside; leaves. The block was found live. */
 static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const iocp_found *f)
 {
@@ -302,7 +253,7 @@ static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const io
 	}
 	iocp_heap_leave(cache);
 	if (f->kind == IOCP_FOUND_LARGE)
-		drop_large(heap, f->large);
+		iocp_large_drop(heap, f->large);
 	if (cache->reclaim) { /* set here or where a full magazine was given back */
 		cache->reclaim = 0;
 		iocp_heap_reclaim(heap);

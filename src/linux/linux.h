@@ -48,7 +48,8 @@ typedef struct iocp_waiter {
 	int result;            /* what the one who serves it decided: a result code */
 	int slept;             /* the waiter's own: its word was IOCP_ASLEEP during this wait */
 	int deferred;          /* on a port: it was served, and its wake-up is another thread's to do */
-	iocp_packet packet;    /* and, on a port, what it handed over */
+	iocp_packet *packets;  /* and, on a port, where to what it hands over goes, */
+	size_t max, count;     /* of how many at most, and how many it was */
 	struct iocp_waiter *newer, *older;
 } iocp_waiter;
 
@@ -124,8 +125,8 @@ void iocp_waiters_remove(iocp_waiters *waiters, iocp_waiter *waiter);
 ** once the lock is released; else NULL. */
 _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result);
 /* Waits to be served: returns `result` of iocp_waiters_serve, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED and the
-** waiter is off the list. Spins for the first `spin` nanoseconds. */
-int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin);
+** waiter is off the list. Spins until `spin_end`, unless that is 0. */
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end);
 /* The same, for whatever is not a get: without a slot for the time (slot.c). */
 int iocp_wait_without_slot(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline);
 /* Serves all of them with `result`; for lists whose end nobody waits behind a lock for. Takes the lock itself. */

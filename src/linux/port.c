@@ -6,19 +6,19 @@
 **
 ** Slots. At most `limit` threads work on packets of a port; slot.c says which threads count. Invariant, whenever the lock
 ** is free: a thread is parked and a packet is queued only if no slot is free (active >= limit). Whatever queues a packet or
-** frees a slot under the lock ends with iocp_port_settle, which restores it: a packet goes to the newest parked thread, with
-** a slot. That is the last-in first-out release; nobody else can take the packet, and a close that comes later finds it
-** delivered. A get first gives its own slot back, so a running thread takes the next packet without a switch, and parks only
-** if the queue is empty or more threads than the limit were active. So a packet is in exactly one place, and a thread is
-** parked only while there is nothing for it, or no slot. How a thread parks, and why no wake-up is lost to a timeout, a
-** cancel or a close: context.c. The same as a model that is checked exhaustively: spec/model.
+** frees a slot under the lock ends with iocp_port_settle, which restores it: packets go to the newest parked thread, as many
+** as its get takes, with a slot, then to the next. That is the last-in first-out release; nobody else can take the packets,
+** and a close that comes later finds them delivered. A get first gives its own slot back, so a running thread takes the next
+** packet without a switch, and parks only if the queue is empty or more threads than the limit were active. So a packet is in
+** exactly one place, and a thread is parked only while there is nothing for it, or no slot. How a thread parks, and why no
+** wake-up is lost to a timeout, a cancel or a close: context.c. The same as a model that is checked exhaustively: spec/model.
 **
 ** One wake-up at a time. Waking costs the waker microseconds, and it takes some 29 us until the woken thread runs; if a
 ** poster woke a thread for each packet, it would do nothing else. So only one thread a port is `in_flight`: served and
 ** being woken. Others that are served meanwhile, asleep, go on the list `deferred`; a thread that has woken up wakes the
-** next, the one that was served first, before it returns. Why nobody is forgotten: a thread on the list has one in flight before it, and every thread
-** that slept reports, under the lock, when it is awake for whatever reason: if it is in flight it passes that on to the
-** next, if it is still on the list it leaves it. If a thread is in flight for longer than IN_FLIGHT_LIMIT,
+** next, the one that was served first, before it returns. Why nobody is forgotten: a thread on the list has one in flight
+** before it, and every thread that slept reports, under the lock, when it is awake for whatever reason: if it is in flight
+** it passes that on to the next, if it is still on the list it leaves it. If a thread is in flight for longer than IN_FLIGHT_LIMIT,
 ** because its processor is busy, the next one served takes its place and is woken; without further posts those on the
 ** list wait for the first to be scheduled.
 **
@@ -126,13 +126,13 @@ static void pass_on_wake(iocp_port *port, iocp_waiter *waiter)
 		iocp_futex_wake(&next->word);
 }
 
-/* Gives a packet, and a slot, to the newest parked thread. The lock is held. Returns the word of a thread to wake, or
-** NULL. */
-static _Atomic uint32_t *hand_over(iocp_port *port, const iocp_packet *packet)
+/* Gives the newest parked thread the `count` packets that lie in its buffer now, and a slot. The lock is held. Returns the
+** word of a thread to wake, or NULL. */
+static _Atomic uint32_t *hand_over(iocp_port *port, size_t count)
 {
 	iocp_waiter *waiter = port->waiters.newest;
-	waiter->packet = *packet;
-	port->dequeued++;
+	waiter->count = count;
+	port->dequeued += count;
 	iocp_slot_set(port, (iocp_context *)waiter, IOCP_SLOT_HELD); /* of which the waiter is the first member */
 	return iocp_waiters_serve(&port->waiters, IOCP_OK) ? wake_or_defer(port, waiter) : NULL;
 }
@@ -155,10 +155,9 @@ static int begins_to_stick(iocp_port *port)
 void iocp_port_settle(iocp_port *port, iocp_aftermath *aftermath)
 {
 	while (port->queue.count && port->waiters.newest && slot_is_free(port)) {
-		_Atomic uint32_t *asleep;
-		iocp_packet packet;
-		(void)iocp_queue_take(&port->queue, &packet, 1, &aftermath->garbage);
-		asleep = hand_over(port, &packet);
+		const iocp_waiter *waiter = port->waiters.newest;
+		_Atomic uint32_t *asleep =
+			hand_over(port, iocp_queue_take(&port->queue, waiter->packets, waiter->max, &aftermath->garbage));
 		if (!asleep)
 			continue;
 		if (aftermath->sleepers == IOCP_WAKE_AT_ONCE)
@@ -220,7 +219,8 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 	if (!port->queue.count) /* who waits soon, if anyone, waits for this thread */
 		port->poster_cpu = sched_getcpu();
 	if (port->waiters.newest && slot_is_free(port)) {
-		asleep = hand_over(port, &packet); /* the queue is empty: see the invariant */
+		port->waiters.newest->packets[0] = packet; /* the queue is empty: see the invariant */
+		asleep = hand_over(port, 1);
 	} else {
 		iocp_queue_append(&port->queue, &packet);
 		if (port->queue.count > port->peak)
@@ -238,14 +238,12 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count)
 {
 	iocp_aftermath aftermath;
-	size_t i;
 	int r = lock_with_room(port, count, 0);
 	if (r != IOCP_OK)
 		return r;
 	if (!port->queue.count)
 		port->poster_cpu = sched_getcpu();
-	for (i = 0; i < count; i++)
-		iocp_queue_append(&port->queue, &packets[i]);
+	iocp_queue_append_many(&port->queue, packets, count);
 	port->posted += count;
 	iocp_aftermath_begin(&aftermath);
 	iocp_port_settle(port, &aftermath);
@@ -267,20 +265,18 @@ static int32_t spin_begins(iocp_port *port)
 	return spin;
 }
 
-/* The caller spun for `spun` ns at most and has a packet after `waited` ns, or none: -1. */
-static void spin_ended(iocp_port *port, int32_t spun, int64_t waited)
+/* The caller was the spinner, for `spun` ns at most; `paid`: it was handed packets before it slept. */
+static void spin_ended(iocp_port *port, int32_t spun, int paid)
 {
-	int32_t next = spun;
-	if (spun && waited >= 0 && waited <= spun)
-		next = spun * 2 < SPIN_LIMIT ? spun * 2 : SPIN_LIMIT;
-	else if (spun)
-		next = spun / 2;
-	else if (waited >= 0 && waited < SOON && atomic_load_explicit(&port->spin, memory_order_relaxed) < SPIN_LEAST)
-		next = SPIN_START;
-	if (spun)
-		atomic_store_explicit(&port->spinner, 0, memory_order_relaxed);
-	if (next)
-		atomic_store_explicit(&port->spin, next, memory_order_relaxed);
+	int32_t next = !paid ? spun / 2 : spun * 2 < SPIN_LIMIT ? spun * 2 : SPIN_LIMIT;
+	atomic_store_explicit(&port->spinner, 0, memory_order_relaxed);
+	atomic_store_explicit(&port->spin, next, memory_order_relaxed);
+}
+
+/* Whether spins came to an end, so that somebody has to look how long threads sleep. */
+static int spin_is_off(iocp_port *port)
+{
+	return atomic_load_explicit(&port->spin, memory_order_relaxed) < SPIN_LEAST;
 }
 
 /* The caller waited in vain, and goes on: it has a slot, be there one or not. */
@@ -291,30 +287,36 @@ static void leave_empty_handed(iocp_port *port, iocp_context *context)
 	iocp_lock_release(&port->lock);
 }
 
-/* Parks the caller, for which there is nothing, until it is handed a packet. The lock is held, and released here. */
-static int wait_for_packet(iocp_port *port, iocp_context *context, iocp_packet *packet, double ms)
+/* Parks the caller, for which there is nothing, until it is handed packets. The lock is held, and released here. */
+static int wait_for_packets(
+	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, double ms)
 {
 	int32_t spin = spin_begins(port);
 	int64_t started;
 	int watch, r;
+	context->waiter.packets = packets;
+	context->waiter.max = max;
 	iocp_waiters_wait(&port->waiters, &context->waiter);
 	watch = begins_to_stick(port);
 	iocp_lock_release(&port->lock);
 	if (watch)
 		iocp_watch(port);
-	started = iocp_nanoseconds();
-	r = iocp_wait(context, &port->waiters, &port->lock, iocp_deadline(ms), spin);
+	started = spin || spin_is_off(port) ? iocp_nanoseconds() : 0; /* not always: the clock is slow on some machines */
+	r = iocp_wait(context, &port->waiters, &port->lock, iocp_deadline(ms), spin ? started + spin : 0);
 	if (context->waiter.slept && r == IOCP_OK)
 		pass_on_wake(port, &context->waiter);
-	spin_ended(port, spin, r == IOCP_OK ? iocp_nanoseconds() - started : -1);
+	if (spin)
+		spin_ended(port, spin, r == IOCP_OK && !context->waiter.slept);
+	else if (started && r == IOCP_OK && iocp_nanoseconds() - started < SOON)
+		atomic_store_explicit(&port->spin, SPIN_START, memory_order_relaxed);
 	if (r == IOCP_OK)
-		*packet = context->waiter.packet;
+		*count = context->waiter.count;
 	else if (r != IOCP_ABANDONED)
 		leave_empty_handed(port, context);
 	return r;
 }
 
-/* What was posted behind the packet handed over, under the same slot. */
+/* What was posted behind the packets handed over, under the same slot. */
 static size_t take_more(iocp_port *port, iocp_packet *packets, size_t max)
 {
 	iocp_chunk *garbage = NULL;
@@ -361,9 +363,9 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 	if (r == IOCP_TIMEOUT)
 		iocp_slot_set(port, context, ms == 0 ? IOCP_SLOT_HELD : IOCP_SLOT_NONE);
 	if (r == IOCP_TIMEOUT && ms != 0) {
-		r = wait_for_packet(port, context, packets, ms); /* releases the lock */
-		if (r == IOCP_OK)
-			*count = max > 1 ? 1 + take_more(port, packets + 1, max - 1) : 1;
+		r = wait_for_packets(port, context, packets, max, count, ms); /* releases the lock */
+		if (r == IOCP_OK && *count < max)
+			*count += take_more(port, packets + *count, max - *count);
 		return r;
 	}
 	iocp_lock_release(&port->lock);

@@ -33,6 +33,7 @@ size_t iocp_queue_tail_capacity(const iocp_queue *queue);
 void iocp_queue_add_spare(iocp_queue *queue, iocp_chunk *chunk);
 /* There is room. */
 void iocp_queue_append(iocp_queue *queue, const iocp_packet *packet);
+void iocp_queue_append_many(iocp_queue *queue, const iocp_packet *packets, size_t count);
 /* Takes up to `max` packets; chunks no longer needed are linked to *garbage. Returns how many. */
 size_t iocp_queue_take(iocp_queue *queue, iocp_packet *packets, size_t max, iocp_chunk **garbage);
 /* Puts a chunk with its packets before all others. */

@@ -110,6 +110,9 @@ enum iocp_class {
 	IOCP_CLASS_COUNT = 5
 };
 
+/* late.c: opens iocp.core in a state that has not asked for it. */
+void iocp_lua_open_late(lua_State *L);
+
 /* Creates the metatable, once a state; every class has handle and native besides `methods`. */
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
 /* Pushes a userdata without an object, then iocp_object_set gives it the caller's reference. In two steps, so that a
@@ -150,7 +153,10 @@ void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
-void iocp_lua_open_pool(lua_State *L);
+/* core.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are Lua's; a table of
+** what the files in Lua need for that. */
+int iocp_lua_open_pool(lua_State *L);
+/* Adds the class of tasks, and to the table at the top. */
 void iocp_lua_open_task(lua_State *L);
 int iocp_lua_current(lua_State *L);
 

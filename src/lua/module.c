@@ -70,6 +70,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"yield", module_yield},
 		{"blocking", module_blocking},
 		{"current", iocp_lua_current},
+		{"open_pool", iocp_lua_open_pool},
 		{"cancelled", module_cancelled},
 		{"clock", module_clock},
 		{"register", iocp_lua_register},
@@ -88,7 +89,5 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_heap(L);
 	iocp_lua_open_thread(L);
 	iocp_lua_open_timer(L);
-	iocp_lua_open_pool(L);
-	iocp_lua_open_task(L);
 	return 1;
 }

@@ -194,8 +194,7 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 	if (lua_isnil(L, -1)) { /* an object reached a new state before its script required the module */
 		lua_pop(L, 1);
 		if (c < IOCP_CLASS_HANDLES) {
-			lua_pushcfunction(L, luaopen_iocp_core);
-			lua_call(L, 0, 0);
+			iocp_lua_open_late(L);
 		} else { /* their methods are Lua's in part */
 			lua_getglobal(L, "require");
 			lua_pushliteral(L, "iocp");

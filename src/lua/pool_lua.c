@@ -339,7 +339,7 @@ static int set_resolver(lua_State *L)
 	return 0;
 }
 
-void iocp_lua_open_pool(lua_State *L)
+int iocp_lua_open_pool(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {{NULL, NULL}};
 	static const luaL_Reg methods[] = {
@@ -373,5 +373,6 @@ void iocp_lua_open_pool(lua_State *L)
 	lua_getfield(L, -1, "__index");
 	lua_setfield(L, -3, "methods"); /* which lua/iocp/pool.lua adds to */
 	lua_pop(L, 1);
-	lua_setfield(L, -2, "parts"); /* which lua/iocp/init.lua takes away */
+	iocp_lua_open_task(L);
+	return 1;
 }

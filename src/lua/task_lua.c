@@ -256,7 +256,5 @@ void iocp_lua_open_task(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{"watch_task", watch_task}, {"run_task", run_task}, {"wait_blocked", lua_wait_blocked}, {NULL, NULL}};
 	iocp_class_register(L, IOCP_CLASS_TASK, methods, metamethods);
-	lua_getfield(L, -1, "parts");
 	iocp_set_functions(L, functions, 0);
-	lua_pop(L, 1);
 }
