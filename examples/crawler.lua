@@ -72,7 +72,7 @@ end
 
 start = plain(start) or start
 local pool = assert(iocp.Pool { workers = 2, name = "crawler", queue_limit = 4 })
-local tokens = iocp.IOCompletionPort()
+local tokens, begun = iocp.IOCompletionPort(), iocp.clock()
 local ticker = assert(pool:submit_every(1000 / rate, { name = "ticker", body = function()
   if #tokens == 0 then -- a token that nobody took is not saved up
     tokens:enqueue(1)
@@ -81,7 +81,7 @@ end }))
 
 -- Breadth first: what is to be read, what is being read, and what is known, by path.
 local frontier, running, known = { start }, {}, { [start] = { path = start, children = {} } }
-local begun, read, times = iocp.clock(), 0, {}
+local read, times = 0, {}
 
 local function take(page, ok, size, references, now)
   read = read + 1

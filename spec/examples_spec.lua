@@ -105,8 +105,7 @@ describe("the example", function()
     end
     local files, seconds = output:match("\n(%d+) files in ([%d.]+) s")
     assert.equal(found, tonumber(files))
-    -- A token may be there at once.
-    assert.is_true(tonumber(seconds) >= (found - 1) / 40 - 0.01, output)
+    assert.is_true(tonumber(seconds) >= (found - 1) / 40, output)
   end)
 
   it("exceptions logs what failed and goes on", function()
@@ -118,7 +117,7 @@ describe("the example", function()
   it("exceptions raises what failed in the main thread, which ends it", function()
     local code, output = run("examples/exceptions.lua", "raise")
     assert.equal(1, code, output)
-    assert.matches("examples/exceptions.lua:21: ", output, 1, true)
+    assert.matches("examples/exceptions.lua:%d+: .*stack traceback:", output)
     assert.matches("submit seven lamps", output, 1, true)
     assert.is_nil(output:find("packed", 1, true))
   end)
