@@ -24,13 +24,13 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run test sanitize model bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests
+.PHONY: help run check-run examples test sanitize model bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile windows.mk | expand -t 14
 	@echo
-	@echo "LUA=lua5.4 limits test and env to one of: $(LUAS)"
+	@echo "LUA=lua5.4 limits test, examples and env to one of: $(LUAS)"
 
 packages: ## install the Debian packages that are missing
 	@tools/packages
@@ -85,6 +85,10 @@ run: packages ## the first article's program: 4 workers, 1,000,000 messages (MES
 
 check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
+
+examples: packages ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
+	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(if $(LUA),$(LUA),luajit lua5.4))
+	@tools/examples $(if $(LUA),$(LUA),luajit lua5.4)
 
 test: packages ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests

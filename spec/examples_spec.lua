@@ -1,24 +1,124 @@
 -- The examples do what they say, on every Lua.
 local support = require "support"
 
+--- Runs an example with arguments; its exit code and what it printed.
 local function run(script, ...)
-  local code, output = support.child(("arg = { %s } dofile %q"):format(('"%s", '):rep(select("#", ...)):format(...), script))
+  local arguments = {}
+  for i, argument in ipairs { ... } do
+    arguments[i] = ("%q"):format(argument)
+  end
+  return support.child(("arg = { %s } dofile %q"):format(table.concat(arguments, ", "), script))
+end
+
+local function succeed(script, ...)
+  local code, output = run(script, ...)
   assert.equal(0, code, output)
   return output
 end
 
+local function count(text, pattern)
+  return select(2, text:gsub(pattern, ""))
+end
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
 describe("the example", function()
   it("parallel_map counts words in files", function()
-    local output = run("examples/parallel_map.lua", "spec/examples_spec.lua", "lua/iocp/init.lua", "README.md")
-    local _, lines = output:gsub("\n", "")
-    assert.equal(3, lines)
+    local output = succeed("examples/parallel_map.lua", "spec/examples_spec.lua", "lua/iocp/init.lua", "README.md")
+    assert.equal(3, count(output, "\n"))
     assert.matches("lua/iocp/init.lua\n.*README.md", output)
     assert.matches("%d+ +%d+ +%d+ +%d+  spec/examples_spec.lua", output)
   end)
 
   it("pipeline sends functions through three stages", function()
-    local output = run("examples/pipeline.lua", "20")
+    local output = succeed("examples/pipeline.lua", "20")
     assert.matches("even 20: 'the' 40 times, through 3 stages", output, 1, true)
     assert.matches("odd 1: 'the' 2 times, through 3 stages", output, 1, true)
+  end)
+
+  it("wordcount counts as many words as there are", function()
+    local files, words, locals = 0, 0, 0
+    for name in require("lfs").dir("spec/support") do
+      if name:find("%.lua$") then
+        files = files + 1
+        for word in read("spec/support/" .. name):gmatch("%a+") do
+          words = words + 1
+          locals = locals + (word:lower() == "local" and 1 or 0)
+        end
+      end
+    end
+    local output = succeed("examples/wordcount.lua", "spec/support", "1000")
+    assert.matches(("%d files, %d words"):format(files, words), output, 1, true)
+    assert.matches("\n +" .. locals .. "  local\n", output)
+  end)
+
+  it("mandelbrot draws the same picture with any number of workers, and draw_trace its trace", function()
+    local picture, trace, drawing = support.temporary(), support.temporary(), support.temporary()
+    local one = succeed("examples/mandelbrot.lua", "60", "1", picture)
+    local three = succeed("examples/mandelbrot.lua", "60", "3", picture, trace)
+    assert.equal(one:match("Adler%-32 (%x+)"), three:match("Adler%-32 (%x+)"))
+    local header, pixels = "P6\n60 60\n255\n", read(picture)
+    assert.equal(header, pixels:sub(1, #header))
+    assert.equal(#header + 60 * 60 * 3, #pixels)
+    -- The first pixel is outside of the set, the one at (0, 0) in it: 30 rows down, 48 columns to the right.
+    assert.not_equal("\0\0\0", pixels:sub(#header + 1, #header + 3))
+    local origin = #header + (30 * 60 + 48) * 3
+    assert.equal("\0\0\0", pixels:sub(origin + 1, origin + 3))
+
+    -- 60 rows, in chunks of 2.
+    assert.matches("^30 spans of [123] workers", succeed("examples/draw_trace.lua", trace, drawing))
+    local svg = read(drawing)
+    assert.matches("^<svg .*mandelbrot.*</svg>%s*$", svg)
+    assert.equal(30, count(svg, "<title>rows: [%d.]+ ms</title>"))
+    for _, path in ipairs { picture, trace, drawing } do
+      os.remove(path)
+    end
+  end)
+
+  it("mandelbrot compares one worker with two", function()
+    local output = succeed("examples/mandelbrot.lua", "--compare", "40", "3")
+    assert.matches("median of 3 rounds: [%d.]+ s, [%d.]+ s, speed%-up [%d.]+ %([%d.]+ to [%d.]+%)", output)
+  end)
+
+  it("build cancels what depends on a target that fails, and nothing else", function()
+    local output = succeed("examples/build.lua", "parser.o", "20") -- which looks at each target itself
+    assert.equal(8 + 5, count(output, " completed "))
+    assert.matches("\n  parser.o   failed     grammar.h +parser.o: line 20: syntax error\n", output)
+    assert.equal(2, count(output, " cancelled "))
+    assert.matches("\n  program 1.0 is ready, hash %x+\n", output)
+    output = succeed("examples/build.lua", "version.h", "20")
+    assert.equal(3, count(output, " cancelled "))
+  end)
+
+  it("crawler finds each file once, and reads no faster than allowed", function()
+    local output = succeed("examples/crawler.lua", "lua/iocp/init.lua", "40")
+    assert.matches("\n  lua/iocp/pool.lua  %d+ bytes\n    lua/iocp/parallel.lua  %d+ bytes\n", output)
+    local seen, found = {}, 0
+    for path in output:gmatch("([%w_/]+%.lua)  %d+ bytes") do
+      assert.is_nil(seen[path], path)
+      seen[path], found = true, found + 1
+    end
+    local files, seconds = output:match("\n(%d+) files in ([%d.]+) s")
+    assert.equal(found, tonumber(files))
+    assert.is_true(tonumber(seconds) >= (found - 1) / 40, output)
+  end)
+
+  it("exceptions logs what failed and goes on", function()
+    local output = succeed("examples/exceptions.lua", "log")
+    assert.equal(2, count(output, "logged: orders: exceptions.lua:%d+ failed in worker [12]: [^\n]*exceptions.lua:%d+: "))
+    assert.matches("6 orders packed in 70 boxes, 2 failed", output, 1, true)
+  end)
+
+  it("exceptions raises what failed in the main thread, which ends it", function()
+    local code, output = run("examples/exceptions.lua", "raise")
+    assert.equal(1, code, output)
+    assert.matches("examples/exceptions.lua:%d+: .*stack traceback:", output)
+    assert.matches("submit seven lamps", output, 1, true)
+    assert.is_nil(output:find("packed", 1, true))
   end)
 end)

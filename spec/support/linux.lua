@@ -28,6 +28,9 @@ function linux.run(interpreter, script, seconds, memory, abandons)
   return tonumber(code), (printed:gsub("\n$", ""))
 end
 
+--- The path of a file that may be written.
+linux.temporary = os.tmpname
+
 --- Ctrl-C for this process, in 200 ms.
 function linux.interrupt_soon()
   local self = io.open("/proc/self/stat"):read("*n")

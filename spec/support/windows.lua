@@ -10,6 +10,7 @@ local windows = {
   descriptors = process.handles,
   cpu = process.cpu,
   thread_name = process.thread_name,
+  temporary = process.temporary,
 }
 
 -- Under Wine the end of a process can hang: threads are killed while they hold the spin locks behind ntdll's
