@@ -129,7 +129,8 @@ iocp_pool *iocp_task_pool(const iocp_task *task);
 iocp_work *iocp_task_work(const iocp_task *task);
 /* Its arguments; once it has ended, its results, or message and error value. */
 const iocp_values *iocp_task_values(const iocp_task *task);
-/* A task whose results come before the arguments, or NULL; for who has claimed it. */
+/* A task whose results come before the arguments, or NULL, for who has claimed it; because of which it was cancelled, if the
+** reason is a dependency. */
 const iocp_task *iocp_task_input(const iocp_task *task);
 /* When it was to run, on iocp_now. */
 uint64_t iocp_task_since(const iocp_task *task);

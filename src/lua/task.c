@@ -133,7 +133,7 @@ const iocp_values *iocp_task_values(const iocp_task *task)
 
 const iocp_task *iocp_task_input(const iocp_task *task)
 {
-	return task->extra ? task->extra->input : NULL; /* written before it was scheduled */
+	return task->extra ? task->extra->input : NULL; /* written before the word that lets anybody ask */
 }
 
 /* ---- telling ------------------------------------------------------------------------------------------------------------ */
@@ -151,10 +151,20 @@ static int advance(const iocp_watch *watch, iocp_task *earlier)
 	return ready ? iocp_task_schedule(task) : IOCP_OK;
 }
 
+void iocp_task_blame(iocp_task *task, iocp_task *earlier)
+{
+	iocp_task *cause = earlier;
+	if (iocp_task_state(earlier) == IOCP_TASK_CANCELLED && iocp_task_reason(earlier) == IOCP_BY_DEPENDENCY)
+		cause = earlier->extra->input; /* not a chain of them, which would be freed one within the other */
+	if (!task->extra->input)
+		task->extra->input = iocp_task_retain(cause);
+}
+
 /* The same, or it is cancelled; then those who watch it come first in the list. */
 static iocp_watch *tell_dependent(const iocp_watch *watch, iocp_task *earlier, iocp_watch *list)
 {
 	enum iocp_task_reason reason = IOCP_BY_DEPENDENCY;
+	iocp_task *task = watch->task;
 	iocp_watch *theirs, **link;
 	uint32_t old;
 	if (iocp_task_state(earlier) == IOCP_TASK_COMPLETED) {
@@ -162,12 +172,16 @@ static iocp_watch *tell_dependent(const iocp_watch *watch, iocp_task *earlier, i
 		if (r == IOCP_OK)
 			return list;
 		reason = r == IOCP_CLOSED ? IOCP_BY_CLOSE : IOCP_BY_MEMORY;
+	} else {
+		iocp_lock_acquire(&iocp_tasks);
+		iocp_task_blame(task, earlier);
+		iocp_lock_release(&iocp_tasks);
 	}
-	if (!iocp_task_cancel_early(watch->task, reason, &old) || !(old & IOCP_WATCHED))
+	if (!iocp_task_cancel_early(task, reason, &old) || !(old & IOCP_WATCHED))
 		return list;
-	theirs = iocp_watches_take(watch->task);
+	theirs = iocp_watches_take(task);
 	for (link = &theirs; *link; link = &(*link)->next)
-		(*link)->of = iocp_task_retain(watch->task);
+		(*link)->of = iocp_task_retain(task);
 	*link = list;
 	return theirs;
 }

@@ -75,6 +75,8 @@ static inline int iocp_task_change(iocp_task *task, uint32_t *from, uint32_t to)
 
 /* Cancels a task that does not run. 1: it did, and *old is the word before: if that says WATCHED, telling is the caller's. */
 int iocp_task_cancel_early(iocp_task *task, enum iocp_task_reason reason, uint32_t *old);
+/* Keeps which task it is because of that one is cancelled. The lock is held. */
+void iocp_task_blame(iocp_task *task, iocp_task *earlier);
 /* Queues a submitted task for which nothing is left to wait, or sets its timer. IOCP_CLOSED, IOCP_NOMEM: it will not run, and
 ** is the caller's to cancel. If it was cancelled meanwhile, IOCP_OK. */
 int iocp_task_schedule(iocp_task *task);

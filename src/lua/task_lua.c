@@ -30,19 +30,37 @@ static int task_name(lua_State *L)
 	return 1;
 }
 
+/* nil, message, "CANCELLED" for a task that was to run after one that did not complete. */
+static int push_blame(lua_State *L, const iocp_task *cause)
+{
+	const iocp_values *values = iocp_task_values(cause);
+	int first = lua_gettop(L) + 1;
+	const char *what = iocp_task_state(cause) == IOCP_TASK_FAILED ? "failed" : "was cancelled";
+	lua_pushfstring(
+		L, "the task was cancelled: '%s', which it was to run after, %s", iocp_task_work(cause)->name, what);
+	if (values->block && iocp_values_push(L, values) > 0) {
+		lua_pushfstring(L, "%s: %s", lua_tostring(L, first), lua_tostring(L, first + 1));
+		lua_replace(L, first);
+	}
+	lua_settop(L, first);
+	return iocp_failure(L, IOCP_CANCELLED, lua_tostring(L, first));
+}
+
 /* nil, message, "CANCELLED" for a task that never ran; else as a failure. */
 static int push_cancelled(lua_State *L, const iocp_task *task)
 {
 	static const char *const reasons[] = {
 		"the task was cancelled",
 		"the task was cancelled: its pool was closed",
-		"the task was cancelled: one that it was to run after did not complete",
+		NULL,
 		"the task was cancelled: out of memory to queue it",
 	};
 	enum iocp_task_reason reason = iocp_task_reason(task);
 	iocp_pool *pool = iocp_task_pool(task);
 	if (iocp_task_values(task)->block)
 		return iocp_outcome_push_failure(L, IOCP_CANCELLED, iocp_task_values(task));
+	if (reason == IOCP_BY_DEPENDENCY)
+		return push_blame(L, iocp_task_input(task));
 	if (reason == IOCP_BY_CLOSE && iocp_pool_is_broken(pool))
 		return iocp_failure(L, IOCP_CANCELLED, "the task was cancelled: all workers died; pool:last_error() says why");
 	return iocp_failure(L, IOCP_CANCELLED, reasons[reason]);

@@ -328,6 +328,7 @@ int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
 		task->extra->unmet++;
 		watch = NULL;
 	} else if (iocp_task_state(earlier) != IOCP_TASK_COMPLETED) {
+		iocp_task_blame(task, earlier);
 		cancel = 1;
 	} else if (input) {
 		task->extra->input = iocp_task_retain(earlier);

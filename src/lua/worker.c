@@ -68,7 +68,9 @@ static int keep_error(lua_State *L)
 		lua_rawgeti(L, 1, 1);
 	else
 		iocp_push_text(L, 1);
-	iocp_pool_failed(worker->pool, lua_tostring(L, 2));
+	lua_pushfstring(L, "%s: %s failed in worker %d: %s", worker->pool->name, iocp_task_work(run->task)->name,
+		(int)worker->index, lua_tostring(L, 2));
+	iocp_pool_failed(worker->pool, lua_tostring(L, -1));
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->report);
 	if (!lua_isnil(L, -1)) {
 		lua_pushvalue(L, 2);
@@ -194,7 +196,7 @@ static int report_death(lua_State *L)
 {
 	iocp_worker *worker = iocp_worker_current();
 	iocp_push_text(L, 1);
-	lua_pushfstring(L, "worker %d died: %s", (int)worker->index, lua_tostring(L, -1));
+	lua_pushfstring(L, "%s: worker %d died: %s", worker->pool->name, (int)worker->index, lua_tostring(L, -1));
 	iocp_pool_failed(worker->pool, lua_tostring(L, -1));
 	if (!worker->initialised) /* it has been reported */
 		return 0;
