@@ -103,6 +103,37 @@ describe("in a pool", function()
       assert.matches("item 1: (error object is a table value)", message, 1, true)
     end)
 
+    it("raises whatever else goes wrong, and nothing runs any more", function()
+      local function nothing_runs()
+        local stats = pool:stats()
+        assert.same({ 0, 0 }, { stats.active, stats.queued })
+      end
+      local list = {}
+      for i = 1, 200 do
+        list[i] = i
+      end
+      local function slow(x)
+        require("iocp").sleep(1)
+        return x
+      end
+      local ok, message = pcall(pool.map, pool, list, slow, { chunk = 1, progress = function(done)
+        if done == 5 then error("no more") end
+      end })
+      assert.is_false(ok)
+      assert.matches("no more", message)
+      nothing_runs()
+      list[150] = io.stdout
+      ok, message = pcall(pool.map, pool, list, slow, { chunk = 1 })
+      assert.is_false(ok)
+      assert.matches("cannot send", message)
+      nothing_runs()
+      ok, message = pcall(pool.map, pool, { 1 }, function()
+        error(setmetatable({}, { __tostring = function() return "its text" end }))
+      end)
+      assert.is_false(ok)
+      assert.matches("^item 1: its text\n", message)
+    end)
+
     it("or collects them", function()
       local results, errors = pool:map({ 1, 2, 3, 4, 5 }, function(x)
         if x % 2 == 0 then error("even") end
@@ -239,6 +270,8 @@ describe("in a pool", function()
       { "progress", function() pool:map({}, f, { progress = 1 }) end },
       { "'chunks' is none of", function() pool:map({}, f, { chunks = 1 }) end },
       { "from", function() pool:parallel_for("1", 2, f) end },
+      { "bound a loop", function() pool:parallel_for(0 / 0, 2, f) end },
+      { "bound a loop", function() pool:parallel_for(1, math.huge, f) end },
       { "to", function() pool:parallel_for(1, nil, f) end },
       { "step", function() pool:parallel_for(1, 2, 0, f) end },
       { "f", function() pool:parallel_for(1, 2, 1) end },

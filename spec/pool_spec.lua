@@ -106,6 +106,9 @@ describe("a pool", function()
         pool:submit(f)
       end
       assert.same({ true, 11 }, { pool:submit(f):wait() })
+      for i = 1, 10 do -- with a name it is another
+        assert.same({ true, i }, { pool:submit({ body = f, name = "f" }):wait() })
+      end
       assert.equal(0, count)
     end)
 
@@ -180,6 +183,44 @@ describe("a pool", function()
       assert.equal(2, pool:stats().live)
     end)
 
+    it("that leave behind what is queued, whatever was wanted between", function()
+      pool = iocp.Pool(1)
+      local gate = iocp.IOCompletionPort()
+      local first, tasks = block(pool, gate), {}
+      pool:workers(0)
+      pool:workers(1)
+      for i = 1, 5 do
+        tasks[i] = pool:submit(function() return i end)
+      end
+      pool:workers(0)
+      gate:enqueue(1)
+      first:wait()
+      for i = 1, 5 do
+        assert.same({ true, i }, { tasks[i]:wait(20000) })
+      end
+      assert.is_true(support.eventually(function() return pool:stats().live == 0 end))
+    end)
+
+    it("none of which the script wants, and the last of which is cancelled: more may come", function()
+      pool = iocp.Pool(1)
+      local task = pool:submit(function()
+        if jit then jit.off(true, true) end -- luacheck: ignore
+        while true do tostring({}) end
+      end)
+      assert.is_true(support.eventually(function() return task:status() == "running" end))
+      local queued = pool:submit(function() return 1 end)
+      pool:workers(0)
+      task:cancel("hard")
+      assert.is_true(support.eventually(function() return pool:stats().live == 0 end))
+      pool:workers(1)
+      assert.same({ true, 1 }, { queued:wait(20000) })
+    end)
+
+    it("with little stack", function()
+      pool = iocp.Pool { workers = 1, stack = 100 }
+      assert.same({ true, 3 }, { pool:submit(function(a) return #a end, { 1, 2, 3 }):wait() })
+    end)
+
     it("that outlive any error of a task", function()
       pool = iocp.Pool(1)
       for _, value in ipairs { "text", 42, { code = 7 }, false } do
@@ -252,8 +293,39 @@ describe("a pool", function()
       local refused, message
       refused, message, code = pool:submit(function() end)
       assert.is_nil(refused)
-      assert.matches("all its workers died", message)
+      assert.matches("it has no workers left", message)
       assert.equal("CLOSED", code)
+    end)
+
+    it("of which no more are started once init has failed in one: who would wait for them is told", function()
+      local flag = iocp.IOCompletionPort()
+      flag:enqueue(1)
+      pool = iocp.Pool { workers = 1, init = function() assert(flag:dequeue(0)) end }
+      assert.same({ true, 1 }, { pool:submit(function() return 1 end):wait() })
+      local ok, result, message = pool:submit(function(p)
+        return p:submit_after(1e7, function() end):wait()
+      end, pool):wait(20000)
+      assert.is_true(ok, result)
+      assert.is_nil(result)
+      -- The one that was started fails before or after the worker waits; after it the pool is closed.
+      assert.is_true((message:find("none can be started") or message:find("no workers left")) ~= nil, message)
+      assert.is_true(support.eventually(function() return pool:stats().live == 0 or not pool:stats().closed end))
+      assert.is_true(pool:stats().dead <= 2)
+    end)
+
+    it("whose init waits for no task of its own pool", function()
+      local log = iocp.IOCompletionPort()
+      pool = iocp.Pool { workers = 1, init = function()
+        local own = require("iocp").Pool.current()
+        local task = own:submit(function() end)
+        log:send(select(2, task:wait()), (select(3, task:wait(10))), (select(2, own:map({ 1 }, function() end))))
+      end }
+      local ok, message, code, loop = log:receive(20000)
+      assert.is_true(ok)
+      assert.matches("init cannot wait", message)
+      assert.equal("INVALID", code)
+      assert.matches("init cannot run loops", loop)
+      assert.same({ true, 1 }, { pool:submit(function() return 1 end):wait() })
     end)
 
     it("that are replaced when they were cancelled, or not", function()
@@ -377,6 +449,21 @@ describe("a pool", function()
       assert.equal("finished", thread:status())
     end)
 
+    it("by being collected, also when its workers are on their way out", function()
+      local log, dropped = iocp.IOCompletionPort(), iocp.Pool(1)
+      for i = 1, 20 do
+        dropped:submit(function(port, n) port:enqueue(n) end, log, i)
+      end
+      dropped:workers(0)
+      local last = dropped:submit(function() end) -- behind the quit packet
+      dropped = nil -- luacheck: ignore
+      collectgarbage()
+      collectgarbage()
+      local _, _, code = last:wait(20000)
+      assert.is_true(code == nil or code == "CANCELLED", code)
+      assert.equal(20, log:stats().queued)
+    end)
+
     for how, ending in pairs {
       ["its end"] = "", ["os.exit"] = "os.exit(0)", ["os.exit, closing the state"] = "os.exit(0, true)",
       ["an error"] = "error('x')",
@@ -451,6 +538,8 @@ describe("a pool", function()
       assert.is_false(ok)
       assert.matches("^6 tasks failed, the last one: .*inner", message)
       assert.equal(7, pool:stats().failed)
+      assert.is_false((pcall(pool.map, pool, { 1 }, function() error("told once") end)))
+      assert.equal(8, pool:stats().failed)
       pool:submit(fail)
       ok, message = pcall(pool.shutdown, pool)
       assert.is_false(ok)
@@ -479,6 +568,23 @@ describe("a pool", function()
       end
       assert.is_true(pool:stats().peak_queued <= 5)
       finish(pool)
+    end)
+
+    it("in which a cancelled task leaves its place", function()
+      pool = iocp.Pool { workers = 1, queue_limit = 2, queue_wait = 0 }
+      local gate = iocp.IOCompletionPort()
+      block(pool, gate)
+      local one, other = assert(pool:submit(function() end)), assert(pool:submit(function() end))
+      assert.is_nil((pool:submit(function() end)))
+      one:cancel()
+      other:cancel()
+      assert(pool:submit(function() end))
+      assert(pool:submit(function() end))
+      assert.is_nil((pool:submit(function() end)))
+      gate:enqueue(1)
+      finish(pool)
+      assert.same({ 1, 2, 3, 4, 5, 6 }, iocp.Pool { workers = 1, queue_limit = 1, queue_wait = 0 }:map({ 1, 2, 3, 4, 5, 6 },
+        function(x) return x end, { chunk = 1 }))
     end)
 
     it("whose limit does not stop its own workers", function()

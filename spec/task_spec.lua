@@ -84,12 +84,28 @@ describe("a task", function()
   end)
 
   it("may be in the results of another, in a long row", function()
+    local n = support.scaled(100000)
     local last = pool:submit(function() return 0 end)
-    for _ = 1, support.scaled(20000) do
+    for _ = 1, n do
       last = pool:submit(function(t) return t end, last)
     end
     last:wait()
-    last = nil -- luacheck: ignore
+    last = pool:task(function() end)
+    for _ = 1, n do
+      last = pool:task(function() end, last)
+    end
+    for _ = 1, math.floor(n / 10) do
+      local before = last
+      last = pool:task(function() return before end)
+    end
+    local before = iocp.Pool(0)
+    for _ = 1, math.floor(n / 100) do
+      local outer = iocp.Pool(0)
+      outer:submit(function() end, before)
+      before = outer
+    end
+    last, before = nil, nil -- luacheck: ignore
+    collectgarbage()
     collectgarbage()
   end)
 
@@ -154,6 +170,14 @@ describe("a task", function()
       assert.is_true(support.eventually(function() return pool:stats().dead == 1 and pool:stats().live == 2 end))
       assert.same({ true, 1 }, { pool:submit(function() return 1 end):wait() })
       assert.has_error(function() task:cancel("soft") end)
+      for _ = 1, 20 do -- whenever it comes, results are not taken for an error
+        task = pool:submit(function() return ("x"):rep(100000) end)
+        task:cancel("hard")
+        local ok
+        ok, message, code = task:wait(20000)
+        assert.is_true(ok or code == "CANCELLED")
+        assert.is_false(not ok and message:find("xxx") ~= nil)
+      end
     end)
 
     it("in a race with running it: one outcome each", function()

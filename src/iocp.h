@@ -122,7 +122,7 @@ typedef struct iocp_thread_options {
 	void *data;                  /* given to `main` */
 	void (*destroy)(void *data); /* called once with the last reference, in whichever thread drops it; may be NULL */
 	const char *name;            /* for debuggers, UTF-8, copied; NULL for "iocp". Systems cut it (Linux: 15 bytes) */
-	size_t stack_size;           /* bytes; 0 for 2 MiB; raised to the system's minimum */
+	size_t stack_size;           /* bytes; 0 for 2 MiB; raised to 256 KiB, or the system's minimum */
 	int suspended;               /* 1: it does not start before iocp_thread_resume */
 } iocp_thread_options;
 

@@ -294,7 +294,7 @@ function heap:native() end
 ---@class iocp.ThreadOptions
 ---@field body string|function
 ---@field name string? for debuggers and tracebacks
----@field stack integer? C stack in bytes, default 2 MiB
+---@field stack integer? C stack in bytes, default 2 MiB, at least 256 KiB
 ---@field suspended boolean? true: it waits for resume()
 
 ---@class iocp.ThreadClass
@@ -353,12 +353,12 @@ function thread:native() end
 ---@field workers? integer 0..100000; default: as many as processors
 ---@field concurrency? integer how many of them work at a time, 0..2^32-1; 0 (default): as many as processors
 ---@field name? string of its threads, and in messages; up to 31 bytes of it
----@field stack? integer bytes of a worker's C stack; default 2 MiB
+---@field stack? integer bytes of a worker's C stack; default 2 MiB, at least 256 KiB
 ---@field init? fun(): any each worker calls it first; what it returns is the state that tasks may ask for
 ---@field on_error? "keep"|"log"|"raise"|iocp.OnError what becomes of failures, besides being kept by their task
 ---@field logger? fun(text: string) for "log", in the worker; default: standard error
 ---@field replace? boolean whether a worker that died is replaced; default true. One whose init failed never is
----@field queue_limit? integer how many tasks may be queued by submit from outside the pool, 1..10000000
+---@field queue_limit? integer how many tasks may be queued by submit from outside the pool, 1..1000000
 ---@field queue_wait? number ms that submit waits for room; default for ever
 
 ---@class iocp.PoolClass

@@ -10,8 +10,13 @@ local MAP, COLLECT, FOR, REDUCE = 1, 2, 3, 4 -- the runners
 -- ---- what runs in the workers ----
 
 local function explain(message)
-  message = type(message) == "string" and message or "(error object is a " .. type(message) .. " value)"
-  return debug.traceback(message, 2)
+  local metatable = type(message) == "table" and getmetatable(message)
+  if type(metatable) == "table" and metatable.__tostring then
+    message = tostring(message)
+  elseif type(message) ~= "string" and type(message) ~= "number" then
+    message = "(error object is a " .. type(message) .. " value)"
+  end
+  return debug.traceback(tostring(message), 2)
 end
 
 local function fail(item, message)
@@ -135,94 +140,128 @@ return function(core, parts)
   local progress = require "iocp.progress"
   parts.set_runners(runners(parts, numbers))
 
-  -- The number of a chunk that has ended; or nil, message, code. Where a worker waits for its own chunks, it first runs those
-  -- that nobody has begun, the last first: the others come from the front.
-  local function next_ended(port, chunks, last)
-    if parts.current_worker() then
-      for i = last, 1, -1 do
-        if chunks[i] and parts.run_task(chunks[i].task) then
-          break
-        end
+  -- The number of a chunk that has ended; or nil, message, code. Where a worker waits for chunks in its own pool, it first runs
+  -- one that nobody has begun.
+  local function next_ended(port, chunks, own)
+    for _, chunk in pairs(own and chunks or {}) do
+      if parts.run_task(chunk.task) then
+        break
       end
     end
     return parts.wait_blocked(port)
   end
 
-  -- Submits chunks of `count` items, not too many at once, and calls take(first, n, packed, results ...) for each that has
-  -- completed, in any order. slice(first, n) gives what a chunk is called with. Returns true; or nil, message, code. Raises
-  -- what a chunk raised, once none runs any more.
-  local function run(pool, runner, f, count, options, slice, take)
-    local workers = math.max(1, pool:workers())
-    local size = options.chunk or math.max(1, math.min(LARGEST, math.ceil(count / (workers * CHUNKS))))
-    local update = options.progress and progress(core, parts, options.progress, count, options.name or pool:name())
-    local work = options.name and parts.work(f, options.name) or f
-    local port, chunks, last, open, done = core.IOCompletionPort(), {}, 0, 0, 0
-    local failure, message, code
-
-    -- The next chunk; false if there is no room in the queue, or nil, message, code.
-    local function submit()
-      local first = last * size + 1
-      local n = math.min(size, count - first + 1)
-      local a, b = slice(first, n)
-      local task
-      task, message, code = parts.submit_chunk(pool, runner, work, first, n, a, b)
-      if not task then
-        take(first, n, a)
-        return code == "TIMEOUT" and open > 0 and false or nil, message, code
-      end
-      last, open = last + 1, open + 1
-      chunks[last] = { task = task, first = first, n = n, packed = a }
-      if not parts.watch_task(task, port, last) then
-        port:enqueue(last) -- it has ended already
-      end
-      return true
-    end
-
-    local function receive()
-      local i
-      i, message, code = next_ended(port, chunks, last)
+  -- Takes chunks back until none is open: nothing of the loop runs any more.
+  local function abandon(loop)
+    cancel_all(loop.chunks)
+    while loop.open > 0 do
+      local i = next_ended(loop.port, loop.chunks, false)
       if not i then
-        return nil, message, code
+        return -- cancelled, while it waits: then they end by themselves
       end
-      local chunk = chunks[i]
-      local results = { chunk.task:result() }
-      chunks[i], open, done = nil, open - 1, done + chunk.n
-      take(chunk.first, chunk.n, chunk.packed, results[1] and not failure, results[2], results[3])
-      if not results[1] and not failure then
-        failure = { results[2], results[3] }
-        cancel_all(chunks)
-      elseif update and not failure then
-        update(done)
-      end
-      return true
+      local chunk = loop.chunks[i]
+      loop.chunks[i], loop.open = nil, loop.open - 1
+      loop.take(chunk.first, chunk.n, chunk.packed, false)
     end
+  end
 
-    while open > 0 or (last * size < count and not failure) do
-      local ok = nil
-      if last * size < count and open < workers * WINDOW and not failure then
-        ok, message, code = submit()
-        if ok == nil and open > 0 then -- the pool was closed: the others end by themselves
-          failure, ok = { message, code }, false
-        elseif ok == nil then
-          return nil, message, code
-        end
+  -- Submits the next chunk: true; false if there is no room in the queue; or nil, message, code.
+  local function submit(loop)
+    local first = loop.last * loop.size + 1
+    local n = math.min(loop.size, loop.count - first + 1)
+    local a, b = loop.slice(first, n)
+    local task, message, code = parts.submit_chunk(loop.pool, loop.runner, loop.work, first, n, a, b)
+    if not task then
+      loop.take(first, n, a, false)
+      if code == "TIMEOUT" and loop.open > 0 then
+        return false
       end
-      if not ok then
-        ok, message, code = receive()
-        if not ok then
-          cancel_all(chunks)
-          return nil, message, code
-        end
-      end
+      return nil, message, code
     end
-    if failure and failure[2] == "ERROR" then
-      error(failure[1], 0)
-    elseif failure then
-      return nil, failure[1], failure[2]
-    elseif update and count == 0 then
-      update(0)
+    local i = loop.last + 1
+    loop.last, loop.open = i, loop.open + 1
+    loop.chunks[i] = { task = task, first = first, n = n, packed = a }
+    if not parts.watch_task(task, loop.port, i) then
+      loop.port:enqueue(i) -- it has ended already
     end
     return true
+  end
+
+  -- Takes a chunk back that has ended: true; or nil, message, code, where a chunk that failed has the code ERROR.
+  local function receive(loop)
+    local i, message, code = next_ended(loop.port, loop.chunks, loop.own)
+    if not i then
+      return nil, message, code
+    end
+    local chunk = loop.chunks[i]
+    local results = { chunk.task:result() }
+    loop.chunks[i], loop.open, loop.done = nil, loop.open - 1, loop.done + chunk.n
+    loop.take(chunk.first, chunk.n, chunk.packed, results[1], results[2], results[3])
+    if not results[1] then
+      return nil, results[2], results[3]
+    end
+    if loop.update then
+      loop.update(loop.done)
+    end
+    return true
+  end
+
+  local function go_on(loop)
+    while loop.open > 0 or loop.last * loop.size < loop.count do
+      local ok, message, code = false, nil, nil
+      if loop.last * loop.size < loop.count and loop.open < loop.window then
+        ok, message, code = submit(loop)
+      end
+      if ok == false then
+        ok, message, code = receive(loop)
+      end
+      if not ok then
+        return nil, message, code
+      end
+    end
+    if loop.update and loop.count == 0 then
+      loop.update(0)
+    end
+    return true
+  end
+
+  -- Submits chunks of `count` items, not too many at once, and calls take(first, n, packed, completed, results ...) for each
+  -- that has ended, in any order. slice(first, n) gives what a chunk is called with. Returns true; or nil, message, code.
+  -- Raises what a chunk raised. However it ends, no chunk runs any more, unless the calling thread was cancelled.
+  local function run(pool, runner, f, count, options, slice, take)
+    local workers = math.max(1, pool:workers())
+    local _, current, initialised = parts.current_worker()
+    if current == pool and not initialised then
+      return nil, "init cannot run loops over its own pool, whose worker is to run them", "INVALID"
+    end
+    local loop = {
+      pool = pool,
+      runner = runner,
+      work = options.name and parts.named_work(f, options.name) or f,
+      count = count,
+      size = options.chunk or math.max(1, math.min(LARGEST, math.ceil(count / (workers * CHUNKS)))),
+      window = workers * WINDOW, -- how many chunks may be open
+      slice = slice,
+      take = take,
+      update = options.progress and progress(core, parts, options.progress, count, options.name or pool:name()),
+      own = current == pool,
+      port = core.IOCompletionPort(),
+      chunks = {}, -- those that are open, by their numbers
+      last = 0, -- the number of the one that was submitted last
+      open = 0,
+      done = 0, -- items
+    }
+    local returned, ok, message, code = pcall(go_on, loop)
+    if returned and ok then
+      return true
+    end
+    abandon(loop)
+    if not returned then
+      error(ok, 0)
+    elseif code == "ERROR" then
+      error(message, 0)
+    end
+    return nil, message, code
   end
 
   -- What a chunk of a list is called with, and what frees it.
@@ -285,10 +324,12 @@ return function(core, parts)
     end
     check(3, "from", from, type(from) == "number", "a number")
     check(3, "to", to, type(to) == "number", "a number")
-    check(3, "step", step, type(step) == "number" and step ~= 0 and step == step, "a number that is not 0")
+    check(3, "step", step, type(step) == "number" and step ~= 0, "a number that is not 0")
     check(3, "f", f, type(f) == "function", "a function")
     options = check_options(options)
-    local count = math.max(0, math.floor((to - from) / step) + 1)
+    local count = math.floor((to - from) / step) + 1
+    check(3, "from, to, step", from, count < 2 ^ 53, "numbers that bound a loop") -- neither infinite nor NaN
+    count = math.max(0, count)
     return run(pool, FOR, f, count, options, function()
       return from, step
     end, function() end)

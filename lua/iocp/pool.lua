@@ -23,7 +23,7 @@ local rules = {
   init = { function(v) return type(v) == "function" end, "a function" },
   logger = { function(v) return type(v) == "function" end, "a function" },
   replace = { function(v) return type(v) == "boolean" end, "a boolean" },
-  queue_limit = { function(v) return is_count(v, 1, 10000000) end, "an integer from 1 to 10000000" },
+  queue_limit = { function(v) return is_count(v, 1, 1000000) end, "an integer from 1 to 1000000" },
   queue_wait = { function(v) return type(v) == "number" and v >= 0 end, "milliseconds, a number from 0 on" },
   on_error = {
     function(v) return v == "keep" or v == "log" or v == "raise" or type(v) == "function" end,
@@ -70,55 +70,78 @@ return function(core, parts)
 
   local function by_name(module, name)
     return function(...)
-      return require(module)[name](...)
+      local f = require(module)[name]
+      if f == nil then
+        error(("module '%s' has no function '%s'"):format(module, name), 0)
+      end
+      return f(...)
     end
   end
 
-  -- Work objects by text, in two generations, so that a script which makes up its chunks does not fill the memory.
+  -- The last work object for a function with that name and wish for the state: a table with both is made anew for each submit.
+  local named = setmetatable({}, { __mode = "k" })
+
+  function parts.named_work(f, name, wants_state)
+    local works = named[f] or {}
+    local key = (wants_state and "+" or "-") .. (name or "")
+    works[key] = parts.work(f, name, wants_state, works[key])
+    named[f] = works
+    return works[key]
+  end
+
+  -- Functions of texts, with their names, in two generations: a script that makes up its chunks does not fill the memory.
   local young, old, count = {}, {}, 0
 
-  -- "module:function", which each worker requires for itself, or a chunk. The function, and its name if it has one.
-  local function function_of(text)
+  local function compile(text)
     local module, name = text:match("^([%w_.%-/]+):([%a_][%w_]*)$")
     if module then
-      return by_name(module, name), text
+      return { by_name(module, name), text }
     end
     local f, message = load_chunk(text, text)
     if not f then
-      error("bad argument 'f' (" .. tostring(message) .. ")", 0)
+      error("bad argument 'f' (" .. tostring(message) .. ")", 5) -- where the pool's method was called
     end
-    return f
+    return { f }
   end
 
-  local function from_text(text)
-    local work = young[text] or old[text] or parts.work(function_of(text))
+  -- "module:function", which each worker requires for itself, or a chunk: the function, and its name if it has one.
+  local function function_of(text)
+    local found = young[text] or old[text] or compile(text)
     if not young[text] then
       if count >= 256 then
         young, old, count = {}, young, 0
       end
-      young[text], count = work, count + 1
+      young[text], count = found, count + 1
     end
-    return work
+    return found[1], found[2]
+  end
+
+  local function bad_work(message, ...)
+    error(("bad argument 'f' (" .. message .. ")"):format(...), 4) -- as above
   end
 
   parts.set_resolver(function(f)
     if type(f) == "string" then
-      return from_text(f)
+      return parts.named_work(function_of(f))
     elseif type(f) ~= "table" then
-      error(("bad argument 'f' (expected a function, a chunk, \"module:function\" or a table, got %s)"):format(type(f)), 0)
+      bad_work('expected a function, a chunk, "module:function" or a table, got %s', type(f))
     end
     for name in pairs(f) do
       if name ~= "body" and name ~= "name" and name ~= "worker" then
-        error(("bad argument 'f' ('%s' is none of body, name, worker)"):format(tostring(name)), 0)
+        bad_work("'%s' is none of body, name, worker", tostring(name))
       end
     end
     local body, name = f.body, f.name
-    if type(body) == "string" then
+    if name ~= nil and type(name) ~= "string" then
+      bad_work("name: expected a string, got %s", type(name))
+    elseif f.worker ~= nil and type(f.worker) ~= "boolean" then
+      bad_work("worker: expected a boolean, got %s", type(f.worker))
+    elseif type(body) == "string" then
       body, name = function_of(body)
     elseif type(body) ~= "function" then
-      error(("bad argument 'f' (body: expected a function or a string, got %s)"):format(type(body)), 0)
+      bad_work("body: expected a function or a string, got %s", type(body))
     end
-    return parts.work(body, f.name or name, f.worker)
+    return parts.named_work(body, f.name or name, f.worker)
   end)
 
   -- ---- the end ----
@@ -130,6 +153,10 @@ return function(core, parts)
     local _, own = parts.current_worker()
     if own == pool then
       error("bad argument #1 to 'shutdown' (self: a worker cannot wait for the end of its own pool; close ends it)", 2)
+    end
+    if ms ~= nil and not (type(ms) == "number" and ms >= 0) then
+      error(("bad argument #1 to 'shutdown' (ms: expected milliseconds, a number from 0 on, or nil for ever, got %s)"):format(
+        type(ms) == "number" and tostring(ms) or type(ms)), 2)
     end
     local deadline = ms and core.clock() + ms
     local threads = parts.pool_threads(pool)

@@ -12,7 +12,11 @@ local function reporter(setup)
   local on_error, logger = setup.on_error, setup.logger or to_stderr
   if on_error == "log" then
     return function(message, task, worker)
-      logger(("%s: %s failed in worker %d: %s"):format(setup.name, task, worker, message))
+      local text = ("%s: %s failed in worker %d: %s"):format(setup.name, task, worker, message)
+      local ok, trouble = pcall(logger, text)
+      if not ok then
+        to_stderr(("%s: logger failed: %s; it was to log: %s"):format(setup.name, tostring(trouble), text))
+      end
     end
   elseif type(on_error) == "function" then
     return function(message, task, worker)

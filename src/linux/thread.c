@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DEFAULT_STACK = 2 * 1024 * 1024, NAME_SIZE = 64, LINUX_NAME_SIZE = 16 };
+enum { DEFAULT_STACK = 2 * 1024 * 1024, LEAST_STACK = 256 * 1024, NAME_SIZE = 64, LINUX_NAME_SIZE = 16 };
 
 struct iocp_thread {
 	iocp_object object;
@@ -188,7 +188,9 @@ int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
 	pthread_once(&interrupt_once, choose_signal);
 	t->main = options->main;
 	t->data = options->data;
-	t->stack_size = options->stack_size ? options->stack_size : DEFAULT_STACK;
+	t->stack_size = options->stack_size == 0 ? DEFAULT_STACK : options->stack_size;
+	if (t->stack_size < LEAST_STACK)
+		t->stack_size = LEAST_STACK;
 	strncpy(t->name, options->name ? options->name : "iocp", sizeof(t->name) - 1);
 	r = iocp_object_register(&t->object, IOCP_KIND_THREAD, t, free_thread);
 	if (r != IOCP_OK) {

@@ -4,8 +4,9 @@
 ** How many workers. The script says how many it wants. A worker that waits for a task counts as blocked, and there is always
 ** one more than are blocked: then the queue has a worker that does not wait for a task, which either comes back to the queue or
 ** is itself about to wait, and then brings another. So tasks that wait for tasks cannot stop a pool, unless they wait in a
-** circle. What is too few is started, what is too many is sent quit packets: these queue behind the tasks that are there. If more
-** are wanted again before, as many fewer leave, and packets that nobody is to leave for any more are passed over.
+** circle. What is too few is started, what is too many is sent quit packets: these queue behind the tasks that are there, and are
+** passed over if the pool has grown again since (`generation`). If none can be started, a worker does not wait but says so;
+** if the one that does not wait dies and cannot be replaced, the pool is closed.
 **
 ** The end. A pool that shuts down closes once nothing is left that can run. Whoever ends a task counts it, after he told those
 ** who watch it, then looks at the phase; shutdown sets the phase, then looks at the counts. These four are sequentially
@@ -49,12 +50,29 @@ static void tell_end(iocp_pool *pool)
 
 /* ---- references --------------------------------------------------------------------------------------------------------- */
 
+static void free_pool(iocp_mortal *mortal)
+{
+	iocp_pool *pool = (iocp_pool *)mortal; /* its first member */
+	iocp_spans *spans, *older;
+	iocp_port_release(pool->port); /* no task is left, so its queue has at most quit packets */
+	iocp_port_release(pool->room);
+	iocp_description_free(&pool->description);
+	iocp_values_free(&pool->setup);
+	for (spans = pool->spans; spans; spans = older) {
+		older = spans->older;
+		free(spans);
+	}
+	free(pool->last_error);
+	free(pool);
+}
+
 int iocp_pool_new(uint32_t concurrency, iocp_pool **pool)
 {
 	iocp_pool *p = calloc(1, sizeof(*p));
 	int r;
 	if (!p)
 		return IOCP_NOMEM;
+	p->mortal.free = free_pool;
 	/* Relaxed: nobody else knows it yet. */
 	atomic_store_explicit(&p->references, 1, memory_order_relaxed);
 	atomic_store_explicit(&p->handles, 1, memory_order_relaxed);
@@ -77,20 +95,9 @@ iocp_pool *iocp_pool_keep(iocp_pool *pool)
 
 void iocp_pool_drop(iocp_pool *pool)
 {
-	iocp_spans *spans, *older;
-	/* As in handle.c. */
-	if (atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) != 1)
-		return;
-	iocp_port_release(pool->port); /* no task is left, so its queue has at most quit packets */
-	iocp_port_release(pool->room);
-	iocp_description_free(&pool->description);
-	iocp_values_free(&pool->setup);
-	for (spans = pool->spans; spans; spans = older) {
-		older = spans->older;
-		free(spans);
-	}
-	free(pool->last_error);
-	free(pool);
+	/* As in handle.c. In turn, since its setup may hold another pool. */
+	if (atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) == 1)
+		iocp_free_in_turn(&pool->mortal);
 }
 
 iocp_pool *iocp_pool_retain(iocp_pool *pool)
@@ -101,51 +108,74 @@ iocp_pool *iocp_pool_retain(iocp_pool *pool)
 
 void iocp_pool_release(iocp_pool *pool)
 {
-	uint32_t workers;
+	int nobody;
 	if (!pool)
 		return;
 	if (atomic_fetch_sub_explicit(&pool->handles, 1, memory_order_acq_rel) == 1) {
+		iocp_pool_shutdown(pool);
+		/* Whoever ends as the last worker after this looks whether there are handles: see iocp_pool_leave. */
 		iocp_lock_acquire(&pool->lock);
-		workers = pool->target + pool->blocked;
+		nobody = pool->live == 0;
 		iocp_lock_release(&pool->lock);
-		if (workers == 0) /* and nobody is left who could want more */
+		if (nobody)
 			iocp_pool_close(pool);
-		else
-			iocp_pool_shutdown(pool);
 	}
 	iocp_pool_drop(pool);
 }
 
 /* ---- how many workers --------------------------------------------------------------------------------------------------- */
 
+/* How many there are to be; the lock is held, as for the next. */
+static uint32_t wanted_workers(const iocp_pool *pool)
+{
+	return pool->blocked > 0 && pool->blocked >= pool->target ? pool->blocked + 1 : pool->target;
+}
+
+static uint32_t staying_workers(const iocp_pool *pool)
+{
+	return pool->live - pool->leaving - pool->parting;
+}
+
+/* Counts who is to be started and who is to leave; the lock is held. */
+static void plan(iocp_pool *pool, uint32_t *start, uint32_t *quit)
+{
+	uint32_t wanted = wanted_workers(pool), have = staying_workers(pool), kept = 0;
+	*start = *quit = 0;
+	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED)
+		return;
+	if (wanted > have && pool->leaving) {
+		/* Some need not leave after all. Those that still do get a packet behind what was queued meanwhile. */
+		kept = wanted - have < pool->leaving ? wanted - have : pool->leaving;
+		pool->leaving -= kept;
+		pool->generation++;
+		*quit = pool->leaving;
+	} else if (have > wanted) {
+		*quit = have - wanted;
+		pool->leaving += *quit;
+	}
+	if (wanted > have && !pool->barren)
+		*start = wanted - have - kept;
+	pool->live += *start;
+}
+
 /* Starts or sends away as many as it takes. */
 static int adjust(iocp_pool *pool)
 {
-	uint32_t wanted, have, start = 0, quit = 0, kept;
+	uint32_t start, quit;
+	uintptr_t generation;
 	int r = IOCP_OK;
 	iocp_lock_acquire(&pool->lock);
-	wanted = pool->blocked >= pool->target && pool->blocked > 0 ? pool->blocked + 1 : pool->target;
-	have = pool->live - pool->leaving - pool->parting;
-	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_CLOSED) {
-		start = wanted > have ? wanted - have : 0;
-		kept = start < pool->leaving ? start : pool->leaving; /* rather than started, they are not to leave after all */
-		start -= kept;
-		pool->live += start;
-		pool->leaving += have > wanted ? have - wanted : 0;
-		pool->leaving -= kept;
-		quit = pool->leaving > pool->quits ? pool->leaving - pool->quits : 0;
-		pool->quits += quit;
-	}
+	plan(pool, &start, &quit);
+	generation = pool->generation;
 	iocp_lock_release(&pool->lock);
 	for (; start > 0 && r == IOCP_OK; start -= r == IOCP_OK)
 		r = iocp_worker_start(pool);
 	for (; quit > 0 && r == IOCP_OK; quit -= r == IOCP_OK)
-		r = iocp_port_enqueue(pool->port, 0, IOCP_QUIT, 0);
+		r = iocp_port_enqueue(pool->port, generation, IOCP_QUIT, 0);
 	if (start > 0 || quit > 0) {
 		iocp_lock_acquire(&pool->lock);
 		pool->live -= start;
 		pool->leaving -= quit < pool->leaving ? quit : pool->leaving;
-		pool->quits -= quit;
 		iocp_lock_release(&pool->lock);
 		tell_end(pool);
 	}
@@ -157,22 +187,29 @@ int iocp_pool_workers(iocp_pool *pool, uint32_t count)
 	int closed;
 	iocp_lock_acquire(&pool->lock);
 	closed = atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
-	if (!closed)
+	if (!closed) {
 		pool->target = count;
+		pool->barren = 0; /* the script may know that things have changed */
+	}
 	iocp_lock_release(&pool->lock);
 	return closed ? IOCP_CLOSED : adjust(pool);
 }
 
 int iocp_pool_block(iocp_pool *pool)
 {
-	int r;
+	int r, alone;
 	iocp_lock_acquire(&pool->lock);
 	pool->blocked++;
 	iocp_lock_release(&pool->lock);
 	r = adjust(pool);
-	if (r != IOCP_OK && r != IOCP_CLOSED)
-		iocp_pool_unblock(pool);
-	return r == IOCP_CLOSED ? IOCP_OK : r;
+	iocp_lock_acquire(&pool->lock);
+	alone = staying_workers(pool) <= pool->blocked
+			&& atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_CLOSED;
+	iocp_lock_release(&pool->lock);
+	if (!alone)
+		return IOCP_OK;
+	iocp_pool_unblock(pool);
+	return r != IOCP_OK && r != IOCP_CLOSED ? r : IOCP_ERROR;
 }
 
 void iocp_pool_unblock(iocp_pool *pool)
@@ -183,12 +220,11 @@ void iocp_pool_unblock(iocp_pool *pool)
 	(void)adjust(pool); /* without memory for a quit packet there is a worker too many, until the next time */
 }
 
-int iocp_pool_quit(iocp_pool *pool)
+int iocp_pool_quit(iocp_pool *pool, uintptr_t generation)
 {
 	int leaves;
 	iocp_lock_acquire(&pool->lock);
-	pool->quits--;
-	leaves = pool->leaving > 0;
+	leaves = pool->leaving > 0 && generation == pool->generation;
 	if (leaves) {
 		pool->leaving--;
 		pool->parting++;
@@ -208,9 +244,23 @@ void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker)
 	iocp_lock_release(&pool->lock);
 }
 
-void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, enum iocp_worker_end end, int replace)
+/* A worker has died, and whoever is to take its place is started. 1: nobody is left who could go on. */
+static int is_broken(iocp_pool *pool, uint32_t wanted)
 {
-	int broken = 0;
+	int broken;
+	(void)adjust(pool);
+	iocp_lock_acquire(&pool->lock);
+	broken = wanted > 0 && staying_workers(pool) <= pool->blocked
+			 && atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_CLOSED;
+	pool->broken |= broken;
+	iocp_lock_release(&pool->lock);
+	return broken;
+}
+
+void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace)
+{
+	int died = worker->end == IOCP_WORKER_DIED, last;
+	uint32_t wanted;
 	iocp_lock_acquire(&pool->lock);
 	if (worker->next)
 		worker->next->previous = worker->previous;
@@ -219,22 +269,21 @@ void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, enum iocp_worker_end 
 	else
 		pool->workers = worker->next;
 	iocp_counts_fold(&pool->past, &worker->counts);
+	wanted = wanted_workers(pool);
 	pool->live--;
-	pool->parting -= end == IOCP_WORKER_TOLD;
+	pool->parting -= worker->end == IOCP_WORKER_TOLD;
+	pool->dead += died ? 1 : 0;
 	if (pool->leaving > pool->live - pool->parting) /* one that died does not leave too */
 		pool->leaving = pool->live - pool->parting;
-	pool->dead += end == IOCP_WORKER_DIED;
-	if (end == IOCP_WORKER_DIED && !replace && pool->target > 0)
-		pool->target--;
+	if (died && !replace && pool->target > staying_workers(pool))
+		pool->target = staying_workers(pool);
+	pool->barren |= died && !worker->initialised;
+	last = pool->live == 0;
 	iocp_lock_release(&pool->lock);
-	if (end == IOCP_WORKER_DIED) {
-		(void)adjust(pool);
-		iocp_lock_acquire(&pool->lock);
-		broken = pool->live == 0 && atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_CLOSED;
-		pool->broken |= broken;
-		iocp_lock_release(&pool->lock);
-	}
-	if (broken)
+	if (died && is_broken(pool, wanted))
+		iocp_pool_close(pool);
+	/* Acquire: see iocp_pool_release. */
+	else if (last && atomic_load_explicit(&pool->handles, memory_order_acquire) == 0)
 		iocp_pool_close(pool);
 	else
 		tell_end(pool);

@@ -24,6 +24,7 @@
 #define IOCP_POOL_H
 
 #include "core/atomic.h"
+#include "core/handle.h"
 #include "core/os.h"
 #include "lua/value.h"
 
@@ -47,6 +48,7 @@ enum iocp_task_state {
 enum { IOCP_WORK_NAME = 64 };
 
 struct iocp_work {
+	iocp_mortal mortal;
 	_Atomic uint32_t references;
 	int constant;    /* nothing that the function holds can change: it need not be looked at again */
 	int wants_state; /* it is called with the worker's state first */
@@ -62,7 +64,7 @@ void iocp_work_release(iocp_work *work);
 iocp_work *iocp_work_check(lua_State *L, int index);
 /* Pushes the function, decoded in this state once. Raises if that cannot be done. */
 void iocp_work_push(lua_State *L, const iocp_work *work);
-/* parts.work(f [, name [, wants_state]]): a work object, so that a function need not be looked at for each task. */
+/* parts.work(f [, name [, wants_state [, like]]]): a work object; `like` is the last one for the same, which it may still be. */
 int iocp_lua_work(lua_State *L);
 
 /* ---- pool_stats.c ----------------------------------------------------------------------------------------------------- */
@@ -137,10 +139,11 @@ uint64_t iocp_task_since(const iocp_task *task);
 /* Which of the worker's runners is called with the function, instead of the function itself; 0: none. Before it is submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);
 int iocp_task_runner(const iocp_task *task);
-/* Its packet is to make room in the pool's queue when it is taken. Before it is submitted. */
+/* It has a place in a queue with a limit, until it leaves the queue. Before it is submitted. */
 void iocp_task_take_permit(iocp_task *task);
-/* It was not submitted after all. */
 void iocp_task_give_permit(iocp_task *task);
+/* Whether it ended by running, and did not just never run. */
+int iocp_task_has_run(const iocp_task *task);
 
 /* Submits a task: it runs once all that it runs after have completed; delay > 0: so many ms later; period > 0: again and
 ** again. IOCP_INVALID: it was submitted before; IOCP_CANCELLED: it is cancelled; IOCP_CLOSED, IOCP_NOMEM: now it is. */
@@ -180,6 +183,7 @@ enum iocp_worker_end { IOCP_WORKER_TOLD, IOCP_WORKER_CLOSED, IOCP_WORKER_DIED };
 enum { IOCP_POOL_NAME = 32, IOCP_LINE = 64 /* bytes that one processor has to itself */ };
 
 struct iocp_pool {
+	iocp_mortal mortal;
 	_Atomic uint32_t references, handles;
 	_Atomic int phase;
 	iocp_port *port;
@@ -210,7 +214,8 @@ struct iocp_pool {
 	uint32_t live;        /* threads that were started and have not ended */
 	uint32_t leaving;     /* of these, how many are to end for a quit packet */
 	uint32_t parting;     /* of these, how many have taken one */
-	uint32_t quits;       /* quit packets in the queue */
+	uintptr_t generation; /* key of the quit packets that are not to be passed over */
+	int barren;           /* `init` failed: no more are started, unless the script asks for it */
 	uint32_t blocked;     /* of these, how many wait for a task */
 	uint32_t dead;        /* how many ever ended otherwise than told */
 	uint32_t last_index;
@@ -230,7 +235,8 @@ iocp_pool *iocp_pool_retain(iocp_pool *pool); /* a handle */
 void iocp_pool_release(iocp_pool *pool);
 /* Sets how many workers there are to be. IOCP_CLOSED, IOCP_NOMEM or the system's code: there are fewer. */
 int iocp_pool_workers(iocp_pool *pool, uint32_t count);
-/* Around a worker's wait for a task: a pool always has a worker that does not. As iocp_pool_workers, and then it is not to wait. */
+/* Around a worker's wait for a task: a pool always has a worker that does not. IOCP_NOMEM, the system's code or IOCP_ERROR (init
+** fails): there would be none, and it is not to wait. */
 int iocp_pool_block(iocp_pool *pool);
 void iocp_pool_unblock(iocp_pool *pool);
 /* No more tasks from outside; once nothing is left the pool is closed. */
@@ -246,13 +252,13 @@ void iocp_pool_ended(iocp_pool *pool);
 int iocp_pool_idle(iocp_pool *pool);
 int iocp_pool_is_broken(iocp_pool *pool);
 void iocp_pool_set_name(iocp_pool *pool, const char *name);
-/* Keeps the text of a failure. */
-void iocp_pool_failed(iocp_pool *pool, const char *message);
-/* A worker has taken a quit packet. 1: it is to end. */
-int iocp_pool_quit(iocp_pool *pool);
+/* Keeps the text of a failure; with `raise` for the next call too, in a pool that does so. */
+void iocp_pool_failed(iocp_pool *pool, const char *message, int raise);
+/* A worker has taken a quit packet, with this key. 1: it is to end. */
+int iocp_pool_quit(iocp_pool *pool, uintptr_t generation);
 /* A worker begins and ends; `replace`: another may be started for it. */
 void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker);
-void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, enum iocp_worker_end end, int replace);
+void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace);
 /* References to the threads of the workers, for joining; up to `capacity` of them. Returns how many there are. */
 uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capacity);
 /* The sum over all workers. */
@@ -283,7 +289,7 @@ struct iocp_worker {
 	_Atomic(iocp_task *) current; /* its task; see task.c */
 	enum iocp_worker_end end;
 	int initialised;
-	int state, report, perform, explain; /* references into the registry */
+	int state, report, perform, explain, keep_error; /* references into the registry */
 	iocp_counts counts;
 };
 
@@ -299,6 +305,8 @@ void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task);
 
 #define IOCP_RUNNERS "iocp.runners" /* registry key: the functions of lua/iocp/parallel.lua that run chunks */
 
+/* Milliseconds from `least` to 1e15; anything else raises. */
+double iocp_check_delay(lua_State *L, int index, double least);
 /* Raises what failed since the last call in a pool that is to do so, but not in its own workers. */
 void iocp_pool_raise(lua_State *L, iocp_pool *pool);
 /* Pushes the text of the last failure, or nil. */

@@ -3,6 +3,7 @@
 ** lua/iocp/pool.lua.
 */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lua/pool.h"
@@ -112,7 +113,7 @@ static int take_room(lua_State *L, iocp_pool *pool, iocp_task *task)
 static int refuse(lua_State *L, iocp_pool *pool, int r)
 {
 	if (r == IOCP_CLOSED && iocp_pool_is_broken(pool))
-		return iocp_failure(L, r, "the pool is closed: all its workers died; pool:last_error() says why");
+		return iocp_failure(L, r, "the pool is closed: it has no workers left; pool:last_error() says why");
 	return iocp_failure(L, r,
 		r == IOCP_CLOSED    ? "the pool is closed"
 		: r == IOCP_TIMEOUT ? "the pool's queue is full"
@@ -144,22 +145,25 @@ static int pool_submit(lua_State *L)
 	return submit(L, 2, 0, 0, 0);
 }
 
-static double check_ms(lua_State *L, double least, const char *expected)
+double iocp_check_delay(lua_State *L, int index, double least)
 {
-	double ms = lua_type(L, 2) == LUA_TNUMBER ? (double)lua_tonumber(L, 2) : -1;
-	if (!(ms >= least && ms <= 1e15))
-		iocp_bad_argument(L, 2, "ms", expected);
+	char expected[64];
+	double ms = lua_type(L, index) == LUA_TNUMBER ? (double)lua_tonumber(L, index) : -1;
+	if (!(ms >= least && ms <= 1e15)) {
+		snprintf(expected, sizeof(expected), "milliseconds, a number from %g to 1e15", least);
+		iocp_bad_argument(L, index, "ms", expected);
+	}
 	return ms;
 }
 
 static int pool_submit_after(lua_State *L)
 {
-	return submit(L, 3, check_ms(L, 0, "milliseconds, a number from 0 on"), 0, 0);
+	return submit(L, 3, iocp_check_delay(L, 2, 0), 0, 0);
 }
 
 static int pool_submit_every(lua_State *L)
 {
-	double ms = check_ms(L, 0.001, "milliseconds, a number from 0.001 on");
+	double ms = iocp_check_delay(L, 2, 0.001);
 	return submit(L, 3, ms, ms, 0);
 }
 
@@ -312,7 +316,7 @@ static int new_pool(lua_State *L)
 	return 1;
 }
 
-/* parts.current_worker(): its number in its pool, or nil where no worker runs; and the pool. */
+/* parts.current_worker(): its number in its pool, the pool, and whether it has been initialised; nothing where no worker runs. */
 static int current_worker(lua_State *L)
 {
 	const iocp_worker *worker = iocp_worker_current();
@@ -321,7 +325,8 @@ static int current_worker(lua_State *L)
 	lua_pushinteger(L, (lua_Integer)worker->index);
 	iocp_object_push(L, IOCP_CLASS_POOL);
 	iocp_object_set(L, iocp_pool_retain(worker->pool));
-	return 2;
+	lua_pushboolean(L, worker->initialised);
+	return 3;
 }
 
 /* parts.is_terminal(): whether the error output is a terminal. */

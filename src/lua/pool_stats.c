@@ -116,7 +116,7 @@ void iocp_pool_counts(iocp_pool *pool, iocp_counts *sum)
 	iocp_lock_release(&pool->lock);
 }
 
-void iocp_pool_failed(iocp_pool *pool, const char *message)
+void iocp_pool_failed(iocp_pool *pool, const char *message, int raise)
 {
 	size_t size = strlen(message) + 1;
 	char *copy = malloc(size), *old;
@@ -125,7 +125,7 @@ void iocp_pool_failed(iocp_pool *pool, const char *message)
 	iocp_lock_acquire(&pool->lock);
 	old = pool->last_error;
 	pool->last_error = copy;
-	pool->unraised += pool->raise != 0;
+	pool->unraised += pool->raise && raise;
 	iocp_lock_release(&pool->lock);
 	free(old);
 }

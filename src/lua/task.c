@@ -64,23 +64,24 @@ void iocp_task_release(iocp_task *task)
 		atomic_store_explicit(&task->references, 1, memory_order_relaxed);
 		(void)iocp_task_cancel(task, IOCP_BY_CALL);
 		iocp_task_release(task);
-	} else if (iocp_values_hold(&task->values)) {
+	} else if (iocp_values_hold(&task->values)) { /* a chain of tasks, perhaps */
 		iocp_free_in_turn(&task->mortal);
 	} else {
 		free_task(&task->mortal);
 	}
 }
 
+/* Relaxed, both: given back by whoever exchanges it away, and it says nothing about anything else. */
 void iocp_task_take_permit(iocp_task *task)
 {
-	task->permit = 1;
+	atomic_store_explicit(&task->permit, 1, memory_order_relaxed);
 }
 
 void iocp_task_give_permit(iocp_task *task)
 {
-	if (task->permit)
+	if (atomic_load_explicit(&task->permit, memory_order_relaxed)
+		&& atomic_exchange_explicit(&task->permit, 0, memory_order_relaxed))
 		(void)iocp_port_enqueue(task->pool->room, 0, 0, 0);
-	task->permit = 0;
 }
 
 void iocp_task_set_runner(iocp_task *task, int runner)
@@ -102,7 +103,7 @@ enum iocp_task_state iocp_task_state(const iocp_task *task)
 
 enum iocp_task_reason iocp_task_reason(const iocp_task *task)
 {
-	return iocp_task_word(task) / IOCP_REASON;
+	return iocp_task_word(task) / IOCP_REASON % 4;
 }
 
 iocp_pool *iocp_task_pool(const iocp_task *task)
@@ -113,6 +114,11 @@ iocp_pool *iocp_task_pool(const iocp_task *task)
 iocp_work *iocp_task_work(const iocp_task *task)
 {
 	return task->work;
+}
+
+int iocp_task_has_run(const iocp_task *task)
+{
+	return (iocp_task_word(task) & IOCP_RAN) != 0;
 }
 
 int iocp_task_is_submitted(const iocp_task *task)
@@ -224,7 +230,7 @@ static void leave_early(iocp_task *task, uint32_t old)
 	}
 	if (armed && iocp_timer_cancel(timer) == IOCP_OK)
 		iocp_task_release(task); /* the packet's reference; not the last */
-	iocp_values_free(&task->values);
+	iocp_task_give_permit(task);
 	if ((old & IOCP_STATE) == IOCP_TASK_SCHEDULED || (old & IOCP_SUBMITTED)) {
 		/* Sequentially consistent: see iocp_pool_ended. */
 		atomic_fetch_add_explicit(&pool->cancelled_early, 1, memory_order_seq_cst);
@@ -373,18 +379,19 @@ static void leave(iocp_worker *worker, iocp_task *outer, int told)
 void iocp_task_finish(
 	iocp_task *task, iocp_worker *worker, iocp_task *outer, enum iocp_task_state state, iocp_values *outcome)
 {
-	uint32_t old, word = (uint32_t)state;
+	uint32_t old, word = (uint32_t)state | IOCP_RAN;
 	int again = state == IOCP_TASK_COMPLETED && task->extra && task->extra->period > 0;
 	/* Relaxed: a canceller who sees it finds the task's end anyway, and one who does not is waited for below. */
 	atomic_store_explicit(&task->runner, NULL, memory_order_relaxed);
 	if (again && iocp_task_repeat(task)) {
+		iocp_counts_add(&worker->counts, state); /* the next run is submitted by now: the pool is not idle between */
 		iocp_values_free(outcome);
 		leave(worker, outer, 0);
 		return;
 	}
 	if (again) { /* told to stop, or the pool ends */
 		iocp_values_free(outcome);
-		word = IOCP_TASK_CANCELLED;
+		word = IOCP_TASK_CANCELLED | IOCP_RAN;
 		if (atomic_load_explicit(&task->pool->phase, memory_order_relaxed) != IOCP_POOL_OPEN) /* for the message */
 			word += IOCP_BY_CLOSE * IOCP_REASON;
 	}
@@ -395,6 +402,7 @@ void iocp_task_finish(
 		iocp_task_release(task->extra->input);
 		task->extra->input = NULL;
 	}
+	iocp_counts_add(&worker->counts, state); /* before anybody can know that it has ended */
 	old = atomic_exchange_explicit(&task->word, word, memory_order_seq_cst);
 	leave(worker, outer, (old & IOCP_CANCEL) != 0);
 	if (old & IOCP_WATCHED)

@@ -15,7 +15,8 @@ enum { /* in the word, beside the state */
 	IOCP_CANCEL = 32,    /* running, and told to stop */
 	IOCP_SUBMITTED = 64, /* unscheduled, until all that it runs after have completed */
 	IOCP_LINKED = 128,   /* unscheduled, and `extra` says what comes first */
-	IOCP_REASON = 256    /* times enum iocp_task_reason, of a cancelled one */
+	IOCP_REASON = 256,   /* times enum iocp_task_reason, of a cancelled one */
+	IOCP_RAN = 1024      /* it has ended, and `values` is what came of it */
 };
 
 /* Somebody who is told when a task has ended. */
@@ -54,7 +55,7 @@ struct iocp_task {
 	iocp_task_extra *extra;
 	_Atomic(iocp_worker *) runner; /* while it runs */
 	int chunk_runner;       /* 0, or which of lua/iocp/parallel.lua's functions calls it; set before it is submitted */
-	uintptr_t permit;       /* 1: its packet, once it is taken, makes room for another; set before it is submitted */
+	_Atomic int permit;     /* 1: it has a place in the queue that others wait for */
 	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
 };
 

@@ -1,5 +1,5 @@
 /*
-** task_lua.c - the methods of tasks that Lua cannot have: status, wait, cancel, after. More are in lua/iocp/task.lua.
+** task_lua.c - the methods of tasks.
 **
 ** Who waits for a task waits on a port of its own, to which the task's end posts a packet; so a wait for a task is a wait like
 ** any other here. A worker that waits for a task of its own pool which nobody has begun runs it itself, on the spot. That is safe
@@ -38,7 +38,7 @@ static int push_blame(lua_State *L, const iocp_task *cause)
 	const char *what = iocp_task_state(cause) == IOCP_TASK_FAILED ? "failed" : "was cancelled";
 	lua_pushfstring(
 		L, "the task was cancelled: '%s', which it was to run after, %s", iocp_task_work(cause)->name, what);
-	if (values->block && iocp_values_push(L, values) > 0) {
+	if (iocp_task_has_run(cause) && values->block && iocp_values_push(L, values) > 0) {
 		lua_pushfstring(L, "%s: %s", lua_tostring(L, first), lua_tostring(L, first + 1));
 		lua_replace(L, first);
 	}
@@ -57,12 +57,13 @@ static int push_cancelled(lua_State *L, const iocp_task *task)
 	};
 	enum iocp_task_reason reason = iocp_task_reason(task);
 	iocp_pool *pool = iocp_task_pool(task);
-	if (iocp_task_values(task)->block)
+	if (iocp_task_has_run(task) && iocp_task_values(task)->block)
 		return iocp_outcome_push_failure(L, IOCP_CANCELLED, iocp_task_values(task));
 	if (reason == IOCP_BY_DEPENDENCY)
 		return push_blame(L, iocp_task_input(task));
 	if (reason == IOCP_BY_CLOSE && iocp_pool_is_broken(pool))
-		return iocp_failure(L, IOCP_CANCELLED, "the task was cancelled: all workers died; pool:last_error() says why");
+		return iocp_failure(
+			L, IOCP_CANCELLED, "the task was cancelled: its pool has no workers left; pool:last_error() says why");
 	return iocp_failure(L, IOCP_CANCELLED, reasons[reason]);
 }
 
@@ -95,8 +96,8 @@ static int has_ended(const iocp_task *task)
 static int run_in_place(lua_State *L, iocp_task *task)
 {
 	iocp_worker *worker = iocp_worker_current();
-	if (!worker || worker->pool != iocp_task_pool(task) || worker->depth >= IOCP_WORKER_DEPTH || iocp_thread_cancelled()
-		|| !lua_checkstack(L, LUA_MINSTACK) || !iocp_task_claim(task, 1))
+	if (!worker || !worker->initialised || worker->pool != iocp_task_pool(task) || worker->depth >= IOCP_WORKER_DEPTH
+		|| iocp_thread_cancelled() || !lua_checkstack(L, LUA_MINSTACK) || !iocp_task_claim(task, 1))
 		return 0;
 	iocp_worker_run(L, worker, task);
 	return 1;
@@ -111,11 +112,11 @@ static int wait_packet(void *port, void *packet, double ms)
 static int wait_blocked(lua_State *L, iocp_port *port, iocp_packet *packet, double ms)
 {
 	iocp_worker *worker = iocp_worker_current();
-	int r = worker ? iocp_pool_block(worker->pool) : IOCP_OK;
+	int counts = worker && worker->initialised, r = counts ? iocp_pool_block(worker->pool) : IOCP_OK;
 	if (r != IOCP_OK)
 		return r;
 	r = iocp_wait_in_lua(L, wait_packet, port, packet, ms);
-	if (worker)
+	if (counts)
 		iocp_pool_unblock(worker->pool);
 	return r;
 }
@@ -140,6 +141,23 @@ static int wait_end(lua_State *L, iocp_task *task, double ms)
 	return r == IOCP_OK || has_ended(task) ? IOCP_OK : r;
 }
 
+/* What the calling thread cannot wait for; NULL if there is nothing. */
+static const char *why_not(const iocp_task *task)
+{
+	const iocp_worker *worker = iocp_worker_current();
+	if (worker && !worker->initialised && worker->pool == iocp_task_pool(task))
+		return "init cannot wait for a task of its own pool, which this worker is to run";
+	return iocp_task_is_submitted(task) ? NULL : "the task was not submitted, so it does not end";
+}
+
+static int push_wait_failure(lua_State *L, int r)
+{
+	return iocp_failure(L, r,
+		r == IOCP_TIMEOUT ? "the task has not ended in time"
+		: r == IOCP_ERROR ? "no worker would be left that does not wait, and none can be started: init fails"
+						  : NULL);
+}
+
 static int task_wait(lua_State *L)
 {
 	iocp_task *task = check_task(L, 1, "self");
@@ -147,13 +165,12 @@ static int task_wait(lua_State *L)
 	int r = IOCP_OK;
 	lua_settop(L, 2);
 	if (!has_ended(task) && !(ms < 0 && run_in_place(L, task))) {
-		if (!iocp_task_is_submitted(task))
-			return iocp_failure(L, IOCP_INVALID, "the task was not submitted, so it does not end");
+		const char *message = why_not(task);
+		if (message)
+			return iocp_failure(L, IOCP_INVALID, message);
 		r = ms == 0 ? IOCP_TIMEOUT : wait_end(L, task, ms);
 	}
-	if (r == IOCP_TIMEOUT && !has_ended(task))
-		return iocp_failure(L, r, "the task has not ended in time");
-	return r == IOCP_OK || has_ended(task) ? push_outcome(L, task) : iocp_failure(L, r, NULL);
+	return r == IOCP_OK || has_ended(task) ? push_outcome(L, task) : push_wait_failure(L, r);
 }
 
 static int task_result(lua_State *L)
@@ -187,7 +204,7 @@ static int lua_wait_blocked(lua_State *L)
 	iocp_packet packet;
 	int r = wait_blocked(L, iocp_object_check(L, 1, IOCP_CLASS_PORT, "port"), &packet, iocp_check_timeout(L, 2));
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return push_wait_failure(L, r);
 	(void)iocp_push_address(L, packet.key);
 	return 1;
 }
@@ -229,7 +246,7 @@ static int task_after(lua_State *L)
 static int task_submit(lua_State *L)
 {
 	iocp_task *task = check_task(L, 1, "self");
-	double ms = lua_isnoneornil(L, 2) ? 0 : iocp_check_timeout(L, 2);
+	double ms = lua_isnoneornil(L, 2) ? 0 : iocp_check_delay(L, 2, 0);
 	int r = iocp_task_submit(task, ms, 0);
 	if (r == IOCP_INVALID)
 		return luaL_argerror(L, 1, "self: the task was submitted before");

@@ -71,7 +71,7 @@ static int post(iocp_task *task)
 {
 	int r;
 	iocp_task_retain(task); /* the packet's */
-	r = iocp_port_enqueue(task->pool->port, (uintptr_t)task, IOCP_RUN, task->permit);
+	r = iocp_port_enqueue(task->pool->port, (uintptr_t)task, IOCP_RUN, 0);
 	if (r != IOCP_OK)
 		iocp_task_release(task);
 	return r;
@@ -321,7 +321,8 @@ int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
 	}
 	watch->task = task;
 	watch->input = input;
-	if (runs_after(earlier, task)) {
+	/* What comes after nothing does not come after this one, however long the row is that this one begins. */
+	if (task == earlier || (earlier->extra && earlier->extra->unmet > 0 && runs_after(earlier, task))) {
 		r = IOCP_ERROR;
 	} else if (add_watch(earlier, watch)) {
 		iocp_task_retain(task);

@@ -30,12 +30,21 @@ iocp_work *iocp_work_retain(iocp_work *work)
 	return work;
 }
 
+static void free_work(iocp_mortal *mortal)
+{
+	iocp_work *work = (iocp_work *)mortal; /* its first member */
+	iocp_values_free(&work->function);
+	free(work);
+}
+
 void iocp_work_release(iocp_work *work)
 {
 	/* As in handle.c. */
 	if (work && atomic_fetch_sub_explicit(&work->references, 1, memory_order_acq_rel) == 1) {
-		iocp_values_free(&work->function);
-		free(work);
+		if (iocp_values_hold(&work->function))
+			iocp_free_in_turn(&work->mortal);
+		else
+			free_work(&work->mortal);
 	}
 }
 
@@ -95,6 +104,7 @@ static iocp_work *new_work(void)
 	static _Atomic uint64_t last_id;
 	iocp_work *work = calloc(1, sizeof(*work));
 	if (work) {
+		work->mortal.free = free_work;
 		/* Relaxed: they only have to differ; the work reaches other threads with its task. */
 		work->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 		atomic_store_explicit(&work->references, 1, memory_order_relaxed);
@@ -165,11 +175,16 @@ iocp_work *iocp_work_check(lua_State *L, int index)
 int iocp_lua_work(lua_State *L)
 {
 	const char *name = luaL_optstring(L, 2, NULL);
-	iocp_work *work;
+	iocp_work **like, *work;
 	if (!lua_isfunction(L, 1))
 		return iocp_bad_argument(L, 1, "f", "a function");
-	lua_settop(L, 3);
-	work = push_work(L, 1, NULL);
+	lua_settop(L, 4);
+	like = lua_touserdata(L, 4);
+	if (like && (*like)->constant)
+		return 1;
+	work = push_work(L, 1, like ? *like : NULL);
+	if (like && work == *like)
+		return 1;
 	work->wants_state = lua_toboolean(L, 3);
 	if (name)
 		snprintf(work->name, sizeof(work->name), "%s", name);

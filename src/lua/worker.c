@@ -70,7 +70,7 @@ static int keep_error(lua_State *L)
 		iocp_push_text(L, 1);
 	lua_pushfstring(L, "%s: %s failed in worker %d: %s", worker->pool->name, iocp_task_work(run->task)->name,
 		(int)worker->index, lua_tostring(L, 2));
-	iocp_pool_failed(worker->pool, lua_tostring(L, -1));
+	iocp_pool_failed(worker->pool, lua_tostring(L, -1), !iocp_task_runner(run->task)); /* a loop raises its own */
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->report);
 	if (!lua_isnil(L, -1)) {
 		lua_pushvalue(L, 2);
@@ -89,7 +89,9 @@ static enum iocp_task_state call_task(lua_State *L, iocp_worker *worker)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->perform);
 	if (lua_pcall(L, 0, 0, top + 1) != 0) {
 		state = iocp_thread_cancelled() ? IOCP_TASK_CANCELLED : IOCP_TASK_FAILED;
-		lua_pushcfunction(L, keep_error);
+		iocp_values_free(&worker->run->outcome); /* its results, if a cancel came behind them */
+		lua_rawgeti(
+			L, LUA_REGISTRYINDEX, worker->keep_error); /* which takes no memory, where an error would not be caught */
 		lua_insert(L, -2);
 		(void)lua_pcall(L, 1, 0, 0); /* without memory for the message there is none */
 	}
@@ -133,7 +135,6 @@ void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task)
 	worker->run = run.outer;
 	iocp_times_add(&worker->counts.waited, began > since ? began - since : 0);
 	iocp_times_add(&worker->counts.ran, ended - began);
-	iocp_counts_add(&worker->counts, state);
 	atomic_fetch_sub_explicit(&pool->active, 1, memory_order_relaxed);
 	iocp_task_finish(task, worker, run.outer ? run.outer->task : NULL, state, &run.outcome);
 	/* Sequentially consistent: see pool.c. This thread alone writes it. */
@@ -155,12 +156,11 @@ static void serve(lua_State *L, iocp_worker *worker)
 			iocp_yield();
 			continue;
 		}
-		if (r != IOCP_OK || (packet.bytes == IOCP_QUIT && iocp_pool_quit(pool)))
+		if (r != IOCP_OK || (packet.bytes == IOCP_QUIT && iocp_pool_quit(pool, packet.key)))
 			break;
 		if (packet.bytes == IOCP_QUIT)
 			continue;
-		if (packet.overlapped)
-			(void)iocp_port_enqueue(pool->room, 0, 0, 0);
+		iocp_task_give_permit((iocp_task *)packet.key);
 		if (iocp_task_claim((iocp_task *)packet.key, 0))
 			iocp_worker_run(L, worker, (iocp_task *)packet.key);
 		iocp_task_release((iocp_task *)packet.key);
@@ -179,6 +179,8 @@ static int initialise(lua_State *L)
 	worker->perform = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushcfunction(L, iocp_outcome_explain);
 	worker->explain = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pushcfunction(L, keep_error);
+	worker->keep_error = luaL_ref(L, LUA_REGISTRYINDEX);
 	iocp_running_begin(&worker->running, L);
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "iocp.worker");
@@ -197,7 +199,7 @@ static int report_death(lua_State *L)
 	iocp_worker *worker = iocp_worker_current();
 	iocp_push_text(L, 1);
 	lua_pushfstring(L, "%s: worker %d died: %s", worker->pool->name, (int)worker->index, lua_tostring(L, -1));
-	iocp_pool_failed(worker->pool, lua_tostring(L, -1));
+	iocp_pool_failed(worker->pool, lua_tostring(L, -1), 1);
 	if (!worker->initialised) /* it has been reported */
 		return 0;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->report);
@@ -216,11 +218,11 @@ static int supervise(lua_State *L)
 	lua_pushcfunction(L, report_death);
 	lua_pushcfunction(L, initialise);
 	worker->initialised = lua_pcall(L, 0, 0, 0) == 0;
-	if (worker->initialised) {
+	if (worker->initialised)
 		serve(L, worker);
-		lua_pushliteral(L, "its thread was cancelled");
-	}
 	iocp_running_end(&worker->running, L);
+	if (worker->initialised)
+		lua_pushliteral(L, "its thread was cancelled");
 	if (worker->end == IOCP_WORKER_DIED)
 		(void)lua_pcall(L, 1, 0, 0); /* without memory for the message there is none */
 	return 0;
@@ -238,9 +240,9 @@ static int worker_main(iocp_thread *thread, void *data)
 		(void)iocp_protect(L, supervise); /* how it went is in the worker */
 		lua_close(L);
 	} else {
-		iocp_pool_failed(pool, "a worker died: out of memory for its Lua state");
+		iocp_pool_failed(pool, "a worker died: out of memory for its Lua state", 1);
 	}
-	iocp_pool_leave(pool, worker, worker->end, pool->replace && worker->initialised);
+	iocp_pool_leave(pool, worker, pool->replace && worker->initialised);
 	iocp_pool_drop(pool);
 	return worker->end == IOCP_WORKER_DIED ? IOCP_CANCELLED : IOCP_OK;
 }

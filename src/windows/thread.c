@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_STACK = 2 * 1024 * 1024, NAME_SIZE = 64 };
+enum { DEFAULT_STACK = 2 * 1024 * 1024, LEAST_STACK = 256 * 1024, NAME_SIZE = 64 };
 
 struct iocp_thread {
 	iocp_object object;
@@ -117,7 +117,9 @@ static int start_suspended(iocp_thread *thread, size_t stack_size)
 	uintptr_t system;
 	if (stack_size > UINT_MAX) /* more than the system's function can be told */
 		return IOCP_NOMEM;
-	system = _beginthreadex(NULL, stack_size ? (unsigned)stack_size : DEFAULT_STACK, run, thread,
+	if (stack_size == 0)
+		stack_size = DEFAULT_STACK;
+	system = _beginthreadex(NULL, (unsigned)(stack_size < LEAST_STACK ? LEAST_STACK : stack_size), run, thread,
 		CREATE_SUSPENDED | STACK_SIZE_PARAM_IS_A_RESERVATION, &id);
 	if (!system)
 		return iocp_system_code(GetLastError());
