@@ -179,6 +179,10 @@ describe("in a pool", function()
         return (inner[1] + inner[2] + inner[3]) * x
       end)
       assert.same({ 18, 36, 54, 72 }, result)
+      local _, number = pool:submit(function()
+        return (select(2, require("iocp").Pool.current()))
+      end):wait()
+      assert.is_true(number <= 2) -- none was started besides the two that there were at first
     end)
   end)
 

@@ -112,12 +112,18 @@ static int wait_packet(void *port, void *packet, double ms)
 static int wait_blocked(lua_State *L, iocp_port *port, iocp_packet *packet, double ms)
 {
 	iocp_worker *worker = iocp_worker_current();
-	int counts = worker && worker->initialised, r = counts ? iocp_pool_block(worker->pool) : IOCP_OK;
+	int r;
+	if (!worker || !worker->initialised)
+		return iocp_wait_in_lua(L, wait_packet, port, packet, ms);
+	r = iocp_port_dequeue(
+		port, packet, 0); /* mostly it is there already, and nobody need be started in this one's place */
+	if (r != IOCP_TIMEOUT)
+		return r;
+	r = iocp_pool_block(worker->pool);
 	if (r != IOCP_OK)
 		return r;
 	r = iocp_wait_in_lua(L, wait_packet, port, packet, ms);
-	if (counts)
-		iocp_pool_unblock(worker->pool);
+	iocp_pool_unblock(worker->pool);
 	return r;
 }
 
