@@ -64,12 +64,12 @@ end
 return function(parts)
   local methods = parts.methods
 
-  --- Records from now on what the workers do; called again without a path, or with another, writes it.
-  -- @tparam[opt] string path the file to write when the recording ends; nil: ends it
-  -- @return true, or nil, message, "ERROR": the file could not be written
-  -- Which pool records to which file is the script's own knowledge: it ends where it was begun.
+  -- Which pool records to which file is this state's own knowledge: a recording ends where it was begun.
   local paths = setmetatable({}, { __mode = "k" })
 
+  --- Records from now on what the workers do; called again without a path, or with another, writes it.
+  -- @tparam[opt] string path the file to write when the recording ends; nil: ends it
+  -- @return true; or nil, message, code: ERROR (the file could not be written), INVALID (nothing is recorded)
   function methods.trace(pool, path)
     if path ~= nil and type(path) ~= "string" then
       error(("bad argument #1 to 'trace' (path: expected a string or nil, got %s)"):format(type(path)), 2)

@@ -81,6 +81,8 @@ void iocp_run_hooks(lua_State *L);
 ** what is left of `ms` shrinks. */
 int iocp_wait_in_lua(
 	lua_State *L, int (*wait)(void *object, void *argument, double ms), void *object, void *argument, double ms);
+/* Such a wait: iocp_port_dequeue. */
+int iocp_wait_packet(void *port, void *packet, double ms);
 /* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
 int iocp_lua_set_cdata_converter(lua_State *L);
 

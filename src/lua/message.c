@@ -172,11 +172,6 @@ static holder *borrow_holder(lua_State *L)
 	return h;
 }
 
-static int wait_packet(void *port, void *packet, double ms)
-{
-	return iocp_port_dequeue(port, packet, ms);
-}
-
 /* A packet that is none of ours: nil, message, "RAW", key, bytes, overlapped. */
 static int push_raw(lua_State *L, const iocp_packet *packet)
 {
@@ -194,7 +189,7 @@ static int port_receive(lua_State *L)
 	double ms = iocp_check_timeout(L, 2);
 	holder *h = borrow_holder(L);
 	iocp_packet packet;
-	int count, r = iocp_wait_in_lua(L, wait_packet, port, &packet, ms);
+	int count, r = iocp_wait_in_lua(L, iocp_wait_packet, port, &packet, ms);
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	if (!iocp_is_message(&packet))

@@ -8,10 +8,10 @@
 ** passed over if the pool has grown again since (`generation`). If none can be started, a worker does not wait but says so;
 ** if the one that does not wait dies and cannot be replaced, the pool is closed.
 **
-** The end. A pool that shuts down closes once nothing is left that can run. Whoever ends a task counts it, after he told those
-** who watch it, then looks at the phase; shutdown sets the phase, then looks at the counts. These four are sequentially
-** consistent, so one of them sees that nothing is left. `ended` is read first and `submitted` last: both only grow, so what
-** looks like nothing left was so. Tasks that still wait for others then will for ever, and are cancelled.
+** The end. A pool that shuts down closes once nothing is left that can run. Who ends a task that ran tells those who watch it, then
+** counts it, then looks at the phase (one that never ran is counted first: what was to run after it will not, either way);
+** shutdown sets the phase, then looks at the counts. These four are sequentially consistent, so one of them sees that nothing is
+** left. `ended` is read first and `submitted` last: both only grow, so what looks like nothing left was so. Tasks that still wait for others then will for ever, and are cancelled.
 */
 
 #include <stdio.h>

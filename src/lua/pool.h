@@ -17,7 +17,8 @@
 **
 ** Locks. `iocp_tasks` (task.c) guards what is rare in a task's life: who waits for it, what runs after it, cancelling
 ** while it runs, timers. A pool's `lock` guards its list of workers and how many there are to be. Neither is taken under the
-** other, and under neither is anything called that may wait, allocate or call out, but for iocp_thread_cancel_work.
+** other, and under neither is anything called that may wait, allocate or call out. What tells a task's thread to stop is called
+** under the first (iocp_thread_cancel_work, iocp_running_cancel), so that the thread is not about something else by then.
 */
 
 #ifndef IOCP_POOL_H

@@ -41,7 +41,7 @@ static void set_tasks(lua_State *L, iocp_pool *pool)
 	iocp_counts sum;
 	iocp_port_info info;
 	uint64_t early, ended, active, delayed, waiting, submitted, busy;
-	/* Those that come first only grow, or turn into what comes later, so the difference is never too small. */
+	/* Read one after the other while tasks go on: exact once they have come to rest, else to within those that just change. */
 	iocp_pool_counts(pool, &sum);
 	early = get(&pool->cancelled_early);
 	ended = get(&sum.completed) + get(&sum.failed) + get(&sum.cancelled) + early;

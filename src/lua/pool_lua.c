@@ -91,11 +91,6 @@ iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
 	return task;
 }
 
-static int wait_room(void *port, void *packet, double ms)
-{
-	return iocp_port_dequeue(port, packet, ms);
-}
-
 /* Waits until there is room in the queue. A worker of the pool does not: it would wait for itself. */
 static int take_room(lua_State *L, iocp_pool *pool, iocp_task *task)
 {
@@ -104,7 +99,7 @@ static int take_room(lua_State *L, iocp_pool *pool, iocp_task *task)
 	int r;
 	if (!pool->room || (worker && worker->pool == pool))
 		return IOCP_OK;
-	r = iocp_wait_in_lua(L, wait_room, pool->room, &packet, pool->room_ms);
+	r = iocp_wait_in_lua(L, iocp_wait_packet, pool->room, &packet, pool->room_ms);
 	if (r == IOCP_OK)
 		iocp_task_take_permit(task);
 	return r == IOCP_ABANDONED ? IOCP_CLOSED : r;
@@ -227,7 +222,7 @@ static int finish_pool(lua_State *L)
 	iocp_pool_shutdown(pool);
 	r = iocp_pool_watch_end(pool, port);
 	if (r == IOCP_OK) {
-		r = iocp_wait_in_lua(L, wait_room, port, &packet, ms);
+		r = iocp_wait_in_lua(L, iocp_wait_packet, port, &packet, ms);
 		if (r != IOCP_OK)
 			iocp_pool_unwatch(pool, port);
 	} else if (r == IOCP_INVALID) {

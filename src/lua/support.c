@@ -227,6 +227,11 @@ void iocp_run_hooks(lua_State *L)
 		lua_pop(L, 1);
 }
 
+int iocp_wait_packet(void *port, void *packet, double ms)
+{
+	return iocp_port_dequeue(port, packet, ms);
+}
+
 int iocp_wait_in_lua(lua_State *L, int (*wait)(void *, void *, double), void *object, void *argument, double ms)
 {
 	double deadline = ms > 0 ? iocp_clock() + ms : 0;

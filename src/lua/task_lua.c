@@ -103,18 +103,13 @@ static int run_in_place(lua_State *L, iocp_task *task)
 	return 1;
 }
 
-static int wait_packet(void *port, void *packet, double ms)
-{
-	return iocp_port_dequeue(port, packet, ms);
-}
-
 /* A get, in which a worker counts as blocked. Threads of ours are not interrupted, so in a worker nothing is raised here. */
 static int wait_blocked(lua_State *L, iocp_port *port, iocp_packet *packet, double ms)
 {
 	iocp_worker *worker = iocp_worker_current();
 	int r;
 	if (!worker || !worker->initialised)
-		return iocp_wait_in_lua(L, wait_packet, port, packet, ms);
+		return iocp_wait_in_lua(L, iocp_wait_packet, port, packet, ms);
 	r = iocp_port_dequeue(
 		port, packet, 0); /* mostly it is there already, and nobody need be started in this one's place */
 	if (r != IOCP_TIMEOUT)
@@ -122,7 +117,7 @@ static int wait_blocked(lua_State *L, iocp_port *port, iocp_packet *packet, doub
 	r = iocp_pool_block(worker->pool);
 	if (r != IOCP_OK)
 		return r;
-	r = iocp_wait_in_lua(L, wait_packet, port, packet, ms);
+	r = iocp_wait_in_lua(L, iocp_wait_packet, port, packet, ms);
 	iocp_pool_unblock(worker->pool);
 	return r;
 }
