@@ -39,6 +39,12 @@ int iocp_process_barrier_works(void);
 /* Makes them do so; only after the above said that it works. */
 void iocp_process_barrier(void);
 
+enum { IOCP_SMALL_PAGE = 4096, IOCP_HUGE_PAGE = 2 << 20 };
+
+/* Maps `bytes`, a multiple of IOCP_SMALL_PAGE, at a multiple of `alignment`, a power of two from IOCP_SMALL_PAGE on; of
+** IOCP_HUGE_PAGE for huge pages, if the system has any. To be given back with munmap. NULL: out of memory. */
+void *iocp_map(size_t bytes, size_t alignment);
+
 /* ---- context.c: what a thread is to this library --------------------------------------------------------------- */
 
 /* A thread waiting for something: a packet, a thread's end, a heap's lock. Each thread has one, in its context, since it

@@ -186,7 +186,7 @@ static int lock_with_room(iocp_port *port, size_t count, int may_hand_over)
 {
 	iocp_chunk *fresh = NULL;
 	for (;;) {
-		size_t tail;
+		size_t bytes;
 		iocp_lock_acquire(&port->lock);
 		if (port->closed) {
 			iocp_lock_release(&port->lock);
@@ -199,9 +199,9 @@ static int lock_with_room(iocp_port *port, size_t count, int may_hand_over)
 		}
 		if ((may_hand_over && port->waiters.newest && slot_is_free(port)) || iocp_queue_has_room(&port->queue, count))
 			return IOCP_OK;
-		tail = iocp_queue_tail_capacity(&port->queue);
+		bytes = iocp_queue_next_size(&port->queue);
 		iocp_lock_release(&port->lock);
-		fresh = iocp_chunk_new(count, tail);
+		fresh = iocp_chunk_new(count, bytes);
 		if (!fresh)
 			return IOCP_NOMEM;
 	}

@@ -14,7 +14,7 @@ typedef struct iocp_chunk {
 	struct iocp_chunk *next;
 	size_t capacity;    /* packets */
 	size_t first, last; /* packets[first..last-1] are queued */
-	size_t mapped;      /* bytes to munmap, or 0: it came from malloc */
+	size_t bytes;       /* its own; large ones are mapped */
 	iocp_packet packets[];
 } iocp_chunk;
 
@@ -26,10 +26,10 @@ typedef struct iocp_queue {
 
 /* Whether `count` packets fit without a new chunk. */
 int iocp_queue_has_room(const iocp_queue *queue, size_t count);
-/* A chunk for at least `count` packets, and for more than `grow_from`, up to a limit: 0 for a small one, the capacity of
-** the queue's tail for one that grows with the queue. NULL: out of memory. Needs no lock. */
-iocp_chunk *iocp_chunk_new(size_t count, size_t grow_from);
-size_t iocp_queue_tail_capacity(const iocp_queue *queue);
+/* How large the queue's next chunk had better be, bytes. */
+size_t iocp_queue_next_size(const iocp_queue *queue);
+/* A chunk of that size, or larger if `count` packets need it; 0 bytes: a small one. NULL: out of memory. Needs no lock. */
+iocp_chunk *iocp_chunk_new(size_t count, size_t bytes);
 void iocp_queue_add_spare(iocp_queue *queue, iocp_chunk *chunk);
 /* There is room. */
 void iocp_queue_append(iocp_queue *queue, const iocp_packet *packet);

@@ -53,22 +53,7 @@ void iocp_region_clear(const void *address)
 
 void *iocp_region_map(size_t bytes)
 {
-	const size_t alignment = IOCP_SEGMENT;
-	size_t before;
-	char *memory, *aligned;
-	if (bytes > SIZE_MAX / 2)
-		return NULL;
-	memory = mmap(NULL, bytes + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		return NULL;
-	/* The highest place: the kernel maps downwards, so segments come to lie side by side and count as one mapping. */
-	aligned = (char *)(((uintptr_t)memory + alignment) & ~(uintptr_t)(alignment - 1));
-	before = (size_t)(aligned - memory);
-	munmap(memory, before);
-	if (before < alignment)
-		munmap(aligned + bytes, alignment - before);
-	madvise(aligned, bytes, MADV_NOHUGEPAGE); /* see queue.c */
-	return aligned;
+	return iocp_map(bytes, bytes >= IOCP_HUGE_PAGE ? IOCP_HUGE_PAGE : IOCP_SEGMENT);
 }
 
 void iocp_region_unmap(void *address, size_t bytes)

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,6 +88,27 @@ int iocp_process_barrier_works(void)
 void iocp_process_barrier(void)
 {
 	(void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED); /* registered, it cannot fail */
+}
+
+void *iocp_map(size_t bytes, size_t alignment)
+{
+	size_t before, more = alignment > IOCP_SMALL_PAGE ? alignment : 0;
+	char *memory, *aligned;
+	if (bytes > SIZE_MAX / 2)
+		return NULL;
+	memory = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	/* The highest place: the kernel maps downwards, so what is mapped in turn comes to lie side by side and counts as one. */
+	aligned = (char *)(((uintptr_t)memory + more) & ~(uintptr_t)(alignment - 1));
+	before = (size_t)(aligned - memory);
+	if (before)
+		munmap(memory, before);
+	if (before < more)
+		munmap(aligned + bytes, more - before);
+	/* Where the two are mixed, in one mapping, pages are split and joined again and again. That it fails is harmless. */
+	madvise(aligned, bytes, alignment >= IOCP_HUGE_PAGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	return aligned;
 }
 
 int iocp_is_terminal(int descriptor)
