@@ -19,12 +19,13 @@ add() {
 }
 
 # run_specs NAME COMMAND...: the spec suite, or a file of it, with busted. SPEC_SECONDS: how long it may take; MAY_BE_EMPTY=1:
-# a file may define nothing on this Lua.
+# a file may define nothing on this Lua. Sets `exit_code`, 124 or more for a process that hung and was killed.
 run_specs() {
   local name=$1 line status
   shift
   timeout -k 5 "${SPEC_SECONDS:-3000}" "$@" >"$log" 2>&1 </dev/null
   status=$?
+  exit_code=$status
   sed -i 's/\r$//' "$log" # Windows
   line=$(grep -E '^[0-9]+ success(es)? / [0-9]+ failures? / [0-9]+ errors? / [0-9]+ pending' "$log" | tail -n 1)
   if [ -z "$line" ]; then
