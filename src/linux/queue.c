@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SMALLEST = 4096, LARGE = 131072, DEEP = 524288, MAPPED_FROM = 65536 };
+enum { SMALLEST = 4096, LARGE = 131072, DEEP = 262144, MAPPED_FROM = 65536 };
 
 int iocp_queue_has_room(const iocp_queue *queue, size_t count)
 {
