@@ -31,6 +31,9 @@ extern size_t parameter; /* the workload's third argument, 0 if left out */
 /* The seconds between the two are what the program prints. stop returns main's result. */
 void start(void);
 int stop(void);
+/* The halves of stop. */
+double elapsed(void);
+int print_seconds(double seconds);
 void *or_die(void *memory);
 
 void push(uintptr_t key);
@@ -39,6 +42,8 @@ uintptr_t pop(void);
 /* Waits for the first of up to `max`. */
 size_t pop_many(uintptr_t *keys, size_t max);
 size_t queued(void);
+/* How many threads wait in a pop. */
+size_t waiting(void);
 
 void *allocate(size_t size);
 void release(void *block);
@@ -50,6 +55,7 @@ size_t resident(void);
 void deque_push_many(const uintptr_t *keys, size_t count);
 size_t deque_pop_many(uintptr_t *keys, size_t max);
 size_t deque_count(void);
+size_t deque_waiting(void);
 
 /* ---- workloads: each takes how many items, and prints ---------------------------------------------------------------- */
 

@@ -23,10 +23,20 @@ void start(void)
 	started = iocp_clock();
 }
 
+double elapsed(void)
+{
+	return (iocp_clock() - started) / 1000;
+}
+
+int print_seconds(double seconds)
+{
+	printf("%.9f\n", seconds);
+	return 0;
+}
+
 int stop(void)
 {
-	printf("%.9f\n", (iocp_clock() - started) / 1000);
-	return 0;
+	return print_seconds(elapsed());
 }
 
 void *or_die(void *memory)
@@ -93,6 +103,15 @@ size_t queued(void)
 		return deque_count();
 	iocp_port_stats(port, &info);
 	return info.queued;
+}
+
+size_t waiting(void)
+{
+	iocp_port_info info;
+	if (!ours)
+		return deque_waiting();
+	iocp_port_stats(port, &info);
+	return info.waiting;
 }
 
 /* ---- one heap, or the other ----------------------------------------------------------------------------------------- */

@@ -15,33 +15,37 @@ static pthread_t threads[MOST_WORKERS];
 static size_t workers, batch;
 static _Atomic size_t handled;
 
+static void await_workers(void)
+{
+	while (queued() > 0 || waiting() < workers)
+		iocp_sleep(0.1);
+}
+
 static void start_workers(size_t count, void *(*body)(void *))
 {
-	iocp_port_info info;
 	size_t i;
 	workers = count;
 	for (i = 0; i < workers; i++)
 		if (i == MOST_WORKERS || pthread_create(&threads[i], NULL, body, NULL) != 0)
 			abort();
-	if (!ours) {
-		iocp_sleep(20); /* a condition variable does not tell who waits */
-		return;
-	}
-	do {
-		iocp_sleep(1);
-		iocp_port_stats(port, &info);
-	} while (info.waiting < workers);
+	await_workers();
 }
 
-static void end_workers(size_t count)
+/* When all that was posted has been handled, and everybody waits again, the clock stops. How long threads take to end is
+** not the queue's affair. */
+static int finish(size_t count)
 {
+	double seconds;
 	size_t i;
+	await_workers();
+	seconds = elapsed();
 	for (i = 0; i < workers; i++)
 		push(0);
 	for (i = 0; i < workers; i++)
 		pthread_join(threads[i], NULL);
 	if (handled != count)
 		abort();
+	return print_seconds(seconds);
 }
 
 static void *key_worker(void *unused)
@@ -60,8 +64,7 @@ int run_keys(size_t count)
 	start();
 	for (i = 1; i <= count; i++)
 		push(i);
-	end_workers(count);
-	return stop();
+	return finish(count);
 }
 
 static void *batch_worker(void *unused)
@@ -95,8 +98,7 @@ int run_batches(size_t count)
 			keys[j] = i + j;
 		push_many(keys, batch);
 	}
-	end_workers(count);
-	return stop();
+	return finish(count);
 }
 
 static void *article_worker(void *unused)
@@ -123,8 +125,7 @@ int run_article(size_t count)
 		*block = i;
 		push((uintptr_t)block);
 	}
-	end_workers(count);
-	return stop();
+	return finish(count);
 }
 
 /* What a string costs at the least: copied into a block here, and out of it there. */
@@ -158,8 +159,7 @@ int run_strings(size_t count)
 		while (parameter >= LARGE && queued() > WINDOW)
 			iocp_yield();
 	}
-	end_workers(count);
-	return stop();
+	return finish(count);
 }
 
 int run_pair(size_t count)

@@ -18,32 +18,40 @@ local function stop()
   return system.monotime() - started
 end
 
+local function await(threads)
+  while port:stats().queued > 0 or port:stats().waiting < #threads do
+    iocp.sleep(0.1)
+  end
+end
+
 -- Workers whose body gets the port and what else is given, and returns how many items it has handled. They wait already.
 local function start_workers(workers, body, ...)
   local threads = {}
   for i = 1, workers do
     threads[i] = assert(iocp.Thread(body, port, ...))
   end
-  while port:stats().waiting < workers do
-    iocp.sleep(1)
-  end
+  await(threads)
   return threads
 end
 
-local function join_all(threads)
-  local total = 0
+-- The seconds it took until all that was posted had been handled, and everybody waited again. How long threads take to end
+-- is not the queue's affair. end_one makes one of them end.
+local function finish(threads, end_one)
+  await(threads)
+  local seconds, total = stop(), 0
+  for _ = 1, #threads do
+    end_one()
+  end
   for _, thread in ipairs(threads) do
     local _, n = assert(thread:join())
     total = total + n
   end
   assert(total == count, "lost or handled twice")
+  return seconds
 end
 
-local function end_workers(threads)
-  for _ = 1, #threads do
-    port:enqueue(0)
-  end
-  join_all(threads)
+local function post_end()
+  port:enqueue(0)
 end
 
 local workloads = {}
@@ -62,8 +70,7 @@ function workloads.keys()
   for i = 1, count do
     port:enqueue(i)
   end
-  end_workers(threads)
-  return stop()
+  return finish(threads, post_end)
 end
 
 -- The same in batches.
@@ -91,8 +98,7 @@ function workloads.batches()
     end
     port:enqueue_many(keys)
   end
-  end_workers(threads)
-  return stop()
+  return finish(threads, post_end)
 end
 
 -- The article's: blocks of 48 bytes, allocated and written here, read and freed there.
@@ -133,8 +139,7 @@ function workloads.article()
       port:enqueue(block, 48)
     end
   end
-  end_workers(threads)
-  local seconds = stop()
+  local seconds = finish(threads, post_end)
   assert(heap:stats().blocks == 0, "a block is left")
   return seconds
 end
@@ -249,11 +254,9 @@ local function send(make, bytes)
       iocp.yield()
     end
   end
-  for _ = 1, RECEIVERS do
+  return finish(threads, function()
     port:send(nil)
-  end
-  join_all(threads)
-  return stop()
+  end)
 end
 
 function workloads.tables()
@@ -281,8 +284,7 @@ workloads["tables-buffer"] = function()
   for i = 1, count do
     port:enqueue((heap:put(buffer.encode { id = i, name = "job", args = { 1, 2, 3 } })))
   end
-  end_workers(threads)
-  return stop()
+  return finish(threads, post_end)
 end
 
 function workloads.strings()

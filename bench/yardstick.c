@@ -11,7 +11,7 @@ static struct deque {
 	pthread_mutex_t mutex;
 	pthread_cond_t filled;
 	uintptr_t *keys;
-	size_t capacity, first, count;
+	size_t capacity, first, count, waiting;
 } deque = {.mutex = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
 
 static void grow(struct deque *d)
@@ -45,8 +45,10 @@ size_t deque_pop_many(uintptr_t *keys, size_t max)
 	struct deque *d = &deque;
 	size_t taken;
 	pthread_mutex_lock(&d->mutex);
+	d->waiting++;
 	while (d->count == 0)
 		pthread_cond_wait(&d->filled, &d->mutex);
+	d->waiting--;
 	for (taken = 0; taken < max && d->count > 0; taken++, d->count--) {
 		keys[taken] = d->keys[d->first];
 		d->first = (d->first + 1) & (d->capacity - 1);
@@ -60,6 +62,15 @@ size_t deque_count(void)
 	size_t count;
 	pthread_mutex_lock(&deque.mutex);
 	count = deque.count;
+	pthread_mutex_unlock(&deque.mutex);
+	return count;
+}
+
+size_t deque_waiting(void)
+{
+	size_t count;
+	pthread_mutex_lock(&deque.mutex);
+	count = deque.waiting;
 	pthread_mutex_unlock(&deque.mutex);
 	return count;
 }
