@@ -63,7 +63,7 @@ return function(core, ffi)
   local cast, istype, new, string_of = ffi.cast, ffi.istype, ffi.new, ffi.string
   local getmetatable, tonumber, type, floor = getmetatable, tonumber, type, math.floor
   local box = ffi.typeof("struct { void *object; uint64_t mark; } *") -- what a userdata holds: src/lua/object.c
-  local packets_type = ffi.typeof("struct { uintptr_t key, overlapped; uint32_t bytes; int32_t code; }[?]")
+  local packets_type = ffi.typeof("struct { int64_t key, overlapped; uint32_t bytes; int32_t code; }[?]")
   local void_pointer, address_type = ffi.typeof("void *"), ffi.typeof("uintptr_t")
   local EXACT = 2 ^ 53 -- below it a number stands for one integer only
   local MESSAGE = core.MESSAGE or EXACT
@@ -114,17 +114,20 @@ return function(core, ffi)
     return nil
   end
 
-  -- Whether a packet can be handed out as three numbers.
+  -- Whether a packet can be handed out as three numbers. The key and the overlapped are signed here, since the processor turns
+  -- those into numbers in one step.
   local function is_plain(p)
-    return p.code == 0 and p.key < EXACT and p.overlapped < EXACT and p.overlapped ~= MESSAGE
+    local key, overlapped = p.key, p.overlapped
+    return p.code == 0 and key >= 0 and key < EXACT
+      and (overlapped == 0 or overlapped > 0 and overlapped < EXACT and overlapped ~= MESSAGE)
   end
 
   local function values(p)
-    local overlapped = tonumber(p.overlapped)
+    local overlapped = p.overlapped
     if overlapped == 0 then
       return tonumber(p.key), p.bytes, nil
     end
-    return tonumber(p.key), p.bytes, overlapped
+    return tonumber(p.key), p.bytes, tonumber(overlapped)
   end
 
   -- ---- port ----------------------------------------------------------------------------------------------------------
@@ -215,14 +218,14 @@ return function(core, ffi)
   end
 
   -- Writes `n` packets into a flat batch; false if one of them is not plain.
-  local function fill(batch, n)
+  local function fill(batch, from, n)
     for i = 0, n - 1 do
-      local p = packets[i]
+      local p = from[i]
       if not is_plain(p) then
         return false
       end
-      local key, bytes, overlapped = values(p)
-      batch[3 * i + 1], batch[3 * i + 2], batch[3 * i + 3] = key, bytes, overlapped
+      local last = i + i + i -- 3 * i would not stay an integer
+      batch[last + 1], batch[last + 2], batch[last + 3] = values(p)
     end
     return true
   end
@@ -238,7 +241,7 @@ return function(core, ffi)
       local code, n, filled = c_dequeue_many(port, packets, max, count, ms or -1), 0, false
       if code == 0 then
         n = tonumber(count[0])
-        filled = fill(into, n)
+        filled = fill(into, packets, n)
         if not filled then
           put_back(port, packets, n)
         end

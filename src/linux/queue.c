@@ -3,8 +3,9 @@
 **
 ** Chunks grow from 4 KiB to 128 KiB as packets pass, so an idle port is small and a busy one makes few system calls; large
 ** ones are mapped, so that a drained backlog's memory goes back to the system whatever malloc thinks. A backlog of
-** DEEP bytes and more goes on in huge pages: clearing one takes a ninth of the time that its 512 small ones take. A
-** queue that was drained keeps the chunk it works in and one spare, neither of them huge.
+** DEEP bytes and more goes on in huge pages: clearing one takes a fifth of the time that its 512 small ones take. A
+** queue keeps one spare chunk, a huge one only as long as it is deep: so what streams through a backlog is not cleared again
+** and again. Drained, it keeps the chunk it works in and that spare.
 */
 
 #include "linux/queue.h"
@@ -24,10 +25,15 @@ int iocp_queue_has_room(const iocp_queue *queue, size_t count)
 	return room >= count;
 }
 
+static int is_deep(const iocp_queue *queue)
+{
+	return queue->count >= DEEP / sizeof(iocp_packet);
+}
+
 size_t iocp_queue_next_size(const iocp_queue *queue)
 {
 	size_t tail = queue->tail ? queue->tail->bytes : 0;
-	if (queue->count >= DEEP / sizeof(iocp_packet))
+	if (is_deep(queue))
 		return IOCP_HUGE_PAGE;
 	if (tail < SMALLEST)
 		return SMALLEST;
@@ -109,10 +115,25 @@ void iocp_queue_append_many(iocp_queue *queue, const iocp_packet *packets, size_
 	}
 }
 
+static int is_worth_keeping(const iocp_queue *queue, const iocp_chunk *chunk)
+{
+	return chunk->bytes == LARGE || (chunk->bytes == IOCP_HUGE_PAGE && is_deep(queue));
+}
+
+static void discard(iocp_chunk *chunk, iocp_chunk **garbage)
+{
+	chunk->next = *garbage;
+	*garbage = chunk;
+}
+
 /* The head has no more packets. */
 static void retire_head(iocp_queue *queue, iocp_chunk **garbage)
 {
-	iocp_chunk *chunk = queue->head;
+	iocp_chunk *chunk = queue->head, *spare = queue->spare;
+	if (spare && !is_worth_keeping(queue, spare)) {
+		queue->spare = spare->next;
+		discard(spare, garbage);
+	}
 	chunk->first = chunk->last = 0;
 	if (chunk == queue->tail) {
 		if (chunk->bytes <= LARGE)
@@ -120,12 +141,10 @@ static void retire_head(iocp_queue *queue, iocp_chunk **garbage)
 		queue->tail = NULL;
 	}
 	queue->head = chunk->next;
-	if (!queue->spare && chunk->bytes == LARGE) {
+	if (!queue->spare && is_worth_keeping(queue, chunk))
 		iocp_queue_add_spare(queue, chunk);
-	} else {
-		chunk->next = *garbage;
-		*garbage = chunk;
-	}
+	else
+		discard(chunk, garbage);
 }
 
 size_t iocp_queue_take(iocp_queue *queue, iocp_packet *packets, size_t max, iocp_chunk **garbage)
