@@ -47,10 +47,10 @@ local function runners(parts, numbers)
       elseif not at then
         return packed
       end
-      results = numbers.items(packed, at - 1) -- those before were numbers
+      results = numbers.items(packed, n, at - 1) -- those before were numbers
       results[at], begin = result, at + 1
     end
-    local items = numbers.items(packed, n)
+    local items = numbers.items(packed, n, n)
     results = results or parts.new_list(n)
     guard(first, function(mark)
       for i = begin, n do
@@ -58,11 +58,11 @@ local function runners(parts, numbers)
         results[i] = f(items[i], first + i - 1)
       end
     end)
-    return numbers.pack_results(results, n)
+    return results
   end
 
   run[COLLECT] = function(f, first, n, packed)
-    local items, results, errors = numbers.items(packed, n), {}, {}
+    local items, results, errors = numbers.items(packed, n, n), {}, {}
     for i = 1, n do
       local ok, result = xpcall(function()
         return f(items[i], first + i - 1)
@@ -86,7 +86,7 @@ local function runners(parts, numbers)
   end
 
   run[REDUCE] = function(f, first, n, packed)
-    local items = numbers.items(packed, n)
+    local items = numbers.items(packed, n, n)
     local sum = items[1]
     guard(first, function(mark)
       for i = 2, n do

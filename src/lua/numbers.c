@@ -1,15 +1,16 @@
 /*
-** numbers.c - slices of lists of numbers as strings, for lua/iocp/numbers.lua: where Lua has no FFI, the quickest way for
-** many numbers to cross.
+** numbers.c - blocks of numbers, for lua/iocp/numbers.lua: where Lua has no FFI, the quickest way for many numbers to cross.
 **
-** A packed slice is a byte that says the kind, 'i' or 'd', and 8 bytes a number in the machine's order.
+** A block has the index of the item that is being mapped, then the numbers, 8 bytes each, then a byte for each that says
+** whether it is an integer. Which heap it lies in, and who frees it, is the caller's affair; the addresses come from
+** numbers.lua and are not checked.
 */
 
 #include <string.h>
 
 #include "lua/pool.h"
 
-enum { SIZE = 8, AT_ONCE = 16 /* numbers left on the stack */ };
+enum { AT_ONCE = 16 /* values left on the stack */ };
 
 #if LUA_VERSION_NUM >= 503
 typedef lua_Integer packed_integer;
@@ -19,63 +20,115 @@ typedef int64_t packed_integer;
 #define is_integer(L, index) 0
 #endif
 
-/* Writes the number at the top; 0: it is none of that kind. */
-static int write_number(lua_State *L, char *to, char kind)
-{
-	double number;
+typedef union slot {
 	packed_integer integer;
-	if (is_integer(L, -1) ? kind != 'i' : kind == 'i' || lua_type(L, -1) != LUA_TNUMBER)
+	double number;
+} slot;
+
+typedef struct block {
+	int64_t at;
+	slot slots[];
+} block;
+
+static block *check_block(lua_State *L, int index)
+{
+	return (block *)iocp_check_address(L, index, "address");
+}
+
+static unsigned char *integers_of(block *b, size_t n)
+{
+	return (unsigned char *)&b->slots[n];
+}
+
+/* Writes the value at the top to slot i; 0: it is no number. */
+static int write_slot(lua_State *L, block *b, unsigned char *integers, size_t i)
+{
+	integers[i] = (unsigned char)is_integer(L, -1);
+	if (integers[i])
+		b->slots[i].integer = lua_tointeger(L, -1);
+	else if (lua_type(L, -1) == LUA_TNUMBER)
+		b->slots[i].number = lua_tonumber(L, -1);
+	else
 		return 0;
-	if (kind == 'i') {
-		integer = lua_tointeger(L, -1);
-		memcpy(to, &integer, SIZE);
-	} else {
-		number = lua_tonumber(L, -1);
-		memcpy(to, &number, SIZE);
-	}
 	return 1;
 }
 
-/* parts.pack_numbers(list, first, n): list[first .. first + n - 1] as a string, n >= 1; nil if these are not all integers or all
-** floats. Reads without metamethods. */
-static int pack_numbers(lua_State *L)
+static void push_slot(lua_State *L, const block *b, const unsigned char *integers, size_t i)
 {
-	int first = (int)lua_tointeger(L, 2), n = (int)lua_tointeger(L, 3), i;
-	char *packed = lua_newuserdata(L, 1 + (size_t)n * SIZE);
-	lua_rawgeti(L, 1, first);
-	packed[0] = is_integer(L, -1) ? 'i' : 'd';
-	lua_pop(L, 1);
-	for (i = 0; i < n; i++) {
-		lua_rawgeti(L, 1, first + i);
-		if (!write_number(L, packed + 1 + (size_t)i * SIZE, packed[0]))
-			return 0;
+	if (integers[i])
+		lua_pushinteger(L, (lua_Integer)b->slots[i].integer);
+	else
+		lua_pushnumber(L, b->slots[i].number);
+}
+
+/* bytes(n): how large a block of n numbers is. */
+static int numbers_bytes(lua_State *L)
+{
+	lua_pushnumber(L, sizeof(block) + lua_tonumber(L, 1) * (sizeof(slot) + 1));
+	return 1;
+}
+
+/* fill(address, list, first, n): whether list[first .. first + n - 1] are numbers, which are in the block then. Reads without
+** metamethods. */
+static int numbers_fill(lua_State *L)
+{
+	block *b = check_block(L, 1);
+	int first = (int)lua_tointeger(L, 3), good = 1;
+	size_t n = (size_t)lua_tointeger(L, 4), i;
+	unsigned char *integers = integers_of(b, n);
+	for (i = 0; i < n && good; i++) {
+		lua_rawgeti(L, 2, first + (int)i);
+		good = write_slot(L, b, integers, i);
 		if (i % AT_ONCE == AT_ONCE - 1)
-			lua_pop(L, AT_ONCE);
+			lua_settop(L, 4);
 	}
-	lua_pushlstring(L, packed, 1 + (size_t)n * SIZE);
+	lua_pushboolean(L, good);
 	return 1;
 }
 
-/* parts.unpack_numbers(packed, list, first): writes them to list[first] and so on. */
-static int unpack_numbers(lua_State *L)
+/* read(address, size, n, list, first): writes the first n of a block of `size` numbers to list[first] and so on. */
+static int numbers_read(lua_State *L)
 {
-	size_t size;
-	const char *packed = luaL_checklstring(L, 1, &size);
-	int first = (int)lua_tointeger(L, 3), n = (int)(size / SIZE), i;
-	luaL_checktype(L, 2, LUA_TTABLE);
+	block *b = check_block(L, 1);
+	const unsigned char *integers = integers_of(b, (size_t)lua_tointeger(L, 2));
+	size_t n = (size_t)lua_tointeger(L, 3), i;
+	int first = (int)lua_tointeger(L, 5);
 	for (i = 0; i < n; i++) {
-		if (packed[0] == 'i') {
-			packed_integer integer;
-			memcpy(&integer, packed + 1 + (size_t)i * SIZE, SIZE);
-			lua_pushinteger(L, (lua_Integer)integer);
-		} else {
-			double number;
-			memcpy(&number, packed + 1 + (size_t)i * SIZE, SIZE);
-			lua_pushnumber(L, number);
-		}
-		lua_rawseti(L, 2, first + i);
+		push_slot(L, b, integers, i);
+		lua_rawseti(L, 4, first + (int)i);
 	}
 	return 0;
+}
+
+/* map(f, address, n, first): replaces each number by f(number, its index in the list). Returns at which of them f gave something
+** else, and what; or nothing. */
+static int numbers_map(lua_State *L)
+{
+	block *b = check_block(L, 2);
+	size_t n = (size_t)lua_tointeger(L, 3), i;
+	lua_Number first = lua_tonumber(L, 4);
+	unsigned char *integers = integers_of(b, n);
+	for (i = 0; i < n; i++) {
+		b->at = (int64_t)i + 1;
+		lua_pushvalue(L, 1);
+		push_slot(L, b, integers, i);
+		lua_pushinteger(L, (lua_Integer)(first + (lua_Number)i));
+		lua_call(L, 2, 1);
+		if (!write_slot(L, b, integers, i)) {
+			lua_pushinteger(L, (lua_Integer)i + 1);
+			lua_insert(L, -2);
+			return 2;
+		}
+		lua_settop(L, 4);
+	}
+	return 0;
+}
+
+/* at(address): the index of the item that map was at when f raised an error. */
+static int numbers_at(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)check_block(L, 1)->at);
+	return 1;
 }
 
 /* parts.new_list(n): an empty table with room for n items. */
@@ -87,7 +140,11 @@ static int new_list(lua_State *L)
 
 void iocp_lua_open_numbers(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-		{"pack_numbers", pack_numbers}, {"unpack_numbers", unpack_numbers}, {"new_list", new_list}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"bytes", numbers_bytes}, {"fill", numbers_fill}, {"read", numbers_read},
+		{"map", numbers_map}, {"at", numbers_at}, {NULL, NULL}};
+	lua_pushcfunction(L, new_list);
+	lua_setfield(L, -2, "new_list");
+	lua_newtable(L);
 	iocp_set_functions(L, functions, 0);
+	lua_setfield(L, -2, "numbers");
 }
