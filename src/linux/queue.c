@@ -14,6 +14,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifndef MADV_POPULATE_WRITE /* glibc 2.35 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
 enum { SMALLEST = 4096, LARGE = 131072, DEEP = 262144, MAPPED_FROM = 65536 };
 
 int iocp_queue_has_room(const iocp_queue *queue, size_t count)
@@ -45,24 +49,23 @@ static iocp_chunk *map_chunk(size_t bytes)
 {
 	iocp_chunk *chunk = iocp_map(bytes, bytes >= IOCP_HUGE_PAGE ? IOCP_HUGE_PAGE : IOCP_SMALL_PAGE);
 	if (chunk)
-		madvise(chunk, bytes, MADV_POPULATE_WRITE); /* Linux 5.14; without it each page faults by itself */
+		madvise(chunk, bytes, MADV_POPULATE_WRITE); /* before Linux 5.14 each page faults by itself */
 	return chunk;
 }
 
 iocp_chunk *iocp_chunk_new(size_t count, size_t bytes)
 {
-	iocp_chunk *chunk = NULL;
-	size_t needed;
+	iocp_chunk *chunk;
+	size_t least;
 	if (count > (SIZE_MAX / 2) / sizeof(iocp_packet))
 		return NULL;
-	needed = offsetof(iocp_chunk, packets) + count * sizeof(iocp_packet);
-	if (bytes < SMALLEST)
-		bytes = SMALLEST;
-	if (bytes < needed)
-		bytes = (needed + IOCP_SMALL_PAGE - 1) & ~(size_t)(IOCP_SMALL_PAGE - 1);
+	least = offsetof(iocp_chunk, packets) + count * sizeof(iocp_packet);
+	least = (least + IOCP_SMALL_PAGE - 1) & ~(size_t)(IOCP_SMALL_PAGE - 1);
+	if (bytes < least)
+		bytes = least;
 	chunk = bytes < MAPPED_FROM ? malloc(bytes) : map_chunk(bytes);
 	if (!chunk)
-		return bytes > LARGE && needed <= LARGE ? iocp_chunk_new(count, LARGE) : NULL;
+		return bytes > least && bytes > LARGE ? iocp_chunk_new(count, LARGE) : NULL;
 	chunk->next = NULL;
 	chunk->first = chunk->last = 0;
 	chunk->bytes = bytes;
