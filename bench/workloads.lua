@@ -18,9 +18,15 @@ local function stop()
   return system.monotime() - started
 end
 
+-- Until all of them wait; a join will say why one does not.
 local function await(threads)
   while port:stats().queued > 0 or port:stats().waiting < #threads do
     iocp.sleep(0.1)
+    for _, thread in ipairs(threads) do
+      if thread:status() ~= "running" then
+        return
+      end
+    end
   end
 end
 

@@ -166,6 +166,15 @@ describe("a heap's maximum", function()
     assert.is_true(iocp.Heap(3000000):stats().reserved >= 3000000)
   end)
 
+  it("takes no memory of its initial size before blocks are written there", function()
+    local before = support.resident()
+    local heap = iocp.Heap(256 * 2 ^ 20)
+    if support.measures_memory then
+      assert.is_true(support.resident() < before + 32768)
+    end
+    assert.is_true(heap:destroy())
+  end)
+
   it("of an initial size that no memory has cannot be (31)", function()
     assert.equal("NOMEM", code_of(iocp.Heap(2 ^ 52)))
   end)

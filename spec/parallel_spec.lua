@@ -73,6 +73,28 @@ describe("in a pool", function()
       assert.is_true(pool:stats().peak_queued <= 8)
     end)
 
+    it("leaves nothing behind in workers that do not collect", function()
+      local list, lazy = {}, iocp.Pool { workers = 2, init = function() collectgarbage("stop") end }
+      for i = 1, 20000 do
+        list[i] = i
+      end
+      local function round()
+        lazy:map(list, function(x) return x + 1 end)
+        collectgarbage()
+      end
+      for _ = 1, 20 do
+        round()
+      end
+      local before = support.resident()
+      for _ = 1, 60 do
+        round()
+      end
+      if support.measures_memory then
+        assert.is_true(support.resident() < before + 4096)
+      end
+      lazy:close()
+    end)
+
     it("does not cost a packet an item", function()
       local list = {}
       for i = 1, 10000 do

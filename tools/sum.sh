@@ -19,7 +19,7 @@ add() {
 }
 
 # run_specs NAME COMMAND...: the spec suite, or a file of it, with busted. SPEC_SECONDS: how long it may take; MAY_BE_EMPTY=1:
-# a file may define nothing on this Lua. Sets `exit_code`, 124 or more for a process that hung and was killed.
+# a file may define nothing on this Lua. Sets `exit_code`: 124 or more, it hung and was killed, or crashed.
 run_specs() {
   local name=$1 line status
   shift

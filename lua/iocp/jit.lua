@@ -241,9 +241,14 @@ return function(core, ffi)
       local code, n, filled = c_dequeue_many(port, packets, max, count, ms or -1), 0, false
       if code == 0 then
         n = tonumber(count[0])
-        filled = fill(into, packets, n)
+        local fine, result = pcall(fill, into, packets, n) -- memory may be out
+        filled = fine and result
         if not filled then
           put_back(port, packets, n)
+        end
+        if not fine then
+          busy = false
+          error(result, 0)
         end
       end
       busy = false

@@ -3,7 +3,7 @@
 -- On LuaJIT its FFI does that, in compiled loops, elsewhere src/lua/numbers.c. The block is the caller's, who frees it when the
 -- chunk's task has ended; with a task that is abandoned it goes when nobody holds the heap any more.
 local has_ffi, ffi = false, nil
-if rawget(_G, "jit") and not os.getenv("IOCP_NOJIT") then
+if rawget(_G, "jit") and os.getenv("IOCP_NOJIT") ~= "1" then
   has_ffi, ffi = pcall(require, "ffi")
 end
 
@@ -20,6 +20,7 @@ end
 
 function compiled.fill(address, list, first, n)
   local p = view(address)
+  p[0] = 1
   for i = 1, n do
     local value = list[first + i - 1]
     if type(value) ~= "number" then
@@ -53,23 +54,15 @@ function compiled.at(address)
   return view(address)[0]
 end
 
-return function(core, parts)
+return function(parts)
   local numbers = {}
   local blocks = has_ffi and compiled or parts.numbers
 
-  --- A heap for pack.
-  function numbers.heap()
-    return core.Heap()
-  end
-
-  --- list[first .. first + n - 1] as a block: its address and its heap. Nil if they are not all numbers.
+  --- list[first .. first + n - 1] as the address of a block in the heap. Nil if they are not all numbers, or there is no room.
   function numbers.pack(list, first, n, heap)
-    if type(list[first]) ~= "number" or getmetatable(list) then
-      return nil
-    end
     local address = heap:alloc(blocks.bytes(n))
     if address and blocks.fill(address, list, first, n) then
-      return address, heap
+      return address
     elseif address then
       heap:free(address)
     end

@@ -128,6 +128,8 @@ local function check_options(options)
   return options
 end
 
+local function nothing() end
+
 local function cancel_all(chunks)
   for _, chunk in pairs(chunks) do
     chunk.task:cancel()
@@ -136,7 +138,7 @@ end
 
 return function(core, parts)
   local methods = parts.methods
-  local numbers = require "iocp.numbers"(core, parts)
+  local numbers = require "iocp.numbers"(parts)
   local progress = require "iocp.progress"
   parts.set_runners(runners(parts, numbers))
 
@@ -228,7 +230,8 @@ return function(core, parts)
   -- Submits chunks of `count` items, not too many at once, and calls take(first, n, packed, completed, results ...) for each
   -- that has ended, in any order. slice(first, n) gives what a chunk is called with. Returns true; or nil, message, code.
   -- Raises what a chunk raised. However it ends, no chunk runs any more, unless the calling thread was cancelled.
-  local function run(pool, runner, f, count, options, slice, take)
+  -- close() is called when no chunk is open any more.
+  local function run(pool, runner, f, count, options, slice, take, close)
     local workers = math.max(1, pool:workers())
     local _, current, initialised = parts.current_worker()
     if current == pool and not initialised then
@@ -253,9 +256,13 @@ return function(core, parts)
     }
     local returned, ok, message, code = pcall(go_on, loop)
     if returned and ok then
+      close()
       return true
     end
     abandon(loop)
+    if loop.open == 0 then
+      close()
+    end
     if not returned then
       error(ok, 0)
     elseif code == "ERROR" then
@@ -264,24 +271,40 @@ return function(core, parts)
     return nil, message, code
   end
 
-  -- What a chunk of a list is called with, and what frees it.
-  local function slicer(list)
-    local heap = numbers.heap()
-    return function(first, n)
-      local packed, keeper = numbers.pack(list, first, n, heap)
+  -- Chunks of a list. slice(first, n) gives what a chunk is called with: the items, or a block of numbers and the heap that it
+  -- lies in; free(packed) frees the block, close() all there is.
+  local function slices_of(list)
+    local heap
+    local slices = {}
+
+    function slices.slice(first, n)
+      if not heap and type(list[first]) == "number" and not getmetatable(list) then
+        heap = core.Heap()
+      end
+      local packed = heap and numbers.pack(list, first, n, heap)
       if packed then
-        return packed, keeper
+        return packed, heap
       end
       local items = {}
       for i = 1, n do
         items[i] = list[first + i - 1]
       end
       return items
-    end, function(packed)
+    end
+
+    function slices.free(packed)
       if type(packed) == "number" then
         heap:free(packed)
       end
     end
+
+    function slices.close()
+      if heap then
+        heap:destroy()
+      end
+    end
+
+    return slices
   end
 
   --- Calls f(item, index) for each item of a list, in the workers.
@@ -297,8 +320,8 @@ return function(core, parts)
     options = check_options(options)
     local collect = options.errors == "collect"
     local results, errors = parts.new_list(#list), collect and {} or nil
-    local slice, free = slicer(list)
-    local ok, message, code = run(pool, collect and COLLECT or MAP, f, #list, options, slice,
+    local slices = slices_of(list)
+    local ok, message, code = run(pool, collect and COLLECT or MAP, f, #list, options, slices.slice,
       function(first, n, packed, completed, some, wrong)
         if completed and not numbers.unpack(some, n, results, first) then
           for i = 1, n do
@@ -308,8 +331,8 @@ return function(core, parts)
         for i, text in pairs(completed and wrong or {}) do
           errors[first + i - 1] = text
         end
-        free(packed)
-      end)
+        slices.free(packed)
+      end, slices.close)
     if not ok then
       return nil, message, code
     end
@@ -332,7 +355,7 @@ return function(core, parts)
     count = math.max(0, count)
     return run(pool, FOR, f, count, options, function()
       return from, step
-    end, function() end)
+    end, nothing, nothing)
   end
 
   --- Combines the items of a list with f(a, b), which must be associative: each chunk in a worker, then what came of
@@ -344,14 +367,14 @@ return function(core, parts)
     check(3, "f", f, type(f) == "function", "a function")
     options = check_options(options)
     local pieces, firsts = {}, {}
-    local slice, free = slicer(list)
-    local ok, message, code = run(pool, REDUCE, f, #list, options, slice, function(first, _, packed, completed, piece)
+    local slices = slices_of(list)
+    local ok, message, code = run(pool, REDUCE, f, #list, options, slices.slice, function(first, _, packed, completed, piece)
       if completed then
         pieces[first] = piece
         firsts[#firsts + 1] = first
       end
-      free(packed)
-    end)
+      slices.free(packed)
+    end, slices.close)
     if not ok then
       return nil, message, code
     end

@@ -25,7 +25,7 @@ static void unmap_all(iocp_heap *heap)
 	iocp_lock_release(&heap->mutex);
 	while (segments) {
 		iocp_segment *next = segments->next;
-		iocp_region_unmap(segments, IOCP_SEGMENT);
+		iocp_unmap(segments, IOCP_SEGMENT);
 		segments = next;
 	}
 	iocp_large_unmap_all(heap);

@@ -1,7 +1,7 @@
 /*
 ** heap.h - the parts of the heap and the order in which they are locked.
 **
-**   region.c      which heap a megabyte of the address space belongs to; mapping and unmapping
+**   region.c      which heap a megabyte of the address space belongs to
 **   slab.c        small and medium blocks: segments of pages, and their headers
 **   heap_cache.c  each thread's magazines, the depot they are exchanged with, the gate that keeps threads out
 **   heap_large.c  blocks that are mapped on their own
@@ -62,9 +62,6 @@ static inline enum iocp_region_kind iocp_region_of(const iocp_heap *heap, const 
 /* Says that the megabyte at `address` is the heap's. 0: no memory for the map. */
 int iocp_region_set(const void *address, const iocp_heap *heap, enum iocp_region_kind kind);
 void iocp_region_clear(const void *address);
-/* Fresh zeroed memory at a multiple of IOCP_SEGMENT; NULL: out of memory. */
-void *iocp_region_map(size_t bytes);
-void iocp_region_unmap(void *address, size_t bytes);
 
 /* ---- slab.c ------------------------------------------------------------------------------------------------------ */
 

@@ -439,7 +439,7 @@ void iocp_heap_reclaim(iocp_heap *heap)
 		iocp_heap_quiesce(heap);
 	while (segments) {
 		iocp_segment *next = segments->next;
-		iocp_region_unmap(segments, IOCP_SEGMENT);
+		iocp_unmap(segments, IOCP_SEGMENT);
 		segments = next;
 	}
 }

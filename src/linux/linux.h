@@ -42,8 +42,10 @@ void iocp_process_barrier(void);
 enum { IOCP_SMALL_PAGE = 4096, IOCP_HUGE_PAGE = 2 << 20 };
 
 /* Maps `bytes`, a multiple of IOCP_SMALL_PAGE, at a multiple of `alignment`, a power of two from IOCP_SMALL_PAGE on; of
-** IOCP_HUGE_PAGE for huge pages, if the system has any. To be given back with munmap. NULL: out of memory. */
+** IOCP_HUGE_PAGE for huge pages, if the system has any. NULL: out of memory. */
 void *iocp_map(size_t bytes, size_t alignment);
+/* Gives it back, or whole pages of it. */
+void iocp_unmap(void *address, size_t bytes);
 
 /* ---- context.c: what a thread is to this library --------------------------------------------------------------- */
 

@@ -50,13 +50,3 @@ void iocp_region_clear(const void *address)
 {
 	atomic_store_explicit(iocp_region_entry(address), 0, memory_order_relaxed);
 }
-
-void *iocp_region_map(size_t bytes)
-{
-	return iocp_map(bytes, bytes >= IOCP_HUGE_PAGE ? IOCP_HUGE_PAGE : IOCP_SEGMENT);
-}
-
-void iocp_region_unmap(void *address, size_t bytes)
-{
-	munmap(address, bytes);
-}

@@ -1,5 +1,5 @@
 /*
-** system.c - the system calls of this backend: futex, clock, processors, barrier, pinning. Owns no state but the
+** system.c - the system calls of this backend: futex, clock, processors, barrier, memory, pinning. Owns no state but the
 ** answers of the kernel that never change.
 */
 
@@ -109,6 +109,11 @@ void *iocp_map(size_t bytes, size_t alignment)
 	/* Where the two are mixed, in one mapping, pages are split and joined again and again. That it fails is harmless. */
 	madvise(aligned, bytes, alignment >= IOCP_HUGE_PAGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	return aligned;
+}
+
+void iocp_unmap(void *address, size_t bytes)
+{
+	munmap(address, bytes);
 }
 
 int iocp_is_terminal(int descriptor)

@@ -1,23 +1,25 @@
 /*
 ** numbers.c - blocks of numbers, for lua/iocp/numbers.lua: where Lua has no FFI, the quickest way for many numbers to cross.
 **
-** A block has the index of the item that is being mapped, then the numbers, 8 bytes each, then a byte for each that says
-** whether it is an integer. Which heap it lies in, and who frees it, is the caller's affair; the addresses come from
-** numbers.lua and are not checked.
+** A block has the index of the item that is being mapped, then the numbers, 8 bytes each, and where Lua has integers a byte
+** for each that says whether it is one. Which heap it lies in, and who frees it, is the caller's affair; the addresses come
+** from numbers.lua and are not checked.
 */
-
-#include <string.h>
 
 #include "lua/pool.h"
 
 enum { AT_ONCE = 16 /* values left on the stack */ };
 
 #if LUA_VERSION_NUM >= 503
+typedef lua_Integer list_index;
 typedef lua_Integer packed_integer;
 #define is_integer lua_isinteger
+enum { FLAGS = 1 };
 #else
+typedef int list_index;
 typedef int64_t packed_integer;
 #define is_integer(L, index) 0
+enum { FLAGS = 0 }; /* so blocks are as large as numbers.lua makes them with the FFI */
 #endif
 
 typedef union slot {
@@ -35,16 +37,19 @@ static block *check_block(lua_State *L, int index)
 	return (block *)iocp_check_address(L, index, "address");
 }
 
-static unsigned char *integers_of(block *b, size_t n)
+/* Whether number i is an integer stands there; NULL where there are none. */
+static unsigned char *flags_of(block *b, size_t n)
 {
-	return (unsigned char *)&b->slots[n];
+	return FLAGS ? (unsigned char *)&b->slots[n] : NULL;
 }
 
 /* Writes the value at the top to slot i; 0: it is no number. */
-static int write_slot(lua_State *L, block *b, unsigned char *integers, size_t i)
+static int write_slot(lua_State *L, block *b, unsigned char *flags, size_t i)
 {
-	integers[i] = (unsigned char)is_integer(L, -1);
-	if (integers[i])
+	int integer = is_integer(L, -1);
+	if (flags)
+		flags[i] = (unsigned char)integer;
+	if (integer)
 		b->slots[i].integer = lua_tointeger(L, -1);
 	else if (lua_type(L, -1) == LUA_TNUMBER)
 		b->slots[i].number = lua_tonumber(L, -1);
@@ -53,9 +58,9 @@ static int write_slot(lua_State *L, block *b, unsigned char *integers, size_t i)
 	return 1;
 }
 
-static void push_slot(lua_State *L, const block *b, const unsigned char *integers, size_t i)
+static void push_slot(lua_State *L, const block *b, const unsigned char *flags, size_t i)
 {
-	if (integers[i])
+	if (flags && flags[i])
 		lua_pushinteger(L, (lua_Integer)b->slots[i].integer);
 	else
 		lua_pushnumber(L, b->slots[i].number);
@@ -64,7 +69,7 @@ static void push_slot(lua_State *L, const block *b, const unsigned char *integer
 /* bytes(n): how large a block of n numbers is. */
 static int numbers_bytes(lua_State *L)
 {
-	lua_pushnumber(L, sizeof(block) + lua_tonumber(L, 1) * (sizeof(slot) + 1));
+	lua_pushnumber(L, sizeof(block) + lua_tonumber(L, 1) * (sizeof(slot) + FLAGS));
 	return 1;
 }
 
@@ -73,12 +78,14 @@ static int numbers_bytes(lua_State *L)
 static int numbers_fill(lua_State *L)
 {
 	block *b = check_block(L, 1);
-	int first = (int)lua_tointeger(L, 3), good = 1;
+	list_index first = (list_index)lua_tointeger(L, 3);
 	size_t n = (size_t)lua_tointeger(L, 4), i;
-	unsigned char *integers = integers_of(b, n);
+	unsigned char *flags = flags_of(b, n);
+	int good = 1;
+	b->at = 1;
 	for (i = 0; i < n && good; i++) {
-		lua_rawgeti(L, 2, first + (int)i);
-		good = write_slot(L, b, integers, i);
+		lua_rawgeti(L, 2, first + (list_index)i);
+		good = write_slot(L, b, flags, i);
 		if (i % AT_ONCE == AT_ONCE - 1)
 			lua_settop(L, 4);
 	}
@@ -90,12 +97,12 @@ static int numbers_fill(lua_State *L)
 static int numbers_read(lua_State *L)
 {
 	block *b = check_block(L, 1);
-	const unsigned char *integers = integers_of(b, (size_t)lua_tointeger(L, 2));
+	const unsigned char *flags = flags_of(b, (size_t)lua_tointeger(L, 2));
 	size_t n = (size_t)lua_tointeger(L, 3), i;
-	int first = (int)lua_tointeger(L, 5);
+	list_index first = (list_index)lua_tointeger(L, 5);
 	for (i = 0; i < n; i++) {
-		push_slot(L, b, integers, i);
-		lua_rawseti(L, 4, first + (int)i);
+		push_slot(L, b, flags, i);
+		lua_rawseti(L, 4, first + (list_index)i);
 	}
 	return 0;
 }
@@ -107,14 +114,14 @@ static int numbers_map(lua_State *L)
 	block *b = check_block(L, 2);
 	size_t n = (size_t)lua_tointeger(L, 3), i;
 	lua_Number first = lua_tonumber(L, 4);
-	unsigned char *integers = integers_of(b, n);
+	unsigned char *flags = flags_of(b, n);
 	for (i = 0; i < n; i++) {
 		b->at = (int64_t)i + 1;
 		lua_pushvalue(L, 1);
-		push_slot(L, b, integers, i);
+		push_slot(L, b, flags, i);
 		lua_pushinteger(L, (lua_Integer)(first + (lua_Number)i));
 		lua_call(L, 2, 1);
-		if (!write_slot(L, b, integers, i)) {
+		if (!write_slot(L, b, flags, i)) {
 			lua_pushinteger(L, (lua_Integer)i + 1);
 			lua_insert(L, -2);
 			return 2;

@@ -8,7 +8,7 @@
 **   worker.c        a worker: its thread, its state, the loop over the port
 **   pool_lua.c      iocp.Pool and its methods
 **   pool_figures.c  those of them that tell what it does and did
-**   numbers.c       slices of lists of numbers as strings
+**   numbers.c       blocks of numbers
 **   task_lua.c      the methods of tasks
 **
 ** References. A pool is counted twice: what scripts hold (userdata, and values on their way) are `handles` besides being references, as
