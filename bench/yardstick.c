@@ -57,20 +57,21 @@ size_t deque_pop_many(uintptr_t *keys, size_t max)
 	return taken;
 }
 
+static size_t read_locked(const size_t *figure)
+{
+	size_t value;
+	pthread_mutex_lock(&deque.mutex);
+	value = *figure;
+	pthread_mutex_unlock(&deque.mutex);
+	return value;
+}
+
 size_t deque_count(void)
 {
-	size_t count;
-	pthread_mutex_lock(&deque.mutex);
-	count = deque.count;
-	pthread_mutex_unlock(&deque.mutex);
-	return count;
+	return read_locked(&deque.count);
 }
 
 size_t deque_waiting(void)
 {
-	size_t count;
-	pthread_mutex_lock(&deque.mutex);
-	count = deque.waiting;
-	pthread_mutex_unlock(&deque.mutex);
-	return count;
+	return read_locked(&deque.waiting);
 }

@@ -21,23 +21,22 @@ add() {
 # run_specs NAME COMMAND...: the spec suite, or a file of it, with busted. SPEC_SECONDS: how long it may take; MAY_BE_EMPTY=1:
 # a file may define nothing on this Lua. Sets `exit_code`: 124 or more, it hung and was killed, or crashed.
 run_specs() {
-  local name=$1 line status
+  local name=$1 line
   shift
   timeout -k 5 "${SPEC_SECONDS:-3000}" "$@" >"$log" 2>&1 </dev/null
-  status=$?
-  exit_code=$status
+  exit_code=$?
   sed -i 's/\r$//' "$log" # Windows
   line=$(grep -E '^[0-9]+ success(es)? / [0-9]+ failures? / [0-9]+ errors? / [0-9]+ pending' "$log" | tail -n 1)
   if [ -z "$line" ]; then
-    echo "busted gave no result; exit code $status (124 says that it hung)" >>"$log"
+    echo "busted gave no result; exit code $exit_code (124 says that it hung)" >>"$log"
     add "$name" 0 1
     return
   fi
   set -- $(printf '%s' "$line" | tr -c '0-9\n' ' ')
   grep -A2 '^Pending -> [^ ]*_spec.lua' "$log" # those of the table end the run
   grep '^random input: seed' "$log"
-  [ -z "${MAY_BE_EMPTY:-}" ] || [ "$status:$1$2$3$4" != 0:0000 ] || return
-  add "$name" "$1" $(($2 + $3 + (status != 0 && $2 + $3 == 0))) "$4"
+  [ -z "${MAY_BE_EMPTY:-}" ] || [ "$exit_code:$1$2$3$4" != 0:0000 ] || return
+  add "$name" "$1" $(($2 + $3 + (exit_code != 0 && $2 + $3 == 0))) "$4"
 }
 
 # run_c_tests NAME FOLDER: every *_test program in it, written with cmocka.

@@ -293,7 +293,7 @@ static int wait_for_packets(
 	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, double ms)
 {
 	int32_t spin = spin_begins(port);
-	int64_t deadline = iocp_deadline(ms), started, spin_end;
+	int64_t deadline, started, spin_end;
 	int watch, r;
 	context->waiter.packets = packets;
 	context->waiter.max = max;
@@ -303,6 +303,7 @@ static int wait_for_packets(
 	if (watch)
 		iocp_watch(port);
 	started = spin || spin_is_off(port) ? iocp_nanoseconds() : 0; /* not always: the clock is slow on some machines */
+	deadline = iocp_deadline(ms);
 	spin_end = !spin ? 0 : started + spin < deadline ? started + spin : deadline;
 	r = iocp_wait(context, &port->waiters, &port->lock, deadline, spin_end);
 	if (context->waiter.slept && r == IOCP_OK)
