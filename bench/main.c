@@ -98,7 +98,7 @@ size_t pop_many(uintptr_t *keys, size_t max)
 
 size_t queued(void)
 {
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	if (!ours)
 		return deque_count();
 	iocp_port_stats(port, &info);
@@ -107,7 +107,7 @@ size_t queued(void)
 
 size_t waiting(void)
 {
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	if (!ours)
 		return deque_waiting();
 	iocp_port_stats(port, &info);

@@ -22,6 +22,14 @@
 **
 ** Waits on Windows are alertable: asynchronous procedure calls of the host run in them.
 **
+** ABI. Within a major version (before 1.0: within a minor one) a program that was compiled against one header runs with each
+** later library: functions keep their types and meaning, and constants their values. iocp_packet and iocp_block, which are
+** passed in arrays, never change. A struct that may grow begins with its size: the library fills, or reads, no more than the
+** caller knows of. The shared library's soname has the major version; all else that is in it is hidden.
+**
+** Linking. On Linux nothing is to be said. On Windows the declarations below import from the DLL; who links the static library
+** defines IOCP_STATIC before including this.
+**
 ** Time. A timeout is a double in milliseconds, fractions allowed: 0 does not wait, IOCP_INFINITE (or any negative
 ** number) waits for ever. A timed wait lasts at least as long as asked.
 */
@@ -32,8 +40,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
+#if defined(IOCP_STATIC)
+#define IOCP_API
+#elif defined(_WIN32) && defined(IOCP_BUILDING)
 #define IOCP_API __declspec(dllexport)
+#elif defined(_WIN32)
+#define IOCP_API __declspec(dllimport)
 #else
 #define IOCP_API __attribute__((visibility("default")))
 #endif
@@ -42,7 +54,10 @@
 extern "C" {
 #endif
 
-#define IOCP_VERSION "0.1.0"
+#define IOCP_VERSION_MAJOR 0
+#define IOCP_VERSION_MINOR 1
+#define IOCP_VERSION_PATCH 0
+#define IOCP_VERSION "0.1.0" /* the same as text; iocp_version() is that of the library which is loaded */
 #define IOCP_INFINITE (-1.0)
 
 /* Result codes. `iocp_error_name` gives the part behind IOCP_, `iocp_error_text` a sentence. */
@@ -79,6 +94,7 @@ typedef struct iocp_packet {
 } iocp_packet;
 
 typedef struct iocp_port_info {
+	size_t size;          /* yours: sizeof(iocp_port_info), before the call */
 	uint64_t queued;      /* packets waiting now */
 	uint64_t peak;        /* the most that ever waited */
 	uint64_t posted;      /* packets ever accepted */
@@ -92,6 +108,7 @@ typedef struct iocp_port_info {
 } iocp_port_info;
 
 typedef struct iocp_heap_info {
+	size_t size;         /* yours: sizeof(iocp_heap_info), before the call */
 	uint64_t blocks;     /* live blocks */
 	uint64_t bytes;      /* the sum of their sizes as asked for */
 	uint64_t peak_bytes; /* the highest `bytes` seen; exact to within what threads hold in their magazines */
@@ -118,6 +135,7 @@ enum { /* iocp_thread_status */
 typedef int (*iocp_thread_main)(iocp_thread *thread, void *data);
 
 typedef struct iocp_thread_options {
+	size_t size;                 /* sizeof(iocp_thread_options); 0: those of version 0.2, which end with `suspended` */
 	iocp_thread_main main;
 	void *data;                  /* given to `main` */
 	void (*destroy)(void *data); /* called once with the last reference, in whichever thread drops it; may be NULL */
@@ -141,8 +159,6 @@ IOCP_API double iocp_clock(void);
 IOCP_API int iocp_sleep(double ms);
 /* Lets another ready thread run. Source: Microsoft's SwitchToThread. */
 IOCP_API void iocp_yield(void);
-/* 1 if the standard output (1) or error output (2) is a terminal. */
-IOCP_API int iocp_is_terminal(int descriptor);
 /* Keeps the library that holds this code in memory until the process ends; threads may be inside it at any time.
 ** IOCP_OK or the system's code. Calling it again is harmless. */
 IOCP_API int iocp_pin(void);
@@ -181,6 +197,7 @@ IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size
 /* Closes: waiting threads return IOCP_ABANDONED, later calls IOCP_CLOSED, queued packets are discarded, the handle is
 ** never valid again. Closing again does nothing. Source: Microsoft's CloseHandle on a completion port. */
 IOCP_API void iocp_port_close(iocp_port *port);
+/* Fills info->size bytes of *info at most. */
 IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
 /* From now on `peak` is the most that waits from now on. */
 IOCP_API void iocp_port_reset_peak(iocp_port *port);
@@ -188,11 +205,16 @@ IOCP_API void iocp_port_reset_peak(iocp_port *port);
 ** address names it, so only who holds the port can reach its blocks. IOCP_NOMEM. IOCP_INVALID: a port over a HANDLE of
 ** other code has none, since its queue outlives it. */
 IOCP_API int iocp_port_heap(iocp_port *port, iocp_heap **heap);
-/* What the port calls, from then on, for each packet that it drops: queued ones when it is closed or its last reference
-** goes, and those put back after a close. Called without any lock, in the thread that closes, releases or puts back, while
-** the port's heap is still there; with the last reference gone, iocp_port_heap is all that may be done with the port.
-** NULL, as at first: nothing is called. */
-IOCP_API void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet));
+/* What the port calls with `data`, from then on, for each packet that it drops: queued ones when it is closed or its last
+** reference goes, and those put back after a close. Called without any lock, in the thread that closes, releases or puts
+** back, while the port's heap is still there; with the last reference gone, iocp_port_heap is all that may be done with the
+** port. NULL, as at first: nothing is called. `data` lives as long as the port. */
+typedef void (*iocp_discard)(iocp_port *port, const iocp_packet *packet, void *data);
+IOCP_API void iocp_port_set_discard(iocp_port *port, iocp_discard discard, void *data);
+/* The same for those packets alone whose `overlapped` is this one, not 0, and in the place of the above: for who posts packets
+** of a kind of their own among others', as the Lua binding posts its messages. IOCP_INVALID: the port's packets have
+** another such kind; a port has room for one, and keeps what was set first. */
+IOCP_API int iocp_port_set_discard_of(iocp_port *port, uintptr_t overlapped, iocp_discard discard, void *data);
 
 /* Posts a packet once `ms` (>= 0; NaN counts as 0) have passed, from a thread of the library's own. The timer keeps a reference to
 ** the port until then; a packet for a port that is closed by then is dropped. IOCP_NOMEM, or the system's code if the
@@ -253,6 +275,7 @@ IOCP_API int iocp_heap_walk(iocp_heap *heap, iocp_block *blocks, size_t capacity
 IOCP_API int iocp_heap_lock(iocp_heap *heap);
 /* IOCP_INVALID: the calling thread does not hold the lock. Source: Microsoft's HeapUnlock. */
 IOCP_API int iocp_heap_unlock(iocp_heap *heap);
+/* Fills info->size bytes of *info at most. */
 IOCP_API int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info);
 /* Frees every block and gives the memory back to the system; the handle is never valid again. IOCP_INVALID: it was
 ** destroyed before, or is the process' own. Waits for a thread that holds the lock. Source: Microsoft's HeapDestroy. */
@@ -260,7 +283,8 @@ IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 
 /* ---- thread -------------------------------------------------------------------------------------------------- */
 
-/* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. The thread holds a reference to
+/* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. IOCP_INVALID: the options are of a newer
+** version than the library. The thread holds a reference to
 ** itself while it runs. It receives no signals of the host. Source: Microsoft's CreateThread, _beginthreadex. */
 IOCP_API int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread);
 IOCP_API int iocp_thread_open(iocp_handle handle, iocp_thread **thread);

@@ -35,7 +35,7 @@ static int drop_heap(void **state)
 
 static uint64_t live_blocks(void)
 {
-	iocp_heap_info info;
+	iocp_heap_info info = {.size = sizeof(info)};
 	assert_int_equal(iocp_heap_stats(heap, &info), IOCP_OK);
 	return info.blocks;
 }
@@ -94,7 +94,7 @@ static void memory_goes_back_while_the_heap_lives(void **state)
 {
 	enum { COUNT = 100000 };
 	static void *blocks[COUNT];
-	iocp_heap_info full, empty;
+	iocp_heap_info full = {.size = sizeof(full)}, empty = {.size = sizeof(empty)};
 	int round, i;
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < COUNT; i++)
@@ -115,7 +115,7 @@ static void large_blocks_are_kept_within_a_limit(void **state)
 	enum { COUNT = 30, SIZE = 1 << 20, LEFT = 8 * (SIZE + 4096) };
 	char *blocks[COUNT], *again;
 	iocp_heap *limited;
-	iocp_heap_info info;
+	iocp_heap_info info = {.size = sizeof(info)};
 	int i, j;
 	for (i = 0; i < COUNT; i++) {
 		assert_int_equal(iocp_heap_alloc(heap, SIZE, IOCP_ZERO, (void **)&blocks[i]), IOCP_OK);

@@ -56,7 +56,7 @@ static void packets_put_back_come_first(void **state)
 {
 	iocp_packet packets[600];
 	size_t count, i;
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	for (i = 0; i < 1000; i++)
 		iocp_port_enqueue(port, i, 0, 0);
 	assert_int_equal(iocp_port_dequeue_many(port, packets, 600, &count, 0), IOCP_OK);
@@ -114,7 +114,7 @@ static void a_batch_wakes_no_more_threads_than_it_fills(void **state)
 	size_t i, j;
 	for (i = 0; i < 4; i++) {
 		iocp_packet packets[6];
-		iocp_port_info info = {.waiting = 0};
+		iocp_port_info info = {.size = sizeof(info)};
 		pthread_t threads[2];
 		size_t counts[2];
 		for (j = 0; j < 6; j++)
@@ -189,7 +189,7 @@ static void nothing_is_lost_or_delivered_twice(void **state)
 	pthread_t getters[THREADS], posters[THREADS];
 	uintptr_t i;
 	const uint64_t n = THREADS * MANY;
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	taken = sum = 0;
 	for (i = 0; i < THREADS; i++) {
 		pthread_create(&getters[i], NULL, get_all, (void *)(i + 1));
@@ -270,10 +270,10 @@ static void ping_pong_never_hangs(void **state)
 
 static size_t dropped;
 
-static void release_key(iocp_port *unused, const iocp_packet *packet)
+static void release_key(iocp_port *unused, const iocp_packet *packet, void *count)
 {
 	(void)unused;
-	dropped++;
+	++*(size_t *)count;
 	iocp_port_release((iocp_port *)packet->key);
 }
 
@@ -283,12 +283,52 @@ static void dropped_packets_are_told(void **state)
 	size_t count;
 	dropped = 0;
 	iocp_port_enqueue_many(port, packets, 3);
-	iocp_port_set_discard(port, release_key);
+	iocp_port_set_discard(port, release_key, &dropped);
 	assert_int_equal(iocp_port_dequeue_many(port, packets, 2, &count, 0), IOCP_OK);
 	iocp_port_close(port);
 	assert_int_equal(dropped, 1);
 	assert_int_equal(iocp_port_putback(port, packets, 2), IOCP_OK);
 	assert_int_equal(dropped, 3);
+	(void)state;
+}
+
+static void packets_of_a_kind_have_a_discard_of_their_own(void **state)
+{
+	size_t of_the_kind = 0, other_kind = 0;
+	iocp_packet packets[3] = {{.overlapped = 64}, {.overlapped = 65}, {.overlapped = 64}};
+	dropped = 0;
+	iocp_port_set_discard(port, release_key, &dropped);
+	assert_int_equal(iocp_port_set_discard_of(port, 64, release_key, &of_the_kind), IOCP_OK);
+	assert_int_equal(iocp_port_set_discard_of(port, 65, release_key, &other_kind), IOCP_INVALID);
+	assert_int_equal(iocp_port_set_discard_of(port, 64, release_key, &of_the_kind), IOCP_OK);
+	iocp_port_enqueue_many(port, packets, 3);
+	iocp_port_close(port);
+	assert_int_equal(dropped, 1);
+	assert_int_equal(of_the_kind, 2);
+	assert_int_equal(other_kind, 0);
+	(void)state;
+}
+
+/* A program compiled against a header whose structs were shorter, or are longer. */
+static void the_library_fills_what_the_caller_knows_of(void **state)
+{
+	iocp_port_info info;
+	struct {
+		iocp_port_info known;
+		uint64_t of_a_later_version;
+	} longer;
+	memset(&info, 0x55, sizeof(info));
+	info.size = offsetof(iocp_port_info, peak);
+	iocp_port_enqueue(port, 1, 0, 0);
+	iocp_port_stats(port, &info);
+	assert_int_equal(info.size, offsetof(iocp_port_info, peak));
+	assert_int_equal(info.queued, 1);
+	assert_int_equal(info.peak, UINT64_C(0x5555555555555555));
+	memset(&longer, 0x55, sizeof(longer));
+	longer.known.size = sizeof(longer);
+	iocp_port_stats(port, &longer.known);
+	assert_int_equal(longer.known.peak, 1);
+	assert_int_equal(longer.of_a_later_version, UINT64_C(0x5555555555555555));
 	(void)state;
 }
 
@@ -301,7 +341,7 @@ static void a_chain_of_ports_is_freed_without_recursion(void **state)
 	for (i = 0; i < 200000; i++) {
 		iocp_port *next;
 		assert_int_equal(iocp_port_create(0, &next), IOCP_OK);
-		iocp_port_set_discard(next, release_key);
+		iocp_port_set_discard(next, release_key, &dropped);
 		iocp_port_enqueue(next, (uintptr_t)last, 0, 0);
 		last = next;
 	}
@@ -329,7 +369,7 @@ static void a_signal_interrupts_a_host_s_wait(void **state)
 	for (flags = 0; flags < 2; flags++) {
 		struct sigaction action;
 		pthread_t thread;
-		iocp_port_info info;
+		iocp_port_info info = {.size = sizeof(info)};
 		void *result;
 		memset(&action, 0, sizeof(action));
 		action.sa_handler = ignore;
@@ -364,6 +404,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(closing_at_any_moment_wakes_everyone, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(ping_pong_never_hangs, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(dropped_packets_are_told, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(packets_of_a_kind_have_a_discard_of_their_own, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(the_library_fills_what_the_caller_knows_of, new_port, drop_port),
 		cmocka_unit_test(a_chain_of_ports_is_freed_without_recursion),
 		cmocka_unit_test_setup_teardown(a_signal_interrupts_a_host_s_wait, new_port, drop_port),
 	};

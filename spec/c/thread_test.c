@@ -135,6 +135,20 @@ static void an_interrupt_runs_in_the_thread(void **state)
 	(void)state;
 }
 
+static void options_of_a_newer_version_are_refused(void **state)
+{
+	int result = 0;
+	iocp_thread_options options = {.size = sizeof(options) + 8, .main = answer, .data = &result};
+	iocp_thread *thread;
+	assert_int_equal(iocp_thread_create(&options, &thread), IOCP_INVALID);
+	options.size = sizeof(options);
+	assert_int_equal(iocp_thread_create(&options, &thread), IOCP_OK);
+	assert_int_equal(iocp_thread_join(thread, IOCP_INFINITE), IOCP_OK);
+	assert_int_equal(result, 42);
+	iocp_thread_release(thread);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +156,7 @@ int main(void)
 		cmocka_unit_test(data_is_destroyed_once),
 		cmocka_unit_test(cancelling_reaches_a_wait_at_any_moment),
 		cmocka_unit_test(an_interrupt_runs_in_the_thread),
+		cmocka_unit_test(options_of_a_newer_version_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

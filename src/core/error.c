@@ -1,12 +1,13 @@
 /*
-** error.c - names and texts of the result codes. Owns nothing; may be called from anywhere.
+** error.c - names and texts of the result codes, and what else of the contract is the same everywhere. Owns nothing; may be
+** called from anywhere.
 */
 
 #include <stdio.h>
 #include <string.h>
 
 #include "core/os.h"
-#include "iocp.h"
+#include "core/api.h"
 
 static const struct {
 	const char *name;
@@ -25,6 +26,11 @@ static const struct {
 };
 
 enum { LAST_CODE = (int)(sizeof(codes) / sizeof(codes[0])) - 1 };
+
+void iocp_copy_known(void *to, size_t known, const void *from, size_t size)
+{
+	memcpy(to, from, known < size ? known : size);
+}
 
 const char *iocp_version(void)
 {

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "core/atomic.h"
-#include "iocp.h"
+#include "core/api.h"
 
 enum iocp_kind {
 	IOCP_KIND_PORT = 1,

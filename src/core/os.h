@@ -18,12 +18,18 @@ typedef union iocp_lock {
 	void *slim;             /* an SRWLOCK on Windows */
 } iocp_lock;
 
+/* Copies of a struct of iocp.h that begins with its size what a caller, for whom it has `known` bytes, can take (error.c). */
+void iocp_copy_known(void *to, size_t known, const void *from, size_t size);
+
 void iocp_lock_acquire(iocp_lock *lock);
 void iocp_lock_release(iocp_lock *lock);
 
 /* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some compilers
 ** need a library of their own for that.) */
 const void *iocp_thread_key(void);
+
+/* 1 if the standard output (1) or error output (2) is a terminal. */
+int iocp_is_terminal(int descriptor);
 
 /* The system's sentence about its own error code, terminated, cut to size. */
 void iocp_system_error_text(int code, char *buffer, size_t size);

@@ -2,7 +2,10 @@
 ** port_heap.c - what every port has besides its queue, on all backends: a heap of its own, and what is to be done with
 ** the packets that it drops.
 **
-** Ownership: the port holds the one reference to its heap. No locks: both fields are atomics.
+** Ownership: the port holds the one reference to its heap.
+**
+** Locking: `lock` guards what is called, a function and its data, and is held for no longer than it takes to copy them. Who
+** drops a packet is ordered behind who posted it by the port's lock, and so behind whatever that thread set before.
 */
 
 #include "core/port_heap.h"
@@ -26,20 +29,48 @@ int iocp_port_own_heap(iocp_port_own *own, iocp_heap **heap)
 	return IOCP_OK;
 }
 
-void iocp_port_own_set_discard(iocp_port_own *own, iocp_discard *discard)
+void iocp_port_own_set_discard(iocp_port_own *own, iocp_discard discard, void *data)
 {
-	/* Relaxed: who drops a packet is ordered behind who posted it, and so behind this, by the port's lock. Mostly it is
-	** the one already; then the line is left to those who read it. */
-	if (atomic_load_explicit(&own->discard, memory_order_relaxed) != discard)
-		atomic_store_explicit(&own->discard, discard, memory_order_relaxed);
+	iocp_lock_acquire(&own->lock);
+	own->all = (iocp_port_discard){discard, data};
+	iocp_lock_release(&own->lock);
+}
+
+int iocp_port_own_set_discard_of(iocp_port_own *own, uintptr_t overlapped, iocp_discard discard, void *data)
+{
+	/* Relaxed, here and below: it says nothing about anything else, as `marked` is read under the lock. Mostly it is the one
+	** already; then the line is left to those who read it. */
+	uintptr_t mark = atomic_load_explicit(&own->mark, memory_order_relaxed);
+	if (!mark) {
+		iocp_lock_acquire(&own->lock);
+		mark = atomic_load_explicit(&own->mark, memory_order_relaxed);
+		if (!mark) {
+			own->marked = (iocp_port_discard){discard, data};
+			atomic_store_explicit(&own->mark, overlapped, memory_order_relaxed);
+			mark = overlapped;
+		}
+		iocp_lock_release(&own->lock);
+	}
+	return mark == overlapped ? IOCP_OK : IOCP_INVALID;
 }
 
 void iocp_port_own_discard(iocp_port_own *own, iocp_port *port, const iocp_packet *packets, size_t count)
 {
-	iocp_discard *discard = atomic_load_explicit(&own->discard, memory_order_relaxed); /* see above */
+	iocp_port_discard all, marked;
+	uintptr_t mark;
 	size_t i;
-	for (i = 0; discard && i < count; i++)
-		discard(port, &packets[i]);
+	if (count == 0)
+		return;
+	iocp_lock_acquire(&own->lock);
+	all = own->all;
+	marked = own->marked;
+	mark = atomic_load_explicit(&own->mark, memory_order_relaxed);
+	iocp_lock_release(&own->lock);
+	for (i = 0; i < count; i++) {
+		const iocp_port_discard *to = mark && packets[i].overlapped == mark ? &marked : &all;
+		if (to->call)
+			to->call(port, &packets[i], to->data);
+	}
 }
 
 void iocp_port_own_free(iocp_port_own *own)

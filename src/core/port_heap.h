@@ -7,19 +7,27 @@
 #define IOCP_PORT_HEAP_H
 
 #include "core/atomic.h"
-#include "iocp.h"
+#include "core/os.h"
+#include "core/api.h"
 
-typedef void iocp_discard(iocp_port *port, const iocp_packet *packet);
+typedef struct iocp_port_discard {
+	iocp_discard call;
+	void *data;
+} iocp_port_discard;
 
 /* Zeroed at the port's birth. */
 typedef struct iocp_port_own {
 	_Atomic(iocp_heap *) heap;
-	_Atomic(iocp_discard *) discard;
+	_Atomic uintptr_t mark;    /* the `overlapped` of the packets that `marked` is for, or 0; set once */
+	iocp_lock lock;            /* guards what follows */
+	iocp_port_discard all;     /* what is called for the others */
+	iocp_port_discard marked;
 } iocp_port_own;
 
-/* iocp_port_heap and iocp_port_set_discard. */
+/* iocp_port_heap, iocp_port_set_discard, iocp_port_set_discard_of. */
 int iocp_port_own_heap(iocp_port_own *own, iocp_heap **heap);
-void iocp_port_own_set_discard(iocp_port_own *own, iocp_discard *discard);
+void iocp_port_own_set_discard(iocp_port_own *own, iocp_discard discard, void *data);
+int iocp_port_own_set_discard_of(iocp_port_own *own, uintptr_t overlapped, iocp_discard discard, void *data);
 /* These packets are dropped. No lock is held. */
 void iocp_port_own_discard(iocp_port_own *own, iocp_port *port, const iocp_packet *packets, size_t count);
 /* With the port's last reference, once nothing is left to discard. */

@@ -20,7 +20,7 @@
 
 #include "core/handle.h"
 #include "core/os.h"
-#include "iocp.h"
+#include "core/api.h"
 
 enum { LEAST = 64, AT_ONCE = 64, RETRY = 10 /* ms */ };
 

@@ -172,6 +172,7 @@ int iocp_heap_validate(iocp_heap *heap, const void *address)
 
 int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info)
 {
+	iocp_heap_info now = {.size = info->size};
 	int64_t blocks, bytes;
 	int r = IOCP_OK;
 	iocp_lock_acquire(&heap->mutex);
@@ -180,13 +181,13 @@ int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info)
 		r = IOCP_INVALID;
 	} else {
 		iocp_heap_totals(heap, &blocks, &bytes);
-		*info = (iocp_heap_info){
-			.blocks = blocks > 0 ? (uint64_t)blocks : 0, /* a sum taken while others work may be off for a moment */
-			.bytes = bytes > 0 ? (uint64_t)bytes : 0,
-			.peak_bytes = (uint64_t)heap->peak_bytes,
-			.reserved = (uint64_t)heap->slab.segment_count * IOCP_SEGMENT + heap->large_bytes,
-		};
+		now.blocks = blocks > 0 ? (uint64_t)blocks : 0; /* a sum taken while others work may be off for a moment */
+		now.bytes = bytes > 0 ? (uint64_t)bytes : 0;
+		now.peak_bytes = (uint64_t)heap->peak_bytes;
+		now.reserved = (uint64_t)heap->slab.segment_count * IOCP_SEGMENT + heap->large_bytes;
 	}
 	iocp_lock_release(&heap->mutex);
+	if (r == IOCP_OK)
+		iocp_copy_known(info, info->size, &now, sizeof(now));
 	return r;
 }

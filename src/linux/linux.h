@@ -15,10 +15,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/api.h"
 #include "core/atomic.h"
 #include "core/handle.h"
 #include "core/os.h"
-#include "iocp.h"
 
 #pragma GCC visibility push(hidden) /* calls within the library need no detour through its symbol table */
 

@@ -424,9 +424,14 @@ int iocp_port_heap(iocp_port *port, iocp_heap **heap)
 	return iocp_port_own_heap(&port->own, heap);
 }
 
-void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet))
+void iocp_port_set_discard(iocp_port *port, iocp_discard discard, void *data)
 {
-	iocp_port_own_set_discard(&port->own, discard);
+	iocp_port_own_set_discard(&port->own, discard, data);
+}
+
+int iocp_port_set_discard_of(iocp_port *port, uintptr_t overlapped, iocp_discard discard, void *data)
+{
+	return iocp_port_own_set_discard_of(&port->own, overlapped, discard, data);
 }
 
 void iocp_port_reset_peak(iocp_port *port)
@@ -439,8 +444,10 @@ void iocp_port_reset_peak(iocp_port *port)
 void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 {
 	uint32_t sees_blocking = (uint32_t)iocp_watch_works();
+	iocp_port_info now;
 	iocp_lock_acquire(&port->lock);
-	*info = (iocp_port_info){
+	now = (iocp_port_info){
+		.size = info->size,
 		.queued = port->queue.count,
 		.peak = port->peak,
 		.posted = port->posted,
@@ -453,4 +460,5 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 		.sees_blocking = sees_blocking,
 	};
 	iocp_lock_release(&port->lock);
+	iocp_copy_known(info, info->size, &now, sizeof(now));
 }

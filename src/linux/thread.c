@@ -181,8 +181,11 @@ int iocp_thread_adopt(const void *native, iocp_thread **thread)
 
 int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
 {
-	iocp_thread *t = calloc(1, sizeof(*t));
+	iocp_thread *t;
 	int r;
+	if (options->size > sizeof(*options)) /* what is asked for besides would be ignored in silence */
+		return IOCP_INVALID;
+	t = calloc(1, sizeof(*t));
 	if (!t)
 		return IOCP_NOMEM;
 	pthread_once(&interrupt_once, choose_signal);

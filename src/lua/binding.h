@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "core/atomic.h"
-#include "iocp.h"
+#include "core/api.h"
 #include "lauxlib.h"
 #include "lua.h"
 

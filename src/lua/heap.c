@@ -253,7 +253,7 @@ static int heap_unlock(lua_State *L)
 static int heap_stats(lua_State *L)
 {
 	iocp_heap *heap = check_heap(L);
-	iocp_heap_info info;
+	iocp_heap_info info = {.size = sizeof(info)};
 	int r;
 	IOCP_RETRY(L, r, iocp_heap_stats(heap, &info));
 	if (r != IOCP_OK)

@@ -51,11 +51,12 @@ static void open_message(iocp_port *port, const void *block, size_t size, iocp_p
 }
 
 /* Frees the block and gives back the references in it. */
-static void drop_message(iocp_port *port, const iocp_packet *packet)
+static void drop_message(iocp_port *port, const iocp_packet *packet, void *data)
 {
 	iocp_parcel parcel;
 	iocp_heap *heap;
-	if (!iocp_is_message(packet) || iocp_port_heap(port, &heap) != IOCP_OK)
+	(void)data;
+	if (iocp_port_heap(port, &heap) != IOCP_OK)
 		return;
 	open_message(port, (const void *)packet->key, message_size(heap, packet), &parcel);
 	iocp_parcel_release(&parcel);
@@ -73,7 +74,7 @@ static void empty_holder(holder *h)
 	iocp_port *port = h->port;
 	h->port = NULL;
 	if (port) {
-		drop_message(port, &h->packet);
+		drop_message(port, &h->packet, NULL);
 		iocp_port_release(port);
 	}
 }
@@ -120,10 +121,11 @@ static int port_send(lua_State *L)
 		return iocp_failure(L, r, NULL);
 	packet.key = (uintptr_t)block;
 	packet.bytes = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
-	iocp_port_set_discard(port, drop_message);
-	r = iocp_port_enqueue(port, packet.key, packet.bytes, packet.overlapped);
+	r = iocp_port_set_discard_of(port, packet.overlapped, drop_message, NULL);
+	if (r == IOCP_OK)
+		r = iocp_port_enqueue(port, packet.key, packet.bytes, packet.overlapped);
 	if (r != IOCP_OK) {
-		drop_message(port, &packet);
+		drop_message(port, &packet, NULL);
 		return iocp_failure(L, r, NULL);
 	}
 	lua_pushboolean(L, 1);

@@ -81,7 +81,7 @@ int iocp_pool_new(uint32_t concurrency, iocp_pool **pool)
 		free(p);
 		return r;
 	}
-	iocp_port_set_discard(p->port, iocp_task_discard);
+	iocp_port_set_discard(p->port, iocp_task_discard, NULL);
 	*pool = p;
 	return IOCP_OK;
 }

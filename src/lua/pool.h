@@ -163,7 +163,7 @@ void iocp_task_unwatch(iocp_task *task, const iocp_port *port);
 /* Cancels what waits for its time or for other tasks in a pool that ends; only what is periodic if the rest is to finish. */
 void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only);
 /* What a pool's port drops: the packets' tasks are cancelled. */
-void iocp_task_discard(iocp_port *port, const iocp_packet *packet);
+void iocp_task_discard(iocp_port *port, const iocp_packet *packet, void *data);
 
 /* For the worker. 1: the task is the caller's to run, and the packet's reference still the caller's. `in_place`: only a task
 ** that is queued, by somebody who waits for it; its packet is then found stale. */

@@ -39,7 +39,7 @@ static void set_times(lua_State *L, const char *name, const iocp_times *times)
 static void set_tasks(lua_State *L, iocp_pool *pool)
 {
 	iocp_counts sum;
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	uint64_t early, ended, active, delayed, waiting, submitted, busy;
 	/* Read one after the other while tasks go on: exact once they have come to rest, else to within those that just change. */
 	iocp_pool_counts(pool, &sum);

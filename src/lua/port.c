@@ -290,7 +290,7 @@ static int port_close(lua_State *L)
 
 static int port_length(lua_State *L)
 {
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	iocp_port_stats(check_port(L), &info);
 	iocp_push_count(L, info.queued);
 	return 1;
@@ -298,7 +298,7 @@ static int port_length(lua_State *L)
 
 static int port_stats(lua_State *L)
 {
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	iocp_port_stats(check_port(L), &info);
 	lua_createtable(L, 0, 10);
 	iocp_set_count(L, "queued", info.queued);

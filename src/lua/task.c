@@ -302,10 +302,10 @@ int iocp_task_cancel_hard(iocp_task *task)
 	}
 }
 
-void iocp_task_discard(iocp_port *port, const iocp_packet *packet)
+void iocp_task_discard(iocp_port *port, const iocp_packet *packet, void *data)
 {
 	iocp_task *task = (iocp_task *)packet->key;
-	(void)port;
+	(void)port, (void)data;
 	if (packet->bytes == IOCP_RUN) {
 		(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
 		iocp_task_release(task);

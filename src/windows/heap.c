@@ -164,6 +164,7 @@ int iocp_heap_validate(iocp_heap *heap, const void *address)
 
 int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info)
 {
+	iocp_heap_info now = {.size = info->size};
 	listing l = {NULL, 0, 0, 0};
 	int64_t charged;
 	int r;
@@ -173,7 +174,9 @@ int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info)
 			return r;
 		list_all(heap, &l);
 		iocp_heap_unlock(heap);
-		*info = (iocp_heap_info){.blocks = l.count, .bytes = l.bytes, .peak_bytes = l.bytes, .reserved = l.bytes};
+		now.blocks = l.count;
+		now.bytes = now.peak_bytes = now.reserved = l.bytes;
+		iocp_copy_known(info, info->size, &now, sizeof(now));
 		return IOCP_OK;
 	}
 	AcquireSRWLockShared(&heap->use); /* not iocp_heap_enter: it tells of a locked heap, too */
@@ -183,12 +186,11 @@ int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info)
 		return r;
 	/* Relaxed: counters. */
 	charged = atomic_load_explicit(&heap->charged, memory_order_relaxed);
-	*info = (iocp_heap_info){
-		.blocks = (uint64_t)atomic_load_explicit(&heap->blocks, memory_order_relaxed),
-		.bytes = (uint64_t)atomic_load_explicit(&heap->bytes, memory_order_relaxed),
-		.peak_bytes = (uint64_t)atomic_load_explicit(&heap->peak_bytes, memory_order_relaxed),
-		/* The system does not tell without a walk: at least what was asked for. */
-		.reserved = (uint64_t)charged > heap->initial ? (uint64_t)charged : heap->initial,
-	};
+	now.blocks = (uint64_t)atomic_load_explicit(&heap->blocks, memory_order_relaxed);
+	now.bytes = (uint64_t)atomic_load_explicit(&heap->bytes, memory_order_relaxed);
+	now.peak_bytes = (uint64_t)atomic_load_explicit(&heap->peak_bytes, memory_order_relaxed);
+	/* The system does not tell without a walk: at least what was asked for. */
+	now.reserved = (uint64_t)charged > heap->initial ? (uint64_t)charged : heap->initial;
+	iocp_copy_known(info, info->size, &now, sizeof(now));
 	return IOCP_OK;
 }

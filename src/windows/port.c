@@ -386,7 +386,8 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 {
 	int64_t dequeued = atomic_load_explicit(&port->dequeued, memory_order_relaxed);
 	int64_t posted = atomic_load_explicit(&port->posted, memory_order_relaxed);
-	*info = (iocp_port_info){
+	iocp_port_info now = {
+		.size = info->size,
 		.dequeued = (uint64_t)dequeued,
 		.posted = (uint64_t)(posted > dequeued ? posted : dequeued), /* what others post is known once it is taken */
 		.peak = (uint64_t)atomic_load_explicit(&port->peak, memory_order_relaxed),
@@ -394,16 +395,17 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 		.closed = (uint32_t)is_closed(port),
 		.sees_blocking = 1, /* the kernel does */
 	};
-	iocp_context_count(port->object.handle, &info->active, &info->released);
+	iocp_context_count(port->object.handle, &now.active, &now.released);
 	if (enter(port)) {
 		long depth = iocp_port_depth(port->system);
 		iocp_lock_acquire(&port->lock);
-		info->waiting = port->waiters.count;
-		info->queued =
+		now.waiting = port->waiters.count;
+		now.queued =
 			(uint64_t)(depth > 0 ? depth : 0) + atomic_load_explicit(&port->returned.count, memory_order_relaxed);
 		iocp_lock_release(&port->lock);
 		leave(port);
 	}
+	iocp_copy_known(info, info->size, &now, sizeof(now));
 }
 
 /* ---- what it owns ------------------------------------------------------------------------------------------------ */
@@ -415,7 +417,12 @@ int iocp_port_heap(iocp_port *port, iocp_heap **heap)
 	return iocp_port_own_heap(&port->own, heap);
 }
 
-void iocp_port_set_discard(iocp_port *port, void (*discard)(iocp_port *port, const iocp_packet *packet))
+void iocp_port_set_discard(iocp_port *port, iocp_discard discard, void *data)
 {
-	iocp_port_own_set_discard(&port->own, discard);
+	iocp_port_own_set_discard(&port->own, discard, data);
+}
+
+int iocp_port_set_discard_of(iocp_port *port, uintptr_t overlapped, iocp_discard discard, void *data)
+{
+	return iocp_port_own_set_discard_of(&port->own, overlapped, discard, data);
 }

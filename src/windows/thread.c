@@ -130,8 +130,11 @@ static int start_suspended(iocp_thread *thread, size_t stack_size)
 
 int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
 {
-	iocp_thread *t = calloc(1, sizeof(*t));
+	iocp_thread *t;
 	int r;
+	if (options->size > sizeof(*options)) /* what is asked for besides would be ignored in silence */
+		return IOCP_INVALID;
+	t = calloc(1, sizeof(*t));
 	if (!t)
 		return IOCP_NOMEM;
 	t->main = options->main;

@@ -18,10 +18,10 @@
 #include <stdint.h>
 #include <windows.h>
 
+#include "core/api.h"
 #include "core/atomic.h"
 #include "core/handle.h"
 #include "core/os.h"
-#include "iocp.h"
 
 /* ---- system.c: clock, errors, what is looked up ------------------------------------------------------------------ */
 
