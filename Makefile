@@ -24,7 +24,7 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples test sanitize model bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests
+.PHONY: help run check-run examples test sanitize model bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests lib install check-lib FORCE
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -116,6 +116,39 @@ $(BUILD)/c/bench: bench/bench.h src/iocp.h src/linux/port.h
 $(BENCHED:%=$(BUILD)/c/states-%): $(BUILD)/c/states-%: bench/states.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $(filter %.c %.o,$^) -l$(if $(filter luajit,$*),luajit-5.1,$*) $(LIBRARIES)
+
+VERSION := $(shell sed -n 's/^.define IOCP_VERSION "\([^"]*\)".*/\1/p' src/iocp.h)
+MAJOR := $(firstword $(subst ., ,$(VERSION)))
+PREFIX ?= /usr/local
+
+lib: $(BUILD)/lib/libiocp.so.$(MAJOR) $(BUILD)/lib/libiocp.a $(BUILD)/lib/iocp.pc ## the C library without Lua, below build/lib
+
+$(BUILD)/lib/libiocp.so.$(MAJOR): $(CORE_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LINK) -Wl,-soname,$(@F) -o $@ $^ $(LIBRARIES)
+
+$(BUILD)/lib/libiocp.a: $(CORE_OBJECTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/lib/iocp.pc: src/iocp.h Makefile FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: iocp' \
+		'Description: I/O completion ports, private heaps and threads' 'Version: $(VERSION)' \
+		'Libs: -L$${libdir} -liocp' 'Libs.private: $(LIBRARIES)' 'Cflags: -I$${includedir}' >$@
+
+install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local); DESTDIR= is put before it
+	install -d '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+	install -m 644 src/iocp.h '$(DESTDIR)$(PREFIX)/include'
+	install -m 644 $(BUILD)/lib/libiocp.a '$(DESTDIR)$(PREFIX)/lib'
+	install -m 755 $(BUILD)/lib/libiocp.so.$(MAJOR) '$(DESTDIR)$(PREFIX)/lib'
+	ln -sf libiocp.so.$(MAJOR) '$(DESTDIR)$(PREFIX)/lib/libiocp.so'
+	install -m 644 $(BUILD)/lib/iocp.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+
+check-lib: ## the C library installed into a fresh tree, and a program in C and C++ that pkg-config finds it for
+	@EXTRA_PACKAGES="pkg-config g++ binutils" tools/packages
+	@tools/lib
 
 rock: packages ## luarocks make into a fresh tree, and a script that requires the rock from another folder
 	@tools/rock

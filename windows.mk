@@ -32,8 +32,17 @@ run-windows: packages-windows ## the article's program under Wine (MESSAGES=n)
 	@WINE=$(WINE) tools/windows-run $(if $(MESSAGES),$(MESSAGES),20000)
 
 rock-windows: packages-windows ## the rock as luarocks builds it on Windows, used from another folder under Wine
-	@$(MAKE) --no-print-directory -s -j4 build-windows-luajit build-windows-lua5.4
+	@$(MAKE) --no-print-directory -s -j4 build-windows-luajit build-windows-lua5.4 $(WINDOWS)/lib/workers.exe
 	@WINE=$(WINE) tools/windows-rock
+
+# ---- the C library: a program that imports from the DLL ----------------------------------------------------------
+
+$(WINDOWS)/lib/iocp.dll: $(WINDOWS_CORE_OBJECTS)
+	@mkdir -p $(@D)
+	$(MINGW)gcc $(WINDOWS_CFLAGS) $(WINDOWS_LINK) -Wl,--out-implib,$(@D)/libiocp.dll.a -o $@ $^
+
+$(WINDOWS)/lib/workers.exe: examples/c/workers.c src/iocp.h $(WINDOWS)/lib/iocp.dll
+	$(MINGW)gcc $(WINDOWS_CFLAGS) -std=c11 $(WARNINGS) -Isrc -static-libgcc -o $@ $< -L$(@D) -liocp
 
 # ---- the interpreters --------------------------------------------------------------------------------------------
 

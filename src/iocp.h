@@ -135,7 +135,7 @@ enum { /* iocp_thread_status */
 typedef int (*iocp_thread_main)(iocp_thread *thread, void *data);
 
 typedef struct iocp_thread_options {
-	size_t size;                 /* sizeof(iocp_thread_options); 0: those of version 0.2, which end with `suspended` */
+	size_t size; /* sizeof(iocp_thread_options); 0: those of version 0.2, which end with `suspended` */
 	iocp_thread_main main;
 	void *data;                  /* given to `main` */
 	void (*destroy)(void *data); /* called once with the last reference, in whichever thread drops it; may be NULL */

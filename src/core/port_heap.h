@@ -18,9 +18,9 @@ typedef struct iocp_port_discard {
 /* Zeroed at the port's birth. */
 typedef struct iocp_port_own {
 	_Atomic(iocp_heap *) heap;
-	_Atomic uintptr_t mark;    /* the `overlapped` of the packets that `marked` is for, or 0; set once */
-	iocp_lock lock;            /* guards what follows */
-	iocp_port_discard all;     /* what is called for the others */
+	_Atomic uintptr_t mark; /* the `overlapped` of the packets that `marked` is for, or 0; set once */
+	iocp_lock lock;         /* guards what follows */
+	iocp_port_discard all;  /* what is called for the others */
 	iocp_port_discard marked;
 } iocp_port_own;
 
