@@ -201,21 +201,34 @@ describe("in a thread that got its objects without requiring the module, they", 
   it("come when methods are looked for again and again", function()
     assert.same({ true, "Lua", "Lua" }, kinds "for i = 1, 100 do port:enqueue(i) assert(port:dequeue() == i) end")
     assert.same({ true, "Lua", "Lua" }, kinds "for i = 1, 100 do heap:free(heap:alloc(i)) end")
-    assert.same({ true, "Lua", "Lua" }, kinds "for i = 1, 100 do assert(not port.nothing and not heap[i]) end")
   end)
 
   it("do not come for a few calls, or with the compiler off", function()
     assert.same({ true, "C", "C" }, kinds "port:enqueue(5) heap:free(heap:alloc(5))")
+    assert.same({ true, "C", "C" }, kinds "for i = 1, 100 do assert(not port.nothing and not heap[i] and port.send) end")
     assert.same({ true, "C", "C" }, kinds "jit.off() for i = 1, 100 do port:enqueue(i) assert(port:dequeue() == i) end")
   end)
 
   it("are there at once if it requires the module after all", function()
     assert.same({ true, "Lua", "Lua" }, kinds "require 'iocp'")
+    assert.same({ true, "Lua", "Lua" }, kinds [[
+      port:enqueue(1)
+      require "iocp"
+      local dequeue = port.dequeue
+      assert(dequeue(port) == 1)
+    ]])
+  end)
+
+  it("come whatever the script has made of package.path", function()
+    assert.same({ true, "Lua", "Lua" }, kinds [[
+      package.path = ""
+      for i = 1, 100 do port:enqueue(i) assert(port:dequeue() == i) end
+    ]])
   end)
 
   it("stay the classic ones where only iocp.core is to be had", function()
     assert.same({ true, "C", "C" }, kinds [[
-      package.path = ""
+      package.loaders = { package.loaders[1] }
       for i = 1, 100 do port:enqueue(i) assert(port:dequeue() == i) end
     ]])
   end)

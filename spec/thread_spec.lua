@@ -224,8 +224,23 @@ describe("what crosses", function()
     local old_path = package.path
     package.path = "./nowhere/?.lua"
     local _, seen = run("return package.path")
+    local _, version = run("return require('iocp')._VERSION") -- which is found all the same
     package.path = old_path
+    assert.equal(iocp._VERSION, version)
     assert.equal("./nowhere/?.lua", seen)
+  end)
+
+  it("requires the module for few kilobytes, and the pool's part of it with the first pool", function()
+    local _, before, small, after = run([[
+      local function kilobytes() collectgarbage() collectgarbage() return collectgarbage("count") end
+      local before = kilobytes()
+      local iocp = require "iocp"
+      local small = kilobytes()
+      assert(iocp.Pool)
+      return before, small, kilobytes()
+    ]])
+    assert.is_true(small - before < 40, small - before)
+    assert.is_true(after - small > 10, after - small)
   end)
 
   it("is no global of the parent", function()

@@ -17,9 +17,9 @@ local function type_name(ctype)
 end
 
 --- Makes the conversions known to the core.
--- @tparam table core the module iocp.core
+-- @tparam table private what only the module's own files use
 -- @tparam table ffi LuaJIT's ffi
-return function(core, ffi)
+return function(private, ffi)
   local uintptr = ffi.typeof("uintptr_t")
   local limit = ffi.new(uintptr, 2 ^ 53) -- beyond it a number would be rounded
   local convertible = {} -- by the type's number: looking at its name costs a microsecond
@@ -31,7 +31,7 @@ return function(core, ffi)
       or name:find("%*>$") ~= nil or name:find("%* const>$") ~= nil
   end
 
-  core.set_cdata_converter(function(cdata)
+  private.set_cdata_converter(function(cdata)
     local ctype = ffi.typeof(cdata)
     local id = tonumber(ctype)
     if convertible[id] == nil then
@@ -86,5 +86,5 @@ return function(core, ffi)
     return is_aggregate(name) and memory or ffi.new(name, memory[0])
   end
 
-  core.set_cdata_codec(type_of, pack, unpack)
+  private.set_cdata_codec(type_of, pack, unpack)
 end

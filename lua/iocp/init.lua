@@ -1,19 +1,32 @@
 --- Real OS threads for Lua scripts, working off one I/O completion port, with messages owned by a private heap.
+-- What takes time to load is loaded when it is used: a thread whose body requires this costs little more than its state.
 -- @module iocp
 local core = require "iocp.core"
+local private = require "iocp.private" -- what only the module's own files use; iocp.core brings it
 
 if rawget(_G, "jit") then
   local has_ffi, ffi = pcall(require, "ffi") -- a LuaJIT can be built without
   if has_ffi then
-    require "iocp.cdata"(core, ffi)
-    require "iocp.jit"(core, ffi)
+    require "iocp.cdata"(private, ffi)
+    local function load()
+      require "iocp.jit"(core, ffi)
+    end
+    if core.current() then
+      private.load_when_used(load)
+    else
+      load()
+    end
   end
 end
 
-if core.open_pool then -- else the module is loaded again
-  local parts = core.open_pool() -- what only the pool's own files use
-  core.open_pool = nil
-  require "iocp.pool"(core, parts)
-end
+setmetatable(core, {
+  __index = function(_, name)
+    if name ~= "Pool" then
+      return nil
+    end
+    require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
+    return rawget(core, name)
+  end,
+})
 
 return core

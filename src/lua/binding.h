@@ -114,6 +114,8 @@ enum iocp_class {
 
 /* late.c: opens iocp.core in a state that has not asked for it. */
 void iocp_lua_open_late(lua_State *L);
+/* private.load_when_used(load): calls load() once the methods of ports and heaps are used. */
+int iocp_lua_load_when_used(lua_State *L);
 
 /* Creates the metatable, once a state; every class has handle and native besides `methods`. */
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
@@ -147,6 +149,13 @@ void iocp_description_free(iocp_description *description);
 /* Opens the libraries and applies a description, which outlives the state, to a fresh one. May raise. */
 void iocp_state_prepare(lua_State *L, const iocp_description *description);
 
+/* ---- part.c: lua/iocp in new states ---------------------------------------------------------------------------------- */
+
+/* Has a fresh state find the module's own files, which lie along the path at `path`, a string, compiled already. */
+void iocp_parts_open(lua_State *L, int path);
+/* A state has required the module: if it is the first one, its files are found where that state's package.path leads. */
+void iocp_parts_remember(lua_State *L);
+
 /* ---- the classes ---------------------------------------------------------------------------------------------------- */
 
 IOCP_API int luaopen_iocp_core(lua_State *L);
@@ -155,7 +164,9 @@ void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
-/* core.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are Lua's; a table of
+/* Has the state what lua/iocp/pool.lua makes, which is loaded when it is first asked for. */
+void iocp_lua_load_pool(lua_State *L);
+/* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are Lua's; a table of
 ** what the files in Lua need for that. */
 int iocp_lua_open_pool(lua_State *L);
 /* Adds the class of tasks, and to the table at the top. */

@@ -62,6 +62,23 @@ static int module_blocking(lua_State *L)
 	return r == 0 ? lua_gettop(L) : lua_error(L);
 }
 
+/* package.loaded["iocp.private"]: what the files in lua/iocp need of C, and scripts do not. */
+static void open_private(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{"open_pool", iocp_lua_open_pool},
+		{"set_cdata_converter", iocp_lua_set_cdata_converter},
+		{"set_cdata_codec", iocp_lua_set_cdata_codec},
+		{"load_when_used", iocp_lua_load_when_used},
+		{NULL, NULL},
+	};
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	lua_newtable(L);
+	iocp_set_functions(L, functions, 0);
+	lua_setfield(L, -2, "iocp.private");
+	lua_pop(L, 1);
+}
+
 IOCP_API int luaopen_iocp_core(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
@@ -70,17 +87,16 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"yield", module_yield},
 		{"blocking", module_blocking},
 		{"current", iocp_lua_current},
-		{"open_pool", iocp_lua_open_pool},
 		{"cancelled", module_cancelled},
 		{"clock", module_clock},
 		{"register", iocp_lua_register},
-		{"set_cdata_converter", iocp_lua_set_cdata_converter},
-		{"set_cdata_codec", iocp_lua_set_cdata_codec},
 		{NULL, NULL},
 	};
 	int r = iocp_pin(); /* threads may be inside this library when the state that loaded it is closed */
 	if (r != IOCP_OK)
 		return luaL_error(L, "iocp: cannot keep the library loaded (system error %d)", r);
+	iocp_parts_remember(L);
+	open_private(L);
 	lua_newtable(L);
 	iocp_set_functions(L, functions, 0);
 	lua_pushstring(L, iocp_version());

@@ -196,9 +196,7 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 		if (c < IOCP_CLASS_HANDLES) {
 			iocp_lua_open_late(L);
 		} else { /* their methods are Lua's in part */
-			lua_getglobal(L, "require");
-			lua_pushliteral(L, "iocp");
-			lua_call(L, 1, 0);
+			iocp_lua_load_pool(L);
 		}
 		luaL_getmetatable(L, rows[c].name);
 	}

@@ -147,5 +147,7 @@ void iocp_state_prepare(lua_State *L, const iocp_description *description)
 		lua_pushcclosure(L, load_entry, 1);
 		lua_setfield(L, -2, lua_tostring(L, first + 2 + (int)i));
 	}
+	if (lua_isstring(L, first))
+		iocp_parts_open(L, first);
 	lua_settop(L, first - 1);
 }

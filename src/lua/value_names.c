@@ -192,6 +192,25 @@ static int require_module(lua_State *L, const char *name, size_t length)
 	return 0;
 }
 
+/* At 1 a module, at 2 the name of a field. */
+static int get_field(lua_State *L)
+{
+	lua_gettable(L, 1);
+	return 1;
+}
+
+/* As push_named, for a field that its module loads when it is asked for, by a metamethod. */
+static void push_lazily_named(lua_State *L, const char *name, size_t module, size_t length)
+{
+	lua_pushcfunction(L, get_field);
+	push_named(L, name, module);
+	lua_pushlstring(L, name + module + 1, length - module - 1);
+	if (lua_pcall(L, 2, 1, 0) != 0) {
+		lua_pop(L, 1);
+		lua_pushnil(L);
+	}
+}
+
 int iocp_names_resolve(lua_State *L, const char *name, size_t length)
 {
 	size_t module = strnlen(name, length);
@@ -205,6 +224,10 @@ int iocp_names_resolve(lua_State *L, const char *name, size_t length)
 		return 0;
 	}
 	push_named(L, name, length);
+	if (lua_isnil(L, -1) && module < length) {
+		lua_pop(L, 1);
+		push_lazily_named(L, name, module, length);
+	}
 	if (!lua_isnil(L, -1)) {
 		lua_remove(L, -2);
 		return 1;

@@ -24,6 +24,16 @@ static int push_values(lua_State *L, const iocp_values *values)
 	return count;
 }
 
+static void push_runners(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RUNNERS);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		iocp_lua_load_pool(L);
+		lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RUNNERS);
+	}
+}
+
 /* Runs protected: calls the innermost task's function and keeps the results. */
 static int perform(lua_State *L)
 {
@@ -34,7 +44,7 @@ static int perform(lua_State *L)
 	iocp_encoding encoding = {.first = 1, .what = "result", .owner = run->task};
 	int count = 0;
 	if (iocp_task_runner(run->task)) {
-		lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RUNNERS);
+		push_runners(L);
 		lua_rawgeti(L, 1, iocp_task_runner(run->task));
 		lua_remove(L, 1);
 		count++; /* the function */

@@ -1,0 +1,200 @@
+/*
+** part.c - the module's own files in Lua, for new states: read and compiled once a process.
+**
+** A new state that requires iocp, or a part of it, gets what the first state that asked had compiled, as bytecode: that takes
+** some 10 us instead of a millisecond. What it is asked for first is looked for along the package.path that the state was made
+** with, and then along that of the first state which required the module: so it is found whatever scripts make of package.path.
+**
+** Ownership: a part stays until the process ends. Its list only grows, at the front, by a compare-and-swap: no locks. Two states
+** that compile the same part at once both enter it, and one is never found.
+*/
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua/binding.h"
+
+enum { MOST = 64 }; /* parts that are kept; a program that makes up ever new paths reads its files */
+
+typedef struct part {
+	struct part *next;
+	const char *path, *name, *file; /* package.path, what is required, where it was found; behind the code, with it */
+	size_t size;
+	char code[];
+} part;
+
+static _Atomic(part *) parts;
+static _Atomic uint32_t count; /* relaxed: a bound, not a promise */
+static _Atomic(char *)
+	first_path; /* package.path of the state that was the first to require the module; NULL: none had one */
+
+static const part *find(const char *path, const char *name)
+{
+	/* Acquire: pairs with the release in keep. */
+	const part *p = atomic_load_explicit(&parts, memory_order_acquire);
+	while (p && (strcmp(p->name, name) != 0 || strcmp(p->path, path) != 0))
+		p = p->next;
+	return p;
+}
+
+static char *copy_text(char **to, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *copy = memcpy(*to, text, size);
+	*to += size;
+	return copy;
+}
+
+/* Without memory for it, it is compiled again the next time. */
+static void keep(const char *path, const char *name, const char *file, const char *code, size_t size)
+{
+	part *p;
+	char *texts;
+	if (atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) >= MOST)
+		return;
+	p = malloc(sizeof(*p) + size + strlen(path) + strlen(name) + strlen(file) + 3);
+	if (!p)
+		return;
+	p->size = size;
+	memcpy(p->code, code, size);
+	texts = p->code + size;
+	p->path = copy_text(&texts, path);
+	p->name = copy_text(&texts, name);
+	p->file = copy_text(&texts, file);
+	p->next = atomic_load_explicit(&parts, memory_order_relaxed);
+	/* Release: the part is written before it is found. */
+	while (!atomic_compare_exchange_weak_explicit(&parts, &p->next, p, memory_order_release, memory_order_relaxed))
+		;
+}
+
+/* Pushes the first file of the path for the module that can be opened and returns 1; 0: there is none. */
+static int push_file(lua_State *L, const char *path, const char *name)
+{
+	const char *template = path, *end;
+	const char *inner = luaL_gsub(L, name, ".", LUA_DIRSEP);
+	for (; *template; template = *end ? end + 1 : end) {
+		FILE *file;
+		end = strchr(template, ';');
+		if (!end)
+			end = template + strlen(template);
+		lua_pushlstring(L, template, (size_t)(end - template));
+		luaL_gsub(L, lua_tostring(L, -1), "?", inner);
+		file = fopen(lua_tostring(L, -1), "r");
+		if (file) {
+			fclose(file);
+			lua_replace(L, -3);
+			lua_pop(L, 1);
+			return 1;
+		}
+		lua_pop(L, 2);
+	}
+	lua_pop(L, 1);
+	return 0;
+}
+
+/* What lua_dump has written. */
+typedef struct dumped {
+	char *code; /* from malloc */
+	size_t size, room;
+} dumped;
+
+static int append(lua_State *L, const void *data, size_t size, void *to)
+{
+	dumped *d = to;
+	(void)L;
+	if (size > d->room - d->size) {
+		size_t room = (d->size + size) * 2;
+		char *larger = realloc(d->code, room);
+		if (!larger)
+			return 1;
+		d->code = larger;
+		d->room = room;
+	}
+	memcpy(d->code + d->size, data, size);
+	d->size += size;
+	return 0;
+}
+
+/* Keeps the function at the top. */
+static void compile(lua_State *L, const char *path, const char *name, const char *file)
+{
+	dumped d = {NULL, 0, 0};
+	if (iocp_dump(L, append, &d) == 0)
+		keep(path, name, file, d.code, d.size);
+	free(d.code);
+}
+
+static int is_ours(const char *name)
+{
+	return strncmp(name, "iocp", 4) == 0 && (name[4] == 0 || name[4] == '.');
+}
+
+/* Pushes the loader of the part that the path leads to, and its file, and returns 1; 0: there is none. */
+static int push_part(lua_State *L, const char *path, const char *name)
+{
+	const part *p = find(path, name);
+	if (p) {
+		lua_pushfstring(L, "@%s", p->file);
+		if (luaL_loadbuffer(L, p->code, p->size, lua_tostring(L, -1)) != 0)
+			lua_error(L);
+		lua_pushstring(L, p->file);
+		return 1;
+	}
+	if (!push_file(L, path, name))
+		return 0;
+	if (luaL_loadfile(L, lua_tostring(L, -1)) != 0)
+		lua_error(L);
+	compile(L, path, name, lua_tostring(L, -2));
+	lua_insert(L, -2);
+	return 1;
+}
+
+/* A searcher, as package.searchers has them; gives nothing if the module is none of ours. */
+static int search(lua_State *L)
+{
+	const char *path = lua_tostring(L, lua_upvalueindex(1)), *name = luaL_checkstring(L, 1);
+	/* Acquire: pairs with the release in iocp_parts_remember. */
+	const char *first = atomic_load_explicit(&first_path, memory_order_acquire);
+	if (!is_ours(name))
+		return 0;
+	return push_part(L, path, name) || (first && push_part(L, first, name)) ? 2 : 0;
+}
+
+void iocp_parts_remember(lua_State *L)
+{
+	char *none = NULL, *copy = NULL;
+	const char *path;
+	size_t size;
+	lua_getglobal(L, "package");
+	/* Relaxed: whoever finds it unset tries to set it. */
+	if (!atomic_load_explicit(&first_path, memory_order_relaxed) && lua_istable(L, -1)) {
+		lua_getfield(L, -1, "path");
+		path = lua_tolstring(L, -1, &size);
+		copy = path ? malloc(size + 1) : NULL;
+		if (copy)
+			memcpy(copy, path, size + 1);
+		lua_pop(L, 1);
+	}
+	/* Release: the text is there before it is found. */
+	if (copy
+		&& !atomic_compare_exchange_strong_explicit(
+			&first_path, &none, copy, memory_order_release, memory_order_relaxed))
+		free(copy);
+	lua_pop(L, 1);
+}
+
+void iocp_parts_open(lua_State *L, int path)
+{
+	size_t i;
+	lua_getglobal(L, "package");
+	lua_getfield(L, -1, LUA_VERSION_NUM < 502 ? "loaders" : "searchers");
+	for (i = lua_rawlen(L, -1); i >= 2; i--) { /* behind that of package.preload */
+		lua_rawgeti(L, -1, (int)i);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	lua_pushvalue(L, path);
+	lua_pushcclosure(L, search, 1);
+	lua_rawseti(L, -2, 2);
+	lua_pop(L, 2);
+}
