@@ -28,9 +28,10 @@ void iocp_set_functions(lua_State *L, const luaL_Reg *functions, int upvalues);
 /* What LuaJIT's lua_type says of a cdata. */
 #define IOCP_TCDATA 10
 
-/* Pushes `message` with a traceback of L from `level`. */
-void iocp_push_traceback(lua_State *L, const char *message, int level);
-/* Pushes a text for the value at `index`: itself, what its __tostring gives, or its type. May raise. */
+/* Pushes a traceback of L from `level` on, to stand behind a message. May raise. */
+void iocp_push_traceback(lua_State *L, int level);
+/* Pushes a text for the value at `index` > 0: itself, what its __tostring gives, or its type. Raises for lack of memory
+** only. */
 void iocp_push_text(lua_State *L, int index);
 /* luaL_loadbuffer that takes text only. */
 int iocp_load_text(lua_State *L, const char *text, size_t length, const char *name);
