@@ -254,6 +254,52 @@ describe("a pool", function()
       assert.matches("^[^\n]*late\nstack traceback:", message)
     end)
 
+    -- Where there is no hook, some Luas give the function of the last one.
+    local function is_hooked()
+      local f, mask = debug.gethook()
+      return f ~= nil and mask ~= ""
+    end
+
+    it("in which no hook that was left behind goes on: a task's, or that of init or on_error", function()
+      local function leave(text, mask)
+        debug.sethook(function() error(text, 0) end, mask)
+      end
+      pool = iocp.Pool {
+        workers = 1, init = function() leave("init's", "c") end, on_error = function() leave("on_error's", "c") end,
+      }
+      assert.same({ true, 1 }, { pool:submit(function() return 1 end):wait() })
+      for _, mask in ipairs { "c", "r", "l" } do
+        local _, message = pool:submit(function() leave("its hook", mask) error("itself", 0) end):wait()
+        assert.is_truthy(message:match("^its hook") or message:match("^itself"), message)
+        pool:submit(leave, "a task's hook", mask):wait()
+        assert.same({ true, false }, { pool:submit(is_hooked):wait() })
+        _, message = pool:submit(function() error("next", 0) end):wait()
+        assert.matches("^next\n", message)
+      end
+    end)
+
+    it("whose hooks are theirs alone, when one runs in another's place", function()
+      pool = iocp.Pool(1)
+      local function outer(p, hooked, leaves)
+        local calls = 0
+        debug.sethook(function() calls = calls + 1 end, "c")
+        local inner = p:submit(function()
+          local hook = hooked()
+          if leaves then
+            debug.sethook(function() error("the inner's") end, "c")
+          end
+          return hook
+        end)
+        local before, _, hook = calls, inner:wait()
+        before = calls - before
+        local after = hooked()
+        debug.sethook()
+        return hook, before > 0 and before < 5, after
+      end
+      assert.same({ true, false, true, true }, { pool:submit(outer, pool, is_hooked, false):wait() })
+      assert.same({ true, false, true, false }, { pool:submit(outer, pool, is_hooked, true):wait() })
+    end)
+
     it("that outlive results which cannot cross, and errors in __tostring", function()
       pool = iocp.Pool(1)
       local ok, message = pool:submit(function() return 1, io.stdout end):wait()

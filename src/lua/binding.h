@@ -87,7 +87,7 @@ int iocp_wait_packet(void *port, void *packet, double ms);
 /* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
 int iocp_lua_set_cdata_converter(lua_State *L);
 
-/* ---- cancel.c: an error raised in another thread --------------------------------------------------------------------- */
+/* ---- cancel.c: hooks, and an error raised in another thread ------------------------------------------------------ */
 
 /* At the beginning of the data of each thread that runs scripts. */
 typedef struct iocp_running {
@@ -98,6 +98,17 @@ typedef struct iocp_running {
 /* Around what scripts run, in their thread. */
 void iocp_running_begin(iocp_running *running, lua_State *L);
 void iocp_running_end(iocp_running *running, lua_State *L);
+/* What a state was hooked by. debug.sethook's function is not in it, but in the state. */
+typedef struct iocp_hook {
+	lua_Hook f; /* NULL: by nothing */
+	int mask, count;
+} iocp_hook;
+
+/* Around what is to run without the hooks of others, but for the one that cancels. */
+void iocp_hook_save(iocp_running *running, lua_State *L, iocp_hook *hook);
+void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hook);
+/* Whether a hook was left, which is gone then. */
+int iocp_hook_drop(lua_State *L);
 /* Cancels the thread, and raises an error in what it runs; `running` NULL: a C host's thread, where nothing is raised. */
 void iocp_running_cancel(iocp_running *running, iocp_thread *thread);
 

@@ -94,9 +94,13 @@ static enum iocp_task_state call_task(lua_State *L, iocp_worker *worker)
 {
 	int top = lua_gettop(L), status;
 	enum iocp_task_state state = IOCP_TASK_COMPLETED;
+	iocp_hook hook; /* of the task that waits for this one and runs it in place */
+	iocp_hook_save(&worker->running, L, &hook);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->handler);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->perform);
 	status = lua_pcall(L, 0, 0, top + 1);
+	if (iocp_hook_drop(L))
+		hook.f = NULL; /* debug.sethook has another function for it now */
 	if (status != 0) {
 		state = iocp_thread_cancelled() ? IOCP_TASK_CANCELLED : IOCP_TASK_FAILED;
 		iocp_values_free(&worker->run->outcome); /* its results, if a cancel came behind them */
@@ -106,6 +110,7 @@ static enum iocp_task_state call_task(lua_State *L, iocp_worker *worker)
 		lua_pushinteger(L, status);
 		(void)lua_pcall(L, 2, 0, 0); /* without memory for the message there is none */
 	}
+	iocp_hook_restore(&worker->running, L, &hook);
 	lua_settop(L, top);
 	return state;
 }
@@ -187,6 +192,7 @@ static void call_init(lua_State *L, iocp_worker *worker)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->handler);
 	lua_insert(L, handler);
 	status = lua_pcall(L, 0, 1, handler);
+	(void)iocp_hook_drop(L);
 	if (status != 0) {
 		iocp_outcome_push_message(L, handler, status);
 		report(L, worker, "init");
@@ -219,6 +225,7 @@ static int initialise(lua_State *L)
 	if (!lua_isnil(L, -1))
 		call_init(L, worker);
 	worker->state = luaL_ref(L, LUA_REGISTRYINDEX);
+	(void)iocp_hook_drop(L); /* a module's */
 	return 0;
 }
 
