@@ -237,6 +237,69 @@ describe("a pool", function()
       assert.same({ 5, 1, 1, 0 }, { stats.failed, stats.completed, stats.live, stats.dead })
     end)
 
+    it("that leave the error value as it is for those who see it on its way, in init too", function()
+      local function look(value)
+        return select(2, load(function() error(value, 0) end)) -- luacheck: ignore
+      end
+      pool = iocp.Pool {
+        workers = 1,
+        init = function() return select(2, load(function() error({ code = 5 }) end)) end, -- luacheck: ignore
+      }
+      assert.same({ true, "oops" }, { pool:submit(look, "oops"):wait() })
+      assert.same({ true, { code = 5 } }, { pool:submit(look, { code = 5 }):wait() })
+      local show = { body = function(state) return state end, worker = true }
+      assert.same({ true, { code = 5 } }, { pool:submit(show):wait() })
+      local ok, message = pool:submit(function(f) f("oops") error("late") end, look):wait()
+      assert.is_nil(ok)
+      assert.matches("^[^\n]*late\nstack traceback:", message)
+    end)
+
+    -- Where there is no hook, some Luas give the function of the last one.
+    local function is_hooked()
+      local f, mask = debug.gethook()
+      return f ~= nil and mask ~= ""
+    end
+
+    it("in which no hook that was left behind goes on: a task's, or that of init or on_error", function()
+      local function leave(text, mask)
+        debug.sethook(function() error(text, 0) end, mask)
+      end
+      pool = iocp.Pool {
+        workers = 1, init = function() leave("init's", "c") end, on_error = function() leave("on_error's", "c") end,
+      }
+      assert.same({ true, 1 }, { pool:submit(function() return 1 end):wait() })
+      for _, mask in ipairs { "c", "r", "l" } do
+        local _, message = pool:submit(function() leave("its hook", mask) error("itself", 0) end):wait()
+        assert.is_truthy(message:match("^its hook") or message:match("^itself"), message)
+        pool:submit(leave, "a task's hook", mask):wait()
+        assert.same({ true, false }, { pool:submit(is_hooked):wait() })
+        _, message = pool:submit(function() error("next", 0) end):wait()
+        assert.matches("^next\n", message)
+      end
+    end)
+
+    it("whose hooks are theirs alone, when one runs in another's place", function()
+      pool = iocp.Pool(1)
+      local function outer(p, hooked, leaves)
+        local calls = 0
+        debug.sethook(function() calls = calls + 1 end, "c")
+        local inner = p:submit(function()
+          local hook = hooked()
+          if leaves then
+            debug.sethook(function() error("the inner's") end, "c")
+          end
+          return hook
+        end)
+        local before, _, hook = calls, inner:wait()
+        before = calls - before
+        local after = hooked()
+        debug.sethook()
+        return hook, before > 0 and before < 5, after
+      end
+      assert.same({ true, false, true, true }, { pool:submit(outer, pool, is_hooked, false):wait() })
+      assert.same({ true, false, true, false }, { pool:submit(outer, pool, is_hooked, true):wait() })
+    end)
+
     it("that outlive results which cannot cross, and errors in __tostring", function()
       pool = iocp.Pool(1)
       local ok, message = pool:submit(function() return 1, io.stdout end):wait()
@@ -295,6 +358,27 @@ describe("a pool", function()
       assert.is_nil(refused)
       assert.matches("it has no workers left", message)
       assert.equal("CLOSED", code)
+    end)
+
+    it("that die of any error value of init, told as a task's would be", function()
+      for text, value in pairs {
+        ["%(error object is a table value%)"] = {}, ["mine"] = { text = "mine" }, ["42"] = 42,
+        ["%(error object is a nil value%)"] = false,
+      } do
+        local function init()
+          if type(value) == "table" and value.text then
+            setmetatable(value, { __tostring = function(v) return v.text end })
+          end
+          error(value or nil, 0)
+        end
+        local log = iocp.IOCompletionPort()
+        local p = iocp.Pool { workers = 1, init = init, on_error = function(message) log:send(message) end }
+        local _, message = log:receive(20000)
+        assert.matches("^" .. text .. "\nstack traceback:", message)
+        assert.is_true(support.eventually(function() return p:stats().live == 0 end))
+        assert.matches("worker 1 died: " .. text .. "\nstack traceback:", p:last_error())
+        p:close()
+      end
     end)
 
     it("of which no more are started once init has failed in one: who would wait for them is told", function()

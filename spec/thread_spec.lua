@@ -102,6 +102,65 @@ describe("an error in a body", function()
     end
   end)
 
+  -- Not below a pcall, so that the thread's own message handler is the one that is called.
+  it("is what it was raised with, for all who see it on its way (39)", function()
+    local file = os.tmpname()
+    local out = assert(io.open(file, "w"))
+    assert(out:write("return " .. ("("):rep(300) .. "1" .. (")"):rep(300)))
+    assert(out:close())
+    local function look(name)
+      local function failing(value)
+        return select(2, load(function() error(value, 0) end)) -- luacheck: ignore
+      end
+      local object = {}
+      return failing("oops"), failing(object) == object, failing(nil) == nil, select(2, loadfile(name))
+    end
+    local expected = { pcall(look, file) }
+    assert.equal("oops", expected[2])
+    assert.same(expected, { run(look, file) })
+
+    local ok, message = run("package.path = ... require 'deep'", file)
+    assert.is_nil(ok)
+    assert.matches("deep", message)
+    assert.not_matches("(null)", message, 1, true)
+    os.remove(file)
+  end)
+
+  it("comes with its own traceback, not with one that was caught before (39)", function()
+    local function body(first, last)
+      local function early() error(first, 0) end
+      local function late() error(last, 0) end
+      load(early) -- luacheck: ignore
+      late()
+    end
+    for _, values in ipairs { { "one", "two" }, { "equal", "equal" }, { {}, "two" }, { "one", 0 / 0 } } do
+      local ok, message = run(body, values[1], values[2])
+      assert.is_nil(ok)
+      assert.equal(1, select(2, message:gsub("stack traceback:", "")))
+      assert.matches("'late'", message, 1, true)
+      assert.not_matches("'early'", message, 1, true)
+    end
+  end)
+
+  it("is told where a __close or __tostring metamethod, or what stands for debug.traceback, fails (39)", function()
+    local function fails_to_tell()
+      debug.traceback = error -- luacheck: ignore
+      error("the first", 0)
+    end
+    local ok, message = run(fails_to_tell)
+    assert.is_nil(ok)
+    assert.matches("^the first", message)
+    ok, message = run("error(setmetatable({}, { __tostring = error }))")
+    assert.is_nil(ok)
+    assert.matches("^%(error object is a table value%)\nstack traceback:", message)
+    if _VERSION == "Lua 5.4" then
+      ok, message = run("local more = { __close = function(_, e) error(e .. ' and more', 0) end } "
+        .. "local undo <close> = setmetatable({}, more) error('the first', 0)")
+      assert.is_nil(ok)
+      assert.matches("^the first and more\nstack traceback:", message)
+    end
+  end)
+
   it("leaves the process, the ports and the other threads alone (39)", function()
     local port, threads = iocp.IOCompletionPort(), {}
     for i = 1, 20 do

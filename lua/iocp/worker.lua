@@ -1,5 +1,5 @@
---- What a pool's worker does in its own Lua state before its first task. Called by the C part with the worker's number
--- and the pool's setup; returns a function that lets failures be known, or nil, and the state that tasks may ask for.
+--- What a pool's worker does in its own Lua state before its first task. Called by the C part with the pool's setup;
+-- returns a function that lets failures be known, or nil, and init.
 require "iocp" -- the methods of what tasks are called with
 
 local function to_stderr(text)
@@ -29,19 +29,6 @@ local function reporter(setup)
   return nil
 end
 
-return function(worker, setup)
-  local report, state = reporter(setup), nil
-  if setup.init then
-    local ok, result = xpcall(setup.init, function(message)
-      return debug.traceback(type(message) == "string" and message or "init: " .. tostring(message), 2)
-    end)
-    if not ok then
-      if report then
-        report(result, "init", worker)
-      end
-      error(result, 0)
-    end
-    state = result
-  end
-  return report, state
+return function(setup)
+  return reporter(setup), setup.init
 end

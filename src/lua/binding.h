@@ -28,9 +28,10 @@ void iocp_set_functions(lua_State *L, const luaL_Reg *functions, int upvalues);
 /* What LuaJIT's lua_type says of a cdata. */
 #define IOCP_TCDATA 10
 
-/* Pushes `message` with a traceback of L from `level`. */
-void iocp_push_traceback(lua_State *L, const char *message, int level);
-/* Pushes a text for the value at `index`: itself, what its __tostring gives, or its type. May raise. */
+/* Pushes a traceback of L from `level` on, to stand behind a message. May raise. */
+void iocp_push_traceback(lua_State *L, int level);
+/* Pushes a text for the value at `index` > 0: itself, what its __tostring gives, or its type. Raises for lack of memory
+** only. */
 void iocp_push_text(lua_State *L, int index);
 /* luaL_loadbuffer that takes text only. */
 int iocp_load_text(lua_State *L, const char *text, size_t length, const char *name);
@@ -86,7 +87,7 @@ int iocp_wait_packet(void *port, void *packet, double ms);
 /* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
 int iocp_lua_set_cdata_converter(lua_State *L);
 
-/* ---- cancel.c: an error raised in another thread --------------------------------------------------------------------- */
+/* ---- cancel.c: hooks, and an error raised in another thread ------------------------------------------------------ */
 
 /* At the beginning of the data of each thread that runs scripts. */
 typedef struct iocp_running {
@@ -97,6 +98,17 @@ typedef struct iocp_running {
 /* Around what scripts run, in their thread. */
 void iocp_running_begin(iocp_running *running, lua_State *L);
 void iocp_running_end(iocp_running *running, lua_State *L);
+/* What a state was hooked by. debug.sethook's function is not in it, but in the state. */
+typedef struct iocp_hook {
+	lua_Hook f; /* NULL: by nothing */
+	int mask, count;
+} iocp_hook;
+
+/* Around what is to run without the hooks of others, but for the one that cancels. */
+void iocp_hook_save(iocp_running *running, lua_State *L, iocp_hook *hook);
+void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hook);
+/* Whether a hook was left, which is gone then. */
+int iocp_hook_drop(lua_State *L);
 /* Cancels the thread, and raises an error in what it runs; `running` NULL: a C host's thread, where nothing is raised. */
 void iocp_running_cancel(iocp_running *running, iocp_thread *thread);
 

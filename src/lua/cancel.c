@@ -1,5 +1,5 @@
 /*
-** cancel.c - cancel("hard"): an error raised in code that runs in another thread.
+** cancel.c - hooks: cancel("hard"), an error raised in code that runs in another thread, and those that tasks leave.
 **
 ** A thread of ours has an iocp_running at the beginning of its data. `state` is there while code of a script may run in
 ** it; the thread sets and clears it, and the interrupt that reads it runs in that very thread.
@@ -42,6 +42,34 @@ void iocp_running_end(iocp_running *running, lua_State *L)
 {
 	atomic_store_explicit(&running->state, NULL, memory_order_seq_cst);
 	lua_sethook(L, NULL, 0, 0);
+}
+
+void iocp_hook_save(iocp_running *running, lua_State *L, iocp_hook *hook)
+{
+	hook->f = lua_gethook(L);
+	if (hook->f) {
+		hook->mask = lua_gethookmask(L);
+		hook->count = lua_gethookcount(L);
+		(void)iocp_hook_drop(L);
+	}
+	if (atomic_load_explicit(&running->hard, memory_order_seq_cst)) /* see iocp_running_begin */
+		arm(L);
+}
+
+int iocp_hook_drop(lua_State *L)
+{
+	if (!lua_gethook(L))
+		return 0;
+	lua_sethook(L, NULL, 0, 0); /* costs LuaJIT the trace that it records */
+	return 1;
+}
+
+void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hook)
+{
+	if (lua_gethook(L) != hook->f)
+		lua_sethook(L, hook->f, hook->mask, hook->count);
+	if (atomic_load_explicit(&running->hard, memory_order_seq_cst)) /* see iocp_running_begin */
+		arm(L);
 }
 
 void iocp_running_cancel(iocp_running *running, iocp_thread *thread)

@@ -18,23 +18,26 @@ void iocp_set_functions(lua_State *L, const luaL_Reg *functions, int upvalues)
 	lua_pop(L, upvalues);
 }
 
-void iocp_push_traceback(lua_State *L, const char *message, int level)
+void iocp_push_traceback(lua_State *L, int level)
 {
 #if LUA_VERSION_NUM < 502
 	/* A module built for 5.1 serves Lua and LuaJIT, and only one of them has luaL_traceback. */
 	lua_getglobal(L, "debug");
 	if (lua_istable(L, -1))
 		lua_getfield(L, -1, "traceback");
-	if (lua_isfunction(L, -1)) {
-		lua_pushstring(L, message);
+	lua_pushliteral(L, "");
+	if (lua_isfunction(L, -2)) { /* else the script took it away */
 		lua_pushinteger(L, level + 1);
 		lua_call(L, 2, 1);
-	} else {
-		lua_pushstring(L, message); /* the script took the library away */
 	}
 #else
-	luaL_traceback(L, L, message, level);
+	luaL_traceback(L, L, "", level);
 #endif
+}
+
+static int call_tostring(lua_State *L)
+{
+	return luaL_callmeta(L, 1, "__tostring");
 }
 
 void iocp_push_text(lua_State *L, int index)
@@ -42,9 +45,12 @@ void iocp_push_text(lua_State *L, int index)
 	if (lua_type(L, index) == LUA_TSTRING || lua_type(L, index) == LUA_TNUMBER) {
 		lua_pushvalue(L, index);
 		lua_tostring(L, -1);
-	} else if (luaL_callmeta(L, index, "__tostring") && lua_isstring(L, -1)) {
 		return;
-	} else {
+	}
+	lua_pushcfunction(L, call_tostring);
+	lua_pushvalue(L, index);
+	if (lua_pcall(L, 1, 1, 0) != 0 || !lua_isstring(L, -1)) {
+		lua_pop(L, 1);
 		lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
 	}
 }

@@ -290,7 +290,7 @@ struct iocp_worker {
 	_Atomic(iocp_task *) current; /* its task; see task.c */
 	enum iocp_worker_end end;
 	int initialised;
-	int state, report, perform, explain, keep_error; /* references into the registry */
+	int state, report, perform, handler, keep_error; /* references into the registry */
 	iocp_counts counts;
 };
 

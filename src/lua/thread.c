@@ -58,11 +58,14 @@ static int run_body(lua_State *L)
 static int supervise(lua_State *L)
 {
 	job *j = iocp_thread_data(iocp_thread_current());
+	int status;
 	lua_settop(L, 0);
-	lua_pushcfunction(L, iocp_outcome_explain);
+	iocp_outcome_push_handler(L);
 	lua_pushcfunction(L, run_body);
-	if (lua_pcall(L, 0, 0, 1) != 0) {
+	status = lua_pcall(L, 0, 0, 1);
+	if (status != 0) {
 		iocp_running_end(&j->running, L);
+		iocp_outcome_push_message(L, 1, status);
 		iocp_outcome_keep_failure(L, &j->failure, iocp_thread_current());
 	}
 	return 0;

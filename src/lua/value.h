@@ -265,11 +265,15 @@ int iocp_values_hold(const iocp_values *values);
 
 /* ---- outcome.c ---------------------------------------------------------------------------------------------------------- */
 
-/* Message handler: { message with traceback, error value }. */
-int iocp_outcome_explain(lua_State *L);
+/* Pushes a message handler. */
+void iocp_outcome_push_handler(lua_State *L);
+/* For the error value at the top, which stays, and with which lua_pcall returned `status`; it had the handler that is at
+** the index `handler`. Pushes its message, with the traceback if the handler saw it last. May raise for lack of memory.
+*/
+void iocp_outcome_push_message(lua_State *L, int handler, int status);
 /* As iocp_values_copy, and raises if memory is out. */
 void iocp_outcome_keep(lua_State *L, const iocp_encoding *encoding, iocp_values *values);
-/* Keeps what the handler made, at the top; a plain error, if even that failed; of an error value that does not cross the
+/* Keeps the message at the top and the error value below it, both of which stay; of a value that does not cross the
 ** message alone. May raise for lack of memory. */
 void iocp_outcome_keep_failure(lua_State *L, iocp_values *values, const void *owner);
 /* nil, the message, the code, and the error value if it could cross; returns how many. */

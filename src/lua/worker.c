@@ -64,47 +64,63 @@ static int perform(lua_State *L)
 	return 0;
 }
 
-/* Runs protected. At 1 what iocp_outcome_explain made, or a plain error; keeps it and lets it be known if it is a failure. */
+/* Lets a failure of the pool's be known: the message is at the top, which stays. */
+static void report(lua_State *L, iocp_worker *worker, const char *name)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->report);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		return;
+	}
+	lua_pushvalue(L, -2);
+	lua_pushstring(L, name);
+	lua_pushinteger(L, (lua_Integer)worker->index);
+	lua_call(L, 3, 0);
+}
+
+/* Runs protected. At 1 the error value, at 2 what lua_pcall returned; keeps it, and lets failures be known. */
 static int keep_error(lua_State *L)
 {
 	iocp_worker *worker = iocp_worker_current();
 	iocp_run *run = worker->run;
-	lua_settop(L, 1);
+	const char *name = iocp_task_work(run->task)->name;
+	int status = (int)lua_tointeger(L, 2);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->handler);
+	lua_replace(L, 2);
+	lua_pushvalue(L, 1);
+	iocp_outcome_push_message(L, 2, status);
 	iocp_outcome_keep_failure(L, &run->outcome, run->task);
 	if (iocp_thread_cancelled())
 		return 0;
-	lua_settop(L, 1);
-	if (lua_istable(L, 1))
-		lua_rawgeti(L, 1, 1);
-	else
-		iocp_push_text(L, 1);
-	lua_pushfstring(L, "%s: %s failed in worker %d: %s", worker->pool->name, iocp_task_work(run->task)->name,
-		(int)worker->index, lua_tostring(L, 2));
+	lua_pushfstring(
+		L, "%s: %s failed in worker %d: %s", worker->pool->name, name, (int)worker->index, lua_tostring(L, -1));
 	iocp_pool_failed(worker->pool, lua_tostring(L, -1), !iocp_task_runner(run->task)); /* a loop raises its own */
-	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->report);
-	if (!lua_isnil(L, -1)) {
-		lua_pushvalue(L, 2);
-		lua_pushstring(L, iocp_task_work(run->task)->name);
-		lua_pushinteger(L, (lua_Integer)worker->index);
-		lua_call(L, 3, 0);
-	}
+	lua_pop(L, 1);
+	report(L, worker, name);
 	return 0;
 }
 
 static enum iocp_task_state call_task(lua_State *L, iocp_worker *worker)
 {
-	int top = lua_gettop(L);
+	int top = lua_gettop(L), status;
 	enum iocp_task_state state = IOCP_TASK_COMPLETED;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->explain);
+	iocp_hook hook; /* of the task that waits for this one and runs it in place */
+	iocp_hook_save(&worker->running, L, &hook);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->handler);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->perform);
-	if (lua_pcall(L, 0, 0, top + 1) != 0) {
+	status = lua_pcall(L, 0, 0, top + 1);
+	if (iocp_hook_drop(L))
+		hook.f = NULL; /* debug.sethook has another function for it now */
+	if (status != 0) {
 		state = iocp_thread_cancelled() ? IOCP_TASK_CANCELLED : IOCP_TASK_FAILED;
 		iocp_values_free(&worker->run->outcome); /* its results, if a cancel came behind them */
 		lua_rawgeti(
 			L, LUA_REGISTRYINDEX, worker->keep_error); /* which takes no memory, where an error would not be caught */
 		lua_insert(L, -2);
-		(void)lua_pcall(L, 1, 0, 0); /* without memory for the message there is none */
+		lua_pushinteger(L, status);
+		(void)lua_pcall(L, 2, 0, 0); /* without memory for the message there is none */
 	}
+	iocp_hook_restore(&worker->running, L, &hook);
 	lua_settop(L, top);
 	return state;
 }
@@ -178,8 +194,25 @@ static void serve(lua_State *L, iocp_worker *worker)
 	worker->end = r == IOCP_OK ? IOCP_WORKER_TOLD : r == IOCP_CANCELLED ? IOCP_WORKER_DIED : IOCP_WORKER_CLOSED;
 }
 
+/* Calls init, at the top, in whose place it leaves the state that tasks may ask for. Raises its message, which was
+** reported. */
+static void call_init(lua_State *L, iocp_worker *worker)
+{
+	int handler = lua_gettop(L), status;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->handler);
+	lua_insert(L, handler);
+	status = lua_pcall(L, 0, 1, handler);
+	(void)iocp_hook_drop(L);
+	if (status != 0) {
+		iocp_outcome_push_message(L, handler, status);
+		report(L, worker, "init");
+		(void)lua_error(L);
+	}
+	lua_remove(L, handler);
+}
+
 /* Runs protected: makes the state what its pool wants. lua/iocp/worker.lua gives a function that reports failures, or nil, and
-** the state that tasks may ask for. */
+** init. */
 static int initialise(lua_State *L)
 {
 	iocp_worker *worker = iocp_worker_current();
@@ -187,19 +220,22 @@ static int initialise(lua_State *L)
 	iocp_state_prepare(L, &worker->pool->description);
 	lua_pushcfunction(L, perform);
 	worker->perform = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_pushcfunction(L, iocp_outcome_explain);
-	worker->explain = luaL_ref(L, LUA_REGISTRYINDEX);
+	iocp_outcome_push_handler(L);
+	worker->handler = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushcfunction(L, keep_error);
 	worker->keep_error = luaL_ref(L, LUA_REGISTRYINDEX);
 	iocp_running_begin(&worker->running, L);
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "iocp.worker");
 	lua_call(L, 1, 1);
-	lua_pushinteger(L, (lua_Integer)worker->index);
 	count = push_values(L, &worker->pool->setup);
-	lua_call(L, count + 1, 2);
-	worker->state = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_call(L, count, 2);
+	lua_insert(L, -2);
 	worker->report = luaL_ref(L, LUA_REGISTRYINDEX);
+	if (!lua_isnil(L, -1))
+		call_init(L, worker);
+	worker->state = luaL_ref(L, LUA_REGISTRYINDEX);
+	(void)iocp_hook_drop(L); /* a module's */
 	return 0;
 }
 
@@ -210,15 +246,9 @@ static int report_death(lua_State *L)
 	iocp_push_text(L, 1);
 	lua_pushfstring(L, "%s: worker %d died: %s", worker->pool->name, (int)worker->index, lua_tostring(L, -1));
 	iocp_pool_failed(worker->pool, lua_tostring(L, -1), 1);
-	if (!worker->initialised) /* it has been reported */
-		return 0;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->report);
-	if (lua_isnil(L, -1))
-		return 0;
-	lua_insert(L, -2);
-	lua_pushliteral(L, "the worker itself");
-	lua_pushinteger(L, (lua_Integer)worker->index);
-	lua_call(L, 3, 0);
+	lua_pop(L, 1);
+	if (worker->initialised) /* else it has been reported */
+		report(L, worker, "the worker itself");
 	return 0;
 }
 
