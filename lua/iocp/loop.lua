@@ -2,6 +2,7 @@
 local CHUNKS = 16 -- for each worker: what one has more of than the others is then a sixteenth
 local LARGEST = 8192 -- items in a chunk: their numbers fit into a processor's cache
 local WINDOW = 4 -- chunks for each worker that are under way at once, so that a long list is not in memory twice
+local PATIENCE = 1000 -- ms for what runs, where the caller has an error of its own
 
 local progress = require "iocp.progress"
 local core, parts -- those of this state: see the end
@@ -25,6 +26,7 @@ local function new(pool, job, own)
     update = options.progress and progress(core, parts, options.progress, job.count, name),
     own = own,
     port = core.IOCompletionPort(),
+    waits = false,
     chunks = {}, -- those that are open, by their numbers
     last = 0, -- the number of the one that was submitted last
     open = 0,
@@ -60,9 +62,11 @@ local function submit(loop)
   return true
 end
 
--- A chunk that has ended and is not open any more; or nil, message, code.
-local function next_ended(loop)
-  local i, message, code = parts.wait_blocked(loop.port)
+-- A chunk that has ended and is not open any more; or nil, message, code. What is raised here is Ctrl-C.
+local function next_ended(loop, ms)
+  loop.waits = true
+  local i, message, code = parts.wait_blocked(loop.port, ms)
+  loop.waits = false
   if not i then
     return nil, message, code
   end
@@ -120,15 +124,17 @@ local function go_on(loop)
   return true
 end
 
--- Takes chunks back until none is open: nothing of the loop runs any more.
-local function abandon(loop)
+-- Takes chunks back until none is open: nothing of the loop runs any more. If it waits in vain they end by themselves: for `ms`,
+-- nil for ever, or until the calling thread is cancelled.
+local function abandon(loop, ms)
+  local deadline = ms and core.clock() + ms
   for _, chunk in pairs(loop.chunks) do
     chunk.task:cancel()
   end
   while loop.open > 0 do
-    local chunk = next_ended(loop)
+    local chunk = next_ended(loop, deadline and math.max(0, deadline - core.clock()))
     if not chunk then
-      return -- cancelled, while it waits: then they end by themselves
+      return
     end
     loop.job:take(chunk, false)
   end
@@ -138,7 +144,8 @@ end
 -- job:take(chunk, completed, results ...), called for each that has ended, in any order, with `chunk.first`, `chunk.n` and
 -- `chunk.packed`, the first value that cut gave; job:close(), called when no chunk is open any more.
 -- Returns true; or nil, message, code. Raises what a chunk raised. However it ends, no chunk runs any more, unless the
--- calling thread was cancelled.
+-- calling thread was cancelled, or is interrupted (Ctrl-C, which raises an error in the wait). Where it raises besides, it may be
+-- Ctrl-C as well, and nothing tells: then it waits for a while only.
 local function run(pool, job)
   local _, current, initialised = parts.current_worker()
   if current == pool and not initialised then
@@ -146,7 +153,9 @@ local function run(pool, job)
   end
   local loop = new(pool, job, current == pool)
   local returned, ok, message, code = pcall(go_on, loop)
-  if not returned or not ok then
+  if not returned then
+    abandon(loop, loop.waits and 0 or PATIENCE)
+  elseif not ok then
     abandon(loop)
   end
   if loop.open == 0 then
