@@ -88,6 +88,21 @@ describe("Ctrl-C (41)", function()
     ["a heap's lock"] = "local ready = iocp.IOCompletionPort() "
       .. "iocp.Thread('local h, r = ... h:lock() r:enqueue(1) require(\"iocp\").sleep(1e7)', heap, ready) "
       .. "ready:dequeue() heap:lock()",
+    receive = "port:receive()",
+    receive_many = "port:receive_many(10)",
+    ["dequeue_many"] = "port:dequeue_many(10)",
+    packets = "for _ in port:packets() do end",
+    ["packets in batches"] = "for _ in port:packets(10) do end",
+    ["iocp.blocking"] = "iocp.blocking(port.dequeue, port)",
+    ["a task's wait"] = "iocp.Pool(1):submit('while true do end'):wait()",
+    ["a pool's shutdown"] = "local pool = iocp.Pool(1) pool:submit('while true do end') pool:shutdown()",
+    ["a pool's full queue"] = "local pool = iocp.Pool { workers = 0, queue_limit = 1 } pool:submit('') pool:submit('')",
+    map = "iocp.Pool(2):map({ 1, 2, 3, 4 }, function() while true do end end)",
+    parallel_for = "iocp.Pool(2):parallel_for(1, 4, function() while true do end end)",
+    reduce = "iocp.Pool(2):reduce({ 1, 2, 3, 4 }, function() while true do end end, nil, { chunk = 2 })",
+    ["map, for the queue"] = "iocp.Pool { workers = 0, queue_limit = 1 }:map({ 1, 2, 3, 4 }, print, { chunk = 1 })",
+    ["what map calls"] = "iocp.Pool(2):map({ 1, 2, 3, 4 }, function(x) while x > 1 do end end, "
+      .. "{ chunk = 1, progress = function() iocp.sleep(1e7) end })",
   } do
     it("ends a script that waits in " .. name, function()
       local code, output = support.child([[

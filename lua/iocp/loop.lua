@@ -1,0 +1,176 @@
+--- A loop over a pool's workers: its chunks on their way, not too many at once, and what comes of them in the caller.
+local CHUNKS = 16 -- for each worker: what one has more of than the others is then a sixteenth
+local LARGEST = 8192 -- items in a chunk: their numbers fit into a processor's cache
+local WINDOW = 4 -- chunks for each worker that are under way at once, so that a long list is not in memory twice
+local PATIENCE = 1000 -- ms for what runs, where the caller has an error of its own
+
+local progress = require "iocp.progress"
+local core, parts -- those of this state: see the end
+
+-- ---- a loop ----
+
+local function chunk_size(count, workers)
+  return math.max(1, math.min(LARGEST, math.ceil(count / (workers * CHUNKS))))
+end
+
+-- job: see run, at the end. `own`: the worker that calls is one of the pool's.
+local function new(pool, job, own)
+  local workers, options = math.max(1, pool:workers()), job.options
+  local name = options.name or pool:name()
+  return {
+    pool = pool,
+    job = job,
+    work = options.name and parts.named_work(job.f, options.name) or job.f,
+    size = options.chunk or chunk_size(job.count, workers),
+    window = workers * WINDOW, -- how many chunks may be open
+    update = options.progress and progress(core, parts, options.progress, job.count, name),
+    own = own,
+    port = core.IOCompletionPort(),
+    waits = false,
+    chunks = {}, -- those that are open, by their numbers
+    last = 0, -- the number of the one that was submitted last
+    open = 0,
+    done = 0, -- items
+  }
+end
+
+local function has_more(loop)
+  return loop.last * loop.size < loop.job.count
+end
+
+-- ---- chunks ----
+
+-- Submits the next chunk: true; false if there is no room in the queue; or nil, message, code.
+local function submit(loop)
+  local job, first = loop.job, loop.last * loop.size + 1
+  local n = math.min(loop.size, job.count - first + 1)
+  local a, b = job:cut(first, n)
+  local task, message, code = parts.submit_chunk(loop.pool, job.runner, loop.work, first, n, a, b)
+  if not task then
+    job:take({ first = first, n = n, packed = a }, false)
+    if code == "TIMEOUT" and loop.open > 0 then
+      return false
+    end
+    return nil, message, code
+  end
+  local i = loop.last + 1
+  loop.last, loop.open = i, loop.open + 1
+  loop.chunks[i] = { task = task, first = first, n = n, packed = a }
+  if not parts.watch_task(task, loop.port, i) then
+    loop.port:enqueue(i) -- it has ended already
+  end
+  return true
+end
+
+-- A chunk that has ended and is not open any more; or nil, message, code. What is raised here is Ctrl-C.
+local function next_ended(loop, ms)
+  loop.waits = true
+  local i, message, code = parts.wait_blocked(loop.port, ms)
+  loop.waits = false
+  if not i then
+    return nil, message, code
+  end
+  local chunk = loop.chunks[i]
+  loop.chunks[i], loop.open = nil, loop.open - 1
+  return chunk
+end
+
+-- A worker that waits for chunks in its own pool first runs one that nobody has begun.
+local function run_one(loop)
+  for _, chunk in pairs(loop.own and loop.chunks or {}) do
+    if parts.run_task(chunk.task) then
+      return
+    end
+  end
+end
+
+-- Takes a chunk back that has ended: true; or nil, message, code, where a chunk that failed has the code ERROR.
+local function receive(loop)
+  run_one(loop)
+  local chunk, message, code = next_ended(loop)
+  if not chunk then
+    return nil, message, code
+  end
+  local results = { chunk.task:result() }
+  loop.done = loop.done + chunk.n
+  loop.job:take(chunk, results[1], results[2], results[3])
+  if not results[1] then
+    return nil, results[2], results[3]
+  end
+  if loop.update then
+    loop.update(loop.done)
+  end
+  return true
+end
+
+-- ---- to the end ----
+
+local function go_on(loop)
+  while loop.open > 0 or has_more(loop) do
+    local ok, message, code = false, nil, nil
+    if has_more(loop) and loop.open < loop.window then
+      ok, message, code = submit(loop)
+    end
+    if ok == false then
+      ok, message, code = receive(loop)
+    end
+    if not ok then
+      return nil, message, code
+    end
+  end
+  if loop.update and loop.job.count == 0 then
+    loop.update(0)
+  end
+  return true
+end
+
+-- Takes chunks back until none is open: nothing of the loop runs any more. If it waits in vain they end by themselves: for `ms`,
+-- nil for ever, or until the calling thread is cancelled.
+local function abandon(loop, ms)
+  local deadline = ms and core.clock() + ms
+  for _, chunk in pairs(loop.chunks) do
+    chunk.task:cancel()
+  end
+  while loop.open > 0 do
+    local chunk = next_ended(loop, deadline and math.max(0, deadline - core.clock()))
+    if not chunk then
+      return
+    end
+    loop.job:take(chunk, false)
+  end
+end
+
+--- Runs a job: a table with runner, f, count (of items) and options; job:cut(first, n), what a chunk is called with besides;
+-- job:take(chunk, completed, results ...), called for each that has ended, in any order, with `chunk.first`, `chunk.n` and
+-- `chunk.packed`, the first value that cut gave; job:close(), called when no chunk is open any more.
+-- Returns true; or nil, message, code. Raises what a chunk raised. However it ends, no chunk runs any more, unless the
+-- calling thread was cancelled, or is interrupted (Ctrl-C, which raises an error in the wait). Where it raises besides, it may be
+-- Ctrl-C as well, and nothing tells: then it waits for a while only.
+local function run(pool, job)
+  local _, current, initialised = parts.current_worker()
+  if current == pool and not initialised then
+    return nil, "init cannot run loops over its own pool, whose worker is to run them", "INVALID"
+  end
+  local loop = new(pool, job, current == pool)
+  local returned, ok, message, code = pcall(go_on, loop)
+  if not returned then
+    abandon(loop, loop.waits and 0 or PATIENCE)
+  elseif not ok then
+    abandon(loop)
+  end
+  if loop.open == 0 then
+    job:close()
+  end
+  if not returned then
+    error(ok, 0)
+  elseif code == "ERROR" then
+    error(message, 0)
+  end
+  return ok, message, code
+end
+
+
+return function(its_core, its_parts)
+  core, parts = its_core, its_parts
+  return run
+end

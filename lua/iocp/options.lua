@@ -1,0 +1,43 @@
+--- Arguments and options of the methods that are Lua's: the one place where they are checked.
+-- The functions raise where the method that calls them was called.
+local options = {}
+
+local ABOVE = 4 -- from `refuse`: the check, the method, its caller
+
+local function refuse(name, expected, value)
+  local got = type(value) == "number" and tostring(value) or type(value)
+  error(("bad argument '%s' (expected %s, got %s)"):format(name, expected, got), ABOVE)
+end
+
+--- Raises unless `ok`.
+function options.check(name, value, ok, expected)
+  if not ok then
+    refuse(name, expected, value)
+  end
+end
+
+--- The options that a caller gave, as a table with nothing else in it.
+-- @param given a table or nil
+-- @param rules what there is: a list of { name, check, what is expected }
+function options.read(given, rules)
+  local read, names, known = {}, {}, {}
+  if given ~= nil and type(given) ~= "table" then
+    refuse("options", "a table", given)
+  end
+  for i, rule in ipairs(rules) do
+    local name, value = rule[1], (given or read)[rule[1]]
+    if value ~= nil and not rule[2](value) then
+      refuse(name, rule[3], value)
+    end
+    read[name], names[i], known[name] = value, name, true
+  end
+  for name in pairs(given or read) do
+    if not known[name] then
+      local text = ("bad argument 'options' ('%s' is none of %s)"):format(tostring(name), table.concat(names, ", "))
+      error(text, ABOVE - 1)
+    end
+  end
+  return read
+end
+
+return options
