@@ -129,6 +129,27 @@ describe("a heap's maximum", function()
     assert.equal("NOMEM", code_of(heap:alloc(2000000)))
   end)
 
+  it("does not keep a block from shrinking, or growing into what is left (30, 31)", function()
+    for _, sizes in ipairs { { 8000, 48 }, { 40000, 20000 }, { 40000, 48 }, { 900000, 600000 }, { 900000, 1000 } } do
+      local heap = iocp.Heap(0, 1000000)
+      local address = assert(heap:alloc(sizes[1]))
+      heap:write(address, "still here")
+      local rest = assert(heap:alloc(1000000 - sizes[1] - 40000))
+      for _, size in ipairs { 16000, 1000, 16 } do
+        while heap:alloc(size) do end -- full
+      end
+      address = assert(heap:realloc(address, sizes[2]))
+      assert.equal(sizes[2], heap:size(address))
+      assert.equal("still here", heap:read(address, 0, 10))
+      address = assert(heap:realloc(address, sizes[1], true))
+      assert.equal("still here" .. ("\0"):rep(sizes[1] - sizes[2]), heap:read(address, 0, 10) .. heap:read(address, sizes[2]))
+      assert.equal("NOMEM", code_of(heap:realloc(address, sizes[1] + 40000)))
+      assert.is_true(heap:free(address) and heap:free(rest))
+      assert.is_truthy(heap:alloc(sizes[1]))
+      assert.is_true(heap:validate())
+    end
+  end)
+
   it("is kept by threads that allocate at once (31)", function()
     local heap, threads = iocp.Heap(0, 100000), {}
     for i = 1, 4 do
@@ -344,9 +365,9 @@ describe("destroying a heap", function()
             if not a then return select(3, heap:alloc(size)) end
             heap:write(a, "content")
             heap:read(a)
-            heap:free(a)
+            heap:free(heap:realloc(a, size * 3, true) or a)
           end
-        ]], heap, ({ 48, 20000, 600000 })[i])
+        ]], heap, ({ 48, 20000, 300000 })[i])
       end
       iocp.sleep(1)
       heap:destroy()

@@ -76,9 +76,10 @@ typedef struct iocp_segment {
 	struct iocp_page {
 		_Atomic uint32_t kind;      /* IOCP_PAGE_*, below; read without the mutex to check an address */
 		_Atomic uint32_t class;     /* of a small page */
-		uint32_t used;              /* small: blocks that are live or in magazines. medium: pages of the run */
+		uint32_t used;              /* small: blocks that are live or in magazines */
 		uint32_t carved;            /* small: blocks ever given out; behind them all is untouched */
 		uint32_t first_free;        /* small: index + 1 of the newest block given back, 0 for none */
+		_Atomic uint32_t run;       /* medium: how many pages */
 		_Atomic uint64_t header;    /* medium: the block's */
 		iocp_page *next, *previous; /* small: pages of the class with a block to give */
 	} pages[IOCP_PAGES];

@@ -69,19 +69,23 @@ static size_t gross_size(size_t size)
 	return size > SIZE_MAX / 4 ? size : iocp_large_mapping(size);
 }
 
-/* The same of a block that is there; a large one may have been resized in its mapping. */
+/* The same of a block that is there: one that shrank may have stayed where it was. */
 static size_t gross_of(const iocp_found *f)
 {
-	return f->kind == IOCP_FOUND_LARGE ? f->large->mapped : gross_size(f->size);
+	if (f->kind == IOCP_FOUND_LARGE)
+		return f->large->mapped;
+	if (f->kind == IOCP_FOUND_SMALL)
+		return iocp_class_infos[f->class].size;
+	/* Relaxed, as its header. */
+	return (size_t)atomic_load_explicit(&f->page->run, memory_order_relaxed) * IOCP_PAGE;
 }
 
-/* 0: a block of `size` would pass the maximum. */
-static int charge(iocp_heap *heap, size_t size)
+/* Takes that many bytes of what the heap may hold. 0: they would pass the maximum. */
+static int charge(iocp_heap *heap, size_t gross)
 {
-	uint64_t charged, gross;
+	uint64_t charged;
 	if (heap->maximum == 0)
 		return 1;
-	gross = gross_size(size);
 	if (gross > heap->maximum)
 		return 0;
 	/* Relaxed: a counter that orders nothing else. */
@@ -146,15 +150,6 @@ static void *take_large(iocp_heap *heap, iocp_cache *cache, size_t size, int fla
 	return block;
 }
 
-/* One try, inside. NULL with *grow set: another segment or page of the class would help. */
-static void *take(iocp_heap *heap, iocp_cache *cache, size_t size, int flags, int *grow)
-{
-	*grow = size <= IOCP_MEDIUM_LIMIT;
-	if (size <= IOCP_SMALL_LIMIT)
-		return take_small(heap, cache, size, flags);
-	return *grow ? take_medium(heap, cache, size, flags) : take_large(heap, cache, size, flags);
-}
-
 int iocp_heap_add_segments(iocp_heap *heap, size_t count)
 {
 	char *memory = count > SIZE_MAX / 2 / IOCP_SEGMENT ? NULL : iocp_map(count * IOCP_SEGMENT, IOCP_SEGMENT);
@@ -184,32 +179,42 @@ static int grow_slab(iocp_heap *heap, size_t size)
 	return added ? IOCP_OK : iocp_heap_add_segments(heap, 1);
 }
 
+/* Inside. */
+static void *take(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
+{
+	void *block;
+	if (size > IOCP_MEDIUM_LIMIT)
+		return take_large(heap, cache, size, flags);
+	do {
+		block = size <= IOCP_SMALL_LIMIT ? take_small(heap, cache, size, flags) : take_medium(heap, cache, size, flags);
+	} while (!block && grow_slab(heap, size) == IOCP_OK);
+	return block;
+}
+
+/* Inside, so the heap is not destroyed under what it gains. */
+static int alloc_inside(iocp_heap *heap, iocp_cache *cache, size_t size, int flags, void **address)
+{
+	void *block;
+	if (!charge(heap, gross_size(size)))
+		return IOCP_NOMEM;
+	block = take(heap, cache, size, flags);
+	if (!block) {
+		discharge(heap, gross_size(size));
+		return IOCP_NOMEM;
+	}
+	*address = block;
+	return IOCP_OK;
+}
+
 static int alloc_slowly(iocp_heap *heap, size_t size, int flags, void **address)
 {
 	iocp_cache *cache;
-	int r, grow;
-	void *block;
-	for (;;) {
-		r = iocp_heap_enter(heap, &cache);
-		if (r != IOCP_OK)
-			return r;
-		if (!charge(heap, size)) {
-			iocp_heap_leave(cache);
-			return IOCP_NOMEM;
-		}
-		block = take(heap, cache, size, flags, &grow);
-		if (block) {
-			iocp_heap_leave(cache);
-			*address = block;
-			return IOCP_OK;
-		}
-		discharge(heap, gross_size(size));
-		/* Still inside, so the heap is not destroyed under what it gains. */
-		r = grow ? grow_slab(heap, size) : IOCP_NOMEM;
-		iocp_heap_leave(cache);
-		if (r != IOCP_OK)
-			return r;
-	}
+	int r = iocp_heap_enter(heap, &cache);
+	if (r != IOCP_OK)
+		return r;
+	r = alloc_inside(heap, cache, size, flags, address);
+	iocp_heap_leave(cache);
+	return r;
 }
 
 /* The way of nearly every block: small, no maximum to mind, a magazine with blocks. alloc_slowly can do all of it too. */
@@ -231,18 +236,27 @@ int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address)
 	return IOCP_OK;
 }
 
+int iocp_heap_put(iocp_heap *heap, const void *data, size_t size, void **address)
+{
+	iocp_cache *cache;
+	int r = iocp_heap_enter(heap, &cache);
+	if (r != IOCP_OK)
+		return r;
+	r = alloc_inside(heap, cache, size, 0, address);
+	if (r == IOCP_OK)
+		memcpy(*address, data, size);
+	iocp_heap_leave(cache);
+	return r;
+}
+
 /* ---- freeing ----------------------------------------------------------------------------------------------------- */
 
-/* Inside; leaves. The block was found live. */
+/* Inside. The block was found live; what it is charged for is the caller's, and a large one is for leave_after to drop. */
 static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const iocp_found *f)
 {
-	size_t gross = gross_of(f); /* before the block may be given out again */
-	if (!set_header(address, f, 0)) {
-		iocp_heap_leave(cache);
+	if (!set_header(address, f, 0))
 		return IOCP_INVALID;
-	}
 	iocp_cache_count(cache, -1, -(int64_t)f->size);
-	discharge(heap, gross);
 	if (f->kind == IOCP_FOUND_SMALL) {
 		iocp_cache_give(heap, cache, f->class, address);
 	} else if (f->kind == IOCP_FOUND_MEDIUM) {
@@ -251,14 +265,19 @@ static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const io
 		cache->reclaim = iocp_heap_can_reclaim(heap);
 		iocp_lock_release(&heap->mutex);
 	}
-	iocp_heap_leave(cache);
-	if (f->kind == IOCP_FOUND_LARGE)
-		iocp_large_drop(heap, f->large);
-	if (cache->reclaim) { /* set here or where a full magazine was given back */
-		cache->reclaim = 0;
-		iocp_heap_reclaim(heap);
-	}
 	return IOCP_OK;
+}
+
+/* Leaves, and gives back what end_block made superfluous; `ended`: the block, or NULL if there is none. */
+static void leave_after(iocp_heap *heap, iocp_cache *cache, const iocp_found *ended)
+{
+	int reclaim = cache->reclaim; /* set in end_block, or where a full magazine was given back */
+	cache->reclaim = 0;
+	iocp_heap_leave(cache);
+	if (ended && ended->kind == IOCP_FOUND_LARGE)
+		iocp_large_drop(heap, ended->large);
+	if (reclaim)
+		iocp_heap_reclaim(heap);
 }
 
 /* The way of nearly every block, as in iocp_heap_alloc. Inside. 0: it is not such a block, and nothing was done. */
@@ -296,11 +315,15 @@ static int free_slowly(iocp_heap *heap, void *address)
 	r = iocp_heap_enter(heap, &cache);
 	if (r != IOCP_OK)
 		return r;
-	if (!iocp_heap_find(heap, address, &f)) {
-		iocp_heap_leave(cache);
-		return IOCP_INVALID;
+	r = IOCP_INVALID;
+	if (iocp_heap_find(heap, address, &f)) {
+		size_t gross = gross_of(&f); /* before the block may be given out again */
+		r = end_block(heap, cache, address, &f);
+		if (r == IOCP_OK)
+			discharge(heap, gross);
 	}
-	return end_block(heap, cache, address, &f);
+	leave_after(heap, cache, r == IOCP_OK ? &f : NULL);
+	return r;
 }
 
 int iocp_heap_free(iocp_heap *heap, void *address)
@@ -321,30 +344,8 @@ static int fits(const iocp_found *f, size_t size)
 {
 	if (f->kind == IOCP_FOUND_LARGE)
 		return size > IOCP_MEDIUM_LIMIT && size <= f->large->mapped - IOCP_LARGE_OFFSET && size >= f->large->mapped / 2;
-	return size <= IOCP_MEDIUM_LIMIT && gross_size(size) == gross_size(f->size)
+	return size <= IOCP_MEDIUM_LIMIT && gross_size(size) == gross_of(f)
 		   && (size <= IOCP_SMALL_LIMIT) == (f->kind == IOCP_FOUND_SMALL);
-}
-
-static int move_block(iocp_heap *heap, void *address, size_t size, size_t old_size, int flags, void **moved)
-{
-	iocp_context *context = iocp_this_thread.context; /* the caller was inside, so there is one */
-	size_t keep = size < old_size ? size : old_size;
-	void *block;
-	int r = iocp_heap_alloc(heap, size, 0, &block);
-	if (r != IOCP_OK)
-		return r;
-	context->shielded++; /* from here on a cancel would leave a block that nobody knows */
-	if (flags & IOCP_ZERO)
-		memset((char *)block + keep, 0, size - keep);
-	r = iocp_heap_read(heap, address, 0, block, keep); /* also finds a block that another thread freed meanwhile */
-	if (r == IOCP_OK)
-		r = iocp_heap_free(heap, address);
-	if (r != IOCP_OK)
-		iocp_heap_free(heap, block);
-	else
-		*moved = block;
-	context->shielded--;
-	return r;
 }
 
 /* Inside. */
@@ -358,11 +359,55 @@ static int resize_in_place(iocp_cache *cache, void *address, size_t size, const 
 	return IOCP_OK;
 }
 
+/* What a block of `size` takes more than the found one. While a copy and its original are both there, only that is
+** charged: a heap is never full for the sake of a copy. */
+static size_t surplus(const iocp_found *f, size_t size)
+{
+	size_t old = gross_of(f), new = gross_size(size);
+	return new > old ? new - old : 0;
+}
+
+/* Inside: a copy of the found block with another size. NULL: no memory. */
+static void *copy_block(
+	iocp_heap *heap, iocp_cache *cache, const void *address, const iocp_found *f, size_t size, int flags)
+{
+	size_t keep = size < f->size ? size : f->size;
+	char *copy;
+	if (!charge(heap, surplus(f, size)))
+		return NULL;
+	copy = take(heap, cache, size, 0);
+	if (!copy) {
+		discharge(heap, surplus(f, size));
+		return NULL;
+	}
+	memcpy(copy, address, keep);
+	if (flags & IOCP_ZERO)
+		memset(copy + keep, 0, size - keep);
+	return copy;
+}
+
+/* Inside: ends the found block, which the copy is to replace, or the copy if another thread freed or resized the block
+** meanwhile, which is IOCP_INVALID. *f is then the one that ended. */
+static int replace_block(iocp_heap *heap, iocp_cache *cache, void *address, void *copy, size_t size, iocp_found *f)
+{
+	size_t old = gross_of(f), more = surplus(f, size);
+	if (end_block(heap, cache, address, f) == IOCP_OK) {
+		discharge(heap, old + more - gross_size(size));
+		return IOCP_OK;
+	}
+	discharge(heap, more);
+	if (!iocp_heap_find(heap, copy, f) || end_block(heap, cache, copy, f) != IOCP_OK)
+		f->kind = IOCP_FOUND_SMALL; /* a made-up address was right: there is nothing to drop */
+	return IOCP_INVALID;
+}
+
+/* All of it inside, so that the heap is not destroyed under what is copied or cleared. */
 int iocp_heap_realloc(iocp_heap *heap, void *address, size_t size, int flags, void **moved)
 {
 	iocp_cache *cache;
 	iocp_found f;
-	int r;
+	void *copy;
+	int r, stays;
 	if (!address)
 		return iocp_heap_alloc(heap, size, flags, moved);
 	r = iocp_heap_enter(heap, &cache);
@@ -372,13 +417,16 @@ int iocp_heap_realloc(iocp_heap *heap, void *address, size_t size, int flags, vo
 		iocp_heap_leave(cache);
 		return IOCP_INVALID;
 	}
-	if (!fits(&f, size)) {
-		iocp_heap_leave(cache);
-		return move_block(heap, address, size, f.size, flags, moved);
-	}
-	r = resize_in_place(cache, address, size, &f, flags);
-	iocp_heap_leave(cache);
+	stays = fits(&f, size);
+	copy = stays ? NULL : copy_block(heap, cache, address, &f, size, flags);
+	if (copy)
+		r = replace_block(heap, cache, address, copy, size, &f);
+	else if (stays || size <= f.size) /* without memory for a copy a block shrinks where it is */
+		r = resize_in_place(cache, address, size, &f, flags);
+	else
+		r = IOCP_NOMEM;
+	leave_after(heap, cache, copy ? &f : NULL);
 	if (r == IOCP_OK)
-		*moved = address;
+		*moved = copy ? copy : address;
 	return r;
 }

@@ -54,21 +54,3 @@ int iocp_heap_write(iocp_heap *heap, void *address, size_t offset, const void *b
 	}
 	return r;
 }
-
-int iocp_heap_put(iocp_heap *heap, const void *data, size_t size, void **address)
-{
-	iocp_context *context = iocp_context_get();
-	void *block;
-	int r;
-	if (!context)
-		return IOCP_NOMEM;
-	r = iocp_heap_alloc(heap, size, 0, &block);
-	if (r != IOCP_OK)
-		return r;
-	context->shielded++; /* as in heap_block.c's move_block: a cancel would leave a block that nobody knows */
-	r = iocp_heap_write(heap, block, 0, data, size);
-	context->shielded--;
-	if (r == IOCP_OK) /* else the heap was destroyed, and the block with it */
-		*address = block;
-	return r;
-}

@@ -298,7 +298,7 @@ void *iocp_slab_take_run(iocp_slab *slab, size_t size)
 	if (!segment)
 		return NULL;
 	take_pages(slab, segment, run_bits(first, count));
-	segment->pages[first].used = count;
+	atomic_store_explicit(&segment->pages[first].run, count, memory_order_relaxed);
 	atomic_store_explicit(&segment->pages[first].header, 0, memory_order_relaxed);
 	for (i = 1; i < count; i++)
 		set_kind(&segment->pages[first + i], IOCP_PAGE_TAIL);
@@ -310,7 +310,7 @@ void iocp_slab_give_run(iocp_slab *slab, void *block)
 {
 	iocp_page *page = iocp_page_of(block);
 	iocp_segment *segment = iocp_segment_of(block);
-	uint32_t i, count = page->used;
+	uint32_t i, count = atomic_load_explicit(&page->run, memory_order_relaxed); /* written under the mutex */
 	for (i = 0; i < count; i++)
 		set_kind(&page[i], IOCP_PAGE_FREE);
 	give_pages(slab, segment, run_bits((uint32_t)(page - segment->pages), count));

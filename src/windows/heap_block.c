@@ -118,27 +118,33 @@ int iocp_heap_free(iocp_heap *heap, void *address)
 
 /* ---- resizing ------------------------------------------------------------------------------------------------------ */
 
-/* Resizes a claimed block where it is, or moves it; 0: there is no memory, and it is as it was. Not by a HeapReAlloc that
-** moves: the registry may lack memory for the new place, and the old one is gone by then. */
+/* Gives a claimed block another size where it is, or a copy in its place. NULL: there is no memory, and it is as it was;
+** there always is to shrink. Not by a HeapReAlloc that moves: the registry may lack memory for the new place, and the old
+** one is gone by then. What is new is cleared here: the system may take the block for larger than it is. */
 static void *resize(iocp_heap *heap, void *address, size_t old_size, size_t size, int flags)
 {
-	DWORD zero = flags & IOCP_ZERO ? HEAP_ZERO_MEMORY : 0;
-	void *moved;
-	if (HeapReAlloc(heap->system, HEAP_REALLOC_IN_PLACE_ONLY | zero, address, size)) {
-		iocp_registry_settle(heap, address, size);
-		return address;
+	size_t kept = old_size < size ? old_size : size;
+	char *moved = address;
+	if (!HeapReAlloc(heap->system, HEAP_REALLOC_IN_PLACE_ONLY, address, size)) {
+		moved = HeapAlloc(heap->system, 0, size);
+		if (moved && iocp_registry_add(heap, moved, size) != IOCP_OK) {
+			HeapFree(heap->system, 0, moved);
+			moved = NULL;
+		}
+		if (moved)
+			memcpy(moved, address, kept);
+		else if (size <= old_size)
+			moved = address;
 	}
-	moved = HeapAlloc(heap->system, zero, size);
-	if (moved && iocp_registry_add(heap, moved, size) == IOCP_OK) {
-		memcpy(moved, address, old_size < size ? old_size : size);
+	if (moved && (flags & IOCP_ZERO))
+		memset(moved + kept, 0, size - kept);
+	if (moved && moved != address) {
 		iocp_registry_drop(heap, address);
 		HeapFree(heap->system, 0, address);
-		return moved;
+	} else {
+		iocp_registry_settle(heap, address, moved ? size : old_size);
 	}
-	if (moved)
-		HeapFree(heap->system, 0, moved);
-	iocp_registry_settle(heap, address, old_size);
-	return NULL;
+	return moved;
 }
 
 /* The caller is inside. */
