@@ -180,6 +180,74 @@ describe("I/O that completes to a port", function()
   end)
 end)
 
+describe("a callback that the host queues as an asynchronous procedure call", function()
+  -- What a fresh process prints that runs a script, which knows `call`: queues a call of f for its own thread.
+  local function printed(script)
+    local code, output = support.child([[
+      local iocp, ffi = require "iocp", require "ffi"
+      ffi.cdef "typedef void (__stdcall *call)(uintptr_t);"
+      ffi.cdef "unsigned QueueUserAPC(call f, void *thread, uintptr_t); void *GetCurrentThread(void);"
+      local ran = 0
+      local function call(f)
+        assert(ffi.C.QueueUserAPC(f, ffi.C.GetCurrentThread(), 0) ~= 0)
+      end
+    ]] .. script)
+    assert.equal(0, code, output)
+    return output
+  end
+
+  for how, get in pairs {
+    dequeue = "port:dequeue()",
+    ["a timed dequeue"] = "port:dequeue(10000)",
+    dequeue_many = "port:dequeue_many(3, nil, batch)",
+    packets = "next_packet(port)",
+  } do
+    it("runs in a compiled loop of " .. how .. " that waits", function()
+      assert.equal("15", printed(([[
+        local port, batch = iocp.IOCompletionPort(), {}
+        local next_packet = port:packets()
+        local post = ffi.cast("call", function() ran = ran + 1 port:enqueue(1) end)
+        for i = 1, 20 do
+          if i > 5 then call(post) else port:enqueue(1) end
+          for j = 1, 200 do assert(%s) port:enqueue(j) end
+          port:dequeue(0)
+        end
+        print(ran)
+      ]]):format(get)))
+    end)
+  end
+
+  it("does not run in one of a heap that waits for its lock, but in the next wait", function()
+    assert.equal("0 15", printed([[
+      local heap, lock, locked = iocp.Heap(), iocp.IOCompletionPort(), iocp.IOCompletionPort()
+      local holder = iocp.Thread(function(heap, lock, locked)
+        for _ in lock:packets() do
+          heap:lock()
+          locked:enqueue(1)
+          require("iocp").sleep(20)
+          heap:unlock()
+        end
+      end, heap, lock, locked)
+      local count = ffi.cast("call", function() ran = ran + 1 end)
+      local address, early = heap:alloc(8), 0
+      for i = 1, 20 do
+        if i > 5 then
+          lock:enqueue(1)
+          locked:dequeue()
+          call(count)
+        end
+        local before = ran
+        for _ = 1, 200 do heap:free(heap:alloc(8)) heap:write(address, "x") heap:size(address) end
+        early = early + ran - before
+      end
+      iocp.sleep(1)
+      lock:close()
+      holder:join()
+      print(("%d %d"):format(early, ran))
+    ]]))
+  end)
+end)
+
 describe("a heap of the kernel's", function()
   it("is adopted, works as one of ours, and is not destroyed when its object is collected", function()
     local handle = C.HeapCreate(0, 0, 0)

@@ -20,7 +20,8 @@
 **
 ** Threads. Every function may be called from any thread at any time.
 **
-** Waits on Windows are alertable: asynchronous procedure calls of the host run in them.
+** On Windows sleeping, joining and a get that waits are alertable: asynchronous procedure calls of the host run in them. A get
+** with a timeout of 0 and all functions of a heap are not, also where they wait for a thread that holds iocp_heap_lock.
 **
 ** Time. A timeout is a double in milliseconds, fractions allowed: 0 does not wait, IOCP_INFINITE (or any negative
 ** number) waits for ever. A timed wait lasts at least as long as asked.
