@@ -32,6 +32,7 @@ ffi.cdef [[
   BOOL WriteFile(HANDLE file, const void *buffer, DWORD size, DWORD *count, OVERLAPPED *overlapped);
   BOOL CancelIo(HANDLE file);
   BOOL CloseHandle(HANDLE handle);
+  HANDLE OpenThread(DWORD access, BOOL inherit, DWORD id);
   HANDLE HeapCreate(DWORD flags, size_t initial, size_t maximum);
   HANDLE GetProcessHeap(void);
   void *HeapAlloc(HANDLE heap, DWORD flags, size_t size);
@@ -109,6 +110,66 @@ describe("a port of the kernel's", function()
     collect()
     assert.equal(1, C.PostQueuedCompletionStatus(handle, 2, 1, nil))
     assert.same({ 1, 2, 0 }, { kernel_get(handle, 1000) })
+  end)
+end)
+
+describe("a port of the kernel's that its owner closes", function()
+  local handle, port
+  before_each(function()
+    handle = C.CreateIoCompletionPort(ffi.cast("HANDLE", -1), nil, 0, 2)
+    port = assert(iocp.IOCompletionPort.adopt(handle))
+  end)
+
+  it("abandons who waits, and ends their loops (16)", function()
+    local threads = {}
+    for i, get in ipairs {
+      "select(3, port:dequeue())", "select(3, port:dequeue(1e7))", "select(3, port:dequeue_many(8))",
+      "select(3, port:receive_many(8, 1e7))", "(function() for _ in port:packets() do end return 'ABANDONED' end)()",
+      "(function() for _ in port:packets(8) do end return 'ABANDONED' end)()",
+    } do
+      threads[i] = iocp.Thread("local port = ... return " .. get, port)
+    end
+    assert.is_true(support.parked(port, #threads))
+    local start = system.monotime()
+    assert.equal(1, C.CloseHandle(handle))
+    for _, code in ipairs(support.join_all(threads)) do
+      assert.equal("ABANDONED", code)
+    end
+    assert.is_true(system.monotime() - start < 5)
+    assert.is_true(port:stats().closed)
+    assert.equal("CLOSED", select(3, port:dequeue()))
+  end)
+
+  for name, call in pairs {
+    enqueue = function() return port:enqueue(1) end,
+    enqueue_many = function() return port:enqueue_many { 1, 2 } end,
+    ["dequeue(0)"] = function() return port:dequeue(0) end,
+    dequeue = function() return port:dequeue() end,
+    dequeue_many = function() return port:dequeue_many(8, 1000) end,
+    receive = function() return port:receive(1000) end,
+  } do
+    it("is closed to who calls " .. name .. " later (15)", function()
+      assert.equal(1, C.CloseHandle(handle))
+      assert.equal("CLOSED", select(3, call()))
+      assert.equal("CLOSED", select(3, call()))
+      assert.equal("INVALID", select(3, iocp.IOCompletionPort.open(port:handle())))
+      for _ in port:packets() do error("a packet of a closed port") end
+    end)
+  end
+end)
+
+describe("a thread of the kernel's", function()
+  it("is joined, unless its handle was closed", function()
+    local port = iocp.IOCompletionPort()
+    local thread = iocp.Thread("local port = ... port:dequeue()", port)
+    local handle = C.OpenThread(0x00100040, 0, thread:id()) -- to wait for it and to ask for its number
+    local adopted = assert(iocp.Thread.adopt(handle))
+    assert.equal("TIMEOUT", select(3, adopted:join(10)))
+    port:enqueue(1)
+    assert.is_true(adopted:join(10000))
+    assert.equal("finished", adopted:status())
+    assert.equal(1, C.CloseHandle(handle))
+    assert.equal("INVALID", select(3, adopted:join(10000)))
   end)
 end)
 
