@@ -32,6 +32,7 @@ ffi.cdef [[
   BOOL WriteFile(HANDLE file, const void *buffer, DWORD size, DWORD *count, OVERLAPPED *overlapped);
   BOOL CancelIo(HANDLE file);
   BOOL CloseHandle(HANDLE handle);
+  HANDLE OpenThread(DWORD access, BOOL inherit, DWORD id);
   HANDLE HeapCreate(DWORD flags, size_t initial, size_t maximum);
   HANDLE GetProcessHeap(void);
   void *HeapAlloc(HANDLE heap, DWORD flags, size_t size);
@@ -112,6 +113,66 @@ describe("a port of the kernel's", function()
   end)
 end)
 
+describe("a port of the kernel's that its owner closes", function()
+  local handle, port
+  before_each(function()
+    handle = C.CreateIoCompletionPort(ffi.cast("HANDLE", -1), nil, 0, 2)
+    port = assert(iocp.IOCompletionPort.adopt(handle))
+  end)
+
+  it("abandons who waits, and ends their loops (16)", function()
+    local threads = {}
+    for i, get in ipairs {
+      "select(3, port:dequeue())", "select(3, port:dequeue(1e7))", "select(3, port:dequeue_many(8))",
+      "select(3, port:receive_many(8, 1e7))", "(function() for _ in port:packets() do end return 'ABANDONED' end)()",
+      "(function() for _ in port:packets(8) do end return 'ABANDONED' end)()",
+    } do
+      threads[i] = iocp.Thread("local port = ... return " .. get, port)
+    end
+    assert.is_true(support.parked(port, #threads))
+    local start = system.monotime()
+    assert.equal(1, C.CloseHandle(handle))
+    for _, code in ipairs(support.join_all(threads)) do
+      assert.equal("ABANDONED", code)
+    end
+    assert.is_true(system.monotime() - start < 5)
+    assert.is_true(port:stats().closed)
+    assert.equal("CLOSED", select(3, port:dequeue()))
+  end)
+
+  for name, call in pairs {
+    enqueue = function() return port:enqueue(1) end,
+    enqueue_many = function() return port:enqueue_many { 1, 2 } end,
+    ["dequeue(0)"] = function() return port:dequeue(0) end,
+    dequeue = function() return port:dequeue() end,
+    dequeue_many = function() return port:dequeue_many(8, 1000) end,
+    receive = function() return port:receive(1000) end,
+  } do
+    it("is closed to who calls " .. name .. " later (15)", function()
+      assert.equal(1, C.CloseHandle(handle))
+      assert.equal("CLOSED", select(3, call()))
+      assert.equal("CLOSED", select(3, call()))
+      assert.equal("INVALID", select(3, iocp.IOCompletionPort.open(port:handle())))
+      for _ in port:packets() do error("a packet of a closed port") end
+    end)
+  end
+end)
+
+describe("a thread of the kernel's", function()
+  it("is joined, unless its handle was closed", function()
+    local port = iocp.IOCompletionPort()
+    local thread = iocp.Thread("local port = ... port:dequeue()", port)
+    local handle = C.OpenThread(0x00100040, 0, thread:id()) -- to wait for it and to ask for its number
+    local adopted = assert(iocp.Thread.adopt(handle))
+    assert.equal("TIMEOUT", select(3, adopted:join(10)))
+    port:enqueue(1)
+    assert.is_true(adopted:join(10000))
+    assert.equal("finished", adopted:status())
+    assert.equal(1, C.CloseHandle(handle))
+    assert.equal("INVALID", select(3, adopted:join(10000)))
+  end)
+end)
+
 describe("a port of ours", function()
   it("is the kernel's by its native handle", function()
     local port = iocp.IOCompletionPort()
@@ -177,6 +238,74 @@ describe("I/O that completes to a port", function()
     assert.is_true(support.parked(port, 1))
     C.WriteFile(client, "hello", 5, ffi.new("DWORD[1]"), nil)
     assert.same({ true, 77, 5, address_of(overlapped) }, { worker:join(10000) })
+  end)
+end)
+
+describe("a callback that the host queues as an asynchronous procedure call", function()
+  -- What a fresh process prints that runs a script, which knows `call`: queues a call of f for its own thread.
+  local function printed(script)
+    local code, output = support.child([[
+      local iocp, ffi = require "iocp", require "ffi"
+      ffi.cdef "typedef void (__stdcall *call)(uintptr_t);"
+      ffi.cdef "unsigned QueueUserAPC(call f, void *thread, uintptr_t); void *GetCurrentThread(void);"
+      local ran = 0
+      local function call(f)
+        assert(ffi.C.QueueUserAPC(f, ffi.C.GetCurrentThread(), 0) ~= 0)
+      end
+    ]] .. script)
+    assert.equal(0, code, output)
+    return output
+  end
+
+  for how, get in pairs {
+    dequeue = "port:dequeue()",
+    ["a timed dequeue"] = "port:dequeue(10000)",
+    dequeue_many = "port:dequeue_many(3, nil, batch)",
+    packets = "next_packet(port)",
+  } do
+    it("runs in a compiled loop of " .. how .. " that waits", function()
+      assert.equal("15", printed(([[
+        local port, batch = iocp.IOCompletionPort(), {}
+        local next_packet = port:packets()
+        local post = ffi.cast("call", function() ran = ran + 1 port:enqueue(1) end)
+        for i = 1, 20 do
+          if i > 5 then call(post) else port:enqueue(1) end
+          for j = 1, 200 do assert(%s) port:enqueue(j) end
+          port:dequeue(0)
+        end
+        print(ran)
+      ]]):format(get)))
+    end)
+  end
+
+  it("does not run in one of a heap that waits for its lock, but in the next wait", function()
+    assert.equal("0 15", printed([[
+      local heap, lock, locked = iocp.Heap(), iocp.IOCompletionPort(), iocp.IOCompletionPort()
+      local holder = iocp.Thread(function(heap, lock, locked)
+        for _ in lock:packets() do
+          heap:lock()
+          locked:enqueue(1)
+          require("iocp").sleep(20)
+          heap:unlock()
+        end
+      end, heap, lock, locked)
+      local count = ffi.cast("call", function() ran = ran + 1 end)
+      local address, early = heap:alloc(8), 0
+      for i = 1, 20 do
+        if i > 5 then
+          lock:enqueue(1)
+          locked:dequeue()
+          call(count)
+        end
+        local before = ran
+        for _ = 1, 200 do heap:free(heap:alloc(8)) heap:write(address, "x") heap:size(address) end
+        early = early + ran - before
+      end
+      iocp.sleep(1)
+      lock:close()
+      holder:join()
+      print(("%d %d"):format(early, ran))
+    ]]))
   end)
 end)
 

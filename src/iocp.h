@@ -14,13 +14,16 @@
 **
 ** Native objects. `native` gives what the system calls the object: on Windows the kernel's HANDLE (a completion port, a
 ** heap, a thread), on Linux the address of the object here. `adopt` is its inverse; on Windows it also takes a HANDLE that
-** other code made, which must stay open for as long as the object lives, and which is never closed or destroyed here. What
-** then lives in a heap, or is queued in a port, is what the system says: a block's address that somebody frees meanwhile is
-** not noticed.
+** other code made, and which is never closed or destroyed here. It must stay open for as long as the object lives; only a
+** port's may be closed to end the waits in it, as iocp_port_close does: they return IOCP_ABANDONED, and the calls after that
+** IOCP_CLOSED, unless the kernel has given the HANDLE to another port by then. What then lives in a heap, or is queued in a
+** port, is what the system says: a block's address that somebody frees meanwhile is not noticed. A heap that was made with
+** HEAP_NO_SERIALIZE or HEAP_GENERATE_EXCEPTIONS is not to be adopted.
 **
 ** Threads. Every function may be called from any thread at any time.
 **
-** Waits on Windows are alertable: asynchronous procedure calls of the host run in them.
+** On Windows sleeping, joining and a get that waits are alertable: asynchronous procedure calls of the host run in them. A get
+** with a timeout of 0 and all functions of a heap are not, also where they wait for a thread that holds iocp_heap_lock.
 **
 ** ABI. Within a major version (before 1.0: within a minor one) a program that was compiled against one header runs with each
 ** later library: functions keep their types and meaning, and constants their values. iocp_packet and iocp_block, which are

@@ -3,8 +3,8 @@
 -- as small compiled functions of their own. Both are faster than a call of a classic C function, which no trace can hold.
 --
 -- Each method here does what is usual and leaves the rest to the classic method of the same name: wrong arguments, so that
--- errors are the same; closed objects; interrupted waits, so that hooks run; packets that are messages, bring an I/O's error or a
--- key that no number holds, which it first puts back. Nothing here makes garbage but results.
+-- errors are the same; closed objects; interrupted waits, so that hooks run, and on Windows all that wait; packets that are
+-- messages, bring an I/O's error or a key that no number holds, which it first puts back. Nothing here makes garbage but results.
 --
 -- Results of built-in functions go through a local: a trace may end in a return, but not in a tail call of one, if the
 -- caller is not to be compiled (jit.off).
@@ -69,7 +69,10 @@ return function(core, ffi)
   local MESSAGE = core.MESSAGE or EXACT
   local BATCH = 1024 -- packets that are taken or posted at once; what is more is left to the classic method
   local BUFFER = 65536 -- bytes that are read over a buffer of our own
-  local INTERRUPTED = -8
+  local TIMEOUT, INTERRUPTED = -1, -8
+  -- Waits on Windows run the host's asynchronous procedure calls, and one that is a callback must not run where compiled code is
+  -- under way (src/windows/context.c). There a method only looks, and the classic one, which the interpreter calls, waits.
+  local WAITS = ffi.os ~= "Windows"
 
   -- nil, message, code for the codes of iocp.h; made here, so that a loop that polls stays compiled.
   local texts, names = {}, {}
@@ -164,7 +167,7 @@ return function(core, ffi)
   local function take_one(port, ms)
     local key, bytes, overlapped
     busy = true
-    local code = c_dequeue(port, packet, ms)
+    local code = c_dequeue(port, packet, WAITS and ms or 0)
     if code == 0 and is_plain(packet[0]) then
       key, bytes, overlapped = values(packet[0])
     elseif code == 0 then
@@ -174,6 +177,11 @@ return function(core, ffi)
     return code, key, bytes, overlapped
   end
 
+  -- Whether a get that ended with this code has ended; else the classic method gets.
+  local function has_ended(code, ms)
+    return code < 0 and code ~= INTERRUPTED and (WAITS or ms == 0 or code ~= TIMEOUT)
+  end
+
   local classic_dequeue = classic_port.dequeue
   function port_methods.dequeue(self, ms)
     local port = object_of(self, port_class)
@@ -181,7 +189,7 @@ return function(core, ffi)
       local code, key, bytes, overlapped = take_one(port, ms or -1)
       if key then
         return key, bytes, overlapped
-      elseif code < 0 and code ~= INTERRUPTED then
+      elseif has_ended(code, ms) then
         return nil, texts[code], names[code]
       end
     end
@@ -238,7 +246,7 @@ return function(core, ffi)
       local into = batch or {}
       packets = packets or new(packets_type, BATCH)
       busy = true
-      local code, n, filled = c_dequeue_many(port, packets, max, count, ms or -1), 0, false
+      local code, n, filled = c_dequeue_many(port, packets, max, count, WAITS and (ms or -1) or 0), 0, false
       if code == 0 then
         n = tonumber(count[0])
         local fine, result = pcall(fill, into, packets, n) -- memory may be out
@@ -254,7 +262,7 @@ return function(core, ffi)
       busy = false
       if filled then
         return into, n
-      elseif code < 0 and code ~= INTERRUPTED then
+      elseif has_ended(code, ms) then
         return nil, texts[code], names[code]
       end
     end
@@ -262,6 +270,7 @@ return function(core, ffi)
   end
 
   local classic_packets = classic_port.packets
+  local classic_next = setmetatable({}, { __mode = "k" }) -- by the port: an iterator is garbage, and a loop may often wait
   local function next_packet(self)
     local port = object_of(self, port_class)
     if port and not busy then
@@ -270,7 +279,12 @@ return function(core, ffi)
         return key, bytes, overlapped
       end
     end
-    return classic_packets(self)() -- ends the loop, raises, or takes what is not plain
+    local iterate = classic_next[self]
+    if not iterate then
+      iterate = classic_packets(self)
+      classic_next[self] = iterate
+    end
+    return iterate() -- waits, ends the loop, raises, or takes what is not plain
   end
 
   -- With a batch the classic iterator gives back what a loop that is left has not used.

@@ -4,13 +4,23 @@
 ** Ownership: a context is written by its own thread, but for `cancelled`, which any may set, and `served`, which goes
 ** with a list. Contexts of the module's threads lie in the thread object, others are freed when their thread ends.
 **
-** Waiting. Every wait of this backend is an alertable one of the system's (GetQueuedCompletionStatusEx, SleepEx,
-** WaitForSingleObjectEx), in a loop that looks, before each stretch, at all that may have happened meanwhile. Whoever makes
-** something happen (closes the port, cancels the thread, unlocks the heap, gives packets back) first makes it visible and
-** then nudges the thread: queues an asynchronous procedure call that does nothing. No wake-up is lost: the waiter's
-** look comes before or after the change. If after, it sees it. If before, the call is queued after that look: the
-** system ends the alertable wait that the thread is in, or is about to enter, since a queued call stays until one. A call
-** that comes late ends some later wait, which looks around and goes on.
+** Waiting. A wait here is a loop that looks, before each stretch of the system's waiting, at all that may have happened
+** meanwhile. Whoever makes something happen (closes the port, cancels the thread, unlocks the heap, gives packets back)
+** first makes it visible and then nudges the thread. No wake-up is lost: the waiter's look comes before or after the change.
+** If after, it sees it. If before, the nudge comes after that look, and ends the stretch that the thread is in, or is about
+** to enter, since a nudge stays until one. A nudge that comes late ends some later stretch, and its wait looks and goes on.
+**
+** A wait for a packet, a time or a thread's end is an alertable one (GetQueuedCompletionStatusEx, SleepEx,
+** WaitForSingleObjectEx), and its nudge an asynchronous procedure call that does nothing. So the host's calls run in it, too,
+** as they do in such waits of its own. A wait for a locked heap sleeps on a condition variable instead, as nobody expects calls
+** of his to run within HeapAlloc, which does not alert either.
+**
+** Calls and compiled code. A host's call may be a callback of LuaJIT's FFI, which must not run where code that LuaJIT
+** compiled is under way: the process would end ("bad callback"). Compiled code enters the library by the FFI only, and
+** there all of the heap and every get that does not wait (ms = 0) is safe, since nothing of it is alertable. A get that is to
+** wait could be made so only without alerting: by nudging with packets, which other threads of the port would steal, or by
+** looking around now and then. So lua/iocp/jit.lua asks with ms = 0, and leaves the waiting to the classic method, which the
+** interpreter calls, where callbacks may run.
 **
 ** Ctrl-C. The system tells of it in a thread of its own; an interpreter's handler there sets a hook in the main state,
 ** which waits here. So we have a handler too, which nudges the threads that are not ours; their waits return
@@ -208,8 +218,28 @@ static VOID CALLBACK do_nothing(ULONG_PTR parameter)
 	(void)parameter;
 }
 
+/* Ends the stretch of iocp_wait that the thread is in, or its next one. */
+static void ring(iocp_context *context)
+{
+	AcquireSRWLockExclusive(&context->bell.lock);
+	context->bell.rung = 1;
+	WakeConditionVariable(&context->bell.changed);
+	ReleaseSRWLockExclusive(&context->bell.lock);
+}
+
+/* The thread's own: until it is rung, or for `ms`. */
+static void await_ring(iocp_context *context, DWORD ms)
+{
+	AcquireSRWLockExclusive(&context->bell.lock);
+	if (!context->bell.rung)
+		SleepConditionVariableSRW(&context->bell.changed, &context->bell.lock, ms, 0);
+	context->bell.rung = 0;
+	ReleaseSRWLockExclusive(&context->bell.lock);
+}
+
 void iocp_nudge(iocp_context *context)
 {
+	ring(context);
 	QueueUserAPC(do_nothing, context->system, 0); /* fails only for a thread that has ended */
 }
 
@@ -221,9 +251,10 @@ void iocp_context_resume(iocp_context *context)
 
 void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
 {
-	/* Sequentially consistent, as the load below: see the top. */
-	atomic_fetch_or_explicit(&context->cancelled, (uint32_t)why, memory_order_seq_cst);
-	iocp_nudge(context);
+	/* Sequentially consistent, as the load below: see the top. Where it is cancelled already, whoever did that nudges: calls
+	** would pile up in the kernel for a thread that is cancelled again and again and never waits. */
+	if (!(atomic_fetch_or_explicit(&context->cancelled, (uint32_t)why, memory_order_seq_cst) & (uint32_t)why))
+		iocp_nudge(context);
 }
 
 int iocp_context_cancelled(const iocp_context *context)
@@ -262,7 +293,7 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock)
 	while ((context = waiters->newest)) {
 		iocp_waiters_remove(waiters, context);
 		context->served = 1;
-		iocp_nudge(context); /* under the lock, which the thread takes before it goes on, and perhaps ends */
+		ring(context); /* under the lock, which the thread takes before it goes on, and perhaps ends */
 	}
 	iocp_lock_release(lock);
 }
@@ -288,19 +319,18 @@ int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline)
 
 int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock)
 {
-	DWORD outcome = 0;
 	int r, served;
 	iocp_block_enter();
 	for (;;) {
 		iocp_lock_acquire(lock);
 		served = context->served;
-		r = served ? IOCP_OK : iocp_wait_again(context, outcome, HUGE_VAL);
+		r = served ? IOCP_OK : iocp_wait_again(context, 0, HUGE_VAL);
 		if (r != IOCP_OK)
 			iocp_waiters_remove(waiters, context);
 		iocp_lock_release(lock);
 		if (served || r != IOCP_OK)
 			break;
-		outcome = SleepEx(iocp_stretch(context, HUGE_VAL), TRUE);
+		await_ring(context, iocp_stretch(context, HUGE_VAL));
 	}
 	iocp_block_leave();
 	return r;

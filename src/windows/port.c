@@ -10,8 +10,13 @@
 ** before it uses the handle and is refused once the flag is set. So the count only falls from then on, reaches zero once,
 ** and whoever brings it there drains the queue and closes the handle, which nobody else touches any more. The threads
 ** that wait are nudged after the flag is set, and look at it before each stretch of waiting (why none misses it:
-** context.c). Nobody ever waits on a handle that is closed, which raw Windows answers with ERROR_ABANDONED_WAIT_0 (735)
-** and some systems not at all. An adopted handle is never closed, and its queue is left to its owner.
+** context.c). Nobody ever waits on a handle that is closed here. An adopted handle is never closed here, and its queue is left
+** to its owner.
+**
+** An adopted handle that its owner closes. The kernel ends the waits in it with ERROR_ABANDONED_WAIT_0 and refuses later
+** calls with ERROR_INVALID_HANDLE: either closes this port, too. Some systems (Wine before 9) leave the waits as they are,
+** so in an adopted port none is longer than LOOK without asking anew. A call that comes so late that the kernel has given the
+** number to another object is the owner's mistake, which nobody can notice.
 **
 ** Packets given back (iocp_port_putback) cannot go to the head of the kernel's queue, so they wait in `returned`, where every
 ** get looks first; as many waiters as there are packets are nudged to look.
@@ -28,7 +33,10 @@
 
 #define CLOSED UINT32_C(0x80000000)
 
-enum { TAKEN_AT_ONCE = 64 }; /* entries on the stack: 2 KiB */
+enum {
+	TAKEN_AT_ONCE = 64, /* entries on the stack: 2 KiB */
+	LOOK = 250          /* ms: see the top */
+};
 
 struct iocp_port {
 	iocp_object object;
@@ -166,6 +174,15 @@ void iocp_port_close(iocp_port *port)
 	leave(port);
 }
 
+/* What an error of the kernel's means; `gone` if it is that the handle's owner has closed it. */
+static int failed(iocp_port *port, DWORD error, int gone)
+{
+	if (error != ERROR_ABANDONED_WAIT_0 && error != ERROR_INVALID_HANDLE)
+		return iocp_system_code(error);
+	iocp_port_close(port);
+	return gone;
+}
+
 /* ---- posting ----------------------------------------------------------------------------------------------------- */
 
 /* Before a packet is posted, so that `dequeued` never passes `posted`. */
@@ -188,7 +205,7 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 		return IOCP_CLOSED;
 	count_posted(port);
 	if (!PostQueuedCompletionStatus(port->system, bytes, key, (OVERLAPPED *)overlapped)) {
-		r = iocp_system_code(GetLastError());
+		r = failed(port, GetLastError(), IOCP_CLOSED);
 		atomic_fetch_sub_explicit(&port->posted, 1, memory_order_relaxed);
 	}
 	leave(port);
@@ -250,16 +267,17 @@ static int wait_for_packets(
 	double deadline = iocp_deadline(ms);
 	DWORD outcome = 0;
 	for (;;) {
+		DWORD stretch = iocp_stretch(context, deadline);
 		int r;
 		if (is_closed(port))
 			return IOCP_ABANDONED;
 		*count = take_returned(port, packets, max);
 		if (*count == 0)
-			*count = take_queued(port, packets, max, iocp_stretch(context, deadline), &outcome);
+			*count = take_queued(port, packets, max, port->adopted && stretch > LOOK ? LOOK : stretch, &outcome);
 		if (*count > 0)
 			return IOCP_OK;
 		if (outcome != WAIT_TIMEOUT && outcome != WAIT_IO_COMPLETION)
-			return iocp_system_code(outcome);
+			return failed(port, outcome, IOCP_ABANDONED);
 		r = iocp_wait_again(context, outcome, deadline);
 		if (r != IOCP_OK)
 			return r;
@@ -288,7 +306,7 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 {
 	iocp_context *context = iocp_context_get();
 	size_t taken, last;
-	DWORD outcome;
+	DWORD outcome = WAIT_TIMEOUT;
 	int r = IOCP_OK;
 	if (!context)
 		return IOCP_NOMEM;
@@ -301,7 +319,9 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 	taken = take_returned(port, packets, max);
 	if (taken == 0)
 		taken = take_queued(port, packets, max, 0, &outcome);
-	if (taken == 0)
+	if (taken == 0 && outcome != WAIT_TIMEOUT)
+		r = failed(port, outcome, IOCP_CLOSED);
+	else if (taken == 0)
 		r = ms == 0 ? IOCP_TIMEOUT : wait_listed(port, context, packets, max, &taken, ms);
 	/* More was there than is taken at once. */
 	for (last = taken; r == IOCP_OK && last == TAKEN_AT_ONCE && taken < max; taken += last)

@@ -204,8 +204,8 @@ int iocp_thread_join(iocp_thread *thread, double ms)
 		if (ms != 0 && !iocp_context_cancelled(context))
 			outcome = WaitForSingleObjectEx(thread->system, iocp_stretch(context, deadline), TRUE);
 		/* The system's thread ends after its body, and an adopted one has only that end. */
-		if (outcome == WAIT_FAILED)
-			r = iocp_system_code(GetLastError());
+		if (outcome == WAIT_FAILED) /* an adopted handle that its owner has closed, for one */
+			r = GetLastError() == ERROR_INVALID_HANDLE ? IOCP_INVALID : iocp_system_code(GetLastError());
 		else if (iocp_thread_status(thread) < IOCP_FINISHED)
 			r = iocp_wait_again(context, outcome, deadline);
 	}

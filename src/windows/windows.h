@@ -43,6 +43,13 @@ void iocp_name_this_thread(const char *name);
 /* Why waits end: for good, or for as long as what the thread does is cancelled. */
 enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };
 
+/* Zeroed at birth. The lock is the innermost of all. */
+typedef struct iocp_bell {
+	SRWLOCK lock;
+	CONDITION_VARIABLE changed;
+	int rung; /* guarded by the lock */
+} iocp_bell;
+
 /* One for every thread that ever waited here, the thread's own except where said. */
 typedef struct iocp_context {
 	HANDLE system;                        /* the thread, for QueueUserAPC */
@@ -53,6 +60,7 @@ typedef struct iocp_context {
 	_Atomic uint64_t belongs_to;          /* handle of the port that served it last; read by iocp_port_stats */
 	_Atomic uint32_t waiting;             /* 1 while it waits on that port; read there too */
 	_Atomic uint32_t blocking;            /* depth of iocp_block_enter; read there too */
+	iocp_bell bell;                       /* what iocp_wait sleeps on */
 	struct iocp_context *newer, *older;   /* in the list of those who wait for the same */
 	struct iocp_context *next, *previous; /* list of all contexts, under context.c's lock */
 } iocp_context;
@@ -73,7 +81,7 @@ void iocp_context_end(iocp_context *context);
 /* Counts the threads that got from the port last and are not waiting on it: those that run and, apart, those in waits of
 ** ours, for which the kernel lets others run. */
 void iocp_context_count(iocp_handle port, uint32_t *active, uint32_t *released);
-/* Ends the alertable wait that the thread is in or, if it is in none, its next one. It then looks around and goes on
+/* Ends the stretch of waiting that the thread is in or, if it is in none, its next one. It then looks around and goes on
 ** waiting if it was for nothing. The thread has not ended: the caller holds the lock of a list it is on, or its object. */
 void iocp_nudge(iocp_context *context);
 void iocp_context_cancel(iocp_context *context, enum iocp_cancel why);
@@ -85,8 +93,8 @@ void iocp_waiters_push(iocp_waiters *waiters, iocp_context *context);
 void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context);
 /* Serves all that wait in iocp_wait. Takes the lock itself. */
 void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock);
-/* Waits to be served, for ever: IOCP_OK, or IOCP_CANCELLED, IOCP_INTERRUPTED. The caller, on the list since it last held
-** the lock, is off it afterwards. */
+/* Waits to be served, for ever, and not alertably: IOCP_OK, or IOCP_CANCELLED, IOCP_INTERRUPTED. The caller, on the list since
+** it last held the lock, is off it afterwards. */
 int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock);
 /* What a wait that has not got what it waits for does next: IOCP_OK (wait again) or how it ends. `outcome` is the
 ** system's: WAIT_IO_COMPLETION, or WAIT_TIMEOUT. */
