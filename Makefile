@@ -32,8 +32,12 @@ help: ## list the targets
 	@echo
 	@echo "LUA=lua5.4 limits test, examples and env to one of: $(LUAS)"
 
-packages: ## install the Debian packages that are missing
-	@tools/packages
+# $(call need,LUA...,TOOL...): the compiler, these interpreters and tools are here, or are installed.
+need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$(lua))) $(2)
+FOR_SPECS := busted cmocka
+
+packages: ## install the Debian packages that all targets here need and this machine lacks
+	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang)
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
@@ -79,29 +83,36 @@ c-tests: $(TESTS:%=$(BUILD)/c/%)
 
 # ---- using -------------------------------------------------------------------------------------------------------
 
-run: packages ## the first article's program: 4 workers, 1,000,000 messages (MESSAGES=n)
+run: ## the first article's program: 4 workers, 1,000,000 messages (MESSAGES=n)
+	$(call need,luajit)
 	@$(MAKE) --no-print-directory -s build-luajit
 	@eval "$$($(MAKE) --no-print-directory -s env LUA=luajit)" && exec luajit examples/run.lua $(MESSAGES)
 
 check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
-examples: packages ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
-	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(if $(LUA),$(LUA),luajit lua5.4))
-	@tools/examples $(if $(LUA),$(LUA),luajit lua5.4)
+examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
+	$(call need,$(EXAMPLES_ON))
+	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
+	@tools/examples $(EXAMPLES_ON)
 
-test: packages ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one
+EXAMPLES_ON = $(if $(LUA),$(LUA),luajit lua5.4)
+
+test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one
+	$(call need,$(sort $(CHOSEN) lua5.4),$(FOR_SPECS) luacheck clang-format strace)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests
 	@tools/test $(CHOSEN)
 
-sanitize: packages ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan
+sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan
+	$(call need,lua5.4,$(FOR_SPECS))
 	@tools/sanitize
 
-model: packages ## the port's protocol, checked exhaustively with spin
+model: ## the port's protocol, checked exhaustively with spin
+	$(call need,,gcc spin)
 	@tools/model
 
 bench: ## the workloads beside their yardsticks in C; ONLY=W1 for some, PLOT=1 for charts, COUNT=1 for instructions
-	@EXTRA_PACKAGES="$(if $(PLOT),gnuplot-nox) $(if $(COUNT),valgrind)" tools/packages
+	$(call need,$(BENCHED),$(if $(PLOT),gnuplot) $(if $(COUNT),valgrind))
 	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/c/bench $(BENCHED:%=$(BUILD)/c/states-%)
 	@ONLY="$(ONLY)" PLOT="$(PLOT)" lua5.4 bench/$(if $(COUNT),instructions,run).lua
 
@@ -147,10 +158,11 @@ install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local);
 	install -m 644 $(BUILD)/lib/iocp.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
 
 check-lib: ## the C library installed into a fresh tree, and a program in C and C++ that pkg-config finds it for
-	@EXTRA_PACKAGES="pkg-config g++ binutils" tools/packages
+	$(call need,,g++ pkg-config)
 	@tools/lib
 
-rock: packages ## luarocks make into a fresh tree, and a script that requires the rock from another folder
+rock: ## luarocks make into a fresh tree, and a script that requires the rock from another folder
+	$(call need,luajit lua5.4,luarocks gcc clang)
 	@tools/rock
 
 lint: packages ## luacheck, and the C sources' layout

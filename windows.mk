@@ -2,7 +2,8 @@
 
 WINDOWS_LUAS := luajit lua5.1 lua5.4
 WINDOWS_CHOSEN := $(if $(LUA),$(filter $(WINDOWS_LUAS),$(LUA)),$(WINDOWS_LUAS))
-WINDOWS_PACKAGES := gcc-mingw-w64-x86-64-win32 wine64 wine dpkg-dev
+WINDOWS_NEEDS = busted luarocks mingw wine $(if $(wildcard $(WINDOWS_SOURCES)/fetched),,dpkg-source) \
+	$(if $(filter 10,$(WINE)),$(if $(wildcard $(WINDOWS)/wine10/ready),,debootstrap))
 WINE ?= 8
 
 MINGW := x86_64-w64-mingw32-
@@ -21,7 +22,7 @@ dll_lua5.4 := lua54.dll
 .PHONY: test-windows run-windows rock-windows packages-windows $(addprefix build-windows-,$(WINDOWS_LUAS))
 
 packages-windows:
-	@EXTRA_PACKAGES="$(WINDOWS_PACKAGES) $(if $(filter 10,$(WINE)),debootstrap)" tools/packages
+	$(call need,lua5.4,$(WINDOWS_NEEDS))
 
 test-windows: packages-windows ## the same specs on Windows' LuaJIT, 5.1 and 5.4 under Wine; WINE=10 for a newer one
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-windows-,$(WINDOWS_CHOSEN))
