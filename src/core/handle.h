@@ -10,6 +10,8 @@
 #include "core/atomic.h"
 #include "core/api.h"
 
+#pragma GCC visibility push(hidden)
+
 enum iocp_kind {
 	IOCP_KIND_PORT = 1,
 	IOCP_KIND_HEAP = 2,
@@ -44,5 +46,7 @@ void iocp_object_release(iocp_object *object);
 /* A new reference to the live object of that kind which the handle, or the native one, names; NULL if there is none. */
 iocp_object *iocp_object_open(iocp_handle handle, enum iocp_kind kind);
 iocp_object *iocp_object_find(const void *native, enum iocp_kind kind);
+
+#pragma GCC visibility pop
 
 #endif

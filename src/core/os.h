@@ -13,6 +13,8 @@
 
 #include "core/atomic.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef union iocp_lock {
 	_Atomic uint32_t state; /* a futex word on Linux */
 	void *slim;             /* an SRWLOCK on Windows */
@@ -33,5 +35,7 @@ int iocp_is_terminal(int descriptor);
 
 /* The system's sentence about its own error code, terminated, cut to size. */
 void iocp_system_error_text(int code, char *buffer, size_t size);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 #include "core/os.h"
 #include "core/api.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct iocp_port_discard {
 	iocp_discard call;
 	void *data;
@@ -35,5 +37,7 @@ void iocp_port_own_free(iocp_port_own *own);
 
 /* The backend's: a heap with one reference that no handle and no address names. IOCP_NOMEM. */
 int iocp_heap_create_private(iocp_heap **heap);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 
 #include "linux/linux.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct iocp_chunk {
 	struct iocp_chunk *next;
 	size_t capacity;    /* packets */
@@ -41,5 +43,7 @@ void iocp_queue_prepend(iocp_queue *queue, iocp_chunk *chunk);
 /* Empties the queue; returns all its chunks. */
 iocp_chunk *iocp_queue_clear(iocp_queue *queue);
 void iocp_chunks_free(iocp_chunk *chunks);
+
+#pragma GCC visibility pop
 
 #endif

@@ -16,6 +16,8 @@
 #include "lauxlib.h"
 #include "lua.h"
 
+#pragma GCC visibility push(hidden)
+
 /* ---- compat.c: one C API for LuaJIT and Lua 5.1 to 5.4 ------------------------------------------------------------ */
 
 #if LUA_VERSION_NUM < 502
@@ -191,5 +193,7 @@ int iocp_lua_current(lua_State *L);
 int iocp_push_packet(lua_State *L, const iocp_packet *packet);
 /* An address or nil, but not what marks messages, which only send may post: receivers trust it. */
 uintptr_t iocp_check_overlapped(lua_State *L, int index);
+
+#pragma GCC visibility pop
 
 #endif

@@ -29,6 +29,8 @@
 #include "core/os.h"
 #include "lua/value.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct iocp_pool iocp_pool;
 typedef struct iocp_task iocp_task;
 typedef struct iocp_work iocp_work;
@@ -317,5 +319,7 @@ void iocp_lua_open_numbers(lua_State *L);
 void iocp_lua_open_figures(lua_State *L);
 /* pool:submit and its like, for task_lua.c: the function at 2, its arguments behind. A new task, pushed; `pool` is its. */
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,6 +8,8 @@
 #include "core/handle.h"
 #include "lua/pool.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { /* in the word, beside the state */
 	IOCP_STATE = 7,
 	IOCP_WATCHED = 8,    /* somebody is in `watches` */
@@ -87,5 +89,7 @@ int iocp_task_repeat(iocp_task *task);
 void iocp_parked_remove(iocp_task *task, uint32_t old);
 /* Takes all watches of a task that has ended. */
 iocp_watch *iocp_watches_take(iocp_task *task);
+
+#pragma GCC visibility pop
 
 #endif

@@ -33,6 +33,8 @@
 
 #include "lua/binding.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { IOCP_PARCEL_VERSION = 1, IOCP_PARCEL_HEADER = 2, IOCP_PARCEL_SEAL = 8 };
 
 enum {                           /* flags */
@@ -293,5 +295,7 @@ int iocp_message_push(lua_State *L, iocp_port *port, const iocp_packet *packet);
 void iocp_message_keep(lua_State *L, iocp_port *port, const iocp_packet *packet);
 /* Adds send, receive and unpack to the methods of ports, and MESSAGE to the module table at the top. */
 void iocp_lua_open_messages(lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,8 @@
 
 #include "lua/value.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { IOCP_ENCODER_BUFFER = 2048 };
 
 typedef struct iocp_frame {
@@ -122,5 +124,7 @@ int iocp_encoder_upvalue(iocp_encoder *e, iocp_frame *f);
 int iocp_encoder_refuse(iocp_encoder *e, const char *why);
 /* Raises: too deep. */
 int iocp_encoder_too_deep(iocp_encoder *e);
+
+#pragma GCC visibility pop
 
 #endif
