@@ -18,8 +18,8 @@ LIBRARIES := -lpthread -lm -ldl
 LINK := -shared -Wl,-z,nodelete
 BUILD := build
 
-CORE := $(wildcard src/core/*.c src/linux/*.c)
-BINDING := $(wildcard src/lua/*.c)
+CORE := $(wildcard src/core/*.c src/work/*.c src/native/*.c src/native/*/*.c src/linux/*.c)
+BINDING := $(wildcard src/lua/*.c src/lua/*/*.c)
 TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
@@ -55,10 +55,10 @@ $(BUILD)/$(1)/iocp/core.so: $(BINDING:src/lua/%.c=$(BUILD)/$(1)/obj/%.o) $(CORE_
 	$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(LIBRARIES)
 
 build-$(1): $(BUILD)/$(1)/iocp/core.so
--include $$(wildcard $(BUILD)/$(1)/obj/*.d)
+-include $$(wildcard $(BUILD)/$(1)/obj/*.d $(BUILD)/$(1)/obj/*/*.d)
 endef
 $(foreach lua,$(LUAS),$(eval $(call for_lua,$(lua))))
--include $(wildcard $(BUILD)/core/*/*.d $(BUILD)/c/*.d)
+-include $(wildcard $(BUILD)/core/*/*.d $(BUILD)/core/*/*/*.d $(BUILD)/c/*.d)
 
 $(BUILD)/c/%: spec/c/%.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)
@@ -122,7 +122,7 @@ $(BUILD)/c/bench: $(filter-out bench/states.c,$(wildcard bench/*.c)) $(CORE_OBJE
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
 
-$(BUILD)/c/bench: bench/bench.h src/iocp.h src/linux/port.h
+$(BUILD)/c/bench: bench/bench.h src/iocp.h src/native/port.h
 
 $(BENCHED:%=$(BUILD)/c/states-%): $(BUILD)/c/states-%: bench/states.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)
@@ -167,7 +167,7 @@ rock: ## luarocks make into a fresh tree, and a script that requires the rock fr
 
 lint: packages ## luacheck, and the C sources' layout
 	@luacheck -q .
-	@clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] spec/c/*.c bench/*.[ch])
+	@clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] src/*/*/*.[ch] spec/c/*.c bench/*.[ch])
 
 env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
 	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;;"'

@@ -12,7 +12,7 @@ WINDOWS_SOURCES := $(WINDOWS)/source
 WINDOWS_CFLAGS := -O2 -g
 # What every DLL of ours needs of the compiler's own runtime is linked into it.
 WINDOWS_LINK := -shared -static-libgcc
-WINDOWS_CORE := $(wildcard src/core/*.c src/windows/*.c)
+WINDOWS_CORE := $(wildcard src/core/*.c src/work/*.c src/windows/*.c src/windows/*/*.c)
 WINDOWS_CORE_OBJECTS := $(WINDOWS_CORE:src/%.c=$(WINDOWS)/core/%.o)
 
 dll_luajit := lua51.dll
@@ -91,7 +91,7 @@ $(WINDOWS)/$(1)/spec_process.dll: spec/windows/process.c $(WINDOWS)/$(1)/$(dll_$
 	$(MINGW)gcc $$(WINDOWS_CFLAGS) $$(WARNINGS) $$(WINDOWS_LINK) -isystem $(WINDOWS_SOURCES)/$(1)/src -o $$@ $$^ -lpsapi
 
 build-windows-$(1): $(addprefix $(WINDOWS)/$(1)/,$(1).exe lfs.dll spec_process.dll iocp/core.dll)
--include $$(wildcard $(WINDOWS)/$(1)/obj/*.d)
+-include $$(wildcard $(WINDOWS)/$(1)/obj/*.d $(WINDOWS)/$(1)/obj/*/*.d)
 endef
 $(foreach lua,$(WINDOWS_LUAS),$(eval $(call for_windows_lua,$(lua))))
--include $(wildcard $(WINDOWS)/core/*/*.d)
+-include $(wildcard $(WINDOWS)/core/*/*.d $(WINDOWS)/core/*/*/*.d)

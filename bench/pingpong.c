@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "linux/port.h"
+#include "native/port.h"
 
 static iocp_port *back;
 

@@ -71,7 +71,7 @@ return function(core, ffi)
   local BUFFER = 65536 -- bytes that are read over a buffer of our own
   local TIMEOUT, INTERRUPTED = -1, -8
   -- Waits on Windows run the host's asynchronous procedure calls, and one that is a callback must not run where compiled code is
-  -- under way (src/windows/context.c). There a method only looks, and the classic one, which the interpreter calls, waits.
+  -- under way (src/windows/wait.c). There a method only looks, and the classic one, which the interpreter calls, waits.
   local WAITS = ffi.os ~= "Windows"
 
   -- nil, message, code for the codes of iocp.h; made here, so that a loop that polls stays compiled.

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "lua/value.h"
+#include "lua/value/format.h"
 #include "lualib.h"
 
 enum { BLOCKS = 200000, CHANGED = 20 }; /* so many damaged ones, so many from each good one */

@@ -1,6 +1,6 @@
 /*
 ** port.pml - the port's protocol, for spin: posting, parking, handing over, timing out, closing, slots, and one wake-up in
-** flight at a time. What it models is src/linux/port.c, slot.c and the waiting of context.c; names are the same (but `working`, which there is `active`, a word of the language here).
+** flight at a time. What it models is src/native/port.c, slot.c and the waiting of wait.c; names are the same (but `working`, which there is `active`, a word of the language here).
 **
 ** A critical section is one atomic step here. That is no less than what may happen: all that is touched in one is guarded by
 ** the port's lock, but for a waiter's `word`, and no section touches one waiter's word twice. What happens outside (the

@@ -3,7 +3,7 @@
 ** since each begins with its iocp_object.
 */
 
-#include "core/handle.h"
+#include "core/object.h"
 
 #define DEFINE_REFERENCE(noun, KIND)                                                                                   \
 	int iocp_##noun##_open(iocp_handle handle, iocp_##noun **noun)                                                     \

@@ -3,7 +3,7 @@
 ** answers of the kernel that never change.
 */
 
-#include "linux/linux.h"
+#include "native/native.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -89,7 +89,7 @@ int iocp_wait_packet(void *port, void *packet, double ms);
 /* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
 int iocp_lua_set_cdata_converter(lua_State *L);
 
-/* ---- cancel.c: hooks, and an error raised in another thread ------------------------------------------------------ */
+/* ---- script.c: hooks, and an error raised in another thread ------------------------------------------------------ */
 
 /* At the beginning of the data of each thread that runs scripts. */
 typedef struct iocp_running {
@@ -154,7 +154,7 @@ void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunc
 
 /* ---- state.c: new states -------------------------------------------------------------------------------------------- */
 
-typedef struct iocp_description iocp_description; /* see value.h */
+typedef struct iocp_description iocp_description; /* see value/format.h */
 
 /* What a new state gets from its parent: package.path, package.cpath, Lua functions of package.preload. Zeroed before.
 ** IOCP_NOMEM. May raise; what was copied until then is for iocp_description_free too. */

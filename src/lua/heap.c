@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "lua/value.h"
+#include "lua/value/format.h"
 
 enum { SMALL_COPY = 1024 }; /* bytes that are copied over the C stack */
 

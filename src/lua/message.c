@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "lua/value.h"
+#include "lua/value/format.h"
 
 #define HOLDER "iocp.message"
 #define BATCH "iocp.batch"

@@ -2,7 +2,7 @@
 ** module.c - iocp.core: the module table. Opening it twice in a state gives a second table over the same classes.
 */
 
-#include "lua/value.h"
+#include "lua/value/format.h"
 
 static int module_processors(lua_State *L)
 {

@@ -95,7 +95,7 @@ iocp_pool *iocp_pool_keep(iocp_pool *pool)
 
 void iocp_pool_drop(iocp_pool *pool)
 {
-	/* As in handle.c. In turn, since its setup may hold another pool. */
+	/* As in core/object.c. In turn, since its setup may hold another pool. */
 	if (atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) == 1)
 		iocp_free_in_turn(&pool->mortal);
 }

@@ -1,15 +1,15 @@
 /*
 ** pool.h - the worker pool: what its files offer each other.
 **
-**   work.c          a function on its way to the workers: it crosses to each of them once
+**   pool/function.c          a function on its way to the workers: it crosses to each of them once
 **   task.c          a task's life, without Lua: its one atomic state, who waits for it, what runs after it
 **   pool.c          the pool's life, without Lua: its port, how many workers there are to be, its end
 **   pool_stats.c    counters, times and spans, without Lua
-**   worker.c        a worker: its thread, its state, the loop over the port
-**   pool_lua.c      iocp.Pool and its methods
-**   pool_figures.c  those of them that tell what it does and did
-**   numbers.c       blocks of numbers
-**   task_lua.c      the methods of tasks
+**   pool/worker.c        a worker: its thread, its state, the loop over the port
+**   pool/pool.c      iocp.Pool and its methods
+**   pool/stats.c  those of them that tell what it does and did
+**   pool/numbers.c       blocks of numbers
+**   pool/task.c      the methods of tasks
 **
 ** References. A pool is counted twice: what scripts hold (userdata, and values on their way) are `handles` besides being references, as
 ** those of tasks and workers are. With the last handle gone nobody can submit any more: the pool finishes what it has, and
@@ -25,9 +25,9 @@
 #define IOCP_POOL_H
 
 #include "core/atomic.h"
-#include "core/handle.h"
+#include "core/object.h"
 #include "core/os.h"
-#include "lua/value.h"
+#include "lua/value/format.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -46,7 +46,7 @@ enum iocp_task_state {
 	IOCP_TASK_CANCELLED = 5
 };
 
-/* ---- work.c --------------------------------------------------------------------------------------------------------- */
+/* ---- pool/function.c --------------------------------------------------------------------------------------------------------- */
 
 enum { IOCP_WORK_NAME = 64 };
 
@@ -270,7 +270,7 @@ void iocp_pool_counts(iocp_pool *pool, iocp_counts *sum);
 void iocp_pool_record(iocp_pool *pool, const iocp_span *span);
 int iocp_pool_take_spans(iocp_pool *pool, iocp_spans *copy);
 
-/* ---- worker.c --------------------------------------------------------------------------------------------------------- */
+/* ---- pool/worker.c --------------------------------------------------------------------------------------------------------- */
 
 enum { IOCP_WORKER_DEPTH = 32 }; /* tasks that may run within each other on a thread */
 
@@ -282,7 +282,7 @@ typedef struct iocp_run {
 } iocp_run;
 
 struct iocp_worker {
-	iocp_running running; /* first: see cancel.c */
+	iocp_running running; /* first: see script.c */
 	iocp_pool *pool;      /* a reference, until the worker ends */
 	iocp_thread *thread;  /* this one */
 	iocp_worker *previous, *next;
@@ -304,7 +304,7 @@ int iocp_is_worker(const iocp_thread *thread);
 /* Runs a task that the calling worker has claimed. Raises nothing. */
 void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task);
 
-/* ---- pool_lua.c, task_lua.c --------------------------------------------------------------------------------------------- */
+/* ---- pool/pool.c, pool/task.c --------------------------------------------------------------------------------------------- */
 
 #define IOCP_RUNNERS "iocp.runners" /* registry key: the functions of lua/iocp/parallel.lua that run chunks */
 
@@ -314,10 +314,10 @@ double iocp_check_delay(lua_State *L, int index, double least);
 void iocp_pool_raise(lua_State *L, iocp_pool *pool);
 /* Pushes the text of the last failure, or nil. */
 void iocp_pool_push_error(lua_State *L, iocp_pool *pool);
-/* numbers.c, pool_figures.c: add to the table at the top, and to the methods of pools. */
+/* pool/numbers.c, pool/stats.c: add to the table at the top, and to the methods of pools. */
 void iocp_lua_open_numbers(lua_State *L);
 void iocp_lua_open_figures(lua_State *L);
-/* pool:submit and its like, for task_lua.c: the function at 2, its arguments behind. A new task, pushed; `pool` is its. */
+/* pool:submit and its like, for pool/task.c: the function at 2, its arguments behind. A new task, pushed; `pool` is its. */
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
 
 #pragma GCC visibility pop

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "lua/value.h"
+#include "lua/value/format.h"
 
 enum {
 	SMALL_BATCH = 64,    /* packets that are held on the C stack */

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "lua/value.h"
+#include "lua/value/format.h"
 #include "lualib.h"
 
 /* ---- describing the parent ----------------------------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ iocp_task *iocp_task_retain(iocp_task *task)
 
 void iocp_task_release(iocp_task *task)
 {
-	/* As in handle.c. */
+	/* As in core/object.c. */
 	if (!task || atomic_fetch_sub_explicit(&task->references, 1, memory_order_acq_rel) != 1)
 		return;
 	if (iocp_task_state(task) < IOCP_TASK_COMPLETED) { /* never submitted: what was to run after it will not */

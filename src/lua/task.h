@@ -5,7 +5,7 @@
 #ifndef IOCP_TASK_H
 #define IOCP_TASK_H
 
-#include "core/handle.h"
+#include "core/object.h"
 #include "lua/pool.h"
 
 #pragma GCC visibility push(hidden)

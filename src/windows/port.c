@@ -10,7 +10,7 @@
 ** before it uses the handle and is refused once the flag is set. So the count only falls from then on, reaches zero once,
 ** and whoever brings it there drains the queue and closes the handle, which nobody else touches any more. The threads
 ** that wait are nudged after the flag is set, and look at it before each stretch of waiting (why none misses it:
-** context.c). Nobody ever waits on a handle that is closed here. An adopted handle is never closed here, and its queue is left
+** wait.c). Nobody ever waits on a handle that is closed here. An adopted handle is never closed here, and its queue is left
 ** to its owner.
 **
 ** An adopted handle that its owner closes. The kernel ends the waits in it with ERROR_ABANDONED_WAIT_0 and refuses later
@@ -29,7 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/port_heap.h"
+#include "core/port_own.h"
 
 #define CLOSED UINT32_C(0x80000000)
 
@@ -104,7 +104,7 @@ static void leave(iocp_port *port)
 
 static int is_closed(const iocp_port *port)
 {
-	/* Sequentially consistent: see the top, and context.c. */
+	/* Sequentially consistent: see the top, and wait.c. */
 	return (atomic_load_explicit(&port->users, memory_order_seq_cst) & CLOSED) != 0;
 }
 

@@ -20,7 +20,7 @@
 
 #include "core/api.h"
 #include "core/atomic.h"
-#include "core/handle.h"
+#include "core/object.h"
 #include "core/os.h"
 
 /* ---- system.c: clock, errors, what is looked up ------------------------------------------------------------------ */
@@ -38,7 +38,7 @@ long iocp_port_depth(HANDLE port);
 /* Names the calling thread for debuggers, where the system can. */
 void iocp_name_this_thread(const char *name);
 
-/* ---- context.c: what a thread is to this library ----------------------------------------------------------------- */
+/* ---- wait.c: what a thread is to this library ----------------------------------------------------------------- */
 
 /* Why waits end: for good, or for as long as what the thread does is cancelled. */
 enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };
@@ -54,7 +54,7 @@ typedef struct iocp_bell {
 typedef struct iocp_context {
 	HANDLE system;                        /* the thread, for QueueUserAPC */
 	iocp_thread *thread;                  /* the module's thread this is, or NULL for one that others made */
-	iocp_heap *locked;                    /* heaps whose lock it holds, with a reference each; see heap_gate.c */
+	iocp_heap *locked;                    /* heaps whose lock it holds, with a reference each; see heap/gate.c */
 	int served;                           /* what it waited for has come; guarded by the lock of the list it is on */
 	_Atomic uint32_t cancelled;           /* bits of enum iocp_cancel, set by any thread */
 	_Atomic uint64_t belongs_to;          /* handle of the port that served it last; read by iocp_port_stats */
@@ -62,7 +62,7 @@ typedef struct iocp_context {
 	_Atomic uint32_t blocking;            /* depth of iocp_block_enter; read there too */
 	iocp_bell bell;                       /* what iocp_wait sleeps on */
 	struct iocp_context *newer, *older;   /* in the list of those who wait for the same */
-	struct iocp_context *next, *previous; /* list of all contexts, under context.c's lock */
+	struct iocp_context *next, *previous; /* list of all contexts, under wait.c's lock */
 } iocp_context;
 
 /* Contexts that wait for the same thing, newest first; guarded by a lock of its owner's. */
@@ -102,7 +102,7 @@ int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline)
 /* How long the caller may wait at a stretch. */
 DWORD iocp_stretch(const iocp_context *context, double deadline);
 
-/* ---- heap_gate.c -------------------------------------------------------------------------------------------------- */
+/* ---- heap/gate.c -------------------------------------------------------------------------------------------------- */
 
 /* Unlocks the heaps that a thread which ends holds locked. */
 void iocp_heap_forget(iocp_context *context);

@@ -1,0 +1,217 @@
+/*
+** object.c - the live-object table.
+**
+** A handle is generation * 2^22 + slot. A slot's generation grows each time an object leaves it and the slot is retired
+** before the generation would pass 2^30, so a handle is below 2^52 (a double holds it) and never names two objects.
+**
+** Ownership: the table holds no reference. An object stays in it until it is revoked (closed, destroyed) or its last
+** reference goes, whichever comes first.
+**
+** Locking: `table_lock` guards the slots. It is taken to create, open, revoke and free, never to post, get or allocate.
+** The table itself lies in blocks that are never moved or freed; memory for one is obtained before the lock is taken.
+*/
+
+#include "core/object.h"
+
+#include <stdlib.h>
+
+#include "core/os.h"
+
+enum { SLOT_BITS = 22, BLOCK_BITS = 10, BLOCK_SLOTS = 1 << BLOCK_BITS, BLOCKS = 1 << (SLOT_BITS - BLOCK_BITS) };
+
+#define LAST_GENERATION ((UINT32_C(1) << 30) - 1)
+#define NO_SLOT UINT32_MAX
+
+typedef struct slot {
+	iocp_object *object; /* NULL: free */
+	uint32_t generation; /* of the object in it, or of the next one */
+	uint32_t next_free;
+} slot;
+
+static iocp_lock table_lock;
+static slot *blocks[BLOCKS];
+static uint32_t slots_used;           /* slots that were ever taken */
+static uint32_t first_free = NO_SLOT; /* stack of slots given back */
+
+static slot *slot_at(uint32_t index)
+{
+	return &blocks[index >> BLOCK_BITS][index & (BLOCK_SLOTS - 1)];
+}
+
+static uint32_t slot_index(iocp_handle handle)
+{
+	return (uint32_t)(handle & ((UINT64_C(1) << SLOT_BITS) - 1));
+}
+
+/* The slot that `handle` names, if an object is in it. The lock is held. */
+static slot *slot_of(iocp_handle handle)
+{
+	uint32_t index = slot_index(handle);
+	slot *s;
+	if (index >= slots_used)
+		return NULL;
+	s = slot_at(index);
+	return s->object && s->generation == handle >> SLOT_BITS ? s : NULL;
+}
+
+/* The lock is held. NO_SLOT: the next block is missing, or the table is full. */
+static uint32_t take_slot(void)
+{
+	uint32_t index = first_free;
+	if (index != NO_SLOT) {
+		first_free = slot_at(index)->next_free;
+		return index;
+	}
+	if (slots_used == (uint32_t)BLOCKS * BLOCK_SLOTS || !blocks[slots_used >> BLOCK_BITS])
+		return NO_SLOT;
+	index = slots_used++;
+	slot_at(index)->generation = 1;
+	return index;
+}
+
+static void free_object(iocp_mortal *mortal)
+{
+	iocp_object *object = (iocp_object *)mortal; /* its first member */
+	object->free(object);
+}
+
+int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *))
+{
+	slot *spare = NULL;
+	uint32_t index;
+	object->mortal.free = free_object;
+	object->kind = kind;
+	object->native = native;
+	object->free = release;
+	/* Relaxed: the object becomes visible to others through the lock below. */
+	atomic_store_explicit(&object->references, 1, memory_order_relaxed);
+	iocp_lock_acquire(&table_lock);
+	while ((index = take_slot()) == NO_SLOT) {
+		uint32_t block = slots_used >> BLOCK_BITS;
+		if (block < BLOCKS && spare) {
+			blocks[block] = spare;
+			spare = NULL;
+			continue;
+		}
+		iocp_lock_release(&table_lock);
+		if (block >= BLOCKS || !(spare = calloc(BLOCK_SLOTS, sizeof(slot))))
+			return IOCP_NOMEM;
+		iocp_lock_acquire(&table_lock);
+	}
+	slot_at(index)->object = object;
+	object->handle = (iocp_handle)slot_at(index)->generation << SLOT_BITS | index;
+	iocp_lock_release(&table_lock);
+	free(spare); /* two threads may bring a block at once */
+	return IOCP_OK;
+}
+
+void iocp_object_revoke(iocp_object *object)
+{
+	slot *s;
+	iocp_lock_acquire(&table_lock);
+	s = slot_of(object->handle);
+	if (s) {
+		s->object = NULL;
+		if (s->generation++ < LAST_GENERATION) {
+			s->next_free = first_free;
+			first_free = slot_index(object->handle);
+		}
+	}
+	iocp_lock_release(&table_lock);
+}
+
+void iocp_object_retain(iocp_object *object)
+{
+	/* Relaxed: whoever retains holds a reference already. */
+	atomic_fetch_add_explicit(&object->references, 1, memory_order_relaxed);
+}
+
+/* A thread that frees objects, on its stack. */
+typedef struct turn {
+	const void *thread;
+	iocp_mortal *waiting;
+	struct turn *next;
+} turn;
+
+static turn *turns; /* under the lock */
+
+/* A port with a message that holds a port ...: the next one is freed by the outermost call. */
+void iocp_free_in_turn(iocp_mortal *mortal)
+{
+	turn mine = {iocp_thread_key(), NULL, NULL}, *outer, **link;
+	iocp_lock_acquire(&table_lock);
+	for (outer = turns; outer && outer->thread != mine.thread; outer = outer->next)
+		;
+	if (outer) {
+		mortal->next = outer->waiting;
+		outer->waiting = mortal;
+	} else {
+		mine.next = turns;
+		turns = &mine;
+	}
+	iocp_lock_release(&table_lock);
+	while (!outer && mortal) {
+		mortal->free(mortal);
+		iocp_lock_acquire(&table_lock);
+		mortal = mine.waiting;
+		if (mortal) {
+			mine.waiting = mortal->next;
+		} else {
+			for (link = &turns; *link != &mine; link = &(*link)->next)
+				;
+			*link = mine.next;
+		}
+		iocp_lock_release(&table_lock);
+	}
+}
+
+void iocp_object_release(iocp_object *object)
+{
+	/* Release: what this thread did to the object happens-before its end. Acquire: so for all the others' releases,
+	** for the thread that drops the last one. */
+	if (atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) == 1) {
+		iocp_object_revoke(object);
+		iocp_free_in_turn(&object->mortal);
+	}
+}
+
+/* A reference for an object found in the table; NULL if its last one is just going. The lock is held, and the object
+** cannot be freed before it is revoked under the same lock. */
+static iocp_object *try_retain(iocp_object *object)
+{
+	/* Acquire: whoever finds 0 here comes after all that was done with a reference. */
+	uint32_t count = atomic_load_explicit(&object->references, memory_order_acquire);
+	while (count != 0) {
+		/* Relaxed: the table's lock orders the object's birth before this. */
+		if (atomic_compare_exchange_weak_explicit(
+				&object->references, &count, count + 1, memory_order_relaxed, memory_order_relaxed))
+			return object;
+	}
+	return NULL;
+}
+
+iocp_object *iocp_object_open(iocp_handle handle, enum iocp_kind kind)
+{
+	iocp_object *object = NULL;
+	slot *s;
+	iocp_lock_acquire(&table_lock);
+	s = slot_of(handle);
+	if (s && s->object->kind == kind)
+		object = try_retain(s->object);
+	iocp_lock_release(&table_lock);
+	return object;
+}
+
+iocp_object *iocp_object_find(const void *native, enum iocp_kind kind)
+{
+	iocp_object *object = NULL;
+	uint32_t i;
+	iocp_lock_acquire(&table_lock);
+	for (i = 0; i < slots_used && !object; i++) {
+		iocp_object *candidate = slot_at(i)->object;
+		if (candidate && candidate->native == native && candidate->kind == kind)
+			object = try_retain(candidate);
+	}
+	iocp_lock_release(&table_lock);
+	return object;
+}

@@ -1,0 +1,52 @@
+/*
+** object.h - the live-object table: how a number names a port, heap or thread, and how long each of them lives.
+*/
+
+#ifndef IOCP_OBJECT_H
+#define IOCP_OBJECT_H
+
+#include <stdint.h>
+
+#include "core/atomic.h"
+#include "core/api.h"
+
+#pragma GCC visibility push(hidden)
+
+enum iocp_kind {
+	IOCP_KIND_PORT = 1,
+	IOCP_KIND_HEAP = 2,
+	IOCP_KIND_THREAD = 3,
+	IOCP_KIND_PRIVATE_HEAP = 4 /* a port's own; nothing opens or finds it */
+};
+
+/* What is freed when its last reference goes, which may drop the last one to another. */
+typedef struct iocp_mortal {
+	void (*free)(struct iocp_mortal *);
+	struct iocp_mortal *next; /* that is to be freed */
+} iocp_mortal;
+
+/* The first member of every port, heap and thread. */
+typedef struct iocp_object {
+	iocp_mortal mortal;
+	_Atomic uint32_t references;
+	enum iocp_kind kind; /* fixed at birth, as are those below */
+	iocp_handle handle;
+	const void *native; /* what adopt knows it by: on Linux its own address, on Windows the kernel's HANDLE */
+	void (*free)(struct iocp_object *); /* called with the last reference, without any lock */
+} iocp_object;
+
+/* Enters an object with one reference into the table. IOCP_NOMEM. */
+int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *));
+/* From now on nothing opens the handle. Safe to repeat. References go on living. */
+void iocp_object_revoke(iocp_object *object);
+/* Frees it, at once or, where the calling thread is freeing another one, after that: a chain of any length takes no stack. */
+void iocp_free_in_turn(iocp_mortal *mortal);
+void iocp_object_retain(iocp_object *object);
+void iocp_object_release(iocp_object *object);
+/* A new reference to the live object of that kind which the handle, or the native one, names; NULL if there is none. */
+iocp_object *iocp_object_open(iocp_handle handle, enum iocp_kind kind);
+iocp_object *iocp_object_find(const void *native, enum iocp_kind kind);
+
+#pragma GCC visibility pop
+
+#endif

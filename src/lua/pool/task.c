@@ -1,0 +1,296 @@
+/*
+** pool/task.c - the methods of tasks.
+**
+** Who waits for a task waits on a port of its own, to which the task's end posts a packet; so a wait for a task is a wait like
+** any other here. A worker that waits for a task of its own pool which nobody has begun runs it itself, on the spot. That is safe
+** where running just anything would not be: it could go on only after that task anyway.
+*/
+
+#include <string.h>
+
+#include "lua/pool.h"
+
+static iocp_task *check_task(lua_State *L, int index, const char *name)
+{
+	return iocp_object_check(L, index, IOCP_CLASS_TASK, name);
+}
+
+/* ---- looking -------------------------------------------------------------------------------------------------------------- */
+
+static int task_status(lua_State *L)
+{
+	static const char *const names[] = {"unscheduled", "scheduled", "running", "completed", "failed", "cancelled"};
+	lua_pushstring(L, names[iocp_task_state(check_task(L, 1, "self"))]);
+	return 1;
+}
+
+static int task_name(lua_State *L)
+{
+	lua_pushstring(L, iocp_task_work(check_task(L, 1, "self"))->name);
+	return 1;
+}
+
+/* nil, message, "CANCELLED" for a task that was to run after one that did not complete. */
+static int push_blame(lua_State *L, const iocp_task *cause)
+{
+	const iocp_values *values = iocp_task_values(cause);
+	int first = lua_gettop(L) + 1;
+	const char *what = iocp_task_state(cause) == IOCP_TASK_FAILED ? "failed" : "was cancelled";
+	lua_pushfstring(
+		L, "the task was cancelled: '%s', which it was to run after, %s", iocp_task_work(cause)->name, what);
+	if (iocp_task_has_run(cause) && values->block && iocp_values_push(L, values) > 0) {
+		lua_pushfstring(L, "%s: %s", lua_tostring(L, first), lua_tostring(L, first + 1));
+		lua_replace(L, first);
+	}
+	lua_settop(L, first);
+	return iocp_failure(L, IOCP_CANCELLED, lua_tostring(L, first));
+}
+
+/* nil, message, "CANCELLED" for a task that never ran; else as a failure. */
+static int push_cancelled(lua_State *L, const iocp_task *task)
+{
+	static const char *const reasons[] = {
+		"the task was cancelled",
+		"the task was cancelled: its pool was closed",
+		NULL,
+		"the task was cancelled: out of memory to queue it",
+	};
+	enum iocp_task_reason reason = iocp_task_reason(task);
+	iocp_pool *pool = iocp_task_pool(task);
+	if (iocp_task_has_run(task) && iocp_task_values(task)->block)
+		return iocp_outcome_push_failure(L, IOCP_CANCELLED, iocp_task_values(task));
+	if (reason == IOCP_BY_DEPENDENCY)
+		return push_blame(L, iocp_task_input(task));
+	if (reason == IOCP_BY_CLOSE && iocp_pool_is_broken(pool))
+		return iocp_failure(
+			L, IOCP_CANCELLED, "the task was cancelled: its pool has no workers left; pool:last_error() says why");
+	return iocp_failure(L, IOCP_CANCELLED, reasons[reason]);
+}
+
+/* For a task that has ended: true and its results, or nil, message, code and perhaps the error value. */
+static int push_outcome(lua_State *L, const iocp_task *task)
+{
+	const iocp_values *values = iocp_task_values(task);
+	int count = 0;
+	switch (iocp_task_state(task)) {
+	case IOCP_TASK_CANCELLED:
+		return push_cancelled(L, task);
+	case IOCP_TASK_FAILED:
+		return iocp_outcome_push_failure(L, IOCP_ERROR, values);
+	default:
+		lua_pushboolean(L, 1);
+		if (values->block)
+			count = iocp_values_push(L, values);
+		return count >= 0 ? 1 + count : iocp_failure(L, IOCP_INVALID, lua_tostring(L, -1));
+	}
+}
+
+/* ---- waiting -------------------------------------------------------------------------------------------------------------- */
+
+static int has_ended(const iocp_task *task)
+{
+	return iocp_task_state(task) >= IOCP_TASK_COMPLETED;
+}
+
+/* In a worker: runs the task on the spot, if it is queued. 1: it did. */
+static int run_in_place(lua_State *L, iocp_task *task)
+{
+	iocp_worker *worker = iocp_worker_current();
+	if (!worker || !worker->initialised || worker->pool != iocp_task_pool(task) || worker->depth >= IOCP_WORKER_DEPTH
+		|| iocp_thread_cancelled() || !lua_checkstack(L, LUA_MINSTACK) || !iocp_task_claim(task, 1))
+		return 0;
+	iocp_worker_run(L, worker, task);
+	return 1;
+}
+
+/* A get, in which a worker counts as blocked. Threads of ours are not interrupted, so in a worker nothing is raised here. */
+static int wait_blocked(lua_State *L, iocp_port *port, iocp_packet *packet, double ms)
+{
+	iocp_worker *worker = iocp_worker_current();
+	int r;
+	if (!worker || !worker->initialised)
+		return iocp_wait_in_lua(L, iocp_wait_packet, port, packet, ms);
+	r = iocp_port_dequeue(
+		port, packet, 0); /* mostly it is there already, and nobody need be started in this one's place */
+	if (r != IOCP_TIMEOUT)
+		return r;
+	r = iocp_pool_block(worker->pool);
+	if (r != IOCP_OK)
+		return r;
+	r = iocp_wait_in_lua(L, iocp_wait_packet, port, packet, ms);
+	iocp_pool_unblock(worker->pool);
+	return r;
+}
+
+static int wait_end(lua_State *L, iocp_task *task, double ms)
+{
+	iocp_packet packet;
+	iocp_port *port;
+	int r;
+	iocp_object_push(L, IOCP_CLASS_PORT); /* which drops the port if a hook raises */
+	r = iocp_port_create(0, &port);
+	if (r != IOCP_OK)
+		return r;
+	iocp_object_set(L, port);
+	r = iocp_task_watch(task, port, 0);
+	if (r == IOCP_INVALID)
+		return IOCP_OK;
+	if (r == IOCP_OK)
+		r = wait_blocked(L, port, &packet, ms);
+	if (r != IOCP_OK)
+		iocp_task_unwatch(task, port);
+	return r == IOCP_OK || has_ended(task) ? IOCP_OK : r;
+}
+
+/* What the calling thread cannot wait for; NULL if there is nothing. */
+static const char *why_not(const iocp_task *task)
+{
+	const iocp_worker *worker = iocp_worker_current();
+	if (worker && !worker->initialised && worker->pool == iocp_task_pool(task))
+		return "init cannot wait for a task of its own pool, which this worker is to run";
+	return iocp_task_is_submitted(task) ? NULL : "the task was not submitted, so it does not end";
+}
+
+static int push_wait_failure(lua_State *L, int r)
+{
+	return iocp_failure(L, r,
+		r == IOCP_TIMEOUT ? "the task has not ended in time"
+		: r == IOCP_ERROR ? "no worker would be left that does not wait, and none can be started: init fails"
+						  : NULL);
+}
+
+static int task_wait(lua_State *L)
+{
+	iocp_task *task = check_task(L, 1, "self");
+	double ms = iocp_check_timeout(L, 2);
+	int r = IOCP_OK;
+	lua_settop(L, 2);
+	if (!has_ended(task) && !(ms < 0 && run_in_place(L, task))) {
+		const char *message = why_not(task);
+		if (message)
+			return iocp_failure(L, IOCP_INVALID, message);
+		r = ms == 0 ? IOCP_TIMEOUT : wait_end(L, task, ms);
+	}
+	return r == IOCP_OK || has_ended(task) ? push_outcome(L, task) : push_wait_failure(L, r);
+}
+
+static int task_result(lua_State *L)
+{
+	const iocp_task *task = check_task(L, 1, "self");
+	return has_ended(task) ? push_outcome(L, task) : iocp_failure(L, IOCP_TIMEOUT, "the task has not ended");
+}
+
+/* parts.watch_task(task, port, key): a packet with the key once the task has ended; true, or false: it has. */
+static int watch_task(lua_State *L)
+{
+	iocp_task *task = check_task(L, 1, "task");
+	iocp_port *port = iocp_object_check(L, 2, IOCP_CLASS_PORT, "port");
+	int r = iocp_task_watch(task, port, iocp_check_address(L, 3, "key"));
+	if (r == IOCP_NOMEM)
+		return iocp_failure(L, r, NULL);
+	lua_pushboolean(L, r == IOCP_OK);
+	return 1;
+}
+
+/* parts.run_task(task): in a worker, runs it on the spot if it is queued. */
+static int run_task(lua_State *L)
+{
+	lua_pushboolean(L, run_in_place(L, check_task(L, 1, "task")));
+	return 1;
+}
+
+/* parts.wait_blocked(port [, ms]): the key of a packet, as dequeue, for a worker that waits for tasks. */
+static int lua_wait_blocked(lua_State *L)
+{
+	iocp_packet packet;
+	int r = wait_blocked(L, iocp_object_check(L, 1, IOCP_CLASS_PORT, "port"), &packet, iocp_check_timeout(L, 2));
+	if (r != IOCP_OK)
+		return push_wait_failure(L, r);
+	(void)iocp_push_address(L, packet.key);
+	return 1;
+}
+
+/* ---- cancelling, and what comes first --------------------------------------------------------------------------------------- */
+
+static int task_cancel(lua_State *L)
+{
+	iocp_task *task = check_task(L, 1, "self");
+	const char *how = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+	int hard = strcmp(how, "hard") == 0, r;
+	if (!hard && !lua_isnoneornil(L, 2))
+		return iocp_bad_argument(L, 2, "how", "\"hard\" or nil");
+	r = hard ? iocp_task_cancel_hard(task) : iocp_task_cancel(task, IOCP_BY_CALL);
+	lua_pushboolean(L, r != IOCP_INVALID);
+	return 1;
+}
+
+static int task_after(lua_State *L)
+{
+	iocp_task *task = check_task(L, 1, "self");
+	int i, count = lua_gettop(L);
+	for (i = 2; i <= count; i++)
+		(void)check_task(L, i, "task");
+	for (i = 2; i <= count; i++) {
+		int r = iocp_task_after(task, check_task(L, i, "task"), 0);
+		if (r == IOCP_ERROR)
+			return luaL_argerror(
+				L, i, "task: it already runs after this one; tasks cannot wait for each other in a circle");
+		if (r == IOCP_INVALID)
+			return luaL_argerror(L, 1, "self: the task was submitted; say what it runs after before that");
+		if (r == IOCP_NOMEM)
+			return iocp_failure(L, r, NULL);
+	}
+	lua_settop(L, 1);
+	return 1;
+}
+
+static int task_submit(lua_State *L)
+{
+	iocp_task *task = check_task(L, 1, "self");
+	double ms = lua_isnoneornil(L, 2) ? 0 : iocp_check_delay(L, 2, 0);
+	int r = iocp_task_submit(task, ms, 0);
+	if (r == IOCP_INVALID)
+		return luaL_argerror(L, 1, "self: the task was submitted before");
+	if (r == IOCP_CANCELLED)
+		return push_cancelled(L, task);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, r == IOCP_CLOSED ? "the pool is closed" : NULL);
+	lua_settop(L, 1);
+	return 1;
+}
+
+/* task:then_(f, ...): a task that calls f with this one's results and the arguments, once it has completed. */
+static int task_then(lua_State *L)
+{
+	iocp_task *earlier = check_task(L, 1, "self"), *task;
+	int r;
+	task = iocp_task_create(L, iocp_task_pool(earlier), 2);
+	if (!task)
+		return iocp_failure(L, IOCP_NOMEM, NULL);
+	r = iocp_task_after(task, earlier, 1);
+	if (r == IOCP_OK)
+		r = iocp_task_submit(task, 0, 0);
+	if (r != IOCP_OK && r != IOCP_CANCELLED)
+		return iocp_failure(L, r, r == IOCP_CLOSED ? "the pool is closed" : NULL);
+	return 1;
+}
+
+void iocp_lua_open_task(lua_State *L)
+{
+	static const luaL_Reg metamethods[] = {{NULL, NULL}};
+	static const luaL_Reg methods[] = {
+		{"status", task_status},
+		{"name", task_name},
+		{"wait", task_wait},
+		{"result", task_result},
+		{"cancel", task_cancel},
+		{"after", task_after},
+		{"submit", task_submit},
+		{"then_", task_then},
+		{NULL, NULL},
+	};
+	static const luaL_Reg functions[] = {
+		{"watch_task", watch_task}, {"run_task", run_task}, {"wait_blocked", lua_wait_blocked}, {NULL, NULL}};
+	iocp_class_register(L, IOCP_CLASS_TASK, methods, metamethods);
+	iocp_set_functions(L, functions, 0);
+}

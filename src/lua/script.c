@@ -1,0 +1,82 @@
+/*
+** script.c - hooks: cancel("hard"), an error raised in code that runs in another thread, and those that tasks leave.
+**
+** A thread of ours has an iocp_running at the beginning of its data. `state` is there while code of a script may run in
+** it; the thread sets and clears it, and the interrupt that reads it runs in that very thread.
+*/
+
+#include "lua/binding.h"
+
+static void raise_cancelled(lua_State *L, lua_Debug *activation)
+{
+	(void)activation;
+	luaL_error(L, "the thread was cancelled");
+}
+
+/* Raises at the next instruction, again and again until the body is left, whatever pcall catches. lua_sethook is one of
+** the few functions that a signal handler may call. */
+static void arm(lua_State *L)
+{
+	lua_sethook(L, raise_cancelled, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+static void on_interrupt(iocp_thread *thread)
+{
+	iocp_running *running = iocp_thread_data(thread);
+	/* Relaxed: written by this very thread, which this handler has stopped. */
+	lua_State *L = atomic_load_explicit(&running->state, memory_order_relaxed);
+	if (L)
+		arm(L);
+}
+
+/* Sequentially consistent, both: either the canceller's write of `hard` is seen here, or its interrupt, which follows
+** that write, sees the state. */
+void iocp_running_begin(iocp_running *running, lua_State *L)
+{
+	atomic_store_explicit(&running->state, L, memory_order_seq_cst);
+	if (atomic_load_explicit(&running->hard, memory_order_seq_cst))
+		arm(L);
+}
+
+void iocp_running_end(iocp_running *running, lua_State *L)
+{
+	atomic_store_explicit(&running->state, NULL, memory_order_seq_cst);
+	lua_sethook(L, NULL, 0, 0);
+}
+
+void iocp_hook_save(iocp_running *running, lua_State *L, iocp_hook *hook)
+{
+	hook->f = lua_gethook(L);
+	if (hook->f) {
+		hook->mask = lua_gethookmask(L);
+		hook->count = lua_gethookcount(L);
+		(void)iocp_hook_drop(L);
+	}
+	if (atomic_load_explicit(&running->hard, memory_order_seq_cst)) /* see iocp_running_begin */
+		arm(L);
+}
+
+int iocp_hook_drop(lua_State *L)
+{
+	if (!lua_gethook(L))
+		return 0;
+	lua_sethook(L, NULL, 0, 0); /* costs LuaJIT the trace that it records */
+	return 1;
+}
+
+void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hook)
+{
+	if (lua_gethook(L) != hook->f)
+		lua_sethook(L, hook->f, hook->mask, hook->count);
+	if (atomic_load_explicit(&running->hard, memory_order_seq_cst)) /* see iocp_running_begin */
+		arm(L);
+}
+
+void iocp_running_cancel(iocp_running *running, iocp_thread *thread)
+{
+	if (running)
+		atomic_store_explicit(&running->hard, 1, memory_order_seq_cst); /* see iocp_running_begin */
+	iocp_thread_cancel(thread); /* before the error: it tells what ended the thread */
+	if (running)
+		(void)iocp_thread_interrupt(thread, on_interrupt); /* not running: it looks at `hard` when it starts */
+}

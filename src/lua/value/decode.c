@@ -1,0 +1,500 @@
+/*
+** value/decode.c - values from a parcel onto the stack.
+**
+** Nothing that the parcel says is believed: lengths, counts, numbers and tags are checked, tables are never made larger
+** than what is left of the parcel could fill, and nesting is an explicit stack with a limit. Bytecode cannot be checked: an
+** open parcel's is what the encoder wrote, since the parcel is private or its seal was right.
+** On the Lua stack: the memory table, if the parcel remembers things, then the values, then for each frame the object and,
+** if its value comes next, a key. Those of frames beyond IOCP_NESTING, but for the newest, are in the memory table, frame
+** f's at [-(2f + 1)] and [-(2f + 2)]; from 1 on it holds what has a number.
+** No locks; the decoder belongs to the call, and the parcel to the caller.
+*/
+
+#include <string.h>
+
+#include "lua/value/format.h"
+
+enum part { ELEMENT, KEY, VALUE, UPVALUE };
+
+typedef struct frame {
+	enum part part; /* what comes next */
+	uint32_t index; /* of the last element or upvalue */
+	uint32_t total; /* upvalues */
+} frame;
+
+typedef struct decoder {
+	lua_State *L;
+	const iocp_parcel *parcel;
+	iocp_reader in;
+	int memory; /* stack index of the memory table; 0: the parcel remembers nothing */
+	uint32_t depth, capacity;
+	frame *frames;
+	uint64_t numbered;
+	frame first_frames[IOCP_NESTING];
+} decoder;
+
+enum { STACK_NEEDED = 2 * IOCP_NESTING + 24, KEEP_FRAMES = 0 };
+
+/* Every failure: pushes a message and returns 0. */
+static int damaged(decoder *d)
+{
+	lua_pushliteral(d->L, "the block is damaged, or none that values were encoded into");
+	return 0;
+}
+
+static size_t left(const decoder *d)
+{
+	return (size_t)(d->in.end - d->in.at);
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------------------------- */
+
+/* A length and as many bytes. */
+static int get_bytes(decoder *d, const char **bytes, size_t *length)
+{
+	uint64_t n;
+	if (!iocp_get_varint(&d->in, &n) || n > left(d))
+		return 0;
+	*bytes = (const char *)d->in.at;
+	*length = (size_t)n;
+	d->in.at += n;
+	return 1;
+}
+
+static int get_fixed(decoder *d, void *to, size_t size)
+{
+	if (left(d) < size)
+		return 0;
+	memcpy(to, d->in.at, size);
+	d->in.at += size;
+	return 1;
+}
+
+/* ---- what has a number ---------------------------------------------------------------------------------------------------- */
+
+/* The value at the top is one that may be referred to. */
+static void remember(decoder *d)
+{
+	if (d->memory) {
+		lua_pushvalue(d->L, -1);
+		lua_rawseti(d->L, d->memory, (int)(d->numbered + 1));
+	}
+	d->numbered++;
+}
+
+static int push_remembered(decoder *d, uint64_t number)
+{
+	if (!d->memory || number >= d->numbered)
+		return damaged(d);
+	lua_rawgeti(d->L, d->memory, (int)(number + 1));
+	return 1;
+}
+
+/* ---- frames --------------------------------------------------------------------------------------------------------------- */
+
+static void more_frames(decoder *d)
+{
+	uint32_t capacity = d->capacity * 2;
+	frame *frames = lua_newuserdata(d->L, capacity * sizeof(*frames));
+	memcpy(frames, d->frames, d->depth * sizeof(*frames));
+	d->frames = frames;
+	d->capacity = capacity;
+	lua_rawseti(d->L, d->memory, KEEP_FRAMES);
+}
+
+/* Below the top: what belongs to the newest frame, which goes into the memory table. */
+static void put_away(decoder *d)
+{
+	lua_State *L = d->L;
+	int at = (int)(d->depth - 1) * 2;
+	if (d->frames[d->depth - 1].part == VALUE) {
+		lua_insert(L, -2);
+		lua_rawseti(L, d->memory, -(at + 2));
+	}
+	lua_insert(L, -2);
+	lua_rawseti(L, d->memory, -(at + 1));
+}
+
+/* The same back, below the top. */
+static void take_back(decoder *d)
+{
+	lua_State *L = d->L;
+	int at = (int)(d->depth - 1) * 2;
+	lua_rawgeti(L, d->memory, -(at + 1));
+	lua_insert(L, -2);
+	if (d->frames[d->depth - 1].part == VALUE) {
+		lua_rawgeti(L, d->memory, -(at + 2));
+		lua_insert(L, -2);
+	}
+}
+
+/* A frame for the object at the top. */
+static int open_frame(decoder *d, enum part part)
+{
+	frame *f;
+	if (d->depth == IOCP_NESTING_MAX || (d->depth == IOCP_NESTING && !d->memory))
+		return damaged(d);
+	if (d->depth == d->capacity)
+		more_frames(d);
+	if (d->depth >= IOCP_NESTING)
+		put_away(d);
+	f = &d->frames[d->depth++];
+	f->part = part;
+	f->index = 0;
+	f->total = 0;
+	return 1;
+}
+
+/* The newest frame's object is complete: a value for the frame below. */
+static void close_frame(decoder *d)
+{
+	d->depth--;
+	if (d->depth >= IOCP_NESTING)
+		take_back(d);
+}
+
+/* Whether a key comes next, which not every value can be. */
+static int key_comes(const decoder *d)
+{
+	return d->depth > 0 && d->frames[d->depth - 1].part == KEY;
+}
+
+/* Puts the value at the top where the newest frame wants it. A function is complete with its last upvalue, and then goes
+** itself where the frame below wants it. */
+static int store(decoder *d)
+{
+	lua_State *L = d->L;
+	while (d->depth > 0) {
+		frame *f = &d->frames[d->depth - 1];
+		switch (f->part) {
+		case ELEMENT:
+			lua_rawseti(L, -2, (int)++f->index);
+			return 1;
+		case KEY:
+			f->part = VALUE;
+			return 1;
+		case VALUE:
+			lua_rawset(L, -3);
+			f->part = KEY;
+			return 1;
+		case UPVALUE:
+			if (!lua_setupvalue(L, -2, (int)++f->index))
+				return damaged(d);
+			if (f->index < f->total)
+				return 1;
+			close_frame(d);
+			break;
+		}
+	}
+	return 1;
+}
+
+/* ---- values --------------------------------------------------------------------------------------------------------------- */
+
+static int push_key_again(decoder *d)
+{
+	uint64_t offset, length;
+	const uint8_t *key;
+	if (!iocp_get_varint(&d->in, &offset) || offset >= (uint64_t)(d->in.at - d->parcel->begin))
+		return damaged(d);
+	key = d->parcel->begin + offset;
+	length = (uint64_t)*key - IOCP_TAG_STRING;
+	if (length >= IOCP_SHORT_STRING || length >= (uint64_t)(d->in.at - key))
+		return damaged(d);
+	lua_pushlstring(d->L, (const char *)key + 1, (size_t)length);
+	return 1;
+}
+
+static int push_integer(decoder *d)
+{
+	uint64_t value;
+	if (!iocp_get_varint(&d->in, &value))
+		return damaged(d);
+	lua_pushinteger(d->L, (lua_Integer)iocp_unzigzag(value));
+	return 1;
+}
+
+static int push_float(decoder *d)
+{
+	lua_Number number;
+	if (!get_fixed(d, &number, sizeof(number)) || (number != number && key_comes(d)))
+		return damaged(d);
+	lua_pushnumber(d->L, number);
+	return 1;
+}
+
+static int push_string(decoder *d)
+{
+	const char *bytes;
+	size_t length;
+	if (!get_bytes(d, &bytes, &length))
+		return damaged(d);
+	lua_pushlstring(d->L, bytes, length);
+	return 1;
+}
+
+static int push_pointer(decoder *d)
+{
+	uint64_t pointer;
+	if (!get_fixed(d, &pointer, sizeof(pointer)))
+		return damaged(d);
+	return iocp_push_lightuserdata(d->L, (void *)(uintptr_t)pointer);
+}
+
+static int push_object(decoder *d)
+{
+	lua_State *L = d->L;
+	enum iocp_class class;
+	uint64_t index, name;
+	void *object;
+	if (!iocp_get_varint(&d->in, &index) || !iocp_parcel_listed(d->parcel, index, &class, &name))
+		return damaged(d);
+	iocp_object_push(L, class);
+	if (!(d->parcel->flags & IOCP_PARCEL_SEALED)) {
+		object = (void *)(uintptr_t)name;
+		iocp_object_retain_any(object, class);
+	} else if (iocp_object_open_any(name, class, &object) != IOCP_OK) {
+		lua_pushfstring(L, "the %s in the block is gone", iocp_class_name(class));
+		return 0;
+	}
+	iocp_object_set(L, object);
+	remember(d);
+	return 1;
+}
+
+static int push_by_name(decoder *d)
+{
+	const char *name;
+	size_t length;
+	if (!get_bytes(d, &name, &length))
+		return damaged(d);
+	return iocp_names_resolve(d->L, name, length);
+}
+
+static int push_cdata(decoder *d)
+{
+	const char *type, *content;
+	size_t type_length, content_length;
+	if (!d->parcel->trusted || !get_bytes(d, &type, &type_length) || !get_bytes(d, &content, &content_length))
+		return damaged(d);
+	lua_pushlstring(d->L, type, type_length);
+	lua_pushlstring(d->L, content, content_length);
+	if (!iocp_cdata_unpack(d->L))
+		return 0;
+	remember(d);
+	return 1;
+}
+
+/* Joins the upvalue that comes next to one that was there before. */
+static int share_upvalue(decoder *d)
+{
+	lua_State *L = d->L;
+	frame *f = d->depth ? &d->frames[d->depth - 1] : NULL;
+	uint64_t number, index;
+	if (!f || f->part != UPVALUE || !iocp_get_varint(&d->in, &number) || !iocp_get_varint(&d->in, &index))
+		return damaged(d);
+	if (!push_remembered(d, number))
+		return 0;
+	if (!lua_isfunction(L, -1) || index - 1 >= 255 || !lua_getupvalue(L, -1, (int)index))
+		return damaged(d);
+	lua_pop(L, 1);
+	if (!iocp_upvalue_join(L, lua_gettop(L) - 1, (int)++f->index, lua_gettop(L), (int)index))
+		return damaged(d);
+	lua_pop(L, 1);
+	if (f->index < f->total)
+		return 1;
+	close_frame(d);
+	return store(d);
+}
+
+static int open_function(decoder *d)
+{
+	lua_State *L = d->L;
+	uint32_t length;
+	uint64_t upvalues;
+	const char *code;
+	if (!d->parcel->trusted || !get_fixed(d, &length, sizeof(length)) || length > left(d))
+		return damaged(d);
+	code = (const char *)d->in.at;
+	d->in.at += length;
+	if (!iocp_get_varint(&d->in, &upvalues) || upvalues > 255)
+		return damaged(d);
+	if (luaL_loadbuffer(L, code, length, "=function") != 0) /* it brings its own name */
+		return 0;
+	remember(d);
+	if (upvalues == 0)
+		return store(d);
+	if (!open_frame(d, UPVALUE))
+		return 0;
+	d->frames[d->depth - 1].total = (uint32_t)upvalues;
+	return 1;
+}
+
+/* At most what the rest of the parcel could fill, at `bytes` each. */
+static int capacity_of(const decoder *d, uint8_t code, size_t bytes)
+{
+	uint64_t size = iocp_size_of_code(code), most = left(d) / bytes;
+	if (size > most)
+		size = most;
+	return size > 0x7fffffff ? 0x7fffffff : (int)size;
+}
+
+static int open_table(decoder *d, int named)
+{
+	lua_State *L = d->L;
+	const char *name = NULL;
+	size_t length = 0;
+	uint8_t sizes[2];
+	if ((named && !get_bytes(d, &name, &length)) || !get_fixed(d, sizes, sizeof(sizes)))
+		return damaged(d);
+	lua_createtable(L, capacity_of(d, sizes[0], 1), capacity_of(d, sizes[1], 2));
+	if (named) {
+		iocp_metatable_push(L, name, length);
+		if (!lua_istable(L, -1)) {
+			lua_pushlstring(L, name, length);
+			lua_pushfstring(
+				L, "metatable '%s' is not known in this state: iocp.register it there too", lua_tostring(L, -1));
+			return 0;
+		}
+		lua_setmetatable(L, -2);
+	}
+	remember(d);
+	return open_frame(d, ELEMENT);
+}
+
+static int end_part(decoder *d)
+{
+	frame *f = d->depth ? &d->frames[d->depth - 1] : NULL;
+	if (f && f->part == ELEMENT) {
+		f->part = KEY;
+		return 1;
+	}
+	if (!f || f->part != KEY)
+		return damaged(d);
+	close_frame(d);
+	return store(d);
+}
+
+/* What belongs to a tag that is more than bytes. */
+static int read_special(decoder *d, uint8_t tag)
+{
+	uint64_t number;
+	switch (tag) {
+	case IOCP_TAG_REFERENCE:
+		if (!iocp_get_varint(&d->in, &number))
+			return damaged(d);
+		return push_remembered(d, number) && store(d);
+	case IOCP_TAG_FUNCTION:
+		return open_function(d);
+	case IOCP_TAG_SHARED:
+		return share_upvalue(d);
+	case IOCP_TAG_GLOBALS:
+		iocp_push_globals(d->L);
+		return store(d);
+	case IOCP_TAG_NAMED:
+		return push_by_name(d) && store(d);
+	case IOCP_TAG_OBJECT:
+		return push_object(d) && store(d);
+	case IOCP_TAG_POINTER:
+		return push_pointer(d) && store(d);
+	case IOCP_TAG_CDATA:
+		return push_cdata(d) && store(d);
+	default:
+		return damaged(d);
+	}
+}
+
+/* The next tag and what belongs to it. 0: a message is pushed. */
+static int read_value(decoder *d)
+{
+	lua_State *L = d->L;
+	uint8_t tag;
+	if (d->in.at == d->in.end)
+		return damaged(d);
+	tag = *d->in.at++;
+	if (tag < IOCP_TAG_STRING) {
+		lua_pushinteger(L, tag);
+		return store(d);
+	}
+	if (tag < IOCP_TAG_NIL) {
+		size_t length = tag - IOCP_TAG_STRING;
+		if (length > left(d))
+			return damaged(d);
+		lua_pushlstring(L, (const char *)d->in.at, length);
+		d->in.at += length;
+		return store(d);
+	}
+	switch (tag) {
+	case IOCP_TAG_NIL:
+		if (key_comes(d))
+			return damaged(d);
+		lua_pushnil(L);
+		return store(d);
+	case IOCP_TAG_FALSE:
+	case IOCP_TAG_TRUE:
+		lua_pushboolean(L, tag == IOCP_TAG_TRUE);
+		return store(d);
+	case IOCP_TAG_ANY_INTEGER:
+		return push_integer(d) && store(d);
+	case IOCP_TAG_FLOAT:
+		return push_float(d) && store(d);
+	case IOCP_TAG_LONG_STRING:
+		return push_string(d) && store(d);
+	case IOCP_TAG_KEY:
+		return push_key_again(d) && store(d);
+	case IOCP_TAG_TABLE:
+	case IOCP_TAG_NAMED_TABLE:
+		return open_table(d, tag == IOCP_TAG_NAMED_TABLE);
+	case IOCP_TAG_END:
+		return end_part(d);
+	default:
+		return read_special(d, tag);
+	}
+}
+
+static int read_values(decoder *d, uint64_t count)
+{
+	uint64_t i;
+	for (i = 0; i < count; i++) {
+		do {
+			if (!read_value(d))
+				return 0;
+		} while (d->depth > 0);
+	}
+	return d->in.at == d->in.end || damaged(d);
+}
+
+int iocp_decode(lua_State *L, const iocp_parcel *parcel)
+{
+	decoder d;
+	int top = lua_gettop(L);
+	uint64_t count;
+	d.L = L;
+	d.parcel = parcel;
+	d.in = parcel->values;
+	d.memory = 0;
+	d.depth = 0;
+	d.capacity = IOCP_NESTING;
+	d.frames = d.first_frames;
+	d.numbered = 0;
+	if (!iocp_get_varint(&d.in, &count) || count > left(&d)) {
+		damaged(&d);
+		return -1;
+	}
+	if (count > 0x7fffffff - STACK_NEEDED || !lua_checkstack(L, (int)count + STACK_NEEDED)) {
+		lua_pushliteral(L, "too many values for this Lua's stack");
+		return -1;
+	}
+	if (parcel->flags & IOCP_PARCEL_REMEMBERS) {
+		lua_newtable(L);
+		d.memory = top + 1;
+	}
+	if (!read_values(&d, count)) {
+		lua_insert(L, top + 1); /* the message */
+		lua_settop(L, top + 1);
+		return -1;
+	}
+	if (d.memory)
+		lua_remove(L, d.memory);
+	return (int)count;
+}

@@ -1,0 +1,468 @@
+/*
+** value/encode.c - values from the stack into a parcel.
+**
+** One pass, without recursion (see value/encoder.h). What is small is copied from the buffer on the C stack into a block of
+** its size at the end; anything else is in its block then, which takes its size. No metamethod is called: tables are read
+** with lua_next.
+**
+** The first pass takes tables for plain ones. Where it meets a function, a metatable or a foreign userdata, which is where
+** modules may be near, it starts again and looks up every table, whether it stands in package.loaded.
+**
+** No locks; the encoder belongs to the call.
+*/
+
+#include <string.h>
+
+#include "lua/value/encoder.h"
+
+enum {
+	STACK_NEEDED = 2 * IOCP_NESTING + 24,
+	KEYS_KNOWN = 4096 /* more distinct ones than that are not remembered */
+};
+
+/* ---- what needs no frame -------------------------------------------------------------------------------------------------- */
+
+static void put_integer(iocp_encoder *e, int64_t value)
+{
+	if (value >= 0 && value < 0x80) {
+		*e->at++ = (uint8_t)value;
+	} else {
+		*e->at++ = IOCP_TAG_ANY_INTEGER;
+		e->at = iocp_put_varint(e->at, iocp_zigzag(value));
+	}
+}
+
+static void put_number(iocp_encoder *e, int index)
+{
+	lua_Number number;
+#if LUA_VERSION_NUM >= 503
+	if (lua_isinteger(e->L, index)) {
+		put_integer(e, lua_tointeger(e->L, index));
+		return;
+	}
+#endif
+	number = lua_tonumber(e->L, index);
+#if LUA_VERSION_NUM < 503
+	/* Below 2^53 the integer gives back the same number, but for -0. */
+	if (number > -9007199254740992.0 && number < 9007199254740992.0) {
+		int64_t integer = (int64_t)number;
+		if ((lua_Number)integer == number && !(integer == 0 && 1 / number < 0)) {
+			put_integer(e, integer);
+			return;
+		}
+	}
+#endif
+	*e->at++ = IOCP_TAG_FLOAT;
+	memcpy(e->at, &number, sizeof(number));
+	e->at += sizeof(number);
+}
+
+int iocp_encoder_bytes(iocp_encoder *e, const void *bytes, size_t length)
+{
+	if (!iocp_encoder_room(e, length + IOCP_PARCEL_ROOM))
+		return 0;
+	e->at = iocp_put_varint(e->at, length);
+	memcpy(e->at, bytes, length);
+	e->at += length;
+	return 1;
+}
+
+/* There is room for a tag, but not for the bytes. */
+static int put_string(iocp_encoder *e, const char *bytes, size_t length)
+{
+	if (length >= IOCP_SHORT_STRING) {
+		*e->at++ = IOCP_TAG_LONG_STRING;
+		return iocp_encoder_bytes(e, bytes, length);
+	}
+	if (!iocp_encoder_room(e, IOCP_SHORT_STRING + IOCP_PARCEL_ROOM))
+		return 0;
+	*e->at++ = (uint8_t)(IOCP_TAG_STRING + length);
+	memcpy(e->at, bytes, length);
+	e->at += length;
+	return 1;
+}
+
+/* There is room for a tag.
+** A key is written once; where it comes again, its place is. Keys are known by their address, and since a string may be
+** collected while a weak table is read, they are compared too. */
+static int put_key(iocp_encoder *e, const char *bytes, size_t length)
+{
+	const iocp_identity *known;
+	if (length < 2 || length >= IOCP_SHORT_STRING)
+		return put_string(e, bytes, length);
+	known = iocp_identities_find(&e->keys, bytes);
+	if (known) {
+		const uint8_t *first = e->begin + known->number;
+		if (*first == IOCP_TAG_STRING + length && memcmp(first + 1, bytes, length) == 0) {
+			*e->at++ = IOCP_TAG_KEY;
+			e->at = iocp_put_varint(e->at, known->number);
+			return 1;
+		}
+	} else if (e->keys.count < KEYS_KNOWN) {
+		iocp_encoder_identify(e, &e->keys, bytes, (uint64_t)(e->at - e->begin));
+	}
+	return put_string(e, bytes, length);
+}
+
+int iocp_encoder_reference(iocp_encoder *e)
+{
+	const void *pointer = lua_topointer(e->L, -1);
+	const iocp_identity *known = iocp_identities_find(&e->numbers, pointer);
+	if (!known) {
+		iocp_encoder_identify(e, &e->numbers, pointer, e->numbered++);
+		return 0;
+	}
+	e->flags |= IOCP_PARCEL_REMEMBERS;
+	*e->at++ = IOCP_TAG_REFERENCE;
+	e->at = iocp_put_varint(e->at, known->number);
+	lua_pop(e->L, 1);
+	return 1;
+}
+
+int iocp_encoder_is_careful(iocp_encoder *e)
+{
+	if (!e->careful)
+		e->code = IOCP_START_AGAIN;
+	return e->careful;
+}
+
+/* ---- frames ----------------------------------------------------------------------------------------------------------------- */
+
+static void more_frames(iocp_encoder *e)
+{
+	uint32_t capacity = e->capacity * 2;
+	iocp_frame *frames = lua_newuserdata(e->L, capacity * sizeof(*frames));
+	memcpy(frames, e->frames, e->capacity * sizeof(*frames));
+	e->frames = frames;
+	e->capacity = capacity;
+	iocp_encoder_keep(e, IOCP_KEEP_FRAMES);
+}
+
+/* Below the top: the two slots of the newest frame, which go into the memory table. */
+static void put_away(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	int at = (int)(e->depth - 1) * 2;
+	iocp_encoder_push_memory(e);
+	lua_insert(L, -4);
+	lua_insert(L, -3); /* memory, new object, its frame's object and key */
+	lua_rawseti(L, -4, at + 2);
+	lua_rawseti(L, -3, at + 1);
+	lua_remove(L, -2);
+	e->flags |= IOCP_PARCEL_REMEMBERS;
+}
+
+static void take_back(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	int at = (int)(e->depth - 1) * 2;
+	iocp_encoder_push_memory(e);
+	lua_rawgeti(L, -1, at + 1);
+	lua_rawgeti(L, -2, at + 2);
+	lua_remove(L, -3);
+}
+
+iocp_frame *iocp_encoder_open(iocp_encoder *e, enum iocp_part part)
+{
+	iocp_frame *f;
+	if (e->depth == IOCP_NESTING_MAX)
+		iocp_encoder_too_deep(e);
+	if (e->depth == e->capacity)
+		more_frames(e);
+	if (e->depth >= IOCP_NESTING)
+		put_away(e);
+	lua_pushnil(e->L);
+	f = &e->frames[e->depth++];
+	f->part = part;
+	f->index = 0;
+	f->total = 0;
+	return f;
+}
+
+void iocp_encoder_close(iocp_encoder *e)
+{
+	lua_pop(e->L, 1);
+	e->depth--;
+	if (e->depth >= IOCP_NESTING)
+		take_back(e);
+}
+
+/* ---- tables ------------------------------------------------------------------------------------------------------------------- */
+
+/* Writes the tag of the table at the top, with the name of its metatable if that is registered. 0: stop. -1: written by
+** its own name. */
+static int put_table_tag(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	const char *name;
+	size_t length;
+	int written;
+	if (lua_getmetatable(L, -1)) {
+		if (iocp_metatable_name(L)) {
+			name = lua_tolstring(L, -1, &length);
+			*e->at++ = IOCP_TAG_NAMED_TABLE;
+			written = iocp_encoder_bytes(e, name, length) && iocp_encoder_room(e, IOCP_PARCEL_ROOM);
+			lua_pop(L, 1);
+			return written;
+		}
+		if (!iocp_encoder_is_careful(e)) /* a module may have one */
+			return 0;
+	}
+	*e->at++ = IOCP_TAG_TABLE;
+	return 1;
+}
+
+static int write_table(iocp_encoder *e)
+{
+	iocp_frame *f;
+	if (e->careful && iocp_encoder_named(e))
+		return e->code == IOCP_OK;
+	if (iocp_encoder_reference(e))
+		return 1;
+	if (!put_table_tag(e))
+		return 0;
+	f = iocp_encoder_open(e, IOCP_PART_ELEMENT);
+	f->sizes = (size_t)(e->at - e->begin);
+	e->at += 2;
+	return 1;
+}
+
+static void end_elements(iocp_encoder *e, iocp_frame *f)
+{
+	e->begin[f->sizes] = iocp_size_code(f->index);
+	*e->at++ = IOCP_TAG_END;
+	f->part = IOCP_PART_KEY;
+}
+
+static void end_table(iocp_encoder *e, iocp_frame *f)
+{
+	if (f->part == IOCP_PART_ELEMENT)
+		end_elements(e, f);
+	e->begin[f->sizes + 1] = iocp_size_code(f->total);
+	*e->at++ = IOCP_TAG_END;
+	iocp_encoder_close(e);
+}
+
+/* Whether the key below the top is the integer that comes next. */
+static int is_next_element(lua_State *L, const iocp_frame *f)
+{
+	return lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == (lua_Number)f->index + 1;
+}
+
+/* Writes the key below the top, then the value at the top. A key that is opened itself is written first, and its value
+** is looked up when the frame has its turn again. */
+static int write_pair(iocp_encoder *e, iocp_frame *f)
+{
+	lua_State *L = e->L;
+	f->total++;
+	if (lua_type(L, -2) == LUA_TSTRING) {
+		size_t length;
+		const char *bytes = lua_tolstring(L, -2, &length);
+		return put_key(e, bytes, length) && iocp_encoder_write(e);
+	}
+	if (lua_type(L, -2) == LUA_TNUMBER) {
+		put_number(e, -2);
+		return iocp_encoder_write(e);
+	}
+	lua_pop(L, 1);
+	f->part = IOCP_PART_VALUE;
+	lua_pushvalue(L, -1);
+	return iocp_encoder_write(e);
+}
+
+static int write_value_of_key(iocp_encoder *e, iocp_frame *f)
+{
+	lua_State *L = e->L;
+	f->part = IOCP_PART_KEY;
+	lua_pushvalue(L, -1);
+	lua_rawget(L, -3);
+	return iocp_encoder_write(e);
+}
+
+/* Writes the parts of the newest frame, a table, until one is opened itself, or to its end. */
+static int write_parts(iocp_encoder *e, iocp_frame *f)
+{
+	lua_State *L = e->L;
+	uint32_t depth = e->depth;
+	do {
+		if (!iocp_encoder_room(e, IOCP_PARCEL_ROOM))
+			return 0;
+		if (!lua_next(L, -2)) {
+			end_table(e, f);
+			return 1;
+		}
+		if (f->part == IOCP_PART_ELEMENT && !is_next_element(L, f))
+			end_elements(e, f);
+		if (f->part == IOCP_PART_ELEMENT)
+			f->index++;
+		if (!(f->part == IOCP_PART_ELEMENT ? iocp_encoder_write(e) : write_pair(e, f)))
+			return 0;
+	} while (e->depth == depth && f->part != IOCP_PART_VALUE);
+	return 1;
+}
+
+/* Goes on with the newest frame. */
+static int step(iocp_encoder *e)
+{
+	iocp_frame *f = &e->frames[e->depth - 1];
+	if (f->part == IOCP_PART_UPVALUE)
+		return iocp_encoder_room(e, IOCP_PARCEL_ROOM) && iocp_encoder_upvalue(e, f);
+	if (f->part == IOCP_PART_VALUE)
+		return write_value_of_key(e, f);
+	return write_parts(e, f);
+}
+
+/* ---- any value ---------------------------------------------------------------------------------------------------------------- */
+
+int iocp_encoder_write(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	const char *bytes;
+	size_t length;
+	uint64_t pointer;
+	if (!iocp_encoder_room(e, IOCP_PARCEL_ROOM))
+		return 0;
+	switch (lua_type(L, -1)) {
+	case LUA_TNIL:
+		*e->at++ = IOCP_TAG_NIL;
+		break;
+	case LUA_TBOOLEAN:
+		*e->at++ = lua_toboolean(L, -1) ? IOCP_TAG_TRUE : IOCP_TAG_FALSE;
+		break;
+	case LUA_TNUMBER:
+		put_number(e, -1);
+		break;
+	case LUA_TSTRING:
+		bytes = lua_tolstring(L, -1, &length);
+		if (!put_string(e, bytes, length))
+			return 0;
+		break;
+	case LUA_TLIGHTUSERDATA:
+		pointer = (uint64_t)(uintptr_t)lua_touserdata(L, -1);
+		*e->at++ = IOCP_TAG_POINTER;
+		memcpy(e->at, &pointer, sizeof(pointer));
+		e->at += sizeof(pointer);
+		break;
+	case LUA_TTABLE:
+		return write_table(e);
+	case LUA_TFUNCTION:
+		return iocp_encoder_function(e);
+	case LUA_TUSERDATA:
+		return iocp_encoder_userdata(e);
+	case IOCP_TCDATA:
+		return iocp_encoder_cdata(e);
+	default:
+		return iocp_encoder_refuse(e, NULL);
+	}
+	lua_pop(L, 1);
+	return 1;
+}
+
+static int write_values(iocp_encoder *e)
+{
+	const iocp_encoding *encoding = e->encoding;
+	e->at = iocp_put_varint(e->at, (uint64_t)encoding->count);
+	for (e->value = 1; e->value <= encoding->count; e->value++) {
+		lua_pushvalue(e->L, encoding->first + e->value - 1);
+		if (!iocp_encoder_write(e))
+			return 0;
+		while (e->depth > 0) {
+			if (!step(e))
+				return 0;
+		}
+	}
+	return 1;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------------------- */
+
+/* Behind the values: the objects that were met. */
+static int write_list(iocp_encoder *e)
+{
+	const iocp_holdings *h = e->held;
+	uint32_t i;
+	if (!h || h->count == 0)
+		return 1;
+	e->flags |= IOCP_PARCEL_HAS_OBJECTS;
+	if (!iocp_encoder_room(e, (size_t)h->count * IOCP_LISTED_SIZE + IOCP_LIST_COUNT_SIZE))
+		return 0;
+	for (i = 0; i < h->count; i++) {
+		void *object = h->objects[i].object;
+		uint64_t name =
+			e->encoding->sealed ? iocp_object_handle_any(object, h->objects[i].class) : (uint64_t)(uintptr_t)object;
+		*e->at++ = (uint8_t)h->objects[i].class;
+		memcpy(e->at, &name, sizeof(name));
+		e->at += sizeof(name);
+	}
+	memcpy(e->at, &h->count, sizeof(h->count));
+	e->at += sizeof(h->count);
+	return 1;
+}
+
+/* As if nothing had been written. */
+static void start(iocp_encoder *e)
+{
+	lua_settop(e->L, e->base + IOCP_ENCODER_SLOTS - 1);
+	if (e->held) {
+		iocp_holdings_release(e->held);
+		e->held = NULL;
+	}
+	e->code = IOCP_OK;
+	e->begin = e->buffer;
+	e->end = e->buffer + sizeof(e->buffer);
+	e->at = e->buffer + IOCP_PARCEL_HEADER + (e->encoding->sealed ? (size_t)IOCP_PARCEL_SEAL : 0);
+	e->flags = e->encoding->sealed ? IOCP_PARCEL_SEALED : 0;
+	e->numbered = 0;
+	e->depth = 0;
+	e->capacity = IOCP_NESTING;
+	e->frames = e->first_frames;
+	e->numbers.count = e->numbers.mask = 0;
+	e->keys.count = e->keys.mask = 0;
+	e->upvalues.count = e->upvalues.mask = 0;
+}
+
+/* Makes what was written a block of its size, which is the caller's, as are the references in it. */
+static int hand_over(iocp_encoder *e, void **block, size_t *size)
+{
+	iocp_holdings *h = e->held;
+	iocp_holdings none = {.heap = e->encoding->heap};
+	int in_buffer = e->begin == e->buffer;
+	*size = (size_t)(e->at - e->begin);
+	e->begin[0] = IOCP_PARCEL_VERSION;
+	e->begin[1] = e->flags;
+	if (e->encoding->sealed)
+		iocp_parcel_seal(e->begin, *size);
+	if (!h)
+		h = &none;
+	e->code = iocp_holdings_resize(h, *size);
+	if (e->code != IOCP_OK)
+		return 0;
+	if (in_buffer)
+		memcpy(h->block, e->buffer, *size);
+	*block = h->block;
+	h->block = NULL;
+	if (!e->encoding->sealed) /* the block has the references now */
+		h->count = 0;
+	return 1;
+}
+
+int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size)
+{
+	iocp_encoder e;
+	luaL_checkstack(L, STACK_NEEDED, "too many values to send");
+	e.L = L;
+	e.encoding = encoding;
+	e.base = lua_gettop(L) + 1;
+	e.careful = e.rebuilt = 0;
+	e.held = NULL;
+	do {
+		start(&e);
+		if (write_values(&e) && write_list(&e))
+			(void)hand_over(&e, block, size);
+		e.careful = 1;
+	} while (e.code == IOCP_START_AGAIN);
+	if (e.held)
+		iocp_holdings_release(e.held);
+	lua_settop(L, e.base - 1);
+	return e.code;
+}

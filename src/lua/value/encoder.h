@@ -1,0 +1,130 @@
+/*
+** value/encoder.h - the encoder's state, for the files that share it.
+**
+** What is being written forms a path: a frame for each table or function whose parts are not all written. The Lua stack
+** holds two slots for each frame: the object, and for a table the key that lua_next gave last, or nil. Those of frames
+** beyond IOCP_NESTING, but for the newest, lie in the memory table, frame f's at [2f + 1] and [2f + 2].
+**
+** Nothing needs to be given back if Lua raises, until there are holdings; and those a userdata gives back.
+*/
+
+#ifndef IOCP_VALUE_ENCODER_H
+#define IOCP_VALUE_ENCODER_H
+
+#include "lua/value/format.h"
+
+#pragma GCC visibility push(hidden)
+
+enum { IOCP_ENCODER_BUFFER = 2048 };
+
+typedef struct iocp_frame {
+	enum iocp_part {
+		IOCP_PART_ELEMENT, /* of a table: 1, 2, 3 ... as long as lua_next gives them in this order */
+		IOCP_PART_KEY,     /* of a table: a key comes next */
+		IOCP_PART_VALUE,   /* the key was a table itself, and is written */
+		IOCP_PART_UPVALUE  /* of a function */
+	} part;
+	uint32_t index;  /* of the last element or upvalue */
+	uint32_t total;  /* a table: pairs written; a function: its upvalues */
+	uint64_t number; /* of the function */
+	size_t sizes;    /* where the table's size codes stand */
+} iocp_frame;
+
+typedef struct iocp_encoder {
+	lua_State *L;
+	const iocp_encoding *encoding;
+	uint8_t *begin, *at, *end; /* what is written */
+	iocp_holdings *held;       /* NULL until there is something to give back */
+	int base;                  /* stack index of the first slot of the encoder, see below */
+	int code;                  /* why it stopped, if it did */
+	int careful;               /* 0: all that was met so far is plain, and no module */
+	int rebuilt;               /* the names are not older than this message */
+	uint8_t flags;
+	uint64_t numbered; /* tables, functions, cdata and objects so far */
+	int value;         /* which of the values is being written, from 1 on */
+	uint32_t depth, capacity;
+	iocp_frame *frames;
+	iocp_identities numbers;  /* of what is numbered */
+	iocp_identities keys;     /* where a key stands */
+	iocp_identities upvalues; /* number of the function << 8 | index */
+	iocp_frame first_frames[IOCP_NESTING];
+	uint8_t buffer[IOCP_ENCODER_BUFFER];
+} iocp_encoder;
+
+enum { /* slots from `base` on; nil until they are needed */
+	IOCP_SLOT_MEMORY = 0,
+	IOCP_SLOT_NAMES = 1,
+	IOCP_SLOT_HOLDINGS = 2,
+	IOCP_ENCODER_SLOTS = 3
+};
+
+/* `code` of an encoder that met something that is not plain: it has to start again and be careful. */
+enum { IOCP_START_AGAIN = 1 };
+
+/* What the memory table holds beside frames, at the negative of these. */
+enum iocp_kept { IOCP_KEEP_FRAMES = 1, IOCP_KEEP_NUMBERS, IOCP_KEEP_KEYS, IOCP_KEEP_UPVALUES };
+
+/* Where a function here returns an int, 0 means to stop, with the code set, unless said otherwise. */
+
+/* ---- value/encoder.c -------------------------------------------------------------------------------------------------- */
+
+int iocp_encoder_grow(iocp_encoder *e, size_t size);
+
+/* Room for `size` bytes behind `at`. */
+static inline int iocp_encoder_room(iocp_encoder *e, size_t size)
+{
+	return (size_t)(e->end - e->at) >= size || iocp_encoder_grow(e, size);
+}
+
+iocp_holdings *iocp_encoder_holdings(iocp_encoder *e);
+/* Pushes the table that keeps what the encoder needs while it runs. */
+void iocp_encoder_push_memory(iocp_encoder *e);
+/* The userdata at the top lives as long as the encoder, or until another one takes its number. */
+void iocp_encoder_keep(iocp_encoder *e, enum iocp_kept number);
+/* For more than few. */
+void iocp_encoder_add_identity(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number);
+
+/* From now on the pointer is found, with that number. */
+static inline void iocp_encoder_identify(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
+{
+	if (m->count < IOCP_IDENTITIES_FEW)
+		m->few[m->count++] = (iocp_identity){pointer, number};
+	else
+		iocp_encoder_add_identity(e, m, pointer, number);
+}
+
+/* ---- value/encode.c --------------------------------------------------------------------------------------------------- */
+
+/* Length and bytes, without a tag. */
+int iocp_encoder_bytes(iocp_encoder *e, const void *bytes, size_t length);
+/* If the value at the top was met before, writes its number, pops it, and returns 1; if not, numbers it. */
+int iocp_encoder_reference(iocp_encoder *e);
+/* Stops an encoder that is not careful yet. */
+int iocp_encoder_is_careful(iocp_encoder *e);
+/* A new frame for the object at the top. */
+iocp_frame *iocp_encoder_open(iocp_encoder *e, enum iocp_part part);
+/* The newest frame is complete; of its slots only the first is left. */
+void iocp_encoder_close(iocp_encoder *e);
+/* Writes the value at the top and takes it off, or opens it. */
+int iocp_encoder_write(iocp_encoder *e);
+
+/* ---- value/function.c: the value at the top, as iocp_encoder_write ------------------------------------------------------- */
+
+int iocp_encoder_function(iocp_encoder *e);
+int iocp_encoder_userdata(iocp_encoder *e);
+int iocp_encoder_cdata(iocp_encoder *e);
+/* A table or function that is a module crosses by its name. 1: that was written. */
+int iocp_encoder_named(iocp_encoder *e);
+/* The next upvalue of the newest frame, or its end. */
+int iocp_encoder_upvalue(iocp_encoder *e, iocp_frame *f);
+
+/* ---- value/refuse.c ------------------------------------------------------------------------------------------------------ */
+
+/* Raises: the value at the top cannot be sent. `why` may be NULL. */
+int iocp_encoder_refuse(iocp_encoder *e, const char *why);
+/* Raises: too deep. */
+int iocp_encoder_too_deep(iocp_encoder *e);
+
+#pragma GCC visibility pop
+
+#endif

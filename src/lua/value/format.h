@@ -1,0 +1,301 @@
+/*
+** value/format.h - how values cross between Lua states: the format, and what the codec's files offer each other.
+**
+**   value/parcel.c     the format's bytes, without Lua: memory to write to, lists of objects, the seal
+**   value/identity.c  which pointer was met before, without Lua
+**   value/encoder.c    the encoder's memory
+**   value/encode.c    from the stack into a parcel: what has no parts, tables, and the whole
+**   value/function.c  the same: functions, objects and cdata
+**   value/refuse.c    what an error says about a value that cannot cross, and where it was
+**   value/decode.c    from a parcel onto the stack
+**   value/names.c     what crosses by name: modules, their C functions, registered metatables
+**   value/cdata.c     cdata, which C cannot look into
+**   value/values.c           the values of threads, and heap:encode and heap:decode
+**   value/outcome.c         results and errors of threads and tasks
+**   message.c         port:send, port:receive and what belongs to them
+**
+** A parcel is a block of bytes for states of this process, and of this version of the module; it is no file format.
+**
+**   version, flags           a byte each
+**   seal                     8 bytes, if sealed: a keyed hash of everything else
+**   count, value ...         the count is a varint
+**   object ..., count        if there are any, at the block's end: class (a byte), object (8 bytes) each; 4 bytes
+**
+** There are two kinds. Messages and the values of threads are private: no script can reach the memory, their objects are
+** pointers, and each holds a reference. What heap:encode writes can be written by scripts: it is sealed, its objects are
+** handles, and it holds no references.
+**
+** A value is a tag and what belongs to it. Integers in the machine's byte order, lengths and counts as varints.
+*/
+
+#ifndef IOCP_VALUE_H
+#define IOCP_VALUE_H
+
+#include "lua/binding.h"
+
+#pragma GCC visibility push(hidden)
+
+enum { IOCP_PARCEL_VERSION = 1, IOCP_PARCEL_HEADER = 2, IOCP_PARCEL_SEAL = 8 };
+
+enum {                           /* flags */
+	IOCP_PARCEL_REMEMBERS = 1,   /* has references, or nests deeply: the decoder needs a table to remember things in */
+	IOCP_PARCEL_HAS_OBJECTS = 2, /* a list of them stands at the end */
+	IOCP_PARCEL_SEALED = 4
+};
+
+enum iocp_tag {
+	IOCP_TAG_INTEGER = 0x00, /* + 0..127: itself */
+	IOCP_TAG_STRING = 0x80,  /* + length 0..63, bytes */
+	IOCP_TAG_NIL = 0xc0,
+	IOCP_TAG_FALSE,
+	IOCP_TAG_TRUE,
+	IOCP_TAG_ANY_INTEGER, /* zigzag varint. In a Lua without integers: a number that is one, and not -0 */
+	IOCP_TAG_FLOAT,       /* 8 bytes */
+	IOCP_TAG_LONG_STRING, /* length, bytes */
+	IOCP_TAG_KEY,         /* a string that was a key before: where its tag stands, from the parcel's start */
+	IOCP_TAG_TABLE,       /* two size codes (array, hash), elements from 1 on, END, key, value ..., END */
+	IOCP_TAG_NAMED_TABLE, /* the same behind the name of its metatable: length, bytes */
+	IOCP_TAG_END,
+	IOCP_TAG_REFERENCE, /* number: a table, function, cdata or object that came before, counted from 0 */
+	IOCP_TAG_FUNCTION,  /* length (4 bytes), bytecode, number of upvalues, upvalues */
+	IOCP_TAG_SHARED,    /* in the place of an upvalue: number of a function that came before, which of its upvalues */
+	IOCP_TAG_GLOBALS,   /* the receiver's */
+	IOCP_TAG_NAMED,     /* length, name: a loaded module, or "module\0field", a C function in one */
+	IOCP_TAG_OBJECT,    /* index into the list */
+	IOCP_TAG_POINTER,   /* lightuserdata: 8 bytes */
+	IOCP_TAG_CDATA      /* type (length, bytes), content (length, bytes) */
+};
+
+enum {
+	IOCP_SHORT_STRING = 64, /* lengths below stand in the tag */
+	IOCP_NESTING = 32,      /* levels that lie on the Lua stack, by two slots; deeper ones in a table */
+	IOCP_NESTING_MAX = 100000,
+	IOCP_PARCEL_ROOM = 32 /* bytes that hold any tag with its numbers */
+};
+
+/* What a table's parts are to be made for when it is created: exact below 16, else at most an eighth too large. */
+uint8_t iocp_size_code(uint64_t size);
+uint64_t iocp_size_of_code(uint8_t code);
+
+static inline uint8_t *iocp_put_varint(uint8_t *at, uint64_t value)
+{
+	while (value >= 0x80) {
+		*at++ = (uint8_t)(value | 0x80);
+		value >>= 7;
+	}
+	*at++ = (uint8_t)value;
+	return at;
+}
+
+static inline uint64_t iocp_zigzag(int64_t value)
+{
+	return (uint64_t)value << 1 ^ (uint64_t) - (int64_t)(value < 0);
+}
+
+static inline int64_t iocp_unzigzag(uint64_t value)
+{
+	return (int64_t)(value >> 1 ^ (0 - (value & 1)));
+}
+
+/* ---- value/parcel.c -------------------------------------------------------------------------------------------------- */
+
+typedef struct iocp_reader {
+	const uint8_t *at, *end;
+} iocp_reader;
+
+/* 0: the bytes end, or are not a varint. */
+int iocp_get_varint(iocp_reader *r, uint64_t *value);
+
+/* What an encoder holds that somebody has to give back if it does not come to its end. Zeroed at first. */
+typedef struct iocp_holdings {
+	iocp_heap *heap; /* where the block is from; NULL: malloc */
+	void *block;
+	struct iocp_listed {
+		void *object;
+		enum iocp_class class;
+	} * objects;
+	uint32_t count, capacity;
+	const void *owner; /* an object that is listed without a reference */
+} iocp_holdings;
+
+/* The index of an object in the list, which takes a reference to it. UINT32_MAX: out of memory. */
+uint32_t iocp_holdings_add(iocp_holdings *h, void *object, enum iocp_class class);
+/* Gives back the block and the references, and is as new. */
+void iocp_holdings_release(iocp_holdings *h);
+/* The block, of `size` bytes from now on. IOCP_NOMEM. */
+int iocp_holdings_resize(iocp_holdings *h, size_t size);
+
+/* A parcel found in memory. */
+typedef struct iocp_parcel {
+	iocp_reader values;     /* from the count on */
+	const uint8_t *begin;   /* of the parcel */
+	const uint8_t *objects; /* the list */
+	uint32_t object_count;
+	uint8_t flags;
+	int trusted; /* 1, but in a test that damages parcels: the encoder alone wrote it, so its bytecode may be loaded */
+	const void *owner; /* see holdings */
+} iocp_parcel;
+
+enum { IOCP_LISTED_SIZE = 9, IOCP_LIST_COUNT_SIZE = 4 };
+
+/* Reads the frame of a private parcel, or checks and reads a sealed one. 0: it is damaged. */
+int iocp_parcel_open(iocp_parcel *p, const void *block, size_t size, int sealed);
+/* Entry `index` of the list; 0: there is no such entry. */
+int iocp_parcel_listed(const iocp_parcel *p, uint64_t index, enum iocp_class *class, uint64_t *object);
+/* Gives back the references of a private parcel. */
+void iocp_parcel_release(const iocp_parcel *p);
+/* Writes the seal of the block, which is all there but for it. */
+void iocp_parcel_seal(uint8_t *block, size_t size);
+
+/* ---- value/identity.c ------------------------------------------------------------------------------------------------ */
+
+enum { IOCP_IDENTITIES_FEW = 16 };
+
+typedef struct iocp_identity {
+	const void *pointer;
+	uint64_t number;
+} iocp_identity;
+
+/* Numbers by pointer. `count` and `mask` zero at first. */
+typedef struct iocp_identities {
+	uint32_t count;
+	uint32_t mask; /* of the slots; 0: they are `few`, searched one by one */
+	iocp_identity *slots;
+	iocp_identity few[IOCP_IDENTITIES_FEW];
+} iocp_identities;
+
+/* For more than few. */
+const iocp_identity *iocp_identities_look_up(const iocp_identities *m, const void *pointer);
+
+/* NULL: it was not added. */
+static inline const iocp_identity *iocp_identities_find(const iocp_identities *m, const void *pointer)
+{
+	uint32_t i;
+	if (m->mask)
+		return iocp_identities_look_up(m, pointer);
+	for (i = 0; i < m->count; i++) {
+		if (m->few[i].pointer == pointer)
+			return &m->few[i];
+	}
+	return NULL;
+}
+
+/* To more than few. 0: first bring iocp_identities_larger bytes. */
+int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number);
+size_t iocp_identities_larger(const iocp_identities *m);
+void iocp_identities_move(iocp_identities *m, void *memory, size_t size);
+
+/* ---- value/encode.c --------------------------------------------------------------------------------------------------- */
+
+/* What to encode, and where to. */
+typedef struct iocp_encoding {
+	int first, count; /* the values' place on the stack */
+	const char *what; /* what an error calls them, with their number: "arg" */
+	const char *head; /* what it calls the first one, which then does not count; or NULL */
+	iocp_heap *heap;  /* where the block is from; NULL: malloc */
+	const void
+		*owner; /* the object that keeps the parcel and would keep itself for ever; it is not referenced; or NULL */
+	int sealed; /* the other kind of parcel */
+} iocp_encoding;
+
+/* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK or IOCP_NOMEM; the
+** caller owns the block. The stack is as it was. */
+int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size);
+
+/* ---- value/function.c ------------------------------------------------------------------------------------------------- */
+
+/* Makes upvalue n1 of the function at index1 the one that is upvalue n2 of the function at index2. 0: this Lua cannot. */
+int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2);
+
+/* ---- value/decode.c --------------------------------------------------------------------------------------------------- */
+
+/* Pushes the values; returns how many, or -1 with a message pushed. May raise for lack of memory. */
+int iocp_decode(lua_State *L, const iocp_parcel *parcel);
+
+/* ---- value/names.c ---------------------------------------------------------------------------------------------------- */
+
+/* Pushes the table that knows the names of loaded modules and their C functions, up to date as to modules. */
+void iocp_names_push(lua_State *L);
+/* Looks for everything anew, for the C function that was not found. */
+void iocp_names_rebuild(lua_State *L, int names);
+/* Pushes the name of the value at the top and returns 1, or 0 with nothing pushed. */
+int iocp_names_find(lua_State *L, int names);
+/* Pushes what a name stands for and returns 1, or 0 with a message pushed. It may be required, which may raise no error. */
+int iocp_names_resolve(lua_State *L, const char *name, size_t length);
+/* iocp.register(name, metatable) */
+int iocp_lua_register(lua_State *L);
+/* For the metatable at the top: replaces it by its name and returns 1, or pops it and returns 0. */
+int iocp_metatable_name(lua_State *L);
+/* Pushes the metatable of that name; or nil. */
+void iocp_metatable_push(lua_State *L, const char *name, size_t length);
+
+/* ---- value/cdata.c ---------------------------------------------------------------------------------------------------- */
+
+/* core.set_cdata_codec(type_of, pack, unpack), for lua/iocp/cdata.lua */
+int iocp_lua_set_cdata_codec(lua_State *L);
+/* For the cdata at the top, which stays: pushes its type and its content, two strings, and returns 1; 0: it is no plain
+** data. */
+int iocp_cdata_pack(lua_State *L);
+/* Pushes the type of the cdata at the top for an error. */
+void iocp_cdata_push_type(lua_State *L);
+/* Replaces type and content at the top by the cdata and returns 1; 0: a message is at the top. */
+int iocp_cdata_unpack(lua_State *L);
+
+/* ---- value/values.c ------------------------------------------------------------------------------------------------------------ */
+
+/* A private parcel in memory from malloc. Zeroed: none. */
+typedef struct iocp_values {
+	void *block;
+	size_t size;
+	const void *owner;
+} iocp_values;
+
+/* state.c's: `fields` are package.path, package.cpath and a name for each entry. */
+struct iocp_description {
+	iocp_values fields;
+	size_t count;
+	iocp_values *entries; /* a function, or a string that says why it did not cross */
+};
+
+/* As iocp_encode, where the encoding has no heap. */
+int iocp_values_copy(lua_State *L, const iocp_encoding *encoding, iocp_values *values);
+/* As iocp_decode; again and again. */
+int iocp_values_push(lua_State *L, const iocp_values *values);
+void iocp_values_free(iocp_values *values);
+/* Whether freeing them gives back references to objects. */
+int iocp_values_hold(const iocp_values *values);
+
+/* ---- value/outcome.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Pushes a message handler. */
+void iocp_outcome_push_handler(lua_State *L);
+/* For the error value at the top, which stays, and with which lua_pcall returned `status`; it had the handler that is at
+** the index `handler`. Pushes its message, with the traceback if the handler saw it last. May raise for lack of memory.
+*/
+void iocp_outcome_push_message(lua_State *L, int handler, int status);
+/* As iocp_values_copy, and raises if memory is out. */
+void iocp_outcome_keep(lua_State *L, const iocp_encoding *encoding, iocp_values *values);
+/* Keeps the message at the top and the error value below it, both of which stay; of a value that does not cross the
+** message alone. May raise for lack of memory. */
+void iocp_outcome_keep_failure(lua_State *L, iocp_values *values, const void *owner);
+/* nil, the message, the code, and the error value if it could cross; returns how many. */
+int iocp_outcome_push_failure(lua_State *L, int code, const iocp_values *failure);
+
+/* heap:encode(...) and heap:decode(address) */
+int iocp_lua_encode(lua_State *L);
+int iocp_lua_decode(lua_State *L);
+
+/* ---- message.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether a packet is a message. */
+int iocp_is_message(const iocp_packet *packet);
+/* For a message that dequeue met: nil, message, "MESSAGE" and the values. The number of results. */
+int iocp_message_push(lua_State *L, iocp_port *port, const iocp_packet *packet);
+/* For a message that goes out as a packet: port:unpack finds it by its key. */
+void iocp_message_keep(lua_State *L, iocp_port *port, const iocp_packet *packet);
+/* Adds send, receive and unpack to the methods of ports, and MESSAGE to the module table at the top. */
+void iocp_lua_open_messages(lua_State *L);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,263 @@
+/*
+** value/function.c - functions, objects and cdata into a parcel: what is more than its own bytes.
+**
+** A Lua function is its bytecode, with debug information, and the values of its upvalues, but for the globals: the
+** receiver has its own. An upvalue that several functions of a parcel share is written once, if this Lua can tell (5.1
+** cannot). A C function is the name of a module and a field in it.
+*/
+
+#include <string.h>
+
+#include "lua/value/encoder.h"
+
+/* ---- upvalues --------------------------------------------------------------------------------------------------------- */
+
+#if LUA_VERSION_NUM < 502
+
+/* LuaJIT can share upvalues and Lua 5.1 cannot, but a module built for one may be loaded by the other: the library knows. */
+static int push_debug(lua_State *L, const char *name)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	lua_getfield(L, -1, "debug");
+	lua_remove(L, -2);
+	if (lua_istable(L, -1)) {
+		lua_getfield(L, -1, name);
+		lua_remove(L, -2);
+	}
+	if (lua_isfunction(L, -1))
+		return 1;
+	lua_pop(L, 1);
+	return 0;
+}
+
+/* What upvalue n of the function at `index` is known by; NULL: nobody knows. */
+static const void *upvalue_id(lua_State *L, int index, int n)
+{
+	const void *id;
+	lua_pushvalue(L, index);
+	if (!push_debug(L, "upvalueid")) {
+		lua_pop(L, 1);
+		return NULL;
+	}
+	lua_insert(L, -2);
+	lua_pushinteger(L, n);
+	lua_call(L, 2, 1);
+	id = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	return id;
+}
+
+int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2)
+{
+	if (!push_debug(L, "upvaluejoin"))
+		return 0;
+	lua_pushvalue(L, index1);
+	lua_pushinteger(L, n1);
+	lua_pushvalue(L, index2);
+	lua_pushinteger(L, n2);
+	lua_call(L, 4, 0);
+	return 1;
+}
+
+#else
+
+static const void *upvalue_id(lua_State *L, int index, int n)
+{
+	return lua_upvalueid(L, index, n);
+}
+
+int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2)
+{
+	lua_upvaluejoin(L, index1, n1, index2, n2);
+	return 1;
+}
+
+#endif
+
+/* Whether the upvalue of that name, whose value is at the top, is the globals. A function without debug information has
+** no names, but the value tells. */
+static int is_globals(lua_State *L, const char *name)
+{
+#if LUA_VERSION_NUM >= 502
+	int same;
+	if (strcmp(name, "_ENV") == 0)
+		return 1;
+	lua_pushglobaltable(L);
+	same = lua_rawequal(L, -1, -2);
+	lua_pop(L, 1);
+	return same;
+#else
+	(void)L, (void)name;
+	return 0;
+#endif
+}
+
+/* If the upvalue was met before, writes where. */
+static int put_shared(iocp_encoder *e, const iocp_frame *f, const void *id)
+{
+	const iocp_identity *known = iocp_identities_find(&e->upvalues, id);
+	if (!known) {
+		iocp_encoder_identify(e, &e->upvalues, id, f->number << 8 | f->index);
+		return 0;
+	}
+	e->flags |= IOCP_PARCEL_REMEMBERS;
+	*e->at++ = IOCP_TAG_SHARED;
+	e->at = iocp_put_varint(e->at, known->number >> 8);
+	e->at = iocp_put_varint(e->at, known->number & 0xff);
+	return 1;
+}
+
+int iocp_encoder_upvalue(iocp_encoder *e, iocp_frame *f)
+{
+	lua_State *L = e->L;
+	int function = lua_gettop(L) - 1;
+	const char *name;
+	const void *id;
+	if (f->index == f->total) {
+		lua_pop(L, 1);
+		iocp_encoder_close(e);
+		return 1;
+	}
+	name = lua_getupvalue(L, function, (int)++f->index);
+	if (is_globals(L, name)) {
+		*e->at++ = IOCP_TAG_GLOBALS;
+		lua_pop(L, 1);
+		return 1;
+	}
+	id = upvalue_id(L, function, (int)f->index);
+	if (id && put_shared(e, f, id)) {
+		lua_pop(L, 1);
+		return 1;
+	}
+	return iocp_encoder_write(e);
+}
+
+/* ---- functions -------------------------------------------------------------------------------------------------------- */
+
+int iocp_encoder_named(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	int names = e->base + IOCP_SLOT_NAMES;
+	const char *name;
+	size_t length;
+	if (lua_isnil(L, names)) {
+		iocp_names_push(L);
+		lua_replace(L, names);
+	}
+	if (!iocp_names_find(L, names))
+		return 0;
+	name = lua_tolstring(L, -1, &length);
+	*e->at++ = IOCP_TAG_NAMED;
+	(void)iocp_encoder_bytes(e, name, length); /* the code tells */
+	lua_pop(L, 2);
+	return 1;
+}
+
+static int write_c_function(iocp_encoder *e)
+{
+	if (!e->rebuilt) { /* its module may have got it only lately */
+		iocp_names_rebuild(e->L, e->base + IOCP_SLOT_NAMES);
+		e->rebuilt = 1;
+		if (iocp_encoder_named(e))
+			return e->code == IOCP_OK;
+	}
+	return iocp_encoder_refuse(e, "a C function that is in no loaded module");
+}
+
+/* lua_dump's writer. */
+static int write_code(lua_State *L, const void *bytes, size_t size, void *encoder)
+{
+	iocp_encoder *e = encoder;
+	(void)L;
+	if (!iocp_encoder_room(e, size))
+		return 1;
+	memcpy(e->at, bytes, size);
+	e->at += size;
+	return 0;
+}
+
+static int put_code(iocp_encoder *e)
+{
+	size_t start;
+	uint32_t length;
+	(void)iocp_encoder_holdings(e); /* made now: growing in the middle of lua_dump must not touch the stack */
+	start = (size_t)(e->at - e->begin);
+	e->at += sizeof(length);
+	if (iocp_dump(e->L, write_code, e) != 0) {
+		if (e->code == IOCP_OK)
+			e->code = IOCP_NOMEM;
+		return 0;
+	}
+	length = (uint32_t)((size_t)(e->at - e->begin) - start - sizeof(length));
+	memcpy(e->begin + start, &length, sizeof(length));
+	return 1;
+}
+
+int iocp_encoder_function(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	lua_Debug info;
+	iocp_frame *f;
+	if (!iocp_encoder_is_careful(e))
+		return 0;
+	if (iocp_encoder_named(e))
+		return e->code == IOCP_OK;
+	if (lua_iscfunction(L, -1))
+		return write_c_function(e);
+	if (iocp_encoder_reference(e))
+		return 1;
+	*e->at++ = IOCP_TAG_FUNCTION;
+	if (!put_code(e) || !iocp_encoder_room(e, IOCP_PARCEL_ROOM))
+		return 0;
+	lua_pushvalue(L, -1);
+	lua_getinfo(L, ">u", &info);
+	e->at = iocp_put_varint(e->at, (uint64_t)info.nups);
+	f = iocp_encoder_open(e, IOCP_PART_UPVALUE);
+	f->total = (uint32_t)info.nups;
+	f->number = e->numbered - 1;
+	return 1;
+}
+
+/* ---- objects and cdata ------------------------------------------------------------------------------------------------ */
+
+int iocp_encoder_userdata(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	enum iocp_class class;
+	void *object = iocp_object_test(L, -1, &class);
+	uint32_t index;
+	if (!object || (e->encoding->sealed && class >= IOCP_CLASS_HANDLES)) {
+		if (!object && !iocp_encoder_is_careful(e)) /* it may be part of a module */
+			return 0;
+		return iocp_encoder_refuse(e, NULL);
+	}
+	if (iocp_encoder_reference(e))
+		return 1;
+	index = iocp_holdings_add(iocp_encoder_holdings(e), object, class);
+	if (index == UINT32_MAX) {
+		e->code = IOCP_NOMEM;
+		return 0;
+	}
+	*e->at++ = IOCP_TAG_OBJECT;
+	e->at = iocp_put_varint(e->at, index);
+	lua_pop(L, 1);
+	return 1;
+}
+
+int iocp_encoder_cdata(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	const char *type, *content;
+	size_t type_length, content_length;
+	if (iocp_encoder_reference(e))
+		return 1;
+	if (!iocp_cdata_pack(L))
+		return iocp_encoder_refuse(e, NULL);
+	type = lua_tolstring(L, -2, &type_length);
+	content = lua_tolstring(L, -1, &content_length);
+	*e->at++ = IOCP_TAG_CDATA;
+	if (!iocp_encoder_bytes(e, type, type_length) || !iocp_encoder_bytes(e, content, content_length))
+		return 0;
+	lua_pop(L, 3);
+	return 1;
+}

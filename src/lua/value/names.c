@@ -1,0 +1,321 @@
+/*
+** value/names.c - what crosses by name: loaded modules, C functions that are fields of them, registered metatables.
+**
+** In the registry, a state's own: NAMES, from a module or C function to its name, weak so that it keeps nothing alive,
+** made when a function is first sent and never trusted: what it says is looked up in package.loaded before it is used.
+** METATABLES, from name to metatable and back.
+*/
+
+#include <string.h>
+
+#include "lua/value/format.h"
+
+#define NAMES "iocp.names"
+#define METATABLES "iocp.metatables"
+
+/* ---- modules ------------------------------------------------------------------------------------------------------------ */
+
+static void push_loaded(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+}
+
+/* Names the value at the top, which stays, by the name on the stack at `name` and the field at `field`. */
+static void add_field(lua_State *L, int names, int name, int field)
+{
+	lua_pushvalue(L, -1);
+	lua_rawget(L, names);
+	if (lua_isnil(L, -1)) {
+		lua_pushvalue(L, -2);
+		lua_pushvalue(L, name);
+		lua_pushlstring(L, "", 1);
+		lua_pushvalue(L, field);
+		lua_concat(L, 3);
+		lua_rawset(L, names);
+	}
+	lua_pop(L, 1);
+}
+
+/* Names the C functions in the table at the top, which stays and has the name below it; with `classes` also tables that
+** hold nothing else, which are the classes of this module. */
+static void add_fields(lua_State *L, int names, int classes)
+{
+	int table = lua_gettop(L);
+	lua_pushnil(L);
+	while (lua_next(L, table)) {
+		if (lua_type(L, -2) == LUA_TSTRING && (lua_iscfunction(L, -1) || (classes && lua_istable(L, -1)))) {
+			add_field(L, names, table - 1, table + 1);
+			if (lua_istable(L, -1)) {
+				lua_pushvalue(L, -1);
+				lua_rawget(L, names);
+				lua_insert(L, -2);
+				add_fields(L, names, 0);
+				lua_pop(L, 1);
+			}
+		}
+		lua_settop(L, table + 1);
+	}
+}
+
+/* Whether of two names of one module the second is to be used: the shorter one, so that it does not depend on their order. */
+static int is_better(lua_State *L, int name, int other)
+{
+	size_t length = lua_rawlen(L, name), other_length = lua_rawlen(L, other);
+	return other_length < length
+		   || (other_length == length && strcmp(lua_tostring(L, other), lua_tostring(L, name)) < 0);
+}
+
+/* At the top: a key of package.loaded and its value, which is popped. */
+static void add_module(lua_State *L, int names)
+{
+	int value = lua_gettop(L);
+	if (lua_type(L, value - 1) == LUA_TSTRING && (lua_istable(L, value) || lua_isfunction(L, value))) {
+		lua_pushvalue(L, value);
+		lua_rawget(L, names);
+		if (lua_isnil(L, -1) || (!lua_rawequal(L, -1, value - 1) && is_better(L, value + 1, value - 1))) {
+			lua_pushvalue(L, value);
+			lua_pushvalue(L, value - 1);
+			lua_rawset(L, names);
+			lua_settop(L, value);
+			if (lua_istable(L, value))
+				add_fields(L, names, strcmp(lua_tostring(L, value - 1), "iocp") == 0);
+		}
+	}
+	lua_settop(L, value - 1);
+}
+
+static void add_modules(lua_State *L, int names)
+{
+	push_loaded(L);
+	lua_pushnil(L);
+	while (lua_next(L, -2))
+		add_module(L, names);
+	lua_pop(L, 1);
+}
+
+/* A table with weak keys, that knows the standard libraries. Other modules may hold their functions too, but these every
+** state has. */
+static void push_new_names(lua_State *L)
+{
+	static const char *const standard[] = {"_G", "string", "table", "math", "io", "os", "coroutine", "debug", "package",
+		"utf8", "bit32", "bit", "jit", "ffi", NULL};
+	int names, i;
+	lua_newtable(L);
+	names = lua_gettop(L);
+	lua_createtable(L, 0, 1);
+	lua_pushliteral(L, "k");
+	lua_setfield(L, -2, "__mode");
+	lua_setmetatable(L, names);
+	push_loaded(L);
+	for (i = 0; standard[i]; i++) {
+		lua_pushstring(L, standard[i]);
+		lua_pushvalue(L, -1);
+		lua_rawget(L, -3);
+		add_module(L, names);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	lua_pushvalue(L, names);
+	lua_setfield(L, LUA_REGISTRYINDEX, NAMES);
+}
+
+void iocp_names_push(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, NAMES);
+	if (!lua_istable(L, -1)) {
+		lua_pop(L, 1);
+		push_new_names(L);
+	}
+	add_modules(L, lua_gettop(L));
+}
+
+void iocp_names_rebuild(lua_State *L, int names)
+{
+	push_new_names(L);
+	add_modules(L, lua_gettop(L));
+	lua_replace(L, names);
+}
+
+/* Pushes what package.loaded has under a name, which may lead on to a field; nil if there is no such thing. */
+static void push_named(lua_State *L, const char *name, size_t length)
+{
+	const char *end = name + length;
+	push_loaded(L);
+	while (name && lua_istable(L, -1)) {
+		const char *next = memchr(name, '\0', (size_t)(end - name));
+		lua_pushlstring(L, name, (size_t)((next ? next : end) - name));
+		lua_rawget(L, -2);
+		lua_remove(L, -2);
+		name = next ? next + 1 : NULL;
+	}
+	if (name) { /* it leads on from what is no table */
+		lua_pop(L, 1);
+		lua_pushnil(L);
+	}
+}
+
+int iocp_names_find(lua_State *L, int names)
+{
+	const char *name;
+	size_t length;
+	int found;
+	lua_pushvalue(L, -1);
+	lua_rawget(L, names);
+	name = lua_tolstring(L, -1, &length);
+	if (name) {
+		push_named(L, name, length);
+		found = lua_rawequal(L, -1, -3);
+		lua_pop(L, 1);
+		if (found)
+			return 1;
+	}
+	lua_pop(L, 1);
+	return 0;
+}
+
+/* Pushes the function require, or nil. */
+static void push_require(lua_State *L)
+{
+	push_named(L, "_G\0require", sizeof("_G\0require") - 1);
+}
+
+/* Requires the module, and pops whatever it gives: package.loaded has it then. 0: a message is pushed. */
+static int require_module(lua_State *L, const char *name, size_t length)
+{
+	push_require(L);
+	lua_pushlstring(L, name, length);
+	if (lua_pcall(L, 1, 0, 0) == 0)
+		return 1;
+	lua_pushfstring(L, "cannot receive module '%s': %s", name,
+		lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1));
+	lua_remove(L, -2);
+	return 0;
+}
+
+/* At 1 a module, at 2 the name of a field. */
+static int get_field(lua_State *L)
+{
+	lua_gettable(L, 1);
+	return 1;
+}
+
+/* As push_named, for a field that its module loads when it is asked for, by a metamethod. */
+static void push_lazily_named(lua_State *L, const char *name, size_t module, size_t length)
+{
+	lua_pushcfunction(L, get_field);
+	push_named(L, name, module);
+	lua_pushlstring(L, name + module + 1, length - module - 1);
+	if (lua_pcall(L, 2, 1, 0) != 0) {
+		lua_pop(L, 1);
+		lua_pushnil(L);
+	}
+}
+
+int iocp_names_resolve(lua_State *L, const char *name, size_t length)
+{
+	size_t module = strnlen(name, length);
+	push_named(L, name, length);
+	if (!lua_isnil(L, -1))
+		return 1;
+	lua_pop(L, 1);
+	lua_pushlstring(L, name, module); /* terminated */
+	if (!require_module(L, lua_tostring(L, -1), module)) {
+		lua_remove(L, -2);
+		return 0;
+	}
+	push_named(L, name, length);
+	if (lua_isnil(L, -1) && module < length) {
+		lua_pop(L, 1);
+		push_lazily_named(L, name, module, length);
+	}
+	if (!lua_isnil(L, -1)) {
+		lua_remove(L, -2);
+		return 1;
+	}
+	lua_pop(L, 1);
+	if (module < length) {
+		lua_pushlstring(L, name + module + 1, length - module - 1);
+		lua_pushfstring(
+			L, "cannot receive '%s' of module '%s': it is not there", lua_tostring(L, -1), lua_tostring(L, -2));
+		lua_remove(L, -2);
+	} else {
+		lua_pushfstring(L, "cannot receive module '%s': it is not in package.loaded", lua_tostring(L, -1));
+	}
+	lua_remove(L, -2);
+	return 0;
+}
+
+/* ---- metatables ----------------------------------------------------------------------------------------------------------- */
+
+/* Pushes the table of registered metatables and returns 1; 0, with nothing pushed: there is none. */
+static int push_metatables(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, METATABLES);
+	if (lua_istable(L, -1))
+		return 1;
+	lua_pop(L, 1);
+	return 0;
+}
+
+/* At 1 the name, at 2 the metatable, at 3 all of them: what either stood for before is forgotten. */
+static void forget(lua_State *L)
+{
+	int i;
+	for (i = 1; i <= 2; i++) {
+		lua_pushvalue(L, i);
+		lua_rawget(L, 3);
+		if (!lua_isnil(L, -1)) {
+			lua_pushnil(L);
+			lua_rawset(L, 3);
+		} else {
+			lua_pop(L, 1);
+		}
+	}
+}
+
+int iocp_lua_register(lua_State *L)
+{
+	if (lua_type(L, 1) != LUA_TSTRING)
+		return iocp_bad_argument(L, 1, "name", "a string");
+	if (!lua_istable(L, 2))
+		return iocp_bad_argument(L, 2, "metatable", "a table");
+	lua_settop(L, 2);
+	if (!push_metatables(L)) {
+		lua_newtable(L);
+		lua_pushvalue(L, -1);
+		lua_setfield(L, LUA_REGISTRYINDEX, METATABLES);
+	}
+	forget(L);
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, 2);
+	lua_rawset(L, 3);
+	lua_pushvalue(L, 2);
+	lua_pushvalue(L, 1);
+	lua_rawset(L, 3);
+	lua_settop(L, 2);
+	return 1;
+}
+
+int iocp_metatable_name(lua_State *L)
+{
+	if (push_metatables(L)) {
+		lua_insert(L, -2);
+		lua_rawget(L, -2);
+		lua_remove(L, -2);
+		if (lua_type(L, -1) == LUA_TSTRING)
+			return 1;
+	}
+	lua_pop(L, 1);
+	return 0;
+}
+
+void iocp_metatable_push(lua_State *L, const char *name, size_t length)
+{
+	if (push_metatables(L)) {
+		lua_pushlstring(L, name, length);
+		lua_rawget(L, -2);
+		lua_remove(L, -2);
+	} else {
+		lua_pushnil(L);
+	}
+}

@@ -1,0 +1,52 @@
+/*
+** heap/region.c - which heap a megabyte of the address space belongs to.
+**
+** A two-level table over 48-bit addresses: 2^14 leaves of 2^14 megabytes. An entry is the heap's address with the kind
+** of region in its low bits (malloc aligns to 16), so a lookup compares and never reads memory that it was only told about. Leaves are mapped
+** when first needed and stay.
+**
+** Ordering: entries are written and read relaxed. A thread that was rightly given an address got it through something
+** that orders the write of the entry before (a port, a lock); for an address that is stale or made up either answer is
+** fine, because a heap is unmapped only after all its threads have left it (iocp_heap_quiesce) and an entry of another
+** heap is only compared.
+*/
+
+#include "native/native.h"
+
+#include <sys/mman.h>
+
+#include "native/heap/heap.h"
+
+enum { LEAF = 1 << IOCP_LEAF_BITS };
+
+_Atomic(iocp_region *) iocp_region_leaves[1 << (IOCP_ADDRESS_BITS - IOCP_SEGMENT_BITS - IOCP_LEAF_BITS)];
+
+static int add_leaf(const void *address)
+{
+	_Atomic(iocp_region *) *place = &iocp_region_leaves[(uintptr_t)address >> IOCP_SEGMENT_BITS >> IOCP_LEAF_BITS];
+	iocp_region *expected = NULL;
+	iocp_region *leaf = mmap(NULL, LEAF * sizeof(*leaf), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (leaf == MAP_FAILED)
+		return 0;
+	/* Release: see iocp_region_entry. */
+	if (!atomic_compare_exchange_strong_explicit(place, &expected, leaf, memory_order_release, memory_order_relaxed))
+		munmap(leaf, LEAF * sizeof(*leaf)); /* another thread was first */
+	return 1;
+}
+
+int iocp_region_set(const void *address, const iocp_heap *heap, enum iocp_region_kind kind)
+{
+	iocp_region *e = iocp_region_entry(address);
+	if (!e) {
+		if ((uintptr_t)address >> IOCP_ADDRESS_BITS || !add_leaf(address))
+			return 0;
+		e = iocp_region_entry(address);
+	}
+	atomic_store_explicit(e, (uintptr_t)heap | (uintptr_t)kind, memory_order_relaxed);
+	return 1;
+}
+
+void iocp_region_clear(const void *address)
+{
+	atomic_store_explicit(iocp_region_entry(address), 0, memory_order_relaxed);
+}

@@ -1,0 +1,282 @@
+/*
+** thread.c - operating system threads.
+**
+** Ownership: the thread object is freed with its last reference; a running thread holds one to itself, so its context,
+** in which it waits, lives while it runs. The system's thread is detached: join waits for `status`, not for the system.
+**
+** Locking: `lock` guards joiners and `interruptible`, and the change of `status` to an ended one. The thread is
+** interruptible from before its body to after it, and is sent its signal under the lock, so it exists then.
+**
+** At the end of the process nothing is joined or torn down: threads stop where they are when the system ends the process.
+** The library has no destructor and stays mapped (iocp_pin), so a thread never finds its code or data gone.
+*/
+
+#include "native/native.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEFAULT_STACK = 2 * 1024 * 1024, LEAST_STACK = 256 * 1024, NAME_SIZE = 64, LINUX_NAME_SIZE = 16 };
+
+struct iocp_thread {
+	iocp_object object;
+	iocp_context context;
+	iocp_thread_main main;
+	void *data;
+	void (*destroy)(void *);
+	size_t stack_size;
+	char name[NAME_SIZE];
+	_Atomic int status;
+	_Atomic uint64_t id;
+	_Atomic(void (*)(iocp_thread *)) interrupt; /* what the signal handler is to call */
+	iocp_lock lock;
+	int interruptible;
+	pthread_t pthread; /* valid while interruptible */
+	iocp_waiters joiners;
+};
+
+static iocp_thread *thread_of(iocp_object *object)
+{
+	return (iocp_thread *)object;
+}
+
+/* ---- interrupting ------------------------------------------------------------------------------------------------ */
+
+static int interrupt_signal; /* 0: none is free; written once */
+static pthread_once_t interrupt_once = PTHREAD_ONCE_INIT;
+
+static void on_interrupt(int number)
+{
+	int saved = errno;
+	iocp_thread *thread = iocp_thread_current();
+	if (thread) {
+		/* Acquire: pairs with iocp_thread_interrupt. */
+		void (*function)(iocp_thread *) = atomic_load_explicit(&thread->interrupt, memory_order_acquire);
+		if (function)
+			function(thread);
+	}
+	(void)number;
+	errno = saved;
+}
+
+/* Takes the highest real-time signal that nobody handles. */
+static void choose_signal(void)
+{
+	struct sigaction old, ours;
+	int number;
+	memset(&ours, 0, sizeof(ours));
+	ours.sa_handler = on_interrupt; /* without SA_RESTART: a read that blocks is to end */
+	for (number = SIGRTMAX; number >= SIGRTMIN && !interrupt_signal; number--)
+		if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_DFL && sigaction(number, &ours, NULL) == 0)
+			interrupt_signal = number;
+}
+
+int iocp_thread_interrupt(iocp_thread *thread, void (*function)(iocp_thread *))
+{
+	int r;
+	/* Release: what the caller prepared happens-before the handler's call. */
+	atomic_store_explicit(&thread->interrupt, function, memory_order_release);
+	iocp_lock_acquire(&thread->lock);
+	if (!thread->interruptible)
+		r = IOCP_INVALID;
+	else
+		r = interrupt_signal ? pthread_kill(thread->pthread, interrupt_signal) : ENOTSUP;
+	iocp_lock_release(&thread->lock);
+	return r;
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static void free_thread(iocp_object *object)
+{
+	iocp_thread *thread = thread_of(object);
+	if (thread->destroy)
+		thread->destroy(thread->data);
+	free(thread);
+}
+
+static void *run(void *argument)
+{
+	iocp_thread *thread = argument;
+	char name[LINUX_NAME_SIZE];
+	int r;
+	memcpy(name, thread->name, sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	pthread_setname_np(pthread_self(), name);
+	/* Relaxed: a number that anyone may read at any time. */
+	atomic_store_explicit(&thread->id, (uint64_t)gettid(), memory_order_relaxed);
+	iocp_context_begin(&thread->context, thread);
+	iocp_lock_acquire(&thread->lock);
+	thread->pthread = pthread_self();
+	thread->interruptible = 1;
+	iocp_lock_release(&thread->lock);
+	r = thread->main(thread, thread->data);
+	iocp_context_end(&thread->context);
+	iocp_lock_acquire(&thread->lock);
+	thread->interruptible = 0;
+	/* Release: all the body did happens-before a join that sees the status. */
+	atomic_store_explicit(&thread->status,
+		r == IOCP_OK          ? IOCP_FINISHED
+		: r == IOCP_CANCELLED ? IOCP_STOPPED
+							  : IOCP_FAILED,
+		memory_order_release);
+	iocp_lock_release(&thread->lock);
+	iocp_waiters_serve_all(&thread->joiners, &thread->lock, IOCP_OK); /* nobody joins the list any more */
+	iocp_thread_release(thread);
+	return NULL;
+}
+
+static int start_system_thread(iocp_thread *thread)
+{
+	sigset_t all, before;
+	pthread_t ignored; /* the thread itself says who it is */
+	pthread_attr_t attributes;
+	size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
+	int r = pthread_attr_init(&attributes);
+	if (r != 0)
+		return r;
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	r = pthread_attr_setstacksize(&attributes, thread->stack_size > least ? thread->stack_size : least);
+	if (r == 0) {
+		/* The new thread inherits a mask that leaves the host's signals to the host's threads. */
+		sigfillset(&all);
+		if (interrupt_signal)
+			sigdelset(&all, interrupt_signal);
+		pthread_sigmask(SIG_SETMASK, &all, &before);
+		r = pthread_create(&ignored, &attributes, run, thread);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	pthread_attr_destroy(&attributes);
+	return r;
+}
+
+int iocp_thread_resume(iocp_thread *thread)
+{
+	int r, suspended = IOCP_SUSPENDED;
+	/* Relaxed: one of several callers wins; pthread_create orders the rest. */
+	if (!atomic_compare_exchange_strong_explicit(
+			&thread->status, &suspended, IOCP_RUNNING, memory_order_relaxed, memory_order_relaxed))
+		return IOCP_INVALID;
+	iocp_thread_retain(thread); /* the thread's own */
+	r = start_system_thread(thread);
+	if (r != 0) {
+		atomic_store_explicit(&thread->status, IOCP_SUSPENDED, memory_order_relaxed);
+		iocp_thread_release(thread);
+	}
+	return r == ENOMEM ? IOCP_NOMEM : r;
+}
+
+int iocp_thread_adopt(const void *native, iocp_thread **thread)
+{
+	iocp_object *object = iocp_object_find(native, IOCP_KIND_THREAD);
+	if (!object)
+		return IOCP_INVALID;
+	*thread = thread_of(object);
+	return IOCP_OK;
+}
+
+int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
+{
+	iocp_thread *t;
+	int r;
+	if (options->size > sizeof(*options)) /* what is asked for besides would be ignored in silence */
+		return IOCP_INVALID;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return IOCP_NOMEM;
+	pthread_once(&interrupt_once, choose_signal);
+	t->main = options->main;
+	t->data = options->data;
+	t->stack_size = options->stack_size == 0 ? DEFAULT_STACK : options->stack_size;
+	if (t->stack_size < LEAST_STACK)
+		t->stack_size = LEAST_STACK;
+	strncpy(t->name, options->name ? options->name : "iocp", sizeof(t->name) - 1);
+	r = iocp_object_register(&t->object, IOCP_KIND_THREAD, t, free_thread);
+	if (r != IOCP_OK) {
+		free(t);
+		return r;
+	}
+	if (!options->suspended)
+		r = iocp_thread_resume(t);
+	if (r != IOCP_OK) {
+		iocp_thread_release(t);
+		return r;
+	}
+	t->destroy = options->destroy;
+	*thread = t;
+	return IOCP_OK;
+}
+
+/* ---- use --------------------------------------------------------------------------------------------------------- */
+
+int iocp_thread_join(iocp_thread *thread, double ms)
+{
+	iocp_context *context = iocp_context_get();
+	int ended;
+	if (!context)
+		return IOCP_NOMEM;
+	if (context->thread == thread)
+		return IOCP_INVALID;
+	iocp_lock_acquire(&thread->lock);
+	ended = iocp_thread_status(thread) >= IOCP_FINISHED;
+	if (ended || ms == 0 || iocp_context_cancelled(context)) {
+		iocp_lock_release(&thread->lock);
+		return ended ? IOCP_OK : iocp_context_cancelled(context) ? IOCP_CANCELLED : IOCP_TIMEOUT;
+	}
+	iocp_waiters_wait(&thread->joiners, &context->waiter);
+	iocp_lock_release(&thread->lock);
+	return iocp_wait_without_slot(context, &thread->joiners, &thread->lock, iocp_deadline(ms));
+}
+
+void iocp_thread_cancel(iocp_thread *thread)
+{
+	iocp_context_cancel(&thread->context, IOCP_CANCEL_THREAD);
+}
+
+void iocp_thread_cancel_work(iocp_thread *thread, int on)
+{
+	if (on)
+		iocp_context_cancel(&thread->context, IOCP_CANCEL_WORK);
+	else
+		iocp_context_resume(&thread->context);
+}
+
+int iocp_thread_status(const iocp_thread *thread)
+{
+	/* Acquire: pairs with the release in run. */
+	return atomic_load_explicit(&thread->status, memory_order_acquire);
+}
+
+uint64_t iocp_thread_id(const iocp_thread *thread)
+{
+	return atomic_load_explicit(&thread->id, memory_order_relaxed); /* see run */
+}
+
+const char *iocp_thread_name(const iocp_thread *thread)
+{
+	return thread->name;
+}
+
+iocp_thread_main iocp_thread_body(const iocp_thread *thread)
+{
+	return thread->main;
+}
+
+void *iocp_thread_data(const iocp_thread *thread)
+{
+	return thread->data;
+}
+
+iocp_thread *iocp_thread_current(void)
+{
+	return iocp_this_thread.context ? iocp_this_thread.context->thread : NULL;
+}
+
+int iocp_thread_cancelled(void)
+{
+	return iocp_this_thread.context && iocp_context_cancelled(iocp_this_thread.context);
+}

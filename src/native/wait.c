@@ -1,0 +1,268 @@
+/*
+** wait.c - what every thread is to this library, and how a thread waits.
+**
+** Ownership: a context is written by its own thread; `waiter` is shared as described below, `cancelled` is set by any
+** thread, `belongs_to` is read by any, `slot` and what is about it are the port's (slot.c). Contexts of the module's threads lie in the thread object, others
+** are freed when their thread ends.
+**
+** The waiting protocol. A waiter's word goes ARMED -> ASLEEP -> ARMED (nudged by a cancel) and, only once and only under
+** the lock of the list it is on, -> SERVED; whoever makes it SERVED has taken it off the list under the same lock. The
+** waiter itself decides under that lock whether it was served or leaves, so there is one outcome, and what was handed
+** over is never lost to a timeout or a cancel.
+**
+** No lost wake-up by a server: it exchanges SERVED into the word; if it finds ASLEEP it wakes the futex, if it finds
+** ARMED the waiter is yet to do its ARMED -> ASLEEP exchange, which fails. The kernel sleeps only if it finds ASLEEP.
+** No lost wake-up by a cancel: the canceller writes `cancelled`, then looks at the word; the waiter writes ASLEEP, then
+** looks at `cancelled`. All four are sequentially consistent, so at least one sees the other's write.
+**
+** A server wakes a sleeper after it has released the lock, when the waiter may have returned, or its thread be gone:
+** FUTEX_WAKE on a private futex does not touch the memory, and a sleeper that is woken for nothing sleeps again.
+*/
+
+#include "native/native.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+_Thread_local iocp_local iocp_this_thread __attribute__((tls_model("initial-exec")));
+
+static iocp_lock contexts_lock;
+static iocp_context *contexts;
+static pthread_key_t end_key;
+static pthread_once_t end_key_once = PTHREAD_ONCE_INIT;
+static int end_key_works;
+
+const void *iocp_thread_key(void)
+{
+	return &iocp_this_thread;
+}
+
+static void enlist(iocp_context *context)
+{
+	iocp_lock_acquire(&contexts_lock);
+	context->previous = NULL;
+	context->next = contexts;
+	if (contexts)
+		contexts->previous = context;
+	contexts = context;
+	iocp_lock_release(&contexts_lock);
+}
+
+void iocp_context_begin(iocp_context *context, iocp_thread *thread)
+{
+	context->thread = thread;
+	context->id = gettid();
+	enlist(context);
+	iocp_this_thread.context = context;
+}
+
+void iocp_context_end(iocp_context *context)
+{
+	iocp_slot_leave(context); /* first: it may free a port, and blocks with it */
+	iocp_heap_forget(context);
+	iocp_lock_acquire(&contexts_lock);
+	if (context->next)
+		context->next->previous = context->previous;
+	if (context->previous)
+		context->previous->next = context->next;
+	else
+		contexts = context->next;
+	iocp_lock_release(&contexts_lock);
+	iocp_this_thread = (iocp_local){NULL, 0, NULL};
+}
+
+/* A thread that others made ends. */
+static void end_foreign(void *context)
+{
+	iocp_context_end(context);
+	free(context);
+}
+
+static void make_end_key(void)
+{
+	end_key_works = pthread_key_create(&end_key, end_foreign) == 0;
+}
+
+iocp_context *iocp_context_make(void)
+{
+	iocp_context *context;
+	pthread_once(&end_key_once, make_end_key);
+	context = calloc(1, sizeof(*context));
+	if (!context || !end_key_works || pthread_setspecific(end_key, context) != 0) {
+		free(context);
+		return NULL;
+	}
+	iocp_context_begin(context, NULL);
+	return context;
+}
+
+void iocp_context_each(iocp_handle port, void (*visit)(void *, iocp_context *), void *state)
+{
+	iocp_context *context;
+	iocp_lock_acquire(&contexts_lock);
+	for (context = contexts; context; context = context->next)
+		/* Relaxed: whoever acts on it looks again under the port's lock. */
+		if (atomic_load_explicit(&context->belongs_to, memory_order_relaxed) == port)
+			visit(state, context);
+	iocp_lock_release(&contexts_lock);
+}
+
+void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter)
+{
+	waiter->newer = NULL;
+	waiter->older = waiters->newest;
+	if (waiter->older)
+		waiter->older->newer = waiter;
+	else
+		waiters->oldest = waiter;
+	waiters->newest = waiter;
+	waiters->count++;
+}
+
+void iocp_waiters_wait(iocp_waiters *waiters, iocp_waiter *waiter)
+{
+	/* Relaxed: published by the lock the caller holds. */
+	atomic_store_explicit(&waiter->word, IOCP_ARMED, memory_order_relaxed);
+	waiter->slept = waiter->deferred = 0;
+	iocp_waiters_push(waiters, waiter);
+}
+
+void iocp_waiters_remove(iocp_waiters *waiters, iocp_waiter *waiter)
+{
+	if (waiter->older)
+		waiter->older->newer = waiter->newer;
+	else
+		waiters->oldest = waiter->newer;
+	if (waiter->newer)
+		waiter->newer->older = waiter->older;
+	else
+		waiters->newest = waiter->older;
+	waiters->count--;
+}
+
+_Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result)
+{
+	iocp_waiter *waiter = waiters->newest;
+	iocp_waiters_remove(waiters, waiter);
+	waiter->result = result;
+	/* Release: result and packet happen-before the waiter's acquire load in park. */
+	return atomic_exchange_explicit(&waiter->word, IOCP_SERVED, memory_order_acq_rel) == IOCP_ASLEEP ? &waiter->word
+																									 : NULL;
+}
+
+void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result)
+{
+	enum { AT_ONCE = 64 };
+	_Atomic uint32_t *asleep[AT_ONCE];
+	int count, i;
+	do {
+		count = 0;
+		iocp_lock_acquire(lock);
+		while (waiters->newest && count < AT_ONCE) {
+			_Atomic uint32_t *word = iocp_waiters_serve(waiters, result);
+			if (word)
+				asleep[count++] = word;
+		}
+		iocp_lock_release(lock);
+		for (i = 0; i < count; i++)
+			iocp_futex_wake(asleep[i]);
+	} while (count == AT_ONCE);
+}
+
+/* Looks at the word until that time. */
+static void spin(iocp_context *context, int64_t end)
+{
+	enum { LOOKS = 16 }; /* a look and a pause take up to 30 ns, reading the clock as long */
+	do {
+		int i;
+		for (i = 0; i < LOOKS; i++) {
+			/* Relaxed: park looks again with acquire. */
+			if (atomic_load_explicit(&context->waiter.word, memory_order_relaxed) == IOCP_SERVED)
+				return;
+			iocp_relax();
+		}
+	} while (!iocp_context_cancelled(context) && iocp_nanoseconds() < end);
+}
+
+/* Until served (IOCP_OK), the deadline, a cancel or a signal. */
+static int park(iocp_context *context, int64_t deadline, int64_t spin_end)
+{
+	_Atomic uint32_t *word = &context->waiter.word;
+	/* Without a time the kernel goes on with the wait after a signal handler that asked for that (SA_RESTART). */
+	int64_t until = deadline == IOCP_FOREVER && !context->thread ? IOCP_FOREVER - 1 : deadline;
+	if (spin_end)
+		spin(context, spin_end);
+	for (;;) {
+		uint32_t state = IOCP_ARMED;
+		int r;
+		/* Sequentially consistent: ASLEEP is written before `cancelled` is read, see the top. On failure acquire:
+		** pairs with iocp_waiters_serve. */
+		if (!atomic_compare_exchange_strong_explicit(
+				word, &state, IOCP_ASLEEP, memory_order_seq_cst, memory_order_acquire)
+			&& state == IOCP_SERVED)
+			return IOCP_OK;
+		context->waiter.slept = 1;
+		if (iocp_context_cancelled(context))
+			return IOCP_CANCELLED;
+		r = iocp_futex_wait(word, IOCP_ASLEEP, until);
+		if (atomic_load_explicit(word, memory_order_acquire) == IOCP_SERVED)
+			return IOCP_OK;
+		/* The clock is asked again: not every kernel keeps a timer to the nanosecond. */
+		if (r == ETIMEDOUT && iocp_nanoseconds() >= deadline)
+			return IOCP_TIMEOUT;
+		/* The module's threads block the host's signals; what reaches them is our own interrupt. */
+		if (r == EINTR && !context->thread && !context->shielded)
+			return IOCP_INTERRUPTED;
+	}
+}
+
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end)
+{
+	int r = park(context, deadline, spin_end);
+	if (r != IOCP_OK) {
+		iocp_lock_acquire(lock);
+		/* Relaxed: SERVED is only ever written under this lock. */
+		if (atomic_load_explicit(&context->waiter.word, memory_order_relaxed) == IOCP_SERVED)
+			r = IOCP_OK;
+		else
+			iocp_waiters_remove(waiters, &context->waiter);
+		iocp_lock_release(lock);
+	}
+	return r == IOCP_OK ? context->waiter.result : r;
+}
+
+void iocp_context_resume(iocp_context *context)
+{
+	/* Relaxed: whoever cancels anew is ordered behind this by who decides what is cancelled. */
+	atomic_fetch_and_explicit(&context->cancelled, ~(uint32_t)IOCP_CANCEL_WORK, memory_order_relaxed);
+}
+
+void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
+{
+	uint32_t state = IOCP_ASLEEP;
+	atomic_fetch_or_explicit(&context->cancelled, (uint32_t)why, memory_order_seq_cst);
+	if (atomic_compare_exchange_strong_explicit(
+			&context->waiter.word, &state, IOCP_ARMED, memory_order_seq_cst, memory_order_seq_cst))
+		iocp_futex_wake(&context->waiter.word);
+}
+
+int iocp_sleep(double ms)
+{
+	iocp_context *context = iocp_context_get();
+	iocp_waiters nobody = {NULL, NULL, 0}; /* nothing serves it: it ends by time, cancel or signal */
+	iocp_lock lock = {0};
+	int r;
+	if (!context)
+		return IOCP_NOMEM;
+	if (iocp_context_cancelled(context))
+		return IOCP_CANCELLED;
+	if (ms == 0) {
+		iocp_yield();
+		return IOCP_OK;
+	}
+	iocp_waiters_wait(&nobody, &context->waiter);
+	r = iocp_wait_without_slot(context, &nobody, &lock, iocp_deadline(ms));
+	return r == IOCP_TIMEOUT ? IOCP_OK : r;
+}

@@ -1,0 +1,203 @@
+/*
+** watch.c - notices threads that block in foreign code while they have a slot: in a socket library, os.execute, io.read.
+**
+** A port is watched while packets are queued there, threads are parked and no slot is free: then one blocked thread keeps
+** another from working. One thread of the process, the watcher, looks every PERIOD at the threads that belong to such
+** ports; the kernel says of each whether it runs (R: runs, spins, yields) or not (S, D, T: sleeps, reads, is stopped). Who
+** was found blocked twice in a row loses the slot until it is found running, or gets again. Where nothing is stuck,
+** nobody looks, and a watcher with nothing to look after ends.
+**
+** Ownership: the list of watched ports holds a reference to each. A port's `watched` is set, under the port's lock, by
+** whoever finds it stuck, and reset by the watcher, which then has taken it off the list.
+**
+** Locking: `watch_lock` guards the list and `running`. The watcher holds the lock of all contexts while it looks, so that
+** none of the threads ends, and the port's lock within that.
+*/
+
+#include "native/native.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "native/port.h"
+
+enum {
+	PERIOD = 5,       /* ms */
+	LINGER = 1000,    /* ms without anything to do after which the watcher ends */
+	LOOKS = 2,        /* in a row, until a thread counts as blocked */
+	STACK = 64 * 1024 /* bytes */
+};
+
+static iocp_lock watch_lock;
+static iocp_port *watched;
+static int running;
+static _Atomic uint32_t work; /* futex: changes when a port is added */
+
+/* ---- threads' states --------------------------------------------------------------------------------------------- */
+
+/* 'R', 'S' and so on; 0: unknown. Source: proc(5), /proc/pid/stat. */
+static char state_of(pid_t id)
+{
+	char path[64], text[128];
+	const char *name_end;
+	ssize_t length;
+	int file;
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/stat", (long)id);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		return 0;
+	length = read(file, text, sizeof(text) - 1);
+	close(file);
+	text[length > 0 ? length : 0] = 0;
+	name_end = strrchr(text, ')'); /* a name may hold anything */
+	return name_end && name_end[1] == ' ' ? name_end[2] : 0;
+}
+
+int iocp_watch_works(void)
+{
+	/* 0 unknown, 1 no, 2 yes. Relaxed: whoever finds it unknown asks again and gets the same answer. */
+	static _Atomic int answer;
+	int known = atomic_load_explicit(&answer, memory_order_relaxed);
+	if (known == 0) {
+		known = state_of(gettid()) == 'R' ? 2 : 1;
+		atomic_store_explicit(&answer, known, memory_order_relaxed);
+	}
+	return known == 2;
+}
+
+/* ---- the watcher ------------------------------------------------------------------------------------------------- */
+
+typedef struct look {
+	iocp_port *port;
+	iocp_aftermath aftermath; /* until the lock of all contexts is released */
+} look;
+
+static void look_at(void *state, iocp_context *context)
+{
+	look *l = state;
+	iocp_port *port = l->port;
+	char seen = state_of(context->id);
+	iocp_lock_acquire(&port->lock);
+	/* Relaxed: written under the port's lock. */
+	if (port->closed || atomic_load_explicit(&context->belongs_to, memory_order_relaxed) != port->object.handle) {
+		; /* nothing here any more: see slot.c */
+	} else if (seen == 'R' || seen == 0) {
+		if (context->slot == IOCP_SLOT_RELEASED)
+			iocp_slot_set(port, context, IOCP_SLOT_HELD);
+		context->blocked_looks = 0;
+	} else if (context->slot == IOCP_SLOT_HELD && ++context->blocked_looks >= LOOKS) {
+		iocp_slot_set(port, context, IOCP_SLOT_RELEASED);
+		/* Under the same holding of the lock: a post must not find a free slot beside older packets. */
+		iocp_port_settle(port, &l->aftermath);
+	}
+	iocp_lock_release(&port->lock);
+}
+
+/* Whether the port is still stuck; if not, it is no longer watched. */
+static int look_after(iocp_port *port)
+{
+	look l;
+	int stuck;
+	l.port = port;
+	iocp_aftermath_begin(&l.aftermath);
+	iocp_context_each(port->object.handle, look_at, &l);
+	iocp_lock_acquire(&port->lock);
+	stuck = port->queue.count && port->waiters.newest;
+	if (!stuck)
+		port->watched = 0;
+	iocp_port_unlock(port, &l.aftermath);
+	return stuck;
+}
+
+/* Looks after each port once. The lock is held, but not meanwhile. */
+static void look_after_all(void)
+{
+	iocp_port *port = watched, *next;
+	watched = NULL;
+	iocp_lock_release(&watch_lock);
+	for (; port; port = next) {
+		next = port->next_watched; /* once it is no longer watched another may add it again */
+		if (look_after(port)) {
+			iocp_lock_acquire(&watch_lock);
+			port->next_watched = watched;
+			watched = port;
+			iocp_lock_release(&watch_lock);
+		} else {
+			iocp_port_release(port);
+		}
+	}
+	iocp_lock_acquire(&watch_lock);
+}
+
+static void *watch(void *argument)
+{
+	_Atomic uint32_t never = 0;
+	pthread_setname_np(pthread_self(), "iocp watcher");
+	iocp_lock_acquire(&watch_lock);
+	for (;;) {
+		uint32_t seen;
+		int linger = watched == NULL;
+		if (watched)
+			look_after_all();
+		/* Relaxed: changed under the lock. */
+		seen = atomic_load_explicit(&work, memory_order_relaxed);
+		iocp_lock_release(&watch_lock);
+		if (linger) /* a port that is added ends it */
+			iocp_futex_wait(&work, seen, iocp_deadline(LINGER));
+		else
+			iocp_futex_wait(&never, 0, iocp_deadline(PERIOD));
+		iocp_lock_acquire(&watch_lock);
+		if (linger && !watched)
+			break;
+	}
+	running = 0;
+	iocp_lock_release(&watch_lock);
+	return argument;
+}
+
+/* Starts the watcher. `running` was set by the caller. */
+static int start(void)
+{
+	sigset_t all, before;
+	pthread_attr_t attributes;
+	pthread_t ignored;
+	int r = pthread_attr_init(&attributes);
+	if (r != 0)
+		return r;
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, STACK + (size_t)sysconf(_SC_THREAD_STACK_MIN));
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&ignored, &attributes, watch, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return r;
+}
+
+void iocp_watch(iocp_port *port)
+{
+	int first;
+	if (!iocp_watch_works()) /* `watched` stays set: it is not tried again */
+		return;
+	iocp_port_retain(port);
+	iocp_lock_acquire(&watch_lock);
+	port->next_watched = watched;
+	watched = port;
+	first = !running;
+	running = 1;
+	atomic_fetch_add_explicit(&work, 1, memory_order_relaxed); /* under the lock */
+	iocp_lock_release(&watch_lock);
+	if (!first) {
+		iocp_futex_wake(&work);
+	} else if (start() != 0) {
+		/* No thread to be had: what is stuck stays so until a thread of the port gets again. The next port to
+		** stick tries again, for this one too. */
+		iocp_lock_acquire(&watch_lock);
+		running = 0;
+		iocp_lock_release(&watch_lock);
+	}
+}
