@@ -42,6 +42,10 @@ int iocp_protect(lua_State *L, lua_CFunction f);
 /* lua_dump with debug information, of the Lua function at the top. */
 int iocp_dump(lua_State *L, lua_Writer writer, void *data);
 void iocp_push_globals(lua_State *L);
+/* What upvalue n of the function at `index` is known by; NULL: nobody knows. */
+const void *iocp_upvalue_id(lua_State *L, int index, int n);
+/* Makes upvalue n1 of the function at index1 the one that is upvalue n2 of the function at index2. 0: this Lua cannot. */
+int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2);
 /* 1; or 0 with a message pushed: LuaJIT refuses some pointers. */
 int iocp_push_lightuserdata(lua_State *L, void *pointer);
 
@@ -49,6 +53,8 @@ int iocp_push_lightuserdata(lua_State *L, void *pointer);
 
 /* nil, message, code for a result code; `message` NULL: the code's own text. Returns 3. */
 int iocp_failure(lua_State *L, int code, const char *message);
+/* What an error says that it got: luaL_typename, or what the metatable of a userdata calls itself. */
+const char *iocp_type_name(lua_State *L, int index);
 /* Raises: bad argument, with its name, what was expected and what came. */
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected);
 /* The number at `index` as an integer 0..max; 0: it is none. */
@@ -141,8 +147,6 @@ void iocp_object_set(lua_State *L, void *object);
 void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name);
 /* The object and class of any userdata of ours; NULL for anything else. */
 void *iocp_object_test(lua_State *L, int index, enum iocp_class *c);
-/* What an error says that it got: luaL_typename, or the class of an object of ours. */
-const char *iocp_type_name(lua_State *L, int index);
 /* By the class, what iocp.h has for each noun. */
 const char *iocp_class_name(enum iocp_class c);
 int iocp_object_open_any(iocp_handle handle, enum iocp_class c, void **object);

@@ -117,3 +117,66 @@ int iocp_push_lightuserdata(lua_State *L, void *pointer)
 	return 1;
 #endif
 }
+
+/* ---- upvalues that functions share ------------------------------------------------------------------------------------ */
+
+#if LUA_VERSION_NUM < 502
+
+/* LuaJIT can share upvalues and Lua 5.1 cannot, but a module built for one may be loaded by the other: the library knows. */
+static int push_debug(lua_State *L, const char *name)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	lua_getfield(L, -1, "debug");
+	lua_remove(L, -2);
+	if (lua_istable(L, -1)) {
+		lua_getfield(L, -1, name);
+		lua_remove(L, -2);
+	}
+	if (lua_isfunction(L, -1))
+		return 1;
+	lua_pop(L, 1);
+	return 0;
+}
+
+const void *iocp_upvalue_id(lua_State *L, int index, int n)
+{
+	const void *id;
+	lua_pushvalue(L, index);
+	if (!push_debug(L, "upvalueid")) {
+		lua_pop(L, 1);
+		return NULL;
+	}
+	lua_insert(L, -2);
+	lua_pushinteger(L, n);
+	lua_call(L, 2, 1);
+	id = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	return id;
+}
+
+int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2)
+{
+	if (!push_debug(L, "upvaluejoin"))
+		return 0;
+	lua_pushvalue(L, index1);
+	lua_pushinteger(L, n1);
+	lua_pushvalue(L, index2);
+	lua_pushinteger(L, n2);
+	lua_call(L, 4, 0);
+	return 1;
+}
+
+#else
+
+const void *iocp_upvalue_id(lua_State *L, int index, int n)
+{
+	return lua_upvalueid(L, index, n);
+}
+
+int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2)
+{
+	lua_upvaluejoin(L, index1, n1, index2, n2);
+	return 1;
+}
+
+#endif

@@ -4,9 +4,11 @@
 
 #include <stdio.h>
 
+#include <stdlib.h>
+
 #include "lua/value/format.h"
 
-enum { SMALL_COPY = 1024 }; /* bytes that are copied over the C stack */
+enum { SMALL_COPY = 2048 }; /* bytes that are copied over the C stack */
 
 static iocp_heap *check_heap(lua_State *L)
 {
@@ -250,6 +252,73 @@ static int heap_unlock(lua_State *L)
 	return push_result(L, r);
 }
 
+/* ---- values --------------------------------------------------------------------------------------------------------------- */
+
+/* What encode writes lies where anything may happen to it: it is sealed, and decode works on a copy. */
+
+static int collect_encoded(lua_State *L)
+{
+	void **encoded = lua_touserdata(L, 1);
+	free(*encoded);
+	*encoded = NULL;
+	return 0;
+}
+
+/* Pushes a userdata that frees the memory which it is given: Lua may raise at any step between. */
+static void **push_encoded(lua_State *L)
+{
+	void **encoded = lua_newuserdata(L, sizeof(*encoded));
+	*encoded = NULL;
+	if (luaL_newmetatable(L, "iocp.encoded")) {
+		lua_pushcfunction(L, collect_encoded);
+		lua_setfield(L, -2, "__gc");
+	}
+	lua_setmetatable(L, -2);
+	return encoded;
+}
+
+/* By way of malloc, since another thread may have the heap locked: waiting for it in the middle could be cancelled, when
+** the half-written block could not be freed either. */
+static int heap_encode(lua_State *L)
+{
+	iocp_heap *heap = iocp_object_check(L, 1, IOCP_CLASS_HEAP, "self");
+	iocp_encoding encoding = {.first = 2, .count = lua_gettop(L) - 1, .what = "arg", .sealed = 1};
+	void **encoded = push_encoded(L), *block = NULL;
+	size_t size;
+	int r = iocp_encode(L, &encoding, encoded, &size);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	IOCP_RETRY(L, r, iocp_heap_put(heap, *encoded, size, &block));
+	free(*encoded);
+	*encoded = NULL;
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	(void)iocp_push_address(L, (uintptr_t)block);
+	iocp_push_count(L, size);
+	return 2;
+}
+
+static int heap_decode(lua_State *L)
+{
+	iocp_heap *heap = iocp_object_check(L, 1, IOCP_CLASS_HEAP, "self");
+	const void *address = (const void *)iocp_check_address(L, 2, "address");
+	uint8_t few[SMALL_COPY], *copy = few;
+	iocp_parcel parcel;
+	size_t size;
+	int r, count;
+	IOCP_RETRY(L, r, iocp_heap_size(heap, address, &size));
+	if (r == IOCP_OK && size > sizeof(few))
+		copy = lua_newuserdata(L, size);
+	if (r == IOCP_OK)
+		IOCP_RETRY(L, r, iocp_heap_read(heap, address, 0, copy, size));
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	if (!iocp_parcel_open(&parcel, copy, size, 1))
+		return iocp_failure(L, IOCP_INVALID, "the block is damaged, or none that values were encoded into");
+	count = iocp_decode(L, &parcel);
+	return count >= 0 ? count : iocp_failure(L, IOCP_INVALID, lua_tostring(L, -1));
+}
+
 static int heap_stats(lua_State *L)
 {
 	iocp_heap *heap = check_heap(L);
@@ -314,8 +383,8 @@ void iocp_lua_open_heap(lua_State *L)
 		{"read", heap_read},
 		{"put", heap_put},
 		{"take", heap_take},
-		{"encode", iocp_lua_encode},
-		{"decode", iocp_lua_decode},
+		{"encode", heap_encode},
+		{"decode", heap_decode},
 		{"validate", heap_validate},
 		{"walk", heap_walk},
 		{"lock", heap_lock},

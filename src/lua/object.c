@@ -173,6 +173,8 @@ static const luaL_Reg common_methods[] = {{"handle", box_handle}, {"native", box
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods)
 {
 	luaL_newmetatable(L, rows[c].name); /* found again if the module is opened twice in a state */
+	lua_pushstring(L, rows[c].name);
+	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
 	iocp_set_functions(L, common_metamethods, 0);
 	iocp_set_functions(L, metamethods, 0);
 	lua_newtable(L);
@@ -216,14 +218,6 @@ void *iocp_object_test(lua_State *L, int index, enum iocp_class *c)
 		return NULL;
 	*c = (enum iocp_class)(b->mark - MARK);
 	return b->object;
-}
-
-const char *iocp_type_name(lua_State *L, int index)
-{
-	const box *b = to_box(L, index);
-	if (b)
-		return rows[b->mark - MARK].name;
-	return lua_type(L, index) == LUA_TNONE ? "nothing" : luaL_typename(L, index);
 }
 
 void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name)

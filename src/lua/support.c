@@ -29,6 +29,18 @@ int iocp_failure(lua_State *L, int code, const char *message)
 	return 3;
 }
 
+const char *iocp_type_name(lua_State *L, int index)
+{
+	const char *name = NULL;
+	if (lua_type(L, index) == LUA_TUSERDATA && luaL_getmetafield(L, index, "__name")) {
+		name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL; /* the metatable keeps it */
+		lua_pop(L, 1);
+	}
+	if (name)
+		return name;
+	return lua_type(L, index) == LUA_TNONE ? "nothing" : luaL_typename(L, index);
+}
+
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected)
 {
 	if (lua_type(L, index) == LUA_TNUMBER) {

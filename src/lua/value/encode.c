@@ -57,16 +57,6 @@ static void put_number(iocp_encoder *e, int index)
 	e->at += sizeof(number);
 }
 
-int iocp_encoder_bytes(iocp_encoder *e, const void *bytes, size_t length)
-{
-	if (!iocp_encoder_room(e, length + IOCP_PARCEL_ROOM))
-		return 0;
-	e->at = iocp_put_varint(e->at, length);
-	memcpy(e->at, bytes, length);
-	e->at += length;
-	return 1;
-}
-
 /* There is room for a tag, but not for the bytes. */
 static int put_string(iocp_encoder *e, const char *bytes, size_t length)
 {
@@ -102,89 +92,6 @@ static int put_key(iocp_encoder *e, const char *bytes, size_t length)
 		iocp_encoder_identify(e, &e->keys, bytes, (uint64_t)(e->at - e->begin));
 	}
 	return put_string(e, bytes, length);
-}
-
-int iocp_encoder_reference(iocp_encoder *e)
-{
-	const void *pointer = lua_topointer(e->L, -1);
-	const iocp_identity *known = iocp_identities_find(&e->numbers, pointer);
-	if (!known) {
-		iocp_encoder_identify(e, &e->numbers, pointer, e->numbered++);
-		return 0;
-	}
-	e->flags |= IOCP_PARCEL_REMEMBERS;
-	*e->at++ = IOCP_TAG_REFERENCE;
-	e->at = iocp_put_varint(e->at, known->number);
-	lua_pop(e->L, 1);
-	return 1;
-}
-
-int iocp_encoder_is_careful(iocp_encoder *e)
-{
-	if (!e->careful)
-		e->code = IOCP_START_AGAIN;
-	return e->careful;
-}
-
-/* ---- frames ----------------------------------------------------------------------------------------------------------------- */
-
-static void more_frames(iocp_encoder *e)
-{
-	uint32_t capacity = e->capacity * 2;
-	iocp_frame *frames = lua_newuserdata(e->L, capacity * sizeof(*frames));
-	memcpy(frames, e->frames, e->capacity * sizeof(*frames));
-	e->frames = frames;
-	e->capacity = capacity;
-	iocp_encoder_keep(e, IOCP_KEEP_FRAMES);
-}
-
-/* Below the top: the two slots of the newest frame, which go into the memory table. */
-static void put_away(iocp_encoder *e)
-{
-	lua_State *L = e->L;
-	int at = (int)(e->depth - 1) * 2;
-	iocp_encoder_push_memory(e);
-	lua_insert(L, -4);
-	lua_insert(L, -3); /* memory, new object, its frame's object and key */
-	lua_rawseti(L, -4, at + 2);
-	lua_rawseti(L, -3, at + 1);
-	lua_remove(L, -2);
-	e->flags |= IOCP_PARCEL_REMEMBERS;
-}
-
-static void take_back(iocp_encoder *e)
-{
-	lua_State *L = e->L;
-	int at = (int)(e->depth - 1) * 2;
-	iocp_encoder_push_memory(e);
-	lua_rawgeti(L, -1, at + 1);
-	lua_rawgeti(L, -2, at + 2);
-	lua_remove(L, -3);
-}
-
-iocp_frame *iocp_encoder_open(iocp_encoder *e, enum iocp_part part)
-{
-	iocp_frame *f;
-	if (e->depth == IOCP_NESTING_MAX)
-		iocp_encoder_too_deep(e);
-	if (e->depth == e->capacity)
-		more_frames(e);
-	if (e->depth >= IOCP_NESTING)
-		put_away(e);
-	lua_pushnil(e->L);
-	f = &e->frames[e->depth++];
-	f->part = part;
-	f->index = 0;
-	f->total = 0;
-	return f;
-}
-
-void iocp_encoder_close(iocp_encoder *e)
-{
-	lua_pop(e->L, 1);
-	e->depth--;
-	if (e->depth >= IOCP_NESTING)
-		take_back(e);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------------------------- */
@@ -227,94 +134,10 @@ static int write_table(iocp_encoder *e)
 	return 1;
 }
 
-static void end_elements(iocp_encoder *e, iocp_frame *f)
-{
-	e->begin[f->sizes] = iocp_size_code(f->index);
-	*e->at++ = IOCP_TAG_END;
-	f->part = IOCP_PART_KEY;
-}
+/* ---- any value ------------------------------------------------------------------------------------------------------------- */
 
-static void end_table(iocp_encoder *e, iocp_frame *f)
-{
-	if (f->part == IOCP_PART_ELEMENT)
-		end_elements(e, f);
-	e->begin[f->sizes + 1] = iocp_size_code(f->total);
-	*e->at++ = IOCP_TAG_END;
-	iocp_encoder_close(e);
-}
-
-/* Whether the key below the top is the integer that comes next. */
-static int is_next_element(lua_State *L, const iocp_frame *f)
-{
-	return lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == (lua_Number)f->index + 1;
-}
-
-/* Writes the key below the top, then the value at the top. A key that is opened itself is written first, and its value
-** is looked up when the frame has its turn again. */
-static int write_pair(iocp_encoder *e, iocp_frame *f)
-{
-	lua_State *L = e->L;
-	f->total++;
-	if (lua_type(L, -2) == LUA_TSTRING) {
-		size_t length;
-		const char *bytes = lua_tolstring(L, -2, &length);
-		return put_key(e, bytes, length) && iocp_encoder_write(e);
-	}
-	if (lua_type(L, -2) == LUA_TNUMBER) {
-		put_number(e, -2);
-		return iocp_encoder_write(e);
-	}
-	lua_pop(L, 1);
-	f->part = IOCP_PART_VALUE;
-	lua_pushvalue(L, -1);
-	return iocp_encoder_write(e);
-}
-
-static int write_value_of_key(iocp_encoder *e, iocp_frame *f)
-{
-	lua_State *L = e->L;
-	f->part = IOCP_PART_KEY;
-	lua_pushvalue(L, -1);
-	lua_rawget(L, -3);
-	return iocp_encoder_write(e);
-}
-
-/* Writes the parts of the newest frame, a table, until one is opened itself, or to its end. */
-static int write_parts(iocp_encoder *e, iocp_frame *f)
-{
-	lua_State *L = e->L;
-	uint32_t depth = e->depth;
-	do {
-		if (!iocp_encoder_room(e, IOCP_PARCEL_ROOM))
-			return 0;
-		if (!lua_next(L, -2)) {
-			end_table(e, f);
-			return 1;
-		}
-		if (f->part == IOCP_PART_ELEMENT && !is_next_element(L, f))
-			end_elements(e, f);
-		if (f->part == IOCP_PART_ELEMENT)
-			f->index++;
-		if (!(f->part == IOCP_PART_ELEMENT ? iocp_encoder_write(e) : write_pair(e, f)))
-			return 0;
-	} while (e->depth == depth && f->part != IOCP_PART_VALUE);
-	return 1;
-}
-
-/* Goes on with the newest frame. */
-static int step(iocp_encoder *e)
-{
-	iocp_frame *f = &e->frames[e->depth - 1];
-	if (f->part == IOCP_PART_UPVALUE)
-		return iocp_encoder_room(e, IOCP_PARCEL_ROOM) && iocp_encoder_upvalue(e, f);
-	if (f->part == IOCP_PART_VALUE)
-		return write_value_of_key(e, f);
-	return write_parts(e, f);
-}
-
-/* ---- any value ---------------------------------------------------------------------------------------------------------------- */
-
-int iocp_encoder_write(iocp_encoder *e)
+/* Writes the value at the top and takes it off, or opens it. */
+static int write_value(iocp_encoder *e)
 {
 	lua_State *L = e->L;
 	const char *bytes;
@@ -358,13 +181,105 @@ int iocp_encoder_write(iocp_encoder *e)
 	return 1;
 }
 
+/* ---- the parts of what is open --------------------------------------------------------------------------------------------- */
+
+static void end_elements(iocp_encoder *e, iocp_frame *f)
+{
+	e->begin[f->sizes] = iocp_size_code(f->index);
+	*e->at++ = IOCP_TAG_END;
+	f->part = IOCP_PART_KEY;
+}
+
+static void end_table(iocp_encoder *e, iocp_frame *f)
+{
+	if (f->part == IOCP_PART_ELEMENT)
+		end_elements(e, f);
+	e->begin[f->sizes + 1] = iocp_size_code(f->total);
+	*e->at++ = IOCP_TAG_END;
+	iocp_encoder_close(e);
+}
+
+/* Whether the key below the top is the integer that comes next. */
+static int is_next_element(lua_State *L, const iocp_frame *f)
+{
+	return lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == (lua_Number)f->index + 1;
+}
+
+/* Writes the key below the top, then the value at the top. A key that is opened itself is written first, and its value
+** is looked up when the frame has its turn again. */
+static int write_pair(iocp_encoder *e, iocp_frame *f)
+{
+	lua_State *L = e->L;
+	f->total++;
+	if (lua_type(L, -2) == LUA_TSTRING) {
+		size_t length;
+		const char *bytes = lua_tolstring(L, -2, &length);
+		return put_key(e, bytes, length) && write_value(e);
+	}
+	if (lua_type(L, -2) == LUA_TNUMBER) {
+		put_number(e, -2);
+		return write_value(e);
+	}
+	lua_pop(L, 1);
+	f->part = IOCP_PART_VALUE;
+	lua_pushvalue(L, -1);
+	return write_value(e);
+}
+
+static int write_value_of_key(iocp_encoder *e, iocp_frame *f)
+{
+	lua_State *L = e->L;
+	f->part = IOCP_PART_KEY;
+	lua_pushvalue(L, -1);
+	lua_rawget(L, -3);
+	return write_value(e);
+}
+
+/* Writes the parts of the newest frame, a table, until one is opened itself, or to its end. */
+static int write_parts(iocp_encoder *e, iocp_frame *f)
+{
+	lua_State *L = e->L;
+	uint32_t depth = e->depth;
+	do {
+		if (!iocp_encoder_room(e, IOCP_PARCEL_ROOM))
+			return 0;
+		if (!lua_next(L, -2)) {
+			end_table(e, f);
+			return 1;
+		}
+		if (f->part == IOCP_PART_ELEMENT && !is_next_element(L, f))
+			end_elements(e, f);
+		if (f->part == IOCP_PART_ELEMENT)
+			f->index++;
+		if (!(f->part == IOCP_PART_ELEMENT ? write_value(e) : write_pair(e, f)))
+			return 0;
+	} while (e->depth == depth && f->part != IOCP_PART_VALUE);
+	return 1;
+}
+
+/* Goes on with the newest frame. */
+static int step(iocp_encoder *e)
+{
+	iocp_frame *f = &e->frames[e->depth - 1];
+	if (f->part == IOCP_PART_UPVALUE) {
+		if (!iocp_encoder_room(e, IOCP_PARCEL_ROOM))
+			return 0;
+		return iocp_encoder_upvalue(e, f) ? 1 : write_value(e);
+	}
+	if (f->part == IOCP_PART_VALUE)
+		return write_value_of_key(e, f);
+	return write_parts(e, f);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------------------- */
+
 static int write_values(iocp_encoder *e)
 {
 	const iocp_encoding *encoding = e->encoding;
 	e->at = iocp_put_varint(e->at, (uint64_t)encoding->count);
 	for (e->value = 1; e->value <= encoding->count; e->value++) {
 		lua_pushvalue(e->L, encoding->first + e->value - 1);
-		if (!iocp_encoder_write(e))
+		if (!write_value(e))
 			return 0;
 		while (e->depth > 0) {
 			if (!step(e))
@@ -373,8 +288,6 @@ static int write_values(iocp_encoder *e)
 	}
 	return 1;
 }
-
-/* ---- the whole ---------------------------------------------------------------------------------------------------------------- */
 
 /* Behind the values: the objects that were met. */
 static int write_list(iocp_encoder *e)

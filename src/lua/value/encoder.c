@@ -1,5 +1,6 @@
 /*
-** value/encoder.c - the encoder's memory: what it writes to, and what it keeps while it runs.
+** value/encoder.c - the encoder's memory: what it writes to, and what it keeps while it runs: the path of frames, and which
+** pointer was met before. Of those a few stand in a row, more in a hash table with open addressing.
 **
 ** It is written to a buffer on the C stack. What outgrows that moves to a block at once, which grows by being resized.
 */
@@ -10,7 +11,56 @@
 
 #define HOLDINGS "iocp.holdings" /* metatable */
 
-enum { SLACK = 64 }; /* so that a long string is mostly the last that a block grows for */
+enum {
+	SLACK = 64,          /* so that a long string is mostly the last that a block grows for */
+	FIRST_CAPACITY = 256 /* of a hash table of identities */
+};
+
+/* ---- identities: which pointer was met before, and its number ------------------------------------------------------------ */
+
+/* Where the pointer is, or the empty slot where it would be. */
+static iocp_identity *slot_of(const iocp_identities *m, const void *pointer)
+{
+	/* The upper bits of the product depend on all of the pointer's. */
+	uint64_t hash = (uint64_t)(uintptr_t)pointer * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t i = (uint32_t)(hash >> 32) & m->mask;
+	while (m->slots[i].pointer && m->slots[i].pointer != pointer)
+		i = (i + 1) & m->mask;
+	return &m->slots[i];
+}
+
+const iocp_identity *iocp_identities_look_up(const iocp_identities *m, const void *pointer)
+{
+	const iocp_identity *found = slot_of(m, pointer);
+	return found->pointer ? found : NULL;
+}
+
+int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number)
+{
+	if (!m->mask || m->count > m->mask / 4 * 3)
+		return 0;
+	*slot_of(m, pointer) = (iocp_identity){pointer, number};
+	m->count++;
+	return 1;
+}
+
+size_t iocp_identities_larger(const iocp_identities *m)
+{
+	return (m->mask ? ((size_t)m->mask + 1) * 2 : FIRST_CAPACITY) * sizeof(iocp_identity);
+}
+
+void iocp_identities_move(iocp_identities *m, void *memory, size_t size)
+{
+	const iocp_identity *old = m->mask ? m->slots : m->few;
+	uint32_t i, old_capacity = m->mask ? m->mask + 1 : m->count;
+	memset(memory, 0, size);
+	m->slots = memory;
+	m->mask = (uint32_t)(size / sizeof(iocp_identity)) - 1;
+	for (i = 0; i < old_capacity; i++) {
+		if (old[i].pointer)
+			*slot_of(m, old[i].pointer) = old[i];
+	}
+}
 
 /* ---- memory ----------------------------------------------------------------------------------------------------------- */
 
@@ -93,4 +143,99 @@ void iocp_encoder_add_identity(iocp_encoder *e, iocp_identities *m, const void *
 							 : m == &e->keys  ? IOCP_KEEP_KEYS
 											  : IOCP_KEEP_UPVALUES);
 	}
+}
+
+/* ---- what has no parts -------------------------------------------------------------------------------------------------- */
+
+int iocp_encoder_bytes(iocp_encoder *e, const void *bytes, size_t length)
+{
+	if (!iocp_encoder_room(e, length + IOCP_PARCEL_ROOM))
+		return 0;
+	e->at = iocp_put_varint(e->at, length);
+	memcpy(e->at, bytes, length);
+	e->at += length;
+	return 1;
+}
+
+int iocp_encoder_reference(iocp_encoder *e)
+{
+	const void *pointer = lua_topointer(e->L, -1);
+	const iocp_identity *known = iocp_identities_find(&e->numbers, pointer);
+	if (!known) {
+		iocp_encoder_identify(e, &e->numbers, pointer, e->numbered++);
+		return 0;
+	}
+	e->flags |= IOCP_PARCEL_REMEMBERS;
+	*e->at++ = IOCP_TAG_REFERENCE;
+	e->at = iocp_put_varint(e->at, known->number);
+	lua_pop(e->L, 1);
+	return 1;
+}
+
+int iocp_encoder_is_careful(iocp_encoder *e)
+{
+	if (!e->careful)
+		e->code = IOCP_START_AGAIN;
+	return e->careful;
+}
+
+/* ---- frames ----------------------------------------------------------------------------------------------------------------- */
+
+static void more_frames(iocp_encoder *e)
+{
+	uint32_t capacity = e->capacity * 2;
+	iocp_frame *frames = lua_newuserdata(e->L, capacity * sizeof(*frames));
+	memcpy(frames, e->frames, e->capacity * sizeof(*frames));
+	e->frames = frames;
+	e->capacity = capacity;
+	iocp_encoder_keep(e, IOCP_KEEP_FRAMES);
+}
+
+/* Below the top: the two slots of the newest frame, which go into the memory table. */
+static void put_away(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	int at = (int)(e->depth - 1) * 2;
+	iocp_encoder_push_memory(e);
+	lua_insert(L, -4);
+	lua_insert(L, -3); /* memory, new object, its frame's object and key */
+	lua_rawseti(L, -4, at + 2);
+	lua_rawseti(L, -3, at + 1);
+	lua_remove(L, -2);
+	e->flags |= IOCP_PARCEL_REMEMBERS;
+}
+
+static void take_back(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	int at = (int)(e->depth - 1) * 2;
+	iocp_encoder_push_memory(e);
+	lua_rawgeti(L, -1, at + 1);
+	lua_rawgeti(L, -2, at + 2);
+	lua_remove(L, -3);
+}
+
+iocp_frame *iocp_encoder_open(iocp_encoder *e, enum iocp_part part)
+{
+	iocp_frame *f;
+	if (e->depth == IOCP_NESTING_MAX)
+		iocp_encoder_too_deep(e);
+	if (e->depth == e->capacity)
+		more_frames(e);
+	if (e->depth >= IOCP_NESTING)
+		put_away(e);
+	lua_pushnil(e->L);
+	f = &e->frames[e->depth++];
+	f->part = part;
+	f->index = 0;
+	f->total = 0;
+	return f;
+}
+
+void iocp_encoder_close(iocp_encoder *e)
+{
+	lua_pop(e->L, 1);
+	e->depth--;
+	if (e->depth >= IOCP_NESTING)
+		take_back(e);
 }

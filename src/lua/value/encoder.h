@@ -30,6 +30,44 @@ typedef struct iocp_frame {
 	size_t sizes;    /* where the table's size codes stand */
 } iocp_frame;
 
+/* ---- identities: which pointer was met before ------------------------------------------------------------------------------ */
+
+enum { IOCP_IDENTITIES_FEW = 16 };
+
+typedef struct iocp_identity {
+	const void *pointer;
+	uint64_t number;
+} iocp_identity;
+
+/* Numbers by pointer. `count` and `mask` zero at first. */
+typedef struct iocp_identities {
+	uint32_t count;
+	uint32_t mask; /* of the slots; 0: they are `few`, searched one by one */
+	iocp_identity *slots;
+	iocp_identity few[IOCP_IDENTITIES_FEW];
+} iocp_identities;
+
+/* For more than few. */
+const iocp_identity *iocp_identities_look_up(const iocp_identities *m, const void *pointer);
+
+/* NULL: it was not added. */
+static inline const iocp_identity *iocp_identities_find(const iocp_identities *m, const void *pointer)
+{
+	uint32_t i;
+	if (m->mask)
+		return iocp_identities_look_up(m, pointer);
+	for (i = 0; i < m->count; i++) {
+		if (m->few[i].pointer == pointer)
+			return &m->few[i];
+	}
+	return NULL;
+}
+
+/* To more than few. 0: first bring iocp_identities_larger bytes. */
+int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number);
+size_t iocp_identities_larger(const iocp_identities *m);
+void iocp_identities_move(iocp_identities *m, void *memory, size_t size);
+
 typedef struct iocp_encoder {
 	lua_State *L;
 	const iocp_encoding *encoding;
@@ -93,8 +131,6 @@ static inline void iocp_encoder_identify(iocp_encoder *e, iocp_identities *m, co
 		iocp_encoder_add_identity(e, m, pointer, number);
 }
 
-/* ---- value/encode.c --------------------------------------------------------------------------------------------------- */
-
 /* Length and bytes, without a tag. */
 int iocp_encoder_bytes(iocp_encoder *e, const void *bytes, size_t length);
 /* If the value at the top was met before, writes its number, pops it, and returns 1; if not, numbers it. */
@@ -105,17 +141,15 @@ int iocp_encoder_is_careful(iocp_encoder *e);
 iocp_frame *iocp_encoder_open(iocp_encoder *e, enum iocp_part part);
 /* The newest frame is complete; of its slots only the first is left. */
 void iocp_encoder_close(iocp_encoder *e);
-/* Writes the value at the top and takes it off, or opens it. */
-int iocp_encoder_write(iocp_encoder *e);
-
-/* ---- value/function.c: the value at the top, as iocp_encoder_write ------------------------------------------------------- */
+/* ---- value/function.c: writes the value at the top and takes it off, or opens it ------------------------------------------ */
 
 int iocp_encoder_function(iocp_encoder *e);
 int iocp_encoder_userdata(iocp_encoder *e);
 int iocp_encoder_cdata(iocp_encoder *e);
 /* A table or function that is a module crosses by its name. 1: that was written. */
 int iocp_encoder_named(iocp_encoder *e);
-/* The next upvalue of the newest frame, or its end. */
+/* Goes on with the newest frame, a function: writes its next upvalue or ends it, and returns 1; 0: the upvalue is at the top, and
+** to be written like any value. */
 int iocp_encoder_upvalue(iocp_encoder *e, iocp_frame *f);
 
 /* ---- value/refuse.c ------------------------------------------------------------------------------------------------------ */

@@ -2,8 +2,7 @@
 ** value/format.h - how values cross between Lua states: the format, and what the codec's files offer each other.
 **
 **   value/parcel.c     the format's bytes, without Lua: memory to write to, lists of objects, the seal
-**   value/identity.c  which pointer was met before, without Lua
-**   value/encoder.c    the encoder's memory
+**   value/encoder.c   the encoder's memory, and which pointer was met before
 **   value/encode.c    from the stack into a parcel: what has no parts, tables, and the whole
 **   value/function.c  the same: functions, objects and cdata
 **   value/refuse.c    what an error says about a value that cannot cross, and where it was
@@ -147,44 +146,6 @@ void iocp_parcel_release(const iocp_parcel *p);
 /* Writes the seal of the block, which is all there but for it. */
 void iocp_parcel_seal(uint8_t *block, size_t size);
 
-/* ---- value/identity.c ------------------------------------------------------------------------------------------------ */
-
-enum { IOCP_IDENTITIES_FEW = 16 };
-
-typedef struct iocp_identity {
-	const void *pointer;
-	uint64_t number;
-} iocp_identity;
-
-/* Numbers by pointer. `count` and `mask` zero at first. */
-typedef struct iocp_identities {
-	uint32_t count;
-	uint32_t mask; /* of the slots; 0: they are `few`, searched one by one */
-	iocp_identity *slots;
-	iocp_identity few[IOCP_IDENTITIES_FEW];
-} iocp_identities;
-
-/* For more than few. */
-const iocp_identity *iocp_identities_look_up(const iocp_identities *m, const void *pointer);
-
-/* NULL: it was not added. */
-static inline const iocp_identity *iocp_identities_find(const iocp_identities *m, const void *pointer)
-{
-	uint32_t i;
-	if (m->mask)
-		return iocp_identities_look_up(m, pointer);
-	for (i = 0; i < m->count; i++) {
-		if (m->few[i].pointer == pointer)
-			return &m->few[i];
-	}
-	return NULL;
-}
-
-/* To more than few. 0: first bring iocp_identities_larger bytes. */
-int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number);
-size_t iocp_identities_larger(const iocp_identities *m);
-void iocp_identities_move(iocp_identities *m, void *memory, size_t size);
-
 /* ---- value/encode.c --------------------------------------------------------------------------------------------------- */
 
 /* What to encode, and where to. */
@@ -201,11 +162,6 @@ typedef struct iocp_encoding {
 /* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK or IOCP_NOMEM; the
 ** caller owns the block. The stack is as it was. */
 int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size);
-
-/* ---- value/function.c ------------------------------------------------------------------------------------------------- */
-
-/* Makes upvalue n1 of the function at index1 the one that is upvalue n2 of the function at index2. 0: this Lua cannot. */
-int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2);
 
 /* ---- value/decode.c --------------------------------------------------------------------------------------------------- */
 
@@ -280,10 +236,6 @@ void iocp_outcome_keep(lua_State *L, const iocp_encoding *encoding, iocp_values 
 void iocp_outcome_keep_failure(lua_State *L, iocp_values *values, const void *owner);
 /* nil, the message, the code, and the error value if it could cross; returns how many. */
 int iocp_outcome_push_failure(lua_State *L, int code, const iocp_values *failure);
-
-/* heap:encode(...) and heap:decode(address) */
-int iocp_lua_encode(lua_State *L);
-int iocp_lua_decode(lua_State *L);
 
 /* ---- message.c ---------------------------------------------------------------------------------------------------------- */
 

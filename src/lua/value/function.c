@@ -12,68 +12,6 @@
 
 /* ---- upvalues --------------------------------------------------------------------------------------------------------- */
 
-#if LUA_VERSION_NUM < 502
-
-/* LuaJIT can share upvalues and Lua 5.1 cannot, but a module built for one may be loaded by the other: the library knows. */
-static int push_debug(lua_State *L, const char *name)
-{
-	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-	lua_getfield(L, -1, "debug");
-	lua_remove(L, -2);
-	if (lua_istable(L, -1)) {
-		lua_getfield(L, -1, name);
-		lua_remove(L, -2);
-	}
-	if (lua_isfunction(L, -1))
-		return 1;
-	lua_pop(L, 1);
-	return 0;
-}
-
-/* What upvalue n of the function at `index` is known by; NULL: nobody knows. */
-static const void *upvalue_id(lua_State *L, int index, int n)
-{
-	const void *id;
-	lua_pushvalue(L, index);
-	if (!push_debug(L, "upvalueid")) {
-		lua_pop(L, 1);
-		return NULL;
-	}
-	lua_insert(L, -2);
-	lua_pushinteger(L, n);
-	lua_call(L, 2, 1);
-	id = lua_touserdata(L, -1);
-	lua_pop(L, 1);
-	return id;
-}
-
-int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2)
-{
-	if (!push_debug(L, "upvaluejoin"))
-		return 0;
-	lua_pushvalue(L, index1);
-	lua_pushinteger(L, n1);
-	lua_pushvalue(L, index2);
-	lua_pushinteger(L, n2);
-	lua_call(L, 4, 0);
-	return 1;
-}
-
-#else
-
-static const void *upvalue_id(lua_State *L, int index, int n)
-{
-	return lua_upvalueid(L, index, n);
-}
-
-int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2)
-{
-	lua_upvaluejoin(L, index1, n1, index2, n2);
-	return 1;
-}
-
-#endif
-
 /* Whether the upvalue of that name, whose value is at the top, is the globals. A function without debug information has
 ** no names, but the value tells. */
 static int is_globals(lua_State *L, const char *name)
@@ -124,12 +62,12 @@ int iocp_encoder_upvalue(iocp_encoder *e, iocp_frame *f)
 		lua_pop(L, 1);
 		return 1;
 	}
-	id = upvalue_id(L, function, (int)f->index);
+	id = iocp_upvalue_id(L, function, (int)f->index);
 	if (id && put_shared(e, f, id)) {
 		lua_pop(L, 1);
 		return 1;
 	}
-	return iocp_encoder_write(e);
+	return 0;
 }
 
 /* ---- functions -------------------------------------------------------------------------------------------------------- */
