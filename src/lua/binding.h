@@ -132,11 +132,19 @@ enum iocp_class {
 	IOCP_CLASS_COUNT = 5
 };
 
-/* late.c: opens iocp.core in a state that has not asked for it. */
-void iocp_lua_open_late(lua_State *L);
-/* private.load_when_used(load): calls load() once the methods of ports and heaps are used. */
+/* ---- late.c: what comes when it pays ------------------------------------------------------------------------------------ */
+
+enum { IOCP_LOOKS_ENOUGH = 32 };
+
+/* Calls the function at the top, which is popped, after so many looks for methods that have a compiled twin; instead of one that
+** was to be called so far. */
+void iocp_load_after(lua_State *L, int looks);
+/* private.load_when_used(load): calls load() with the first such look. */
 int iocp_lua_load_when_used(lua_State *L);
 
+/* Opens iocp.core in a state that objects have reached before it asked for the module; with `pool` all that pools and tasks
+** need, which is loaded when it is first asked for. */
+void iocp_state_open(lua_State *L, int pool);
 /* Creates the metatable, once a state; every class has handle and native besides `methods`. */
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
 /* Pushes a userdata without an object, then iocp_object_set gives it the caller's reference. In two steps, so that a
@@ -157,6 +165,10 @@ void iocp_object_release_any(void *object, enum iocp_class c);
 void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create);
 
 /* ---- state.c: new states -------------------------------------------------------------------------------------------- */
+
+/* Registry keys of what module.c gives every state. */
+#define IOCP_PREPARE "iocp.prepare" /* prepare(): makes the module known to a fresh state */
+#define IOCP_OPEN "iocp.open"       /* open(pool): see iocp_state_open */
 
 typedef struct iocp_description iocp_description; /* see value/format.h */
 
@@ -182,8 +194,6 @@ void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
-/* Has the state what lua/iocp/pool.lua makes, which is loaded when it is first asked for. */
-void iocp_lua_load_pool(lua_State *L);
 /* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are Lua's; a table of
 ** what the files in Lua need for that. */
 int iocp_lua_open_pool(lua_State *L);

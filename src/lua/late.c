@@ -6,7 +6,7 @@
 ** script goes on to call it once or keeps it in a local for a loop.
 **
 ** A state that has not required the module, where objects came as arguments of its thread, gets them when it has looked for
-** such methods ENOUGH times, or for `packets`, which is looked for once and then loops. By then the script has also had its
+** such methods IOCP_LOOKS_ENOUGH times, or for `packets`, which is looked for once and then loops. By then the script has also had its
 ** chance to switch the compiler off on top (jit.off()), which keeps the methods that there are.
 */
 
@@ -16,7 +16,7 @@
 
 #define LOAD "iocp.load" /* registry: what is to be called, in the end */
 
-enum { ENOUGH = 32, CLASS = 1, PORT_METHODS, HEAP_METHODS, LEFT }; /* from CLASS on upvalues of `look` */
+enum { CLASS = 1, PORT_METHODS, HEAP_METHODS, LEFT }; /* from CLASS on upvalues of `look` */
 
 /* Pushes the table of methods of the class. */
 static void push_methods(lua_State *L, enum iocp_class c)
@@ -71,7 +71,7 @@ static int weight(lua_State *L, int index)
 	const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
 	int i;
 	if (strcmp(name, "packets") == 0)
-		return ENOUGH;
+		return IOCP_LOOKS_ENOUGH;
 	for (i = 0; hot[i]; i++)
 		if (strcmp(name, hot[i]) == 0)
 			return 1;
@@ -107,8 +107,7 @@ static void look_first(lua_State *L, enum iocp_class c, int looks, int port_meth
 	set_index(L, c, lua_gettop(L));
 }
 
-/* Calls the function at the top, which is popped, after so many looks; instead of one that was to be called so far. */
-static void load_after(lua_State *L, int looks)
+void iocp_load_after(lua_State *L, int looks)
 {
 	int top;
 	lua_setfield(L, LUA_REGISTRYINDEX, LOAD);
@@ -124,27 +123,6 @@ int iocp_lua_load_when_used(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TFUNCTION);
 	lua_settop(L, 1);
-	load_after(L, 1);
+	iocp_load_after(L, 1);
 	return 0;
-}
-
-static int require_all(lua_State *L)
-{
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "iocp");
-	lua_call(L, 1, 0);
-	return 0;
-}
-
-void iocp_lua_open_late(lua_State *L)
-{
-	int top = lua_gettop(L);
-	lua_pushcfunction(L, luaopen_iocp_core);
-	lua_call(L, 0, 0);
-	lua_getglobal(L, "jit");
-	if (lua_istable(L, -1)) {
-		lua_pushcfunction(L, require_all);
-		load_after(L, ENOUGH);
-	}
-	lua_settop(L, top);
 }

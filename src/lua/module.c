@@ -62,6 +62,14 @@ static int module_blocking(lua_State *L)
 	return r == 0 ? lua_gettop(L) : lua_error(L);
 }
 
+static int require_all(lua_State *L)
+{
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "iocp");
+	lua_call(L, 1, 0);
+	return 0;
+}
+
 /* package.loaded["iocp.private"]: what the files in lua/iocp need of C, and scripts do not. */
 static void open_private(lua_State *L)
 {
@@ -77,6 +85,41 @@ static void open_private(lua_State *L)
 	iocp_set_functions(L, functions, 0);
 	lua_setfield(L, -2, "iocp.private");
 	lua_pop(L, 1);
+}
+
+/* open(pool). What pools and tasks need is Lua's in part. */
+static int open_late(lua_State *L)
+{
+	if (lua_toboolean(L, 1)) {
+		lua_getglobal(L, "require");
+		lua_pushliteral(L, "iocp");
+		lua_call(L, 1, 1);
+		lua_getfield(L, -1, "Pool"); /* see lua/iocp/init.lua */
+		return 0;
+	}
+	(void)luaopen_iocp_core(L);
+	lua_getglobal(L, "jit");
+	if (lua_istable(L, -1)) {
+		lua_pushcfunction(L, require_all);
+		iocp_load_after(L, IOCP_LOOKS_ENOUGH);
+	}
+	return 0;
+}
+
+/* What a state has before it requires the module, and passes on to those that it makes. */
+static int prepare(lua_State *L)
+{
+	lua_pushcfunction(L, prepare);
+	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_PREPARE);
+	lua_pushcfunction(L, open_late);
+	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_OPEN);
+	lua_getglobal(L, "package");
+	lua_getfield(L, -1, "preload");
+	if (lua_istable(L, -1)) {
+		lua_pushcfunction(L, luaopen_iocp_core); /* this very library, wherever package.cpath leads */
+		lua_setfield(L, -2, "iocp.core");
+	}
+	return 0;
 }
 
 IOCP_API int luaopen_iocp_core(lua_State *L)
@@ -96,6 +139,8 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	if (r != IOCP_OK)
 		return luaL_error(L, "iocp: cannot keep the library loaded (system error %d)", r);
 	iocp_parts_remember(L);
+	lua_pushcfunction(L, prepare);
+	lua_call(L, 0, 0);
 	open_private(L);
 	lua_newtable(L);
 	iocp_set_functions(L, functions, 0);

@@ -187,6 +187,13 @@ void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *method
 	lua_pop(L, 1);
 }
 
+void iocp_state_open(lua_State *L, int pool)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_OPEN);
+	lua_pushboolean(L, pool);
+	lua_call(L, 1, 0);
+}
+
 void iocp_object_push(lua_State *L, enum iocp_class c)
 {
 	box *b = lua_newuserdata(L, sizeof(box));
@@ -195,11 +202,7 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 	luaL_getmetatable(L, rows[c].name);
 	if (lua_isnil(L, -1)) { /* an object reached a new state before its script required the module */
 		lua_pop(L, 1);
-		if (c < IOCP_CLASS_HANDLES) {
-			iocp_lua_open_late(L);
-		} else { /* their methods are Lua's in part */
-			iocp_lua_load_pool(L);
-		}
+		iocp_state_open(L, c >= IOCP_CLASS_HANDLES);
 		luaL_getmetatable(L, rows[c].name);
 	}
 	lua_setmetatable(L, -2);

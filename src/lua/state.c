@@ -92,6 +92,9 @@ int iocp_state_describe(lua_State *L, iocp_description *description)
 	push_package_field(L, "cpath");
 	for (i = 0; i < count; i++)
 		lua_rawgeti(L, list, 2 * i + 1);
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_PREPARE);
+	description->prepare = lua_tocfunction(L, -1);
+	lua_pop(L, 1);
 	encoding.first = list + 1;
 	encoding.count = count + 2;
 	if (r == IOCP_OK)
@@ -139,9 +142,9 @@ void iocp_state_prepare(lua_State *L, const iocp_description *description)
 	lua_setfield(L, package, "path");
 	lua_pushvalue(L, first + 1);
 	lua_setfield(L, package, "cpath");
+	lua_pushcfunction(L, description->prepare);
+	lua_call(L, 0, 0);
 	lua_getfield(L, package, "preload");
-	lua_pushcfunction(L, luaopen_iocp_core); /* this very library, wherever package.cpath leads */
-	lua_setfield(L, -2, "iocp.core");
 	for (i = 0; i < description->count; i++) {
 		*(iocp_values **)lua_newuserdata(L, sizeof(iocp_values *)) = &description->entries[i];
 		lua_pushcclosure(L, load_entry, 1);

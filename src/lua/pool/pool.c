@@ -339,15 +339,6 @@ static int set_resolver(lua_State *L)
 	return 0;
 }
 
-void iocp_lua_load_pool(lua_State *L)
-{
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "iocp");
-	lua_call(L, 1, 1);
-	lua_getfield(L, -1, "Pool"); /* see lua/iocp/init.lua */
-	lua_pop(L, 2);
-}
-
 int iocp_lua_open_pool(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {{NULL, NULL}};

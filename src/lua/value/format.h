@@ -208,6 +208,7 @@ typedef struct iocp_values {
 
 /* state.c's: `fields` are package.path, package.cpath and a name for each entry. */
 struct iocp_description {
+	lua_CFunction prepare; /* see IOCP_PREPARE */
 	iocp_values fields;
 	size_t count;
 	iocp_values *entries; /* a function, or a string that says why it did not cross */
