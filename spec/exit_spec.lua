@@ -88,6 +88,12 @@ describe("Ctrl-C (41)", function()
     ["a heap's lock"] = "local ready = iocp.IOCompletionPort() "
       .. "iocp.Thread('local h, r = ... h:lock() r:enqueue(1) require(\"iocp\").sleep(1e7)', heap, ready) "
       .. "ready:dequeue() heap:lock()",
+    ["the wait for a task"] = "iocp.Pool(1):submit(function() require('iocp').sleep(1e7) end):wait()",
+    ["a timed wait for a task"] = "iocp.Pool(1):submit(function() require('iocp').sleep(1e7) end):wait(1e7)",
+    ["submit, for room in the queue"] = "local pool = iocp.Pool { workers = 0, queue_limit = 1 } "
+      .. "pool:submit('') pool:submit('')",
+    ["the wait for a pool's end"] = "local pool = iocp.Pool(1) "
+      .. "pool:submit(function() require('iocp').sleep(1e7) end) pool:shutdown()",
   } do
     it("ends a script that waits in " .. name, function()
       local code, output = support.child([[

@@ -144,20 +144,24 @@ return function(core, parts)
 
   -- The number of a chunk that has ended; or nil, message, code. Where a worker waits for chunks in its own pool, it first runs
   -- one that nobody has begun.
-  local function next_ended(port, chunks, own)
+  local function next_ended(notices, chunks, own)
     for _, chunk in pairs(own and chunks or {}) do
       if parts.run_task(chunk.task) then
         break
       end
     end
-    return parts.wait_blocked(port)
+    local i, message, code
+    repeat
+      i, message, code = parts.wait_notice(notices)
+    until not i or chunks[i] -- not one that could not be submitted
+    return i, message, code
   end
 
   -- Takes chunks back until none is open: nothing of the loop runs any more.
   local function abandon(loop)
     cancel_all(loop.chunks)
     while loop.open > 0 do
-      local i = next_ended(loop.port, loop.chunks, false)
+      local i = next_ended(loop.notices, loop.chunks, false)
       if not i then
         return -- cancelled, while it waits: then they end by themselves
       end
@@ -171,8 +175,9 @@ return function(core, parts)
   local function submit(loop)
     local first = loop.last * loop.size + 1
     local n = math.min(loop.size, loop.count - first + 1)
+    local i = loop.last + 1
     local a, b = loop.slice(first, n)
-    local task, message, code = parts.submit_chunk(loop.pool, loop.runner, loop.work, first, n, a, b)
+    local task, message, code = parts.submit_chunk(loop.pool, loop.runner, loop.notices, i, loop.work, first, n, a, b)
     if not task then
       loop.take(first, n, a, false)
       if code == "TIMEOUT" and loop.open > 0 then
@@ -180,18 +185,14 @@ return function(core, parts)
       end
       return nil, message, code
     end
-    local i = loop.last + 1
     loop.last, loop.open = i, loop.open + 1
     loop.chunks[i] = { task = task, first = first, n = n, packed = a }
-    if not parts.watch_task(task, loop.port, i) then
-      loop.port:enqueue(i) -- it has ended already
-    end
     return true
   end
 
   -- Takes a chunk back that has ended: true; or nil, message, code, where a chunk that failed has the code ERROR.
   local function receive(loop)
-    local i, message, code = next_ended(loop.port, loop.chunks, loop.own)
+    local i, message, code = next_ended(loop.notices, loop.chunks, loop.own)
     if not i then
       return nil, message, code
     end
@@ -248,7 +249,7 @@ return function(core, parts)
       take = take,
       update = options.progress and progress(core, parts, options.progress, count, options.name or pool:name()),
       own = current == pool,
-      port = core.IOCompletionPort(),
+      notices = assert(parts.notices()),
       chunks = {}, -- those that are open, by their numbers
       last = 0, -- the number of the one that was submitted last
       open = 0,

@@ -240,6 +240,8 @@ void iocp_waiters_push(iocp_waiters *waiters, iocp_context *context)
 	context->older = waiters->newest;
 	if (context->older)
 		context->older->newer = context;
+	else
+		waiters->oldest = context;
 	waiters->newest = context;
 	waiters->count++;
 }
@@ -248,6 +250,8 @@ void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context)
 {
 	if (context->older)
 		context->older->newer = context->newer;
+	else
+		waiters->oldest = context->newer;
 	if (context->newer)
 		context->newer->older = context->older;
 	else
@@ -255,15 +259,25 @@ void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context)
 	waiters->count--;
 }
 
-void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock)
+static void serve(iocp_waiters *waiters, iocp_context *context, int result)
 {
-	iocp_context *context;
+	iocp_waiters_remove(waiters, context);
+	context->served = 1;
+	context->result = result;
+	iocp_nudge(context); /* under the lock, which the thread takes before it goes on, and perhaps ends */
+}
+
+void iocp_waiters_serve_oldest(iocp_waiters *waiters, iocp_lock *lock, int result)
+{
+	serve(waiters, waiters->oldest, result);
+	iocp_lock_release(lock);
+}
+
+void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result)
+{
 	iocp_lock_acquire(lock);
-	while ((context = waiters->newest)) {
-		iocp_waiters_remove(waiters, context);
-		context->served = 1;
-		iocp_nudge(context); /* under the lock, which the thread takes before it goes on, and perhaps ends */
-	}
+	while (waiters->newest)
+		serve(waiters, waiters->newest, result);
 	iocp_lock_release(lock);
 }
 
@@ -286,7 +300,7 @@ int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline)
 	return IOCP_OK;
 }
 
-int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock)
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, double deadline)
 {
 	DWORD outcome = 0;
 	int r, served;
@@ -294,16 +308,30 @@ int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock)
 	for (;;) {
 		iocp_lock_acquire(lock);
 		served = context->served;
-		r = served ? IOCP_OK : iocp_wait_again(context, outcome, HUGE_VAL);
-		if (r != IOCP_OK)
+		r = served ? context->result : iocp_wait_again(context, outcome, deadline);
+		if (!served && r != IOCP_OK)
 			iocp_waiters_remove(waiters, context);
 		iocp_lock_release(lock);
 		if (served || r != IOCP_OK)
 			break;
-		outcome = SleepEx(iocp_stretch(context, HUGE_VAL), TRUE);
+		outcome = SleepEx(iocp_stretch(context, deadline), TRUE);
 	}
 	iocp_block_leave();
 	return r;
+}
+
+int iocp_waiters_ready(void)
+{
+	const iocp_context *context = iocp_context_get();
+	return !context ? IOCP_NOMEM : iocp_context_cancelled(context) ? IOCP_CANCELLED : IOCP_OK;
+}
+
+int iocp_waiters_join(iocp_waiters *waiters, iocp_lock *lock, double ms)
+{
+	iocp_context *context = iocp_context_have(); /* iocp_waiters_ready made it */
+	iocp_waiters_push(waiters, context);
+	iocp_lock_release(lock);
+	return iocp_wait(context, waiters, lock, iocp_deadline(ms));
 }
 
 int iocp_sleep(double ms)
