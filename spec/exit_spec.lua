@@ -95,7 +95,11 @@ describe("Ctrl-C (41)", function()
     ["packets in batches"] = "for _ in port:packets(10) do end",
     ["iocp.blocking"] = "iocp.blocking(port.dequeue, port)",
     ["a task's wait"] = "iocp.Pool(1):submit('while true do end'):wait()",
+    ["a task's wait, of a task that sleeps"] = "iocp.Pool(1):submit(function() require('iocp').sleep(1e7) end):wait()",
+    ["a task's timed wait"] = "iocp.Pool(1):submit(function() require('iocp').sleep(1e7) end):wait(1e7)",
     ["a pool's shutdown"] = "local pool = iocp.Pool(1) pool:submit('while true do end') pool:shutdown()",
+    ["a pool's shutdown, of a task that sleeps"] = "local pool = iocp.Pool(1) "
+      .. "pool:submit(function() require('iocp').sleep(1e7) end) pool:shutdown()",
     ["a pool's full queue"] = "local pool = iocp.Pool { workers = 0, queue_limit = 1 } pool:submit('') pool:submit('')",
     map = "iocp.Pool(2):map({ 1, 2, 3, 4 }, function() while true do end end)",
     parallel_for = "iocp.Pool(2):parallel_for(1, 4, function() while true do end end)",

@@ -25,7 +25,7 @@ local function new(pool, job, own)
     window = workers * WINDOW, -- how many chunks may be open
     update = options.progress and progress(core, parts, options.progress, job.count, name),
     own = own,
-    port = core.IOCompletionPort(),
+    notices = assert(parts.notices()), -- the numbers of chunks that have ended
     waits = false,
     chunks = {}, -- those that are open, by their numbers
     last = 0, -- the number of the one that was submitted last
@@ -43,9 +43,9 @@ end
 -- Submits the next chunk: true; false if there is no room in the queue; or nil, message, code.
 local function submit(loop)
   local job, first = loop.job, loop.last * loop.size + 1
-  local n = math.min(loop.size, job.count - first + 1)
+  local n, i = math.min(loop.size, job.count - first + 1), loop.last + 1
   local a, b = job:cut(first, n)
-  local task, message, code = parts.submit_chunk(loop.pool, job.runner, loop.work, first, n, a, b)
+  local task, message, code = parts.submit_chunk(loop.pool, job.runner, loop.notices, i, loop.work, first, n, a, b)
   if not task then
     job:take({ first = first, n = n, packed = a }, false)
     if code == "TIMEOUT" and loop.open > 0 then
@@ -53,19 +53,18 @@ local function submit(loop)
     end
     return nil, message, code
   end
-  local i = loop.last + 1
   loop.last, loop.open = i, loop.open + 1
   loop.chunks[i] = { task = task, first = first, n = n, packed = a }
-  if not parts.watch_task(task, loop.port, i) then
-    loop.port:enqueue(i) -- it has ended already
-  end
   return true
 end
 
 -- A chunk that has ended and is not open any more; or nil, message, code. What is raised here is Ctrl-C.
 local function next_ended(loop, ms)
+  local i, message, code
   loop.waits = true
-  local i, message, code = parts.wait_blocked(loop.port, ms)
+  repeat
+    i, message, code = parts.wait_notice(loop.notices, ms)
+  until not i or loop.chunks[i] -- not one that could not be submitted
   loop.waits = false
   if not i then
     return nil, message, code

@@ -1,5 +1,6 @@
 /*
-** pool.pml - three protocols of the worker pool, for spin. What they model is src/lua/task.c, pool.c and worker.c. A section
+** pool.pml - four protocols of the worker pool, for spin. What they model is src/lua/task.c, pool.c, worker.c and
+** src/core/semaphore.c. A section
 ** under a lock is one atomic step here, as all that is touched in it is guarded by that lock; the atomics outside are steps
 ** of their own.
 **
@@ -8,10 +9,14 @@
 ** -DPART=2: shutting down, while a task ends that another runs after. Checked: the pool closes, and not before that one has run.
 ** -DPART=3: workers that wait for delayed tasks, while the pool grows and shrinks. Checked: all tasks end, and then there are as
 ** many workers as are wanted.
+** -DPART=4: places in a queue with a limit, some of whose takers have little patience. Checked: never more tasks than places, every
+** taker gets one or gives up, nobody overtakes who waits, and at the end all places are there.
 **
 ** -DBROKEN=n breaks a rule, which must be found: in part 1, 1 a worker that has claimed a task does not look whether it was
 ** cancelled meanwhile, 2 the end of a cancelled task takes nothing back; in part 2, 3 a task is counted before those who watch it
-** are told; in part 3, 4 no worker is started in the place of one that waits, 5 growing again does not keep those who were to leave.
+** are told; in part 3, 4 no worker is started in the place of one that waits, 5 growing again does not keep those who were to leave; in
+** part 4, 6 who gives up does not look whether he was served meanwhile, 7 a place that is given back is added to the count though
+** somebody waits.
 */
 
 #ifndef BROKEN
@@ -128,6 +133,61 @@ active proctype shutdown()
 	draining = true;
 	try_close();
 	closed
+}
+
+#elif PART == 4
+
+#define TAKERS 3
+
+byte count = 1, inside, through;
+chan line = [TAKERS] of { byte }; /* who waits, the oldest first */
+bool served[TAKERS];
+
+inline give()
+{
+	atomic {
+		inside--;
+		if
+		:: len(line) > 0 && BROKEN != 7 -> line?next; served[next] = true; inside++
+		:: else -> count++
+		fi
+	}
+}
+
+active [TAKERS] proctype taker()
+{
+	byte next;
+	bool mine;
+	atomic {
+		if
+		:: count > 0 -> assert(len(line) == 0); count--; inside++; mine = true
+		:: else -> line!_pid
+		fi
+	}
+	if
+	:: mine
+	:: !mine ->
+		if
+		:: served[_pid] -> mine = true
+		:: _pid > 0 -> skip; /* its time has passed; then it takes the lock */
+			atomic {
+				if
+				:: served[_pid] && BROKEN != 6 -> mine = true
+				:: !served[_pid] -> line??eval(_pid)
+				:: else
+				fi
+			}
+		fi
+	fi;
+	assert(inside <= 1);
+	if
+	:: mine -> give()
+	:: else
+	fi;
+	atomic {
+		through++;
+		assert(through < TAKERS || (count == 1 && inside == 0))
+	}
 }
 
 #else

@@ -9,6 +9,7 @@ return {
   { 22, "concurrency", "the hot thread", "wine8", "Wine 8 wakes waiting threads first-in first-out" },
   { 24, "concurrency", "(24)", "wine", "Wine does not look at the concurrency value" },
   { 25, "concurrency", "a thread keeps its slot (25)", "wine", "Wine does not look at the concurrency value" },
+  { 24, "pool_wait", "one task at a time", "wine", "Wine does not look at the concurrency value" },
   { 26, "concurrency", "a thread that blocks lets another in (26)", "wine", "Wine lets it in anyway: this would show nothing" },
   { 27, "concurrency", "(27)", "wine", "Wine does not look at the concurrency value" },
   { 31, "heap", "of an initial size that no memory has", "wine", "Wine cuts a heap's initial size" },

@@ -19,11 +19,6 @@
 
 #include "lua/pool.h"
 
-struct iocp_pool_watch {
-	iocp_port *port; /* a reference */
-	iocp_pool_watch *next;
-};
-
 /* A pool has ended when it is closed and its last worker has. Closing sets the phase, a worker that ends takes itself off `live`;
 ** both then look at both, under the lock. The lock is held. */
 static int has_ended(const iocp_pool *pool)
@@ -33,19 +28,12 @@ static int has_ended(const iocp_pool *pool)
 
 static void tell_end(iocp_pool *pool)
 {
-	iocp_pool_watch *watches = NULL, *next;
+	int ended;
 	iocp_lock_acquire(&pool->lock);
-	if (has_ended(pool)) {
-		watches = pool->watches;
-		pool->watches = NULL;
-	}
+	ended = has_ended(pool);
 	iocp_lock_release(&pool->lock);
-	for (; watches; watches = next) {
-		next = watches->next;
-		(void)iocp_port_enqueue(watches->port, 0, 0, 0);
-		iocp_port_release(watches->port);
-		free(watches);
-	}
+	if (ended)
+		iocp_semaphore_close(&pool->end);
 }
 
 /* ---- references --------------------------------------------------------------------------------------------------------- */
@@ -55,7 +43,6 @@ static void free_pool(iocp_mortal *mortal)
 	iocp_pool *pool = (iocp_pool *)mortal; /* its first member */
 	iocp_spans *spans, *older;
 	iocp_port_release(pool->port); /* no task is left, so its queue has at most quit packets */
-	iocp_port_release(pool->room);
 	iocp_description_free(&pool->description);
 	iocp_values_free(&pool->setup);
 	for (spans = pool->spans; spans; spans = older) {
@@ -314,8 +301,7 @@ void iocp_pool_close(iocp_pool *pool)
 	atomic_store_explicit(&pool->phase, IOCP_POOL_CLOSED, memory_order_seq_cst);
 	iocp_tasks_cancel_parked(pool, 0);
 	iocp_port_close(pool->port); /* which cancels what is queued */
-	if (pool->room)
-		iocp_port_close(pool->room);
+	iocp_semaphore_close(&pool->room);
 	tell_end(pool);
 	iocp_pool_drop(pool);
 }
@@ -376,37 +362,4 @@ int iocp_pool_is_broken(iocp_pool *pool)
 	broken = pool->broken;
 	iocp_lock_release(&pool->lock);
 	return broken;
-}
-
-int iocp_pool_watch_end(iocp_pool *pool, iocp_port *port)
-{
-	iocp_pool_watch *watch = malloc(sizeof(*watch));
-	int ended;
-	if (!watch)
-		return IOCP_NOMEM;
-	iocp_lock_acquire(&pool->lock);
-	ended = has_ended(pool);
-	if (!ended) {
-		watch->port = iocp_port_retain(port);
-		watch->next = pool->watches;
-		pool->watches = watch;
-	}
-	iocp_lock_release(&pool->lock);
-	if (ended)
-		free(watch);
-	return ended ? IOCP_INVALID : IOCP_OK;
-}
-
-void iocp_pool_unwatch(iocp_pool *pool, const iocp_port *port)
-{
-	iocp_pool_watch **link, *watch;
-	iocp_lock_acquire(&pool->lock);
-	for (link = &pool->watches; (watch = *link) != NULL && watch->port != port; link = &watch->next)
-		;
-	if (watch)
-		*link = watch->next;
-	iocp_lock_release(&pool->lock);
-	if (watch)
-		iocp_port_release(watch->port);
-	free(watch);
 }

@@ -2,7 +2,8 @@
 ** pool.h - the worker pool: what its files offer each other.
 **
 **   pool/function.c          a function on its way to the workers: it crosses to each of them once
-**   task.c          a task's life, without Lua: its one atomic state, who waits for it, what runs after it
+**   task.c          a task's life, without Lua: its one atomic state, its end
+**   task_watch.c    who is told of that
 **   pool.c          the pool's life, without Lua: its port, how many workers there are to be, its end
 **   pool_stats.c    counters, times and spans, without Lua
 **   pool/worker.c        a worker: its thread, its state, the loop over the port
@@ -27,6 +28,7 @@
 #include "core/atomic.h"
 #include "core/object.h"
 #include "core/os.h"
+#include "core/semaphore.h"
 #include "lua/value/format.h"
 
 #pragma GCC visibility push(hidden)
@@ -35,7 +37,7 @@ typedef struct iocp_pool iocp_pool;
 typedef struct iocp_task iocp_task;
 typedef struct iocp_work iocp_work;
 typedef struct iocp_worker iocp_worker;
-typedef struct iocp_pool_watch iocp_pool_watch;
+typedef struct iocp_notices iocp_notices;
 
 enum iocp_task_state {
 	IOCP_TASK_UNSCHEDULED = 0,
@@ -142,8 +144,9 @@ uint64_t iocp_task_since(const iocp_task *task);
 /* Which of the worker's runners is called with the function, instead of the function itself; 0: none. Before it is submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);
 int iocp_task_runner(const iocp_task *task);
-/* It has a place in a queue with a limit, until it leaves the queue. Before it is submitted. */
+/* Its packet has a place in a queue with a limit. Before it is submitted. */
 void iocp_task_take_permit(iocp_task *task);
+/* The packet has left the queue, or never came there. */
 void iocp_task_give_permit(iocp_task *task);
 /* Whether it ended by running, and did not just never run. */
 int iocp_task_has_run(const iocp_task *task);
@@ -158,10 +161,15 @@ int iocp_task_after(iocp_task *task, iocp_task *earlier, int input);
 int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason);
 /* As above, and ends the worker that runs it. */
 int iocp_task_cancel_hard(iocp_task *task);
-/* Has a packet with `key` posted when the task has ended; IOCP_INVALID: it has. IOCP_NOMEM. */
-int iocp_task_watch(iocp_task *task, iocp_port *port, uintptr_t key);
-/* Takes that back, for all keys. */
-void iocp_task_unwatch(iocp_task *task, const iocp_port *port);
+/* Where a thread waits for ends of tasks, without belonging to a port for it. A new one has one reference; NULL: out of memory. */
+iocp_notices *iocp_notices_new(void);
+void iocp_notices_release(iocp_notices *notices);
+/* Takes the oldest notice, waiting for one: IOCP_OK, or as iocp_semaphore_wait. */
+int iocp_notices_wait(iocp_notices *notices, uintptr_t *key, double ms);
+/* Has a notice with `key` left when the task has ended; at once if it has. IOCP_NOMEM. */
+int iocp_task_watch(iocp_task *task, iocp_notices *notices, uintptr_t key);
+/* Takes that back, for all keys, unless it has ended. */
+void iocp_task_unwatch(iocp_task *task, const iocp_notices *notices);
 /* Cancels what waits for its time or for other tasks in a pool that ends; only what is periodic if the rest is to finish. */
 void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only);
 /* What a pool's port drops: the packets' tasks are cancelled. */
@@ -190,8 +198,10 @@ struct iocp_pool {
 	_Atomic uint32_t references, handles;
 	_Atomic int phase;
 	iocp_port *port;
-	double room_ms;  /* how long to wait for room */
-	iocp_port *room; /* a packet for each task that may still be queued; NULL: no limit */
+	int limited;         /* its queue has a limit: */
+	iocp_semaphore room; /* how many tasks may still be queued */
+	double room_ms;      /* how long to wait for room */
+	iocp_semaphore end;  /* closed once the pool is and no worker lives */
 	iocp_description description;
 	iocp_values setup; /* for lua/iocp/worker.lua */
 	char name[IOCP_POOL_NAME];
@@ -222,12 +232,11 @@ struct iocp_pool {
 	uint32_t blocked;     /* of these, how many wait for a task */
 	uint32_t dead;        /* how many ever ended otherwise than told */
 	uint32_t last_index;
-	int broken;               /* the last one died, and so the pool was closed */
-	iocp_counts past;         /* of workers that have ended */
-	iocp_spans *spans;        /* while tracing: what ran */
-	char *last_error;         /* from malloc, or NULL */
-	uint64_t unraised;        /* failures that no call has raised */
-	iocp_pool_watch *watches; /* who waits for the end */
+	int broken;        /* the last one died, and so the pool was closed */
+	iocp_counts past;  /* of workers that have ended */
+	iocp_spans *spans; /* while tracing: what ran */
+	char *last_error;  /* from malloc, or NULL */
+	uint64_t unraised; /* failures that no call has raised */
 };
 
 /* A new pool without workers, with one handle; what it needs besides is filled in before iocp_pool_workers. IOCP_NOMEM. */
@@ -246,9 +255,6 @@ void iocp_pool_unblock(iocp_pool *pool);
 void iocp_pool_shutdown(iocp_pool *pool);
 /* Drops what is queued or parked; what runs, ends. */
 void iocp_pool_close(iocp_pool *pool);
-/* Has a packet posted once the pool is closed and no worker lives. IOCP_INVALID: it is so. IOCP_NOMEM. */
-int iocp_pool_watch_end(iocp_pool *pool, iocp_port *port);
-void iocp_pool_unwatch(iocp_pool *pool, const iocp_port *port);
 /* A task has ended: closes a pool that shuts down and has nothing left. */
 void iocp_pool_ended(iocp_pool *pool);
 /* Whether every task that was submitted has ended. */
@@ -317,6 +323,8 @@ void iocp_pool_push_error(lua_State *L, iocp_pool *pool);
 /* pool/numbers.c, pool/stats.c: add to the table at the top, and to the methods of pools. */
 void iocp_lua_open_numbers(lua_State *L);
 void iocp_lua_open_figures(lua_State *L);
+/* What parts.notices() gave. */
+iocp_notices *iocp_notices_check(lua_State *L, int index);
 /* pool:submit and its like, for pool/task.c: the function at 2, its arguments behind. A new task, pushed; `pool` is its. */
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
 

@@ -71,17 +71,16 @@ void iocp_task_release(iocp_task *task)
 	}
 }
 
-/* Relaxed, both: given back by whoever exchanges it away, and it says nothing about anything else. */
 void iocp_task_take_permit(iocp_task *task)
 {
-	atomic_store_explicit(&task->permit, 1, memory_order_relaxed);
+	task->permit = 1;
 }
 
 void iocp_task_give_permit(iocp_task *task)
 {
-	if (atomic_load_explicit(&task->permit, memory_order_relaxed)
-		&& atomic_exchange_explicit(&task->permit, 0, memory_order_relaxed))
-		(void)iocp_port_enqueue(task->pool->room, 0, 0, 0);
+	if (task->permit)
+		iocp_semaphore_post(&task->pool->room);
+	task->permit = 0;
 }
 
 void iocp_task_set_runner(iocp_task *task, int runner)
@@ -197,23 +196,43 @@ static iocp_watch *tell_dependent(const iocp_watch *watch, iocp_task *earlier, i
 static void tell(iocp_task *task)
 {
 	iocp_watch *list = iocp_watches_take(task);
+	iocp_task *of = NULL;
 	while (list) {
 		iocp_watch *watch = list;
 		list = watch->next;
-		if (watch->port) {
-			/* A closed port has nobody who waits; without memory for the packet, who waits with a time finds out. */
-			(void)iocp_port_enqueue(watch->port, watch->key, 0, 0);
-			iocp_port_release(watch->port);
+		iocp_task_release(of);
+		of = watch->of;
+		if (watch->notices) {
+			iocp_notices_leave(watch);
 		} else {
-			list = tell_dependent(watch, watch->of ? watch->of : task, list);
+			list = tell_dependent(watch, of ? of : task, list);
 			iocp_task_release(watch->task);
+			free(watch);
 		}
-		iocp_task_release(watch->of);
-		free(watch);
 	}
+	iocp_task_release(of);
 }
 
 /* ---- cancelling --------------------------------------------------------------------------------------------------------- */
+
+static void free_arguments(iocp_mortal *mortal)
+{
+	iocp_task *task = (iocp_task *)mortal; /* its first member */
+	iocp_values_free(&task->values);
+	task->mortal.free = free_task;
+	iocp_task_release(task);
+}
+
+/* A task that was cancelled needs its arguments no more, though its packet may stay queued for long. */
+static void drop_arguments(iocp_task *task)
+{
+	if (iocp_values_hold(&task->values)) {  /* tasks, perhaps, which this cancels in turn */
+		task->mortal.free = free_arguments; /* until it is called, its reference keeps the task */
+		iocp_free_in_turn(&iocp_task_retain(task)->mortal);
+	} else {
+		iocp_values_free(&task->values);
+	}
+}
 
 /* Takes a task that has just left the state `old` out of what the pool knows about it. */
 static void leave_early(iocp_task *task, uint32_t old)
@@ -230,7 +249,7 @@ static void leave_early(iocp_task *task, uint32_t old)
 	}
 	if (armed && iocp_timer_cancel(timer) == IOCP_OK)
 		iocp_task_release(task); /* the packet's reference; not the last */
-	iocp_task_give_permit(task);
+	drop_arguments(task);
 	if ((old & IOCP_STATE) == IOCP_TASK_SCHEDULED || (old & IOCP_SUBMITTED)) {
 		/* Sequentially consistent: see iocp_pool_ended. */
 		atomic_fetch_add_explicit(&pool->cancelled_early, 1, memory_order_seq_cst);

@@ -1,5 +1,5 @@
 /*
-** task.h - what task.c and task_submit.c share: a task's insides.
+** task.h - what task.c, task_submit.c and task_watch.c share: a task's insides.
 */
 
 #ifndef IOCP_TASK_H
@@ -24,7 +24,7 @@ enum { /* in the word, beside the state */
 /* Somebody who is told when a task has ended. */
 typedef struct iocp_watch {
 	struct iocp_watch *next;
-	iocp_port *port; /* a reference; NULL: a task that runs after this one */
+	iocp_notices *notices; /* a reference; NULL: a task that runs after this one */
 	uintptr_t key;
 	iocp_task *task; /* a reference */
 	iocp_task *of;   /* while it is told: the task that has ended, a reference, if it is not the first one */
@@ -57,7 +57,7 @@ struct iocp_task {
 	iocp_task_extra *extra;
 	_Atomic(iocp_worker *) runner; /* while it runs */
 	int chunk_runner;       /* 0, or which of lua/iocp/parallel.lua's functions calls it; set before it is submitted */
-	_Atomic int permit;     /* 1: it has a place in the queue that others wait for */
+	int permit;             /* 1: its packet has a place that others wait for; of who has the packet */
 	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
 };
 
@@ -87,6 +87,10 @@ int iocp_task_schedule(iocp_task *task);
 int iocp_task_repeat(iocp_task *task);
 /* Out of the pool's list; it has just left a word that says DELAYED or SUBMITTED. The lock is held. */
 void iocp_parked_remove(iocp_task *task, uint32_t old);
+/* Adds a watch to a task. 0: it has ended. The lock is held. */
+int iocp_watch_add(iocp_task *task, iocp_watch *watch);
+/* Tells a watch that has notices, and is theirs from now on. */
+void iocp_notices_leave(iocp_watch *watch);
 /* Takes all watches of a task that has ended. */
 iocp_watch *iocp_watches_take(iocp_task *task);
 

@@ -1,5 +1,5 @@
 /*
-** task_submit.c - when a task runs: at once, later, again and again, or after others; and who is told when it has ended.
+** task_submit.c - when a task runs: at once, later, again and again, or after others.
 **
 ** A pool's list of parked tasks has those that are delayed and those that wait for others, so that a pool which ends can cancel
 ** them. Locks and orders: see task.c.
@@ -298,19 +298,6 @@ static int runs_after(iocp_task *later, iocp_task *task)
 	}
 }
 
-/* Adds a watch to a task. 0: it has ended. The lock is held. */
-static int add_watch(iocp_task *task, iocp_watch *watch)
-{
-	uint32_t old = iocp_task_word(task);
-	do {
-		if ((old & IOCP_STATE) >= IOCP_TASK_COMPLETED)
-			return 0;
-	} while (!iocp_task_change(task, &old, old | IOCP_WATCHED));
-	watch->next = task->watches;
-	task->watches = watch;
-	return 1;
-}
-
 int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
 {
 	iocp_watch *watch = calloc(1, sizeof(*watch));
@@ -324,7 +311,7 @@ int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
 	/* What comes after nothing does not come after this one, however long the row is that this one begins. */
 	if (task == earlier || (earlier->extra && earlier->extra->unmet > 0 && runs_after(earlier, task))) {
 		r = IOCP_ERROR;
-	} else if (add_watch(earlier, watch)) {
+	} else if (iocp_watch_add(earlier, watch)) {
 		iocp_task_retain(task);
 		task->extra->unmet++;
 		watch = NULL;
@@ -339,55 +326,4 @@ int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
 	if (cancel)
 		(void)iocp_task_cancel(task, IOCP_BY_DEPENDENCY);
 	return r;
-}
-
-/* ---- watching ----------------------------------------------------------------------------------------------------------- */
-
-int iocp_task_watch(iocp_task *task, iocp_port *port, uintptr_t key)
-{
-	iocp_watch *watch = calloc(1, sizeof(*watch));
-	int added;
-	if (!watch)
-		return IOCP_NOMEM;
-	watch->port = port;
-	watch->key = key;
-	iocp_lock_acquire(&iocp_tasks);
-	added = add_watch(task, watch);
-	if (added)
-		iocp_port_retain(port);
-	iocp_lock_release(&iocp_tasks);
-	if (!added)
-		free(watch);
-	return added ? IOCP_OK : IOCP_INVALID;
-}
-
-void iocp_task_unwatch(iocp_task *task, const iocp_port *port)
-{
-	iocp_watch *removed = NULL, **link = &task->watches, *watch;
-	iocp_lock_acquire(&iocp_tasks);
-	while ((watch = *link) != NULL) {
-		if (watch->port == port) {
-			*link = watch->next;
-			watch->next = removed;
-			removed = watch;
-		} else {
-			link = &watch->next;
-		}
-	}
-	iocp_lock_release(&iocp_tasks);
-	while ((watch = removed) != NULL) {
-		removed = watch->next;
-		iocp_port_release(watch->port);
-		free(watch);
-	}
-}
-
-iocp_watch *iocp_watches_take(iocp_task *task)
-{
-	iocp_watch *taken;
-	iocp_lock_acquire(&iocp_tasks);
-	taken = task->watches;
-	task->watches = NULL;
-	iocp_lock_release(&iocp_tasks);
-	return taken;
 }

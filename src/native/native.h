@@ -63,11 +63,7 @@ typedef struct iocp_waiter {
 
 enum { IOCP_ARMED = 1, IOCP_ASLEEP = 2, IOCP_SERVED = 3 };
 
-/* A list of waiters, pushed at the newest end, guarded by the lock of what they wait for. */
-typedef struct iocp_waiters {
-	iocp_waiter *newest, *oldest;
-	uint32_t count;
-} iocp_waiters;
+enum { IOCP_SPIN_LIMIT = 35000 }; /* ns: what it takes on two processors to sleep and be woken */
 
 struct iocp_cache;
 
@@ -136,9 +132,8 @@ _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result);
 ** waiter is off the list. Spins until `spin_end`, unless that is 0. */
 int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end);
 /* The same, for whatever is not a get: without a slot for the time (slot.c). */
-int iocp_wait_without_slot(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline);
-/* Serves all of them with `result`; for lists whose end nobody waits behind a lock for. Takes the lock itself. */
-void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
+int iocp_wait_without_slot(
+	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end);
 
 static inline int iocp_context_cancelled(const iocp_context *context)
 {

@@ -25,7 +25,7 @@
 ** The spin. A thread that parks costs its poster a system call and itself some 29 us of waking, so a waiter first looks at
 ** its word for a while, if that has paid lately: at most one thread a port does, never if the last poster ran on this
 ** processor (it cannot run while we spin), after a spin that paid for twice as long as before, after one in vain for half as
-** long, down to not at all; then a packet that comes soon after a park starts it again. It spins for at most SPIN_LIMIT, so no
+** long, down to not at all; then a packet that comes soon after a park starts it again. It spins for at most IOCP_SPIN_LIMIT, so no
 ** wait costs more than twice what it had to; much less, and little delays of the other side end the spins.
 */
 
@@ -37,7 +37,6 @@
 #include "native/port.h"
 
 enum {
-	SPIN_LIMIT = 35000,      /* ns: what it takes on two processors to sleep and be woken */
 	SPIN_LEAST = 600,        /* ns: a shorter one does not pay */
 	SPIN_START = 5000,       /* ns */
 	SOON = 60000,            /* ns from park to running again, of which the waking takes about half */
@@ -82,7 +81,7 @@ int iocp_port_create(uint32_t concurrency, iocp_port **port)
 	int r;
 	if (!p)
 		return IOCP_NOMEM;
-	*p = (iocp_port){.limit = concurrency ? concurrency : iocp_processors(), .poster_cpu = -1, .spin = SPIN_LIMIT};
+	*p = (iocp_port){.limit = concurrency ? concurrency : iocp_processors(), .poster_cpu = -1, .spin = IOCP_SPIN_LIMIT};
 	r = iocp_object_register(&p->object, IOCP_KIND_PORT, p, free_port);
 	if (r == IOCP_OK)
 		*port = p;
@@ -269,7 +268,7 @@ static int32_t spin_begins(iocp_port *port)
 /* The caller was the spinner, for `spun` ns at most; `paid`: it was handed packets before it slept. */
 static void spin_ended(iocp_port *port, int32_t spun, int paid)
 {
-	int32_t next = !paid ? spun / 2 : spun * 2 < SPIN_LIMIT ? spun * 2 : SPIN_LIMIT;
+	int32_t next = !paid ? spun / 2 : spun * 2 < IOCP_SPIN_LIMIT ? spun * 2 : IOCP_SPIN_LIMIT;
 	atomic_store_explicit(&port->spinner, 0, memory_order_relaxed);
 	atomic_store_explicit(&port->spin, next, memory_order_relaxed);
 }

@@ -111,11 +111,12 @@ void iocp_block_leave(void)
 		block_leave(context);
 }
 
-int iocp_wait_without_slot(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline)
+int iocp_wait_without_slot(
+	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end)
 {
 	int r;
 	block_enter(context);
-	r = iocp_wait(context, waiters, lock, deadline, 0);
+	r = iocp_wait(context, waiters, lock, deadline, spin_end);
 	block_leave(context);
 	return r;
 }

@@ -142,14 +142,26 @@ void iocp_waiters_remove(iocp_waiters *waiters, iocp_waiter *waiter)
 	waiters->count--;
 }
 
-_Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result)
+static _Atomic uint32_t *serve(iocp_waiters *waiters, iocp_waiter *waiter, int result)
 {
-	iocp_waiter *waiter = waiters->newest;
 	iocp_waiters_remove(waiters, waiter);
 	waiter->result = result;
 	/* Release: result and packet happen-before the waiter's acquire load in park. */
 	return atomic_exchange_explicit(&waiter->word, IOCP_SERVED, memory_order_acq_rel) == IOCP_ASLEEP ? &waiter->word
 																									 : NULL;
+}
+
+_Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result)
+{
+	return serve(waiters, waiters->newest, result);
+}
+
+void iocp_waiters_serve_oldest(iocp_waiters *waiters, iocp_lock *lock, int result)
+{
+	_Atomic uint32_t *asleep = serve(waiters, waiters->oldest, result);
+	iocp_lock_release(lock);
+	if (asleep)
+		iocp_futex_wake(asleep);
 }
 
 void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result)
@@ -233,6 +245,28 @@ int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int
 	return r == IOCP_OK ? context->waiter.result : r;
 }
 
+int iocp_waiters_ready(void)
+{
+	const iocp_context *context = iocp_context_get();
+	return !context ? IOCP_NOMEM : iocp_context_cancelled(context) ? IOCP_CANCELLED : IOCP_OK;
+}
+
+int iocp_waiters_join(iocp_waiters *waiters, iocp_lock *lock, double ms)
+{
+	iocp_context *context = iocp_this_thread.context; /* iocp_waiters_ready made it */
+	int64_t deadline, spin_end = 0;
+	int alone = !waiters->count; /* of several, those behind the first wait for longer: they do not spin */
+	iocp_waiters_wait(waiters, &context->waiter);
+	iocp_lock_release(lock);
+	deadline = iocp_deadline(ms);
+	if (alone) {
+		spin_end = iocp_nanoseconds() + IOCP_SPIN_LIMIT;
+		if (spin_end > deadline)
+			spin_end = deadline;
+	}
+	return iocp_wait_without_slot(context, waiters, lock, deadline, spin_end);
+}
+
 void iocp_context_resume(iocp_context *context)
 {
 	/* Relaxed: whoever cancels anew is ordered behind this by who decides what is cancelled. */
@@ -263,6 +297,6 @@ int iocp_sleep(double ms)
 		return IOCP_OK;
 	}
 	iocp_waiters_wait(&nobody, &context->waiter);
-	r = iocp_wait_without_slot(context, &nobody, &lock, iocp_deadline(ms));
+	r = iocp_wait_without_slot(context, &nobody, &lock, iocp_deadline(ms), 0);
 	return r == IOCP_TIMEOUT ? IOCP_OK : r;
 }

@@ -12,8 +12,8 @@
 **
 ** A wait for a packet, a time or a thread's end is an alertable one (GetQueuedCompletionStatusEx, SleepEx,
 ** WaitForSingleObjectEx), and its nudge an asynchronous procedure call that does nothing. So the host's calls run in it, too,
-** as they do in such waits of its own. A wait for a locked heap sleeps on a condition variable instead, as nobody expects calls
-** of his to run within HeapAlloc, which does not alert either.
+** as they do in such waits of its own. A wait for a locked heap, or for a semaphore, sleeps on a condition variable instead, as
+** nobody expects calls of his to run within HeapAlloc, which does not alert either.
 **
 ** Calls and compiled code. A host's call may be a callback of LuaJIT's FFI, which must not run where code that LuaJIT
 ** compiled is under way: the process would end ("bad callback"). Compiled code enters the library by the FFI only, and
@@ -271,6 +271,8 @@ void iocp_waiters_push(iocp_waiters *waiters, iocp_context *context)
 	context->older = waiters->newest;
 	if (context->older)
 		context->older->newer = context;
+	else
+		waiters->oldest = context;
 	waiters->newest = context;
 	waiters->count++;
 }
@@ -279,6 +281,8 @@ void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context)
 {
 	if (context->older)
 		context->older->newer = context->newer;
+	else
+		waiters->oldest = context->newer;
 	if (context->newer)
 		context->newer->older = context->older;
 	else
@@ -286,15 +290,25 @@ void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context)
 	waiters->count--;
 }
 
-void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock)
+static void serve(iocp_waiters *waiters, iocp_context *context, int result)
 {
-	iocp_context *context;
+	iocp_waiters_remove(waiters, context);
+	context->served = 1;
+	context->result = result;
+	ring(context); /* under the lock, which the thread takes before it goes on, and perhaps ends */
+}
+
+void iocp_waiters_serve_oldest(iocp_waiters *waiters, iocp_lock *lock, int result)
+{
+	serve(waiters, waiters->oldest, result);
+	iocp_lock_release(lock);
+}
+
+void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result)
+{
 	iocp_lock_acquire(lock);
-	while ((context = waiters->newest)) {
-		iocp_waiters_remove(waiters, context);
-		context->served = 1;
-		ring(context); /* under the lock, which the thread takes before it goes on, and perhaps ends */
-	}
+	while (waiters->newest)
+		serve(waiters, waiters->newest, result);
 	iocp_lock_release(lock);
 }
 
@@ -317,23 +331,37 @@ int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline)
 	return IOCP_OK;
 }
 
-int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock)
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, double deadline)
 {
 	int r, served;
 	iocp_block_enter();
 	for (;;) {
 		iocp_lock_acquire(lock);
 		served = context->served;
-		r = served ? IOCP_OK : iocp_wait_again(context, 0, HUGE_VAL);
-		if (r != IOCP_OK)
+		r = served ? context->result : iocp_wait_again(context, 0, deadline);
+		if (!served && r != IOCP_OK)
 			iocp_waiters_remove(waiters, context);
 		iocp_lock_release(lock);
 		if (served || r != IOCP_OK)
 			break;
-		await_ring(context, iocp_stretch(context, HUGE_VAL));
+		await_ring(context, iocp_stretch(context, deadline));
 	}
 	iocp_block_leave();
 	return r;
+}
+
+int iocp_waiters_ready(void)
+{
+	const iocp_context *context = iocp_context_get();
+	return !context ? IOCP_NOMEM : iocp_context_cancelled(context) ? IOCP_CANCELLED : IOCP_OK;
+}
+
+int iocp_waiters_join(iocp_waiters *waiters, iocp_lock *lock, double ms)
+{
+	iocp_context *context = iocp_context_have(); /* iocp_waiters_ready made it */
+	iocp_waiters_push(waiters, context);
+	iocp_lock_release(lock);
+	return iocp_wait(context, waiters, lock, iocp_deadline(ms));
 }
 
 int iocp_sleep(double ms)

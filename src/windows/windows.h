@@ -50,26 +50,22 @@ typedef struct iocp_bell {
 	int rung; /* guarded by the lock */
 } iocp_bell;
 
-/* One for every thread that ever waited here, the thread's own except where said. */
-typedef struct iocp_context {
-	HANDLE system;                        /* the thread, for QueueUserAPC */
-	iocp_thread *thread;                  /* the module's thread this is, or NULL for one that others made */
-	iocp_heap *locked;                    /* heaps whose lock it holds, with a reference each; see heap/gate.c */
-	int served;                           /* what it waited for has come; guarded by the lock of the list it is on */
-	_Atomic uint32_t cancelled;           /* bits of enum iocp_cancel, set by any thread */
-	_Atomic uint64_t belongs_to;          /* handle of the port that served it last; read by iocp_port_stats */
-	_Atomic uint32_t waiting;             /* 1 while it waits on that port; read there too */
-	_Atomic uint32_t blocking;            /* depth of iocp_block_enter; read there too */
-	iocp_bell bell;                       /* what iocp_wait sleeps on */
-	struct iocp_context *newer, *older;   /* in the list of those who wait for the same */
-	struct iocp_context *next, *previous; /* list of all contexts, under wait.c's lock */
+/* One for every thread that ever waited here, the thread's own except where said. It is what os.h calls a waiter, since a
+** thread waits for one thing at a time. */
+typedef struct iocp_waiter {
+	HANDLE system;                       /* the thread, for QueueUserAPC */
+	iocp_thread *thread;                 /* the module's thread this is, or NULL for one that others made */
+	iocp_heap *locked;                   /* heaps whose lock it holds, with a reference each; see heap/gate.c */
+	int served;                          /* what it waited for has come; guarded by the lock of the list it is on, */
+	int result;                          /* as is what the one who served it decided: a result code */
+	_Atomic uint32_t cancelled;          /* bits of enum iocp_cancel, set by any thread */
+	_Atomic uint64_t belongs_to;         /* handle of the port that served it last; read by iocp_port_stats */
+	_Atomic uint32_t waiting;            /* 1 while it waits on that port; read there too */
+	_Atomic uint32_t blocking;           /* depth of iocp_block_enter; read there too */
+	iocp_bell bell;                      /* what iocp_wait sleeps on */
+	struct iocp_waiter *newer, *older;   /* in the list of those who wait for the same */
+	struct iocp_waiter *next, *previous; /* list of all contexts, under wait.c's lock */
 } iocp_context;
-
-/* Contexts that wait for the same thing, newest first; guarded by a lock of its owner's. */
-typedef struct iocp_waiters {
-	iocp_context *newest;
-	uint32_t count;
-} iocp_waiters;
 
 /* The calling thread's context, made at first use; NULL if memory is out. */
 iocp_context *iocp_context_get(void);
@@ -91,11 +87,9 @@ int iocp_context_cancelled(const iocp_context *context);
 
 void iocp_waiters_push(iocp_waiters *waiters, iocp_context *context);
 void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context);
-/* Serves all that wait in iocp_wait. Takes the lock itself. */
-void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock);
-/* Waits to be served, for ever, and not alertably: IOCP_OK, or IOCP_CANCELLED, IOCP_INTERRUPTED. The caller, on the list since
-** it last held the lock, is off it afterwards. */
-int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock);
+/* Waits to be served, and not alertably: what it is served with, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED. The caller,
+** on the list since it last held the lock, is off it afterwards. */
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, double deadline);
 /* What a wait that has not got what it waits for does next: IOCP_OK (wait again) or how it ends. `outcome` is the
 ** system's: WAIT_IO_COMPLETION, or WAIT_TIMEOUT. */
 int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline);

@@ -8,8 +8,8 @@
 ** it is in the heap; whoever takes it out, the thread or a cancel, is the one who disposes of it, so a cancel that succeeds
 ** means that it will never arrive.
 **
-** The thread waits for a packet of `alarm_port`, its own, with a timeout: whoever adds a timer that is the earliest posts
-** one there, after it has released the lock. No deadline is overslept: the thread computes its timeout under the lock, so
+** The thread waits for `bell` with a timeout: whoever adds a timer that is the earliest posts there, after it has released
+** the lock. No deadline is overslept: the thread computes its timeout under the lock, so
 ** a timer that is added later finds its deadline still ahead of what the thread waits for, and rings.
 **
 ** Memory: 40 bytes a timer and 16 in the heap. Both arrays double, outside the lock.
@@ -21,6 +21,7 @@
 #include "core/object.h"
 #include "core/os.h"
 #include "core/api.h"
+#include "core/semaphore.h"
 
 enum { LEAST = 64, AT_ONCE = 64, RETRY = 10 /* ms */ };
 
@@ -44,8 +45,8 @@ static iocp_lock lock;
 static timer *timers;
 static deadline *heap; /* a binary heap: the earliest first; among equals, in any order */
 static uint32_t capacity, used, pending, first_free = NOWHERE;
-static iocp_port *alarm_port; /* made with the first timer */
-static _Atomic int running;   /* written under the lock; see start */
+static iocp_semaphore bell; /* rung when the earliest deadline has changed */
+static _Atomic int running; /* written under the lock; see start */
 
 /* ---- the heap; the lock is held ------------------------------------------------------------------------------------ */
 
@@ -128,7 +129,6 @@ static void post(const timer *t)
 static int run(iocp_thread *thread, void *data)
 {
 	timer due[AT_ONCE];
-	iocp_packet ring;
 	double wait;
 	int r = IOCP_OK;
 	(void)thread, (void)data;
@@ -137,7 +137,7 @@ static int run(iocp_thread *thread, void *data)
 		for (i = 0; i < count; i++)
 			post(&due[i]);
 		if (count == 0 && wait != 0) /* after posting it looks again: time has passed */
-			r = iocp_port_dequeue(alarm_port, &ring, wait);
+			r = iocp_semaphore_wait(&bell, wait);
 	}
 	return IOCP_OK;
 }
@@ -146,35 +146,26 @@ static int run(iocp_thread *thread, void *data)
 static int start(void)
 {
 	const iocp_thread_options options = {.main = run, .name = "iocp timers", .suspended = 1};
-	iocp_thread *thread = NULL;
-	iocp_port *port = NULL;
+	iocp_thread *thread;
 	int mine, r;
-	/* Acquire: pairs with the release below, so that `alarm_port` is there. */
-	if (atomic_load_explicit(&running, memory_order_acquire))
+	/* Relaxed, here and below: it says nothing about anything else. */
+	if (atomic_load_explicit(&running, memory_order_relaxed))
 		return IOCP_OK;
-	r = iocp_port_create(0, &port);
-	if (r == IOCP_OK)
-		r = iocp_thread_create(&options, &thread);
-	if (r == IOCP_OK) {
+	r = iocp_thread_create(&options, &thread);
+	if (r != IOCP_OK)
+		return r;
+	iocp_lock_acquire(&lock);
+	mine = !atomic_load_explicit(&running, memory_order_relaxed);
+	atomic_store_explicit(&running, 1, memory_order_relaxed);
+	iocp_lock_release(&lock);
+	if (mine)
+		r = iocp_thread_resume(thread);
+	if (r != IOCP_OK) {
 		iocp_lock_acquire(&lock);
-		mine = !atomic_load_explicit(&running, memory_order_relaxed); /* written under the lock */
-		if (!alarm_port) { /* it stays, though the thread could not be started */
-			alarm_port = port;
-			port = NULL;
-		}
-		atomic_store_explicit(&running, 1, memory_order_release);
+		atomic_store_explicit(&running, 0, memory_order_relaxed); /* the next one tries again */
 		iocp_lock_release(&lock);
-		if (mine) {
-			r = iocp_thread_resume(thread);
-			if (r != IOCP_OK) {
-				iocp_lock_acquire(&lock);
-				atomic_store_explicit(&running, 0, memory_order_relaxed); /* the next one tries again */
-				iocp_lock_release(&lock);
-			}
-		}
 	}
 	iocp_thread_release(thread);
-	iocp_port_release(port);
 	return r;
 }
 
@@ -247,7 +238,7 @@ int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double m
 	earliest = heap[0].index == d.index;
 	iocp_lock_release(&lock);
 	if (earliest)
-		(void)iocp_port_enqueue(alarm_port, 0, 0, 0); /* without memory for it, the timer is late */
+		iocp_semaphore_post(&bell);
 	return IOCP_OK;
 }
 

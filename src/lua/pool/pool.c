@@ -91,15 +91,20 @@ iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
 	return task;
 }
 
+static int wait_semaphore(void *semaphore, void *argument, double ms)
+{
+	(void)argument;
+	return iocp_semaphore_wait(semaphore, ms);
+}
+
 /* Waits until there is room in the queue. A worker of the pool does not: it would wait for itself. */
 static int take_room(lua_State *L, iocp_pool *pool, iocp_task *task)
 {
 	const iocp_worker *worker = iocp_worker_current();
-	iocp_packet packet;
 	int r;
-	if (!pool->room || (worker && worker->pool == pool))
+	if (!pool->limited || (worker && worker->pool == pool))
 		return IOCP_OK;
-	r = iocp_wait_in_lua(L, iocp_wait_packet, pool->room, &packet, pool->room_ms);
+	r = iocp_wait_in_lua(L, wait_semaphore, &pool->room, NULL, pool->room_ms);
 	if (r == IOCP_OK)
 		iocp_task_take_permit(task);
 	return r == IOCP_ABANDONED ? IOCP_CLOSED : r;
@@ -115,29 +120,39 @@ static int refuse(lua_State *L, iocp_pool *pool, int r)
 							: NULL);
 }
 
-/* The function at `function`, its arguments behind. */
-static int submit(lua_State *L, int function, double delay, double period, int runner)
+/* Takes room for a task and submits it; `notices`, or NULL: with a notice there when it has ended. */
+static int queue_task(lua_State *L, iocp_pool *pool, iocp_task *task, iocp_notices *notices, uintptr_t key)
+{
+	int r = task ? take_room(L, pool, task) : IOCP_NOMEM;
+	if (r != IOCP_OK)
+		return refuse(L, pool, r);
+	if (notices)
+		r = iocp_task_watch(task, notices, key);
+	if (r == IOCP_OK)
+		r = iocp_task_submit(task, 0, 0);
+	if (r == IOCP_OK)
+		return 1;
+	iocp_task_give_permit(task);
+	return refuse(L, pool, r);
+}
+
+static int pool_submit(lua_State *L)
+{
+	iocp_pool *pool = check_pool(L);
+	iocp_pool_raise(L, pool);
+	return queue_task(L, pool, iocp_task_create(L, pool, 2), NULL, 0);
+}
+
+/* The function at 3, its arguments behind; for which nobody waits, so the queue's limit does not count it. */
+static int submit_later(lua_State *L, double delay, double period)
 {
 	iocp_pool *pool = check_pool(L);
 	iocp_task *task;
 	int r;
 	iocp_pool_raise(L, pool);
-	task = iocp_task_create(L, pool, function);
-	if (!task)
-		return refuse(L, pool, IOCP_NOMEM);
-	iocp_task_set_runner(task, runner);
-	r = delay <= 0 ? take_room(L, pool, task) : IOCP_OK;
-	if (r == IOCP_OK) {
-		r = iocp_task_submit(task, delay, period);
-		if (r != IOCP_OK)
-			iocp_task_give_permit(task);
-	}
+	task = iocp_task_create(L, pool, 3);
+	r = task ? iocp_task_submit(task, delay, period) : IOCP_NOMEM;
 	return r == IOCP_OK ? 1 : refuse(L, pool, r);
-}
-
-static int pool_submit(lua_State *L)
-{
-	return submit(L, 2, 0, 0, 0);
 }
 
 double iocp_check_delay(lua_State *L, int index, double least)
@@ -153,19 +168,29 @@ double iocp_check_delay(lua_State *L, int index, double least)
 
 static int pool_submit_after(lua_State *L)
 {
-	return submit(L, 3, iocp_check_delay(L, 2, 0), 0, 0);
+	return submit_later(L, iocp_check_delay(L, 2, 0), 0);
 }
 
 static int pool_submit_every(lua_State *L)
 {
 	double ms = iocp_check_delay(L, 2, 0.001);
-	return submit(L, 3, ms, ms, 0);
+	return submit_later(L, ms, ms);
 }
 
-/* parts.submit_chunk(pool, runner, f, ...): a task that calls the runner of that number with f and the arguments. */
+/* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the arguments; a
+** notice with the key when it has ended, be it because it could not be queued. */
 static int submit_chunk(lua_State *L)
 {
-	return submit(L, 3, 0, 0, (int)luaL_checkinteger(L, 2));
+	iocp_pool *pool = check_pool(L);
+	int runner = (int)luaL_checkinteger(L, 2);
+	iocp_notices *notices = iocp_notices_check(L, 3);
+	uintptr_t key = iocp_check_address(L, 4, "key");
+	iocp_task *task;
+	iocp_pool_raise(L, pool);
+	task = iocp_task_create(L, pool, 5);
+	if (task)
+		iocp_task_set_runner(task, runner);
+	return queue_task(L, pool, task, notices, key);
 }
 
 /* parts.set_runners(functions) */
@@ -211,24 +236,10 @@ static int finish_pool(lua_State *L)
 {
 	iocp_pool *pool = check_pool(L);
 	double ms = iocp_check_timeout(L, 2);
-	iocp_packet packet;
-	iocp_port *port;
 	int r;
-	iocp_object_push(L, IOCP_CLASS_PORT); /* which drops the port if a hook raises */
-	r = iocp_port_create(0, &port);
-	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
-	iocp_object_set(L, port);
 	iocp_pool_shutdown(pool);
-	r = iocp_pool_watch_end(pool, port);
-	if (r == IOCP_OK) {
-		r = iocp_wait_in_lua(L, iocp_wait_packet, port, &packet, ms);
-		if (r != IOCP_OK)
-			iocp_pool_unwatch(pool, port);
-	} else if (r == IOCP_INVALID) {
-		r = IOCP_OK;
-	}
-	if (r != IOCP_OK)
+	r = iocp_wait_in_lua(L, wait_semaphore, &pool->end, NULL, ms);
+	if (r != IOCP_ABANDONED && r != IOCP_CLOSED) /* which is how it ends */
 		return iocp_failure(L, r, r == IOCP_TIMEOUT ? "the pool has not finished in time" : NULL);
 	iocp_pool_raise(L, pool);
 	lua_pushboolean(L, 1);
@@ -297,10 +308,8 @@ static int new_pool(lua_State *L)
 	r = iocp_state_describe(L, &pool->description);
 	if (r == IOCP_OK)
 		r = iocp_values_copy(L, &setup, &pool->setup);
-	if (r == IOCP_OK && limit)
-		r = iocp_port_create(0, &pool->room);
-	for (; limit && r == IOCP_OK; limit--)
-		r = iocp_port_enqueue(pool->room, 0, 0, 0);
+	pool->limited = limit > 0;
+	pool->room.count = limit; /* nobody else knows the pool yet */
 	if (r == IOCP_OK)
 		r = iocp_pool_workers(pool, (uint32_t)iocp_check_integer(L, 1, "workers", MOST_WORKERS));
 	lua_settop(L, 10);

@@ -1,8 +1,8 @@
 /*
 ** pool/task.c - the methods of tasks.
 **
-** Who waits for a task waits on a port of its own, to which the task's end posts a packet; so a wait for a task is a wait like
-** any other here. A worker that waits for a task of its own pool which nobody has begun runs it itself, on the spot. That is safe
+** Who waits for tasks waits on notices (task_watch.c), which lie in a userdata, so that an error in a hook that runs meanwhile
+** drops them. A worker that waits for a task of its own pool which nobody has begun runs it itself, on the spot. That is safe
 ** where running just anything would not be: it could go on only after that task anyway.
 */
 
@@ -103,42 +103,67 @@ static int run_in_place(lua_State *L, iocp_task *task)
 	return 1;
 }
 
-/* A get, in which a worker counts as blocked. Threads of ours are not interrupted, so in a worker nothing is raised here. */
-static int wait_blocked(lua_State *L, iocp_port *port, iocp_packet *packet, double ms)
+#define NOTICES "iocp.notices"
+
+static int collect_notices(lua_State *L)
+{
+	iocp_notices **box = lua_touserdata(L, 1);
+	iocp_notices_release(*box);
+	*box = NULL;
+	return 0;
+}
+
+/* Pushes new notices; NULL: out of memory. */
+static iocp_notices *push_notices(lua_State *L)
+{
+	iocp_notices **box = lua_newuserdata(L, sizeof(*box));
+	*box = NULL;
+	if (luaL_newmetatable(L, NOTICES)) {
+		lua_pushcfunction(L, collect_notices);
+		lua_setfield(L, -2, "__gc");
+		lua_pushboolean(L, 0);
+		lua_setfield(L, -2, "__metatable"); /* nobody else calls it */
+	}
+	lua_setmetatable(L, -2);
+	*box = iocp_notices_new();
+	return *box;
+}
+
+static int wait_notices(void *notices, void *key, double ms)
+{
+	return iocp_notices_wait(notices, key, ms);
+}
+
+/* Waits for a notice, in which a worker counts as blocked. Threads of ours are not interrupted, so in a worker nothing is raised
+** here. */
+static int wait_blocked(lua_State *L, iocp_notices *notices, uintptr_t *key, double ms)
 {
 	iocp_worker *worker = iocp_worker_current();
 	int r;
 	if (!worker || !worker->initialised)
-		return iocp_wait_in_lua(L, iocp_wait_packet, port, packet, ms);
-	r = iocp_port_dequeue(
-		port, packet, 0); /* mostly it is there already, and nobody need be started in this one's place */
+		return iocp_wait_in_lua(L, wait_notices, notices, key, ms);
+	r = iocp_notices_wait(
+		notices, key, 0); /* mostly it is there already, and nobody need be started in this one's place */
 	if (r != IOCP_TIMEOUT)
 		return r;
 	r = iocp_pool_block(worker->pool);
 	if (r != IOCP_OK)
 		return r;
-	r = iocp_wait_in_lua(L, iocp_wait_packet, port, packet, ms);
+	r = iocp_wait_in_lua(L, wait_notices, notices, key, ms);
 	iocp_pool_unblock(worker->pool);
 	return r;
 }
 
 static int wait_end(lua_State *L, iocp_task *task, double ms)
 {
-	iocp_packet packet;
-	iocp_port *port;
-	int r;
-	iocp_object_push(L, IOCP_CLASS_PORT); /* which drops the port if a hook raises */
-	r = iocp_port_create(0, &port);
+	iocp_notices *notices = push_notices(L);
+	uintptr_t key;
+	int r = notices ? iocp_task_watch(task, notices, 0) : IOCP_NOMEM;
 	if (r != IOCP_OK)
 		return r;
-	iocp_object_set(L, port);
-	r = iocp_task_watch(task, port, 0);
-	if (r == IOCP_INVALID)
-		return IOCP_OK;
-	if (r == IOCP_OK)
-		r = wait_blocked(L, port, &packet, ms);
+	r = wait_blocked(L, notices, &key, ms);
 	if (r != IOCP_OK)
-		iocp_task_unwatch(task, port);
+		iocp_task_unwatch(task, notices);
 	return r == IOCP_OK || has_ended(task) ? IOCP_OK : r;
 }
 
@@ -180,16 +205,15 @@ static int task_result(lua_State *L)
 	return has_ended(task) ? push_outcome(L, task) : iocp_failure(L, IOCP_TIMEOUT, "the task has not ended");
 }
 
-/* parts.watch_task(task, port, key): a packet with the key once the task has ended; true, or false: it has. */
-static int watch_task(lua_State *L)
+/* parts.notices(): what a loop waits with for the ends of its tasks. */
+static int new_notices(lua_State *L)
 {
-	iocp_task *task = check_task(L, 1, "task");
-	iocp_port *port = iocp_object_check(L, 2, IOCP_CLASS_PORT, "port");
-	int r = iocp_task_watch(task, port, iocp_check_address(L, 3, "key"));
-	if (r == IOCP_NOMEM)
-		return iocp_failure(L, r, NULL);
-	lua_pushboolean(L, r == IOCP_OK);
-	return 1;
+	return push_notices(L) ? 1 : iocp_failure(L, IOCP_NOMEM, NULL);
+}
+
+iocp_notices *iocp_notices_check(lua_State *L, int index)
+{
+	return *(iocp_notices **)luaL_checkudata(L, index, NOTICES);
 }
 
 /* parts.run_task(task): in a worker, runs it on the spot if it is queued. */
@@ -199,14 +223,14 @@ static int run_task(lua_State *L)
 	return 1;
 }
 
-/* parts.wait_blocked(port [, ms]): the key of a packet, as dequeue, for a worker that waits for tasks. */
-static int lua_wait_blocked(lua_State *L)
+/* parts.wait_notice(notices [, ms]): the key of a notice; or nil, message, code. */
+static int wait_notice(lua_State *L)
 {
-	iocp_packet packet;
-	int r = wait_blocked(L, iocp_object_check(L, 1, IOCP_CLASS_PORT, "port"), &packet, iocp_check_timeout(L, 2));
+	uintptr_t key;
+	int r = wait_blocked(L, iocp_notices_check(L, 1), &key, iocp_check_timeout(L, 2));
 	if (r != IOCP_OK)
 		return push_wait_failure(L, r);
-	(void)iocp_push_address(L, packet.key);
+	(void)iocp_push_address(L, key);
 	return 1;
 }
 
@@ -290,7 +314,11 @@ void iocp_lua_open_task(lua_State *L)
 		{NULL, NULL},
 	};
 	static const luaL_Reg functions[] = {
-		{"watch_task", watch_task}, {"run_task", run_task}, {"wait_blocked", lua_wait_blocked}, {NULL, NULL}};
+		{"notices", new_notices},
+		{"run_task", run_task},
+		{"wait_notice", wait_notice},
+		{NULL, NULL},
+	};
 	iocp_class_register(L, IOCP_CLASS_TASK, methods, metamethods);
 	iocp_set_functions(L, functions, 0);
 }

@@ -13,6 +13,8 @@
 
 #include "windows/heap/heap.h"
 
+#include <math.h>
+
 /* The caller holds `use` and may not go on: waits for a change of owner, without `use`. */
 static int wait_for_change(iocp_heap *heap, iocp_context *context, int exclusive)
 {
@@ -23,7 +25,7 @@ static int wait_for_change(iocp_heap *heap, iocp_context *context, int exclusive
 		ReleaseSRWLockExclusive(&heap->use);
 	else
 		ReleaseSRWLockShared(&heap->use);
-	return iocp_wait(context, &heap->waiters, &heap->waiters_lock);
+	return iocp_wait(context, &heap->waiters, &heap->waiters_lock, HUGE_VAL);
 }
 
 int iocp_heap_enter(iocp_heap *heap)
@@ -121,7 +123,7 @@ int iocp_heap_unlock(iocp_heap *heap)
 		heap->owner = NULL;
 	ReleaseSRWLockExclusive(&heap->use);
 	if (last) {
-		iocp_waiters_serve_all(&heap->waiters, &heap->waiters_lock);
+		iocp_waiters_serve_all(&heap->waiters, &heap->waiters_lock, IOCP_OK);
 		iocp_heap_release(heap);
 	}
 	return IOCP_OK;
@@ -139,7 +141,7 @@ int iocp_heap_shut(iocp_heap *heap)
 	heap->owner = NULL;
 	heap->depth = 0;
 	ReleaseSRWLockExclusive(&heap->use);
-	iocp_waiters_serve_all(&heap->waiters, &heap->waiters_lock);
+	iocp_waiters_serve_all(&heap->waiters, &heap->waiters_lock, IOCP_OK);
 	if (locked) {
 		HeapUnlock(heap->system);
 		unlist(context, heap);
