@@ -54,6 +54,7 @@ static int create(size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap
 	if (!h)
 		return IOCP_NOMEM;
 	h->maximum = maximum;
+	atomic_store_explicit(&h->caches, &h->spare, memory_order_relaxed); /* nobody knows the heap yet */
 	h->fenced = !iocp_process_barrier_works();
 	if (iocp_object_register(&h->object, kind, h, free_heap) != IOCP_OK) {
 		free(h);

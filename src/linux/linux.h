@@ -71,7 +71,11 @@ typedef struct iocp_waiters {
 
 struct iocp_cache;
 
-enum { IOCP_CACHED_HEAPS = 16 };
+/* A heap that a thread has magazines of. */
+typedef struct iocp_cached {
+	iocp_handle heap; /* 0: none */
+	struct iocp_cache *cache;
+} iocp_cached;
 
 /* Why waits end: for good, or for as long as what the thread does is cancelled. */
 enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };
@@ -91,11 +95,8 @@ typedef struct iocp_context {
 	uint32_t blocking;           /* depth of iocp_block_enter */
 	pid_t id;                    /* the system's number of the thread */
 	iocp_thread *thread;         /* the module's thread this is, or NULL for one that others made */
-	struct {                     /* the heaps it has magazines of: heap_cache.c */
-		iocp_handle heap;
-		struct iocp_cache *cache;
-	} caches[IOCP_CACHED_HEAPS];
-	uint32_t next_cache;
+	iocp_cached *caches;         /* a table of `capacity` entries: heap_cache.c */
+	uint32_t capacity;
 	struct iocp_context *next, *previous; /* list of all contexts, under context.c's lock */
 } iocp_context;
 
