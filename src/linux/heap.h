@@ -216,14 +216,15 @@ void iocp_large_unmap_all(iocp_heap *heap);
 struct iocp_heap {
 	iocp_object object;
 	size_t maximum;               /* 0: none */
-	int fenced;                   /* 1: the kernel has no process-wide barrier, so every enter makes its own, slowly */
 	_Atomic uint64_t charged;     /* bytes of blocks, counted only if there is a maximum */
-	_Atomic uintptr_t gate;       /* 0 open, the context that shut it, or IOCP_GATE_DESTROYED */
+	_Atomic uintptr_t gate;       /* `open`, the context that shut it, or IOCP_GATE_DESTROYED */
+	_Atomic uint32_t fenced;      /* 1: all who are inside made their own barrier; see heap_cache.c */
 	_Atomic uint32_t shared;      /* 1 once a second thread uses the heap */
 	_Atomic(iocp_cache *) caches; /* all ever made for this heap; grows at the front, and ends with the spare one */
 	iocp_cache spare;             /* of whoever has no memory for one, and is inside */
 	iocp_lock mutex;              /* guards what follows */
 	iocp_cache *idle;             /* caches that threads gave back */
+	uintptr_t open;               /* what the gate is when it is open: 0, or IOCP_GATE_FENCED from some time on */
 	uint32_t gate_depth;
 	iocp_heap *next_locked; /* in the list of the context that shut the gate, which alone touches it */
 	iocp_waiters waiters;   /* for the gate */
@@ -240,6 +241,7 @@ struct iocp_heap {
 	int64_t peak_bytes;
 };
 
+enum { IOCP_GATE_FENCED = 1 }; /* open to those who make a full barrier as they enter */
 #define IOCP_GATE_DESTROYED UINTPTR_MAX
 
 /* Between enter and leave nothing of the heap is unmapped and nobody else shuts the gate. Does not nest. IOCP_INVALID,

@@ -11,8 +11,11 @@
 ** writes the word, then waits for each cache's `busy` to be 0 once (iocp_heap_quiesce). Claim: after that nobody else is
 ** inside, or gets in, until the gate opens. The two sides are Dekker's: write mine, look at the other's. The rare side's
 ** iocp_process_barrier puts a full barrier into the frequent side, wherever that runs: either its write of `busy` is
-** visible to us, and we wait, or its look at the gate comes after our write, and it leaves. Where the kernel has no such
-** barrier the frequent side is fully ordered itself (`fenced`).
+** visible to us, and we wait, or its look at the gate comes after our write, and it leaves.
+** Where the kernel has no such barrier an open gate is IOCP_GATE_FENCED, which only iocp_heap_enter_slowly takes for open: it
+** orders its two steps itself. A process that denies itself the call later makes its gates so then, one by one: whoever
+** finds that the barrier fails writes the word, and what is needed once, a barrier for those who may have entered before, is
+** had more slowly. `fenced` is set behind that; until then everyone who waits makes that barrier too.
 ** In the same way a second thread that comes to a heap says so in `shared` and waits for the first to leave once, so that
 ** as long as a thread inside finds `shared` unset, it is the only one inside.
 ** The same wait, with the gate open, is a grace period: threads that entered before have left, so nobody still looks at
@@ -33,16 +36,38 @@ enum { DEPOT_LIMIT = 32, EMPTY_PAGES_LIMIT = IOCP_PAGES };
 
 /* ---- the gate ---------------------------------------------------------------------------------------------------- */
 
+static int is_open(uintptr_t gate)
+{
+	return gate == 0 || gate == IOCP_GATE_FENCED;
+}
+
+/* From now on all that enter make their own barrier, and those who are inside have made one. */
+static void fence_gate(iocp_heap *heap)
+{
+	iocp_lock_acquire(&heap->mutex);
+	heap->open = IOCP_GATE_FENCED;
+	if (atomic_load_explicit(&heap->gate, memory_order_relaxed) == 0)
+		atomic_store_explicit(&heap->gate, IOCP_GATE_FENCED, memory_order_seq_cst);
+	iocp_lock_release(&heap->mutex);
+	iocp_process_barrier_slowly();
+	/* Release: whoever finds it set comes after the barrier. */
+	atomic_store_explicit(&heap->fenced, 1, memory_order_release);
+}
+
 void iocp_heap_quiesce(iocp_heap *heap)
 {
 	iocp_cache *cache;
-	if (!heap->fenced)
-		iocp_process_barrier();
+	/* Acquire: pairs with fence_gate. */
+	if (!atomic_load_explicit(&heap->fenced, memory_order_acquire) && !iocp_process_barrier())
+		fence_gate(heap);
+	/* Changes nothing. Sequentially consistent: whoever enters a fenced gate after we looked at its `busy` has read this, or
+	** something later, and so sees all that was unlinked before. */
+	atomic_fetch_or_explicit(&heap->gate, 0, memory_order_seq_cst);
 	/* Acquire, here: pairs with push_cache. A cache that is pushed later belongs to a thread that has yet to
 	** look at the gate, after it has held the mutex that whoever shut the gate held before. */
 	for (cache = atomic_load_explicit(&heap->caches, memory_order_acquire); cache; cache = cache->next) {
 		int looks = 0;
-		/* Pairs with iocp_heap_leave; sequentially consistent for the sake of `fenced`, see the top. */
+		/* Pairs with iocp_heap_leave; sequentially consistent for the sake of fenced gates, see the top. */
 		while (atomic_load_explicit(&cache->busy, memory_order_seq_cst)) {
 			if (++looks > 100)
 				sched_yield(); /* it was preempted inside */
@@ -60,7 +85,7 @@ static int lock_open_gate(iocp_heap *heap, iocp_context *context)
 		int r;
 		iocp_lock_acquire(&heap->mutex);
 		gate = atomic_load_explicit(&heap->gate, memory_order_relaxed); /* written under the mutex */
-		if (gate == 0 || gate == (uintptr_t)context)
+		if (is_open(gate) || gate == (uintptr_t)context)
 			return IOCP_OK;
 		if (gate == IOCP_GATE_DESTROYED || iocp_context_cancelled(context)) {
 			iocp_lock_release(&heap->mutex);
@@ -118,7 +143,7 @@ int iocp_heap_unlock(iocp_heap *heap)
 	if (depth == 0) {
 		forget_locked(context, heap); /* while the gate is shut: the next to shut it uses the same link */
 		/* Release: what was done behind the gate happens-before the look that finds it open. */
-		atomic_store_explicit(&heap->gate, 0, memory_order_release);
+		atomic_store_explicit(&heap->gate, heap->open, memory_order_release);
 	}
 	iocp_lock_release(&heap->mutex);
 	if (depth == 0) {
@@ -338,10 +363,8 @@ static iocp_cache *find_cache(iocp_heap *heap, iocp_context *context)
 			return NULL;
 		*entry = (iocp_cached){handle, cache};
 	}
-	if (!heap->fenced) {
-		iocp_this_thread.heap = handle;
-		iocp_this_thread.cache = cache;
-	}
+	iocp_this_thread.heap = handle;
+	iocp_this_thread.cache = cache;
 	return cache;
 }
 
@@ -352,11 +375,11 @@ static inline int enter(iocp_heap *heap, iocp_context *context, iocp_cache *cach
 	for (;;) {
 		uintptr_t gate;
 		int r;
-		/* Both sequentially consistent, so that `fenced` needs no more; see the top. Only the spare one is found busy. */
+		/* Both sequentially consistent, which is all that a fenced gate needs. Only the spare one is found busy. */
 		while (atomic_exchange_explicit(&cache->busy, 1, memory_order_seq_cst))
 			sched_yield();
 		gate = atomic_load_explicit(&heap->gate, memory_order_seq_cst);
-		if (gate == 0 || gate == (uintptr_t)context)
+		if (is_open(gate) || gate == (uintptr_t)context)
 			return IOCP_OK;
 		iocp_heap_leave(cache);
 		r = lock_open_gate(heap, context);
@@ -480,7 +503,7 @@ void iocp_cache_give_slowly(iocp_heap *heap, iocp_cache *cache, uint32_t class, 
 int iocp_heap_can_reclaim(const iocp_heap *heap)
 {
 	/* Relaxed: written under the mutex. Behind a gate of the caller's own there is no reclaiming. */
-	return atomic_load_explicit(&heap->gate, memory_order_relaxed) == 0
+	return is_open(atomic_load_explicit(&heap->gate, memory_order_relaxed))
 		   && (heap->slab.empty_pages >= EMPTY_PAGES_LIMIT || heap->slab.free_segments > 1);
 }
 

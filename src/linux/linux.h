@@ -36,8 +36,10 @@ int64_t iocp_nanoseconds(void);
 int64_t iocp_deadline(double ms);
 /* Whether the kernel can make every running thread of this process pass a full memory barrier. */
 int iocp_process_barrier_works(void);
-/* Makes them do so; only after the above said that it works. */
-void iocp_process_barrier(void);
+/* Makes them do so. 0: it did not, since this process denies itself the call by now; from then on the above says no. */
+int iocp_process_barrier(void);
+/* Makes them do so without the kernel's call for it, which takes milliseconds. */
+void iocp_process_barrier_slowly(void);
 
 enum { IOCP_SMALL_PAGE = 4096, IOCP_HUGE_PAGE = 2 << 20 };
 
