@@ -112,6 +112,24 @@ describe("objects by the hundred thousand leave nothing behind:", function()
     port:send({ id = i, name = "job", args = { 1, 2, x } }, i % 10 == 0 and port or nil, i % 50 == 0 and print or x)
     assert(select(2, port:receive(0)).args[3] == x)
   ]])
+  no_growth("messages over 40 ports in turn", 200000, [[
+    ports = ports or {}
+    local port = ports[i % 40] or iocp.IOCompletionPort()
+    ports[i % 40] = port
+    port:send(i)
+    assert(select(2, port:receive(0)) == i)
+  ]])
+  no_growth("blocks over 2,000 heaps in turn", 200000, [[
+    heaps = heaps or {}
+    local heap = heaps[i % 2000] or iocp.Heap()
+    heaps[i % 2000] = heap
+    heap:free(heap:alloc(48))
+  ]])
+  no_growth("short threads that each send one message", 8000, [[
+    port = port or iocp.IOCompletionPort()
+    assert(iocp.Thread("local port, i = ... port:send(i)", port, i):join())
+    assert(select(2, port:receive(0)) == i)
+  ]])
   no_growth("messages that a closing port drops", 20000, [[
     local p = iocp.IOCompletionPort()
     p:send({ inner = iocp.IOCompletionPort(), text = ("x"):rep(i % 3000) })

@@ -270,16 +270,100 @@ static void the_lock_excludes(void **state)
 	(void)state;
 }
 
+/* ---- without memory ------------------------------------------------------------------------------------------------ */
+
+static _Thread_local int without_memory;
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+enum { CAN_REFUSE = 1 };
+extern void *__libc_calloc(size_t count, size_t size);
+void *calloc(size_t count, size_t size)
+{
+	return without_memory ? NULL : __libc_calloc(count, size);
+}
+#else
+enum { CAN_REFUSE = 0 };
+#endif
+
+enum { GIVEN = 2000 };
+static void *given[GIVEN];
+
+/* In a thread that no allocation succeeds in: what needs no memory itself works. Its results are codes. */
+static void *free_without_memory(void *unused)
+{
+	char few[4] = "";
+	size_t size = 0;
+	int i, r = IOCP_OK;
+	without_memory = 1;
+	for (i = 0; i < GIVEN && r == IOCP_OK; i++) {
+		r = iocp_heap_size(heap, given[i], &size);
+		if (r == IOCP_OK)
+			r = iocp_heap_read(heap, given[i], 0, few, sizeof(few));
+		if (r == IOCP_OK)
+			r = iocp_heap_free(heap, given[i]);
+		if (r == IOCP_OK && (size != (i % 2 ? 100u : 20000u) || iocp_heap_free(heap, given[i]) != IOCP_INVALID))
+			abort();
+	}
+	without_memory = 0;
+	(void)unused;
+	return (void *)(intptr_t)r;
+}
+
+static _Atomic int enough;
+
+static void *pairs_until_enough(void *unused)
+{
+	while (!enough) {
+		void *block;
+		if (iocp_heap_alloc(heap, 100, 0, &block) != IOCP_OK || iocp_heap_free(heap, block) != IOCP_OK)
+			abort();
+	}
+	return unused;
+}
+
+static void freeing_takes_no_memory(void **state)
+{
+	pthread_t thread, another;
+	void *result;
+	int i;
+	(void)state;
+	if (!CAN_REFUSE)
+		skip();
+	for (i = 0; i < GIVEN; i++)
+		assert_int_equal(iocp_heap_alloc(heap, i % 2 ? 100 : 20000, IOCP_ZERO, &given[i]), IOCP_OK);
+	pthread_create(&another, NULL, pairs_until_enough, NULL);
+	pthread_create(&thread, NULL, free_without_memory, NULL);
+	pthread_join(thread, &result);
+	enough = 1;
+	pthread_join(another, NULL);
+	assert_int_equal((intptr_t)result, IOCP_OK);
+	assert_int_equal(live_blocks(), 0);
+	/* A thread that has no memory to wait in waits for the heap's lock all the same. */
+	for (i = 0; i < GIVEN; i++)
+		assert_int_equal(iocp_heap_alloc(heap, i % 2 ? 100 : 20000, IOCP_ZERO, &given[i]), IOCP_OK);
+	assert_int_equal(iocp_heap_lock(heap), IOCP_OK);
+	pthread_create(&thread, NULL, free_without_memory, NULL);
+	iocp_sleep(50);
+	assert_int_equal(live_blocks(), GIVEN);
+	assert_int_equal(iocp_heap_unlock(heap), IOCP_OK);
+	pthread_join(thread, &result);
+	assert_int_equal((intptr_t)result, IOCP_OK);
+	assert_int_equal(live_blocks(), 0);
+	assert_int_equal(iocp_heap_validate(heap, NULL), IOCP_OK);
+}
+
+/* ---- many heaps ---------------------------------------------------------------------------------------------------- */
+
 /* One thread over more heaps than it keeps magazines of. */
 static void many_heaps_in_one_thread(void **state)
 {
-	enum { HEAPS = 100 };
-	iocp_heap *heaps[HEAPS];
-	void *blocks[HEAPS];
+	enum { HEAPS = 2000 };
+	static iocp_heap *heaps[HEAPS];
+	static void *blocks[HEAPS];
 	int i, round;
 	for (i = 0; i < HEAPS; i++)
 		assert_int_equal(iocp_heap_create(0, 0, &heaps[i]), IOCP_OK);
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 5; round++) {
 		for (i = 0; i < HEAPS; i++)
 			assert_int_equal(iocp_heap_alloc(heaps[i], (size_t)(i * 10), 0, &blocks[i]), IOCP_OK);
 		for (i = 0; i < HEAPS; i++) {
@@ -291,6 +375,40 @@ static void many_heaps_in_one_thread(void **state)
 		assert_int_equal(iocp_heap_validate(heaps[i], NULL), IOCP_OK);
 		iocp_heap_release(heaps[i]);
 	}
+	(void)state;
+}
+
+/* Nanoseconds for a pair of alloc and free over that many heaps in turn. */
+static double pair_time(iocp_heap **heaps, int count)
+{
+	enum { PAIRS = 20000 };
+	double start = iocp_clock();
+	int i;
+	for (i = 0; i < PAIRS; i++) {
+		void *block;
+		assert_int_equal(iocp_heap_alloc(heaps[i % count], 48, 0, &block), IOCP_OK);
+		assert_int_equal(iocp_heap_free(heaps[i % count], block), IOCP_OK);
+	}
+	return (iocp_clock() - start) * 1e6 / PAIRS;
+}
+
+static void hundreds_of_heaps_in_turn_are_as_quick_as_a_few(void **state)
+{
+	enum { HEAPS = 500, FEW = 10 };
+	iocp_heap *heaps[HEAPS];
+	double few = 1e9, many = 1e9;
+	int i;
+	for (i = 0; i < HEAPS; i++)
+		assert_int_equal(iocp_heap_create(0, 0, &heaps[i]), IOCP_OK);
+	for (i = 0; i < 10; i++) {
+		double a = pair_time(heaps, FEW), b = pair_time(heaps, HEAPS);
+		few = a < few ? a : few;
+		many = b < many ? b : many;
+	}
+	if (many > few * 6) /* more memory is touched; a cache that is fetched each time takes 15 times as long */
+		fail_msg("%.0f ns with %d heaps, %.0f ns with %d", many, HEAPS, few, FEW);
+	for (i = 0; i < HEAPS; i++)
+		iocp_heap_release(heaps[i]);
 	(void)state;
 }
 
@@ -319,7 +437,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(blocks_cross_threads, new_heap, drop_heap),
 		cmocka_unit_test_setup_teardown(destroying_races_with_use, new_heap, drop_heap),
 		cmocka_unit_test_setup_teardown(the_lock_excludes, new_heap, drop_heap),
+		cmocka_unit_test_setup_teardown(freeing_takes_no_memory, new_heap, drop_heap),
 		cmocka_unit_test(many_heaps_in_one_thread),
+		cmocka_unit_test(hundreds_of_heaps_in_turn_are_as_quick_as_a_few),
 		cmocka_unit_test(the_process_heap_stays),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@
 
 #include "core/os.h"
 
-enum { SLOT_BITS = 22, BLOCK_BITS = 10, BLOCK_SLOTS = 1 << BLOCK_BITS, BLOCKS = 1 << (SLOT_BITS - BLOCK_BITS) };
+enum { BLOCK_BITS = 10, BLOCK_SLOTS = 1 << BLOCK_BITS, BLOCKS = 1 << (IOCP_SLOT_BITS - BLOCK_BITS) };
 
 #define LAST_GENERATION ((UINT32_C(1) << 30) - 1)
 #define NO_SLOT UINT32_MAX
@@ -38,20 +38,15 @@ static slot *slot_at(uint32_t index)
 	return &blocks[index >> BLOCK_BITS][index & (BLOCK_SLOTS - 1)];
 }
 
-static uint32_t slot_index(iocp_handle handle)
-{
-	return (uint32_t)(handle & ((UINT64_C(1) << SLOT_BITS) - 1));
-}
-
 /* The slot that `handle` names, if an object is in it. The lock is held. */
 static slot *slot_of(iocp_handle handle)
 {
-	uint32_t index = slot_index(handle);
+	uint32_t index = iocp_handle_slot(handle);
 	slot *s;
 	if (index >= slots_used)
 		return NULL;
 	s = slot_at(index);
-	return s->object && s->generation == handle >> SLOT_BITS ? s : NULL;
+	return s->object && s->generation == handle >> IOCP_SLOT_BITS ? s : NULL;
 }
 
 /* The lock is held. NO_SLOT: the next block is missing, or the table is full. */
@@ -99,7 +94,7 @@ int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *n
 		iocp_lock_acquire(&table_lock);
 	}
 	slot_at(index)->object = object;
-	object->handle = (iocp_handle)slot_at(index)->generation << SLOT_BITS | index;
+	object->handle = (iocp_handle)slot_at(index)->generation << IOCP_SLOT_BITS | index;
 	iocp_lock_release(&table_lock);
 	free(spare); /* two threads may bring a block at once */
 	return IOCP_OK;
@@ -114,7 +109,7 @@ void iocp_object_revoke(iocp_object *object)
 		s->object = NULL;
 		if (s->generation++ < LAST_GENERATION) {
 			s->next_free = first_free;
-			first_free = slot_index(object->handle);
+			first_free = iocp_handle_slot(object->handle);
 		}
 	}
 	iocp_lock_release(&table_lock);
@@ -190,13 +185,13 @@ static iocp_object *try_retain(iocp_object *object)
 	return NULL;
 }
 
-iocp_object *iocp_object_open(iocp_handle handle, enum iocp_kind kind)
+iocp_object *iocp_object_open(iocp_handle handle, unsigned kinds)
 {
 	iocp_object *object = NULL;
 	slot *s;
 	iocp_lock_acquire(&table_lock);
 	s = slot_of(handle);
-	if (s && s->object->kind == kind)
+	if (s && (s->object->kind & kinds))
 		object = try_retain(s->object);
 	iocp_lock_release(&table_lock);
 	return object;

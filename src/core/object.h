@@ -15,15 +15,23 @@
 enum iocp_kind {
 	IOCP_KIND_PORT = 1,
 	IOCP_KIND_HEAP = 2,
-	IOCP_KIND_THREAD = 3,
-	IOCP_KIND_PRIVATE_HEAP = 4 /* a port's own; nothing opens or finds it */
+	IOCP_KIND_THREAD = 4,
+	IOCP_KIND_PRIVATE_HEAP = 8 /* a port's own; no script opens or finds it */
 };
+
+enum { IOCP_SLOT_BITS = 22 }; /* of a handle: 4,194,304 objects */
 
 /* What is freed when its last reference goes, which may drop the last one to another. */
 typedef struct iocp_mortal {
 	void (*free)(struct iocp_mortal *);
 	struct iocp_mortal *next; /* that is to be freed */
 } iocp_mortal;
+
+/* The slot of the table that a handle names: one object's at a time. */
+static inline uint32_t iocp_handle_slot(iocp_handle handle)
+{
+	return (uint32_t)handle & ((UINT32_C(1) << IOCP_SLOT_BITS) - 1);
+}
 
 /* The first member of every port, heap and thread. */
 typedef struct iocp_object {
@@ -43,8 +51,9 @@ void iocp_object_revoke(iocp_object *object);
 void iocp_free_in_turn(iocp_mortal *mortal);
 void iocp_object_retain(iocp_object *object);
 void iocp_object_release(iocp_object *object);
-/* A new reference to the live object of that kind which the handle, or the native one, names; NULL if there is none. */
-iocp_object *iocp_object_open(iocp_handle handle, enum iocp_kind kind);
+/* A new reference to the live object of that kind, or one of those kinds, which the handle, or the native one, names; NULL
+** if there is none. */
+iocp_object *iocp_object_open(iocp_handle handle, unsigned kinds);
 iocp_object *iocp_object_find(const void *native, enum iocp_kind kind);
 
 #pragma GCC visibility pop

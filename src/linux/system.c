@@ -73,21 +73,58 @@ static long membarrier(int command)
 	return syscall(SYS_membarrier, command, 0, 0);
 }
 
+/* Whether membarrier works: 0 unknown, 1 no, 2 yes. Relaxed, all of it: whoever finds it unknown asks the kernel again, and
+** a yes that is no longer true is noticed with the next barrier. */
+static _Atomic int barrier_works;
+
 int iocp_process_barrier_works(void)
 {
-	/* 0 unknown, 1 no, 2 yes. Relaxed: whoever finds it unknown asks the kernel again and gets the same answer. */
-	static _Atomic int answer;
-	int known = atomic_load_explicit(&answer, memory_order_relaxed);
+	int known = atomic_load_explicit(&barrier_works, memory_order_relaxed);
 	if (known == 0) {
 		known = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 ? 2 : 1;
-		atomic_store_explicit(&answer, known, memory_order_relaxed);
+		atomic_store_explicit(&barrier_works, known, memory_order_relaxed);
 	}
 	return known == 2;
 }
 
-void iocp_process_barrier(void)
+int iocp_process_barrier(void)
 {
-	(void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED); /* registered, it cannot fail */
+	/* Registered, it does not fail, unless a filter of system calls was put up since. */
+	if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
+		return 1;
+	atomic_store_explicit(&barrier_works, 1, memory_order_relaxed);
+	return 0;
+}
+
+/* Visits every processor that this process may use. Whoever runs there is switched out, which is a full barrier, as was any
+** earlier switch of those who do not run. 0: there is none that we may go to. */
+static int visit_processors(void)
+{
+	cpu_set_t mine, one;
+	size_t i;
+	int visited = 0;
+	if (sched_getaffinity(0, sizeof(mine), &mine) != 0)
+		return 0;
+	for (i = 0; i < CPU_SETSIZE; i++) {
+		CPU_ZERO(&one);
+		CPU_SET(i, &one);
+		visited += sched_setaffinity(0, sizeof(one), &one) == 0;
+	}
+	if (visited)
+		sched_setaffinity(0, sizeof(mine), &mine);
+	return visited > 0;
+}
+
+void iocp_process_barrier_slowly(void)
+{
+	/* Far more than any processor keeps a store to itself, or goes on with what it read ahead: that is well below a
+	** microsecond, and a thread that is interrupted passes the kernel's barriers. */
+	enum { MORE_THAN_ENOUGH = 20 * 1000000 };
+	static _Atomic uint32_t nothing;
+	int64_t end = iocp_nanoseconds() + MORE_THAN_ENOUGH;
+	if (!visit_processors())
+		while (iocp_nanoseconds() < end)
+			iocp_futex_wait(&nothing, 0, end);
 }
 
 void *iocp_map(size_t bytes, size_t alignment)

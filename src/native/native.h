@@ -36,8 +36,10 @@ int64_t iocp_nanoseconds(void);
 int64_t iocp_deadline(double ms);
 /* Whether the kernel can make every running thread of this process pass a full memory barrier. */
 int iocp_process_barrier_works(void);
-/* Makes them do so; only after the above said that it works. */
-void iocp_process_barrier(void);
+/* Makes them do so. 0: it did not, since this process denies itself the call by now; from then on the above says no. */
+int iocp_process_barrier(void);
+/* Makes them do so without the kernel's call for it, which takes milliseconds. */
+void iocp_process_barrier_slowly(void);
 
 enum { IOCP_SMALL_PAGE = 4096, IOCP_HUGE_PAGE = 2 << 20 };
 
@@ -67,7 +69,11 @@ enum { IOCP_SPIN_LIMIT = 35000 }; /* ns: what it takes on two processors to slee
 
 struct iocp_cache;
 
-enum { IOCP_CACHED_HEAPS = 16 };
+/* A heap that a thread has magazines of. */
+typedef struct iocp_cached {
+	iocp_handle heap; /* 0: none */
+	struct iocp_cache *cache;
+} iocp_cached;
 
 /* Why waits end: for good, or for as long as what the thread does is cancelled. */
 enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };
@@ -87,11 +93,8 @@ typedef struct iocp_context {
 	uint32_t blocking;           /* depth of iocp_block_enter */
 	pid_t id;                    /* the system's number of the thread */
 	iocp_thread *thread;         /* the module's thread this is, or NULL for one that others made */
-	struct {                     /* the heaps it has magazines of: heap/cache.c */
-		iocp_handle heap;
-		struct iocp_cache *cache;
-	} caches[IOCP_CACHED_HEAPS];
-	uint32_t next_cache;
+	iocp_cached *caches;         /* a table of `capacity` entries: heap/cache.c */
+	uint32_t capacity;
 	struct iocp_context *next, *previous; /* list of all contexts, under wait.c's lock */
 } iocp_context;
 

@@ -80,12 +80,10 @@ static size_t gross_of(const iocp_found *f)
 	return (size_t)atomic_load_explicit(&f->page->run, memory_order_relaxed) * IOCP_PAGE;
 }
 
-/* Takes that many bytes of what the heap may hold. 0: they would pass the maximum. */
+/* Takes that many bytes of what a heap with a maximum may hold. 0: they would pass it. */
 static int charge(iocp_heap *heap, size_t gross)
 {
 	uint64_t charged;
-	if (heap->maximum == 0)
-		return 1;
 	if (gross > heap->maximum)
 		return 0;
 	/* Relaxed: a counter that orders nothing else. */
@@ -117,7 +115,7 @@ static inline void *make_small(iocp_cache *cache, void *block, uint32_t class, s
 	return block;
 }
 
-static void *take_small(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
+static inline void *take_small(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
 {
 	uint32_t class = iocp_class_of(size);
 	void *block = iocp_cache_take(heap, cache, class);
@@ -179,23 +177,33 @@ static int grow_slab(iocp_heap *heap, size_t size)
 	return added ? IOCP_OK : iocp_heap_add_segments(heap, 1);
 }
 
-/* Inside. */
-static void *take(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
+/* Makes room until the block is there, or memory is out. */
+static void *take_growing(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
 {
-	void *block;
+	void *block = NULL;
 	if (size > IOCP_MEDIUM_LIMIT)
 		return take_large(heap, cache, size, flags);
-	do {
+	while (!block && grow_slab(heap, size) == IOCP_OK)
 		block = size <= IOCP_SMALL_LIMIT ? take_small(heap, cache, size, flags) : take_medium(heap, cache, size, flags);
-	} while (!block && grow_slab(heap, size) == IOCP_OK);
 	return block;
 }
 
+/* Inside. */
+static inline void *take(iocp_heap *heap, iocp_cache *cache, size_t size, int flags)
+{
+	void *block = NULL;
+	if (size <= IOCP_SMALL_LIMIT)
+		block = take_small(heap, cache, size, flags);
+	else if (size <= IOCP_MEDIUM_LIMIT)
+		block = take_medium(heap, cache, size, flags);
+	return block ? block : take_growing(heap, cache, size, flags);
+}
+
 /* Inside, so the heap is not destroyed under what it gains. */
-static int alloc_inside(iocp_heap *heap, iocp_cache *cache, size_t size, int flags, void **address)
+static inline int alloc_inside(iocp_heap *heap, iocp_cache *cache, size_t size, int flags, void **address)
 {
 	void *block;
-	if (!charge(heap, gross_size(size)))
+	if (heap->maximum && !charge(heap, gross_size(size)))
 		return IOCP_NOMEM;
 	block = take(heap, cache, size, flags);
 	if (!block) {
@@ -251,7 +259,7 @@ int iocp_heap_put(iocp_heap *heap, const void *data, size_t size, void **address
 
 /* ---- freeing ----------------------------------------------------------------------------------------------------- */
 
-/* Inside. The block was found live; what it is charged for is the caller's, and a large one is for leave_after to drop. */
+/* Inside. The block was found live. What it is charged for is the caller's, and a large one is for leave_after to drop. */
 static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const iocp_found *f)
 {
 	if (!set_header(address, f, 0))
@@ -373,7 +381,7 @@ static void *copy_block(
 {
 	size_t keep = size < f->size ? size : f->size;
 	char *copy;
-	if (!charge(heap, surplus(f, size)))
+	if (heap->maximum && !charge(heap, surplus(f, size)))
 		return NULL;
 	copy = take(heap, cache, size, 0);
 	if (!copy) {

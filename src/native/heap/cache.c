@@ -11,8 +11,11 @@
 ** writes the word, then waits for each cache's `busy` to be 0 once (iocp_heap_quiesce). Claim: after that nobody else is
 ** inside, or gets in, until the gate opens. The two sides are Dekker's: write mine, look at the other's. The rare side's
 ** iocp_process_barrier puts a full barrier into the frequent side, wherever that runs: either its write of `busy` is
-** visible to us, and we wait, or its look at the gate comes after our write, and it leaves. Where the kernel has no such
-** barrier the frequent side is fully ordered itself (`fenced`).
+** visible to us, and we wait, or its look at the gate comes after our write, and it leaves.
+** Where the kernel has no such barrier an open gate is IOCP_GATE_FENCED, which only iocp_heap_enter_slowly takes for open: it
+** orders its two steps itself. A process that denies itself the call later makes its gates so then, one by one: whoever
+** finds that the barrier fails writes the word, and what is needed once, a barrier for those who may have entered before, is
+** had more slowly. `fenced` is set behind that; until then everyone who waits makes that barrier too.
 ** In the same way a second thread that comes to a heap says so in `shared` and waits for the first to leave once, so that
 ** as long as a thread inside finds `shared` unset, it is the only one inside.
 ** The same wait, with the gate open, is a grace period: threads that entered before have left, so nobody still looks at
@@ -33,16 +36,38 @@ enum { DEPOT_LIMIT = 32, EMPTY_PAGES_LIMIT = IOCP_PAGES };
 
 /* ---- the gate ---------------------------------------------------------------------------------------------------- */
 
+static int is_open(uintptr_t gate)
+{
+	return gate == 0 || gate == IOCP_GATE_FENCED;
+}
+
+/* From now on all that enter make their own barrier, and those who are inside have made one. */
+static void fence_gate(iocp_heap *heap)
+{
+	iocp_lock_acquire(&heap->mutex);
+	heap->open = IOCP_GATE_FENCED;
+	if (atomic_load_explicit(&heap->gate, memory_order_relaxed) == 0)
+		atomic_store_explicit(&heap->gate, IOCP_GATE_FENCED, memory_order_seq_cst);
+	iocp_lock_release(&heap->mutex);
+	iocp_process_barrier_slowly();
+	/* Release: whoever finds it set comes after the barrier. */
+	atomic_store_explicit(&heap->fenced, 1, memory_order_release);
+}
+
 void iocp_heap_quiesce(iocp_heap *heap)
 {
 	iocp_cache *cache;
-	if (!heap->fenced)
-		iocp_process_barrier();
+	/* Acquire: pairs with fence_gate. */
+	if (!atomic_load_explicit(&heap->fenced, memory_order_acquire) && !iocp_process_barrier())
+		fence_gate(heap);
+	/* Changes nothing. Sequentially consistent: whoever enters a fenced gate after we looked at its `busy` has read this, or
+	** something later, and so sees all that was unlinked before. */
+	atomic_fetch_or_explicit(&heap->gate, 0, memory_order_seq_cst);
 	/* Acquire, here: pairs with push_cache. A cache that is pushed later belongs to a thread that has yet to
 	** look at the gate, after it has held the mutex that whoever shut the gate held before. */
 	for (cache = atomic_load_explicit(&heap->caches, memory_order_acquire); cache; cache = cache->next) {
 		int looks = 0;
-		/* Pairs with iocp_heap_leave; sequentially consistent for the sake of `fenced`, see the top. */
+		/* Pairs with iocp_heap_leave; sequentially consistent for the sake of fenced gates, see the top. */
 		while (atomic_load_explicit(&cache->busy, memory_order_seq_cst)) {
 			if (++looks > 100)
 				sched_yield(); /* it was preempted inside */
@@ -60,7 +85,7 @@ static int lock_open_gate(iocp_heap *heap, iocp_context *context)
 		int r;
 		iocp_lock_acquire(&heap->mutex);
 		gate = atomic_load_explicit(&heap->gate, memory_order_relaxed); /* written under the mutex */
-		if (gate == 0 || gate == (uintptr_t)context)
+		if (is_open(gate) || gate == (uintptr_t)context)
 			return IOCP_OK;
 		if (gate == IOCP_GATE_DESTROYED || iocp_context_cancelled(context)) {
 			iocp_lock_release(&heap->mutex);
@@ -118,7 +143,7 @@ int iocp_heap_unlock(iocp_heap *heap)
 	if (depth == 0) {
 		forget_locked(context, heap); /* while the gate is shut: the next to shut it uses the same link */
 		/* Release: what was done behind the gate happens-before the look that finds it open. */
-		atomic_store_explicit(&heap->gate, 0, memory_order_release);
+		atomic_store_explicit(&heap->gate, heap->open, memory_order_release);
 	}
 	iocp_lock_release(&heap->mutex);
 	if (depth == 0) {
@@ -130,10 +155,10 @@ int iocp_heap_unlock(iocp_heap *heap)
 
 int iocp_heap_shut(iocp_heap *heap)
 {
-	iocp_context *context = iocp_context_get();
+	iocp_context passing = {0}, *context = iocp_context_get(); /* without memory for one: see enter_as_guest */
 	int r, locked;
 	if (!context)
-		return IOCP_NOMEM;
+		context = &passing;
 	r = lock_open_gate(heap, context);
 	if (r != IOCP_OK)
 		return r;
@@ -199,23 +224,23 @@ static void return_cache(iocp_heap *heap, iocp_cache *cache)
 		}
 		publish(heap, cache);
 	}
-	atomic_store_explicit(&cache->owner, NULL, memory_order_relaxed); /* read under the mutex */
+	cache->next_idle = heap->idle;
+	heap->idle = cache;
 	iocp_lock_release(&heap->mutex);
 }
 
-/* Frees entry `i` of the context's table. The heap may be gone: then so is the cache, and the handle opens nothing. */
-static void forget_entry(iocp_context *context, uint32_t i)
+/* Frees an entry of the context's table. The heap may be gone: then so is the cache, and the handle opens nothing. */
+static void forget_entry(iocp_cached *entry)
 {
-	iocp_object *object = context->caches[i].cache ? iocp_object_open(context->caches[i].heap, IOCP_KIND_HEAP) : NULL;
+	iocp_object *object = entry->heap ? iocp_object_open(entry->heap, IOCP_KIND_HEAP | IOCP_KIND_PRIVATE_HEAP) : NULL;
 	if (object) {
-		return_cache((iocp_heap *)object, context->caches[i].cache);
+		return_cache((iocp_heap *)object, entry->cache);
 		iocp_heap_reclaim((iocp_heap *)object);
 		iocp_object_release(object);
 	}
-	if (iocp_this_thread.heap == context->caches[i].heap)
+	if (iocp_this_thread.heap == entry->heap)
 		iocp_this_thread.heap = 0; /* the cache may have a new owner any moment */
-	context->caches[i].heap = 0;
-	context->caches[i].cache = NULL;
+	*entry = (iocp_cached){0, NULL};
 }
 
 void iocp_heap_forget(iocp_context *context)
@@ -223,103 +248,169 @@ void iocp_heap_forget(iocp_context *context)
 	uint32_t i;
 	while (context->locked)
 		iocp_heap_unlock(context->locked);
-	for (i = 0; i < IOCP_CACHED_HEAPS; i++)
-		forget_entry(context, i);
+	for (i = 0; i < context->capacity; i++)
+		forget_entry(&context->caches[i]);
+	free(context->caches);
+	context->caches = NULL;
+	context->capacity = 0;
 }
 
 /* Adds a cache to the heap's list. The mutex is held. */
 static void push_cache(iocp_heap *heap, iocp_cache *cache)
 {
 	cache->next = atomic_load_explicit(&heap->caches, memory_order_relaxed); /* written under the mutex */
-	if (cache->next)
+	if (cache->next != &heap->spare)
 		atomic_store_explicit(&heap->shared, 1, memory_order_seq_cst); /* see the top */
 	/* Release: the cache's content happens-before iocp_heap_quiesce and iocp_heap_totals read it. */
 	atomic_store_explicit(&heap->caches, cache, memory_order_release);
 }
 
 /* A cache of the heap for the caller alone: one that a thread gave back, or a new one. NULL: out of memory. */
-static iocp_cache *own_cache(iocp_heap *heap, iocp_context *context)
+static iocp_cache *own_cache(iocp_heap *heap)
 {
-	iocp_cache *cache, *fresh = NULL;
-	int pushed = 0;
-	for (;;) {
-		iocp_lock_acquire(&heap->mutex);
-		for (cache = atomic_load_explicit(&heap->caches, memory_order_relaxed); cache; cache = cache->next)
-			if (!atomic_load_explicit(&cache->owner, memory_order_relaxed)) /* written under the mutex */
-				break;
-		if (!cache && fresh) {
-			push_cache(heap, fresh);
-			cache = fresh;
-			fresh = NULL;
-			pushed = 1;
-		}
-		if (cache)
-			atomic_store_explicit(&cache->owner, context, memory_order_relaxed);
-		iocp_lock_release(&heap->mutex);
-		if (cache)
-			break;
-		fresh = calloc(1, sizeof(*fresh));
-		if (!fresh)
-			return NULL;
-	}
-	free(fresh);
-	if (pushed && cache->next)
+	iocp_cache *cache;
+	iocp_lock_acquire(&heap->mutex);
+	cache = heap->idle;
+	if (cache)
+		heap->idle = cache->next_idle;
+	iocp_lock_release(&heap->mutex);
+	if (cache || !(cache = calloc(1, sizeof(*cache))))
+		return cache;
+	iocp_lock_acquire(&heap->mutex);
+	push_cache(heap, cache);
+	iocp_lock_release(&heap->mutex);
+	if (cache->next != &heap->spare)
 		iocp_heap_quiesce(heap);
 	return cache;
+}
+
+/* ---- a thread's table of caches ---------------------------------------------------------------------------------- */
+
+/* A hash table: a heap is in one of the WINDOW entries from the number of its slot on. An entry of the same slot with
+** another handle is of a heap that is gone or destroyed. Where there is no room the table is doubled, up to LARGEST_TABLE;
+** then a heap takes the place of another, to which its cache goes back, so that a thread holds blocks of so many at most. */
+enum { WINDOW = 8, LEAST_TABLE = 16, LARGEST_TABLE = 1024 };
+
+static iocp_cached *entry_at(const iocp_context *context, iocp_handle heap, uint32_t i)
+{
+	return &context->caches[(iocp_handle_slot(heap) + i) & (context->capacity - 1)];
+}
+
+static inline iocp_cache *look_up(const iocp_context *context, iocp_handle heap)
+{
+	uint32_t i;
+	for (i = 0; i < WINDOW && context->capacity; i++)
+		if (entry_at(context, heap, i)->heap == heap)
+			return entry_at(context, heap, i)->cache;
+	return NULL;
+}
+
+/* Where the heap may have its entry; NULL: no room. */
+static iocp_cached *vacancy(const iocp_context *context, iocp_handle heap)
+{
+	uint32_t i;
+	for (i = 0; i < WINDOW && context->capacity; i++) {
+		iocp_cached *entry = entry_at(context, heap, i);
+		if (!entry->heap || iocp_handle_slot(entry->heap) == iocp_handle_slot(heap))
+			return entry;
+	}
+	return NULL;
+}
+
+/* 0: it is as large as it gets, or there is no memory. */
+static int enlarge_table(iocp_context *context)
+{
+	iocp_cached *old = context->caches, *entry;
+	uint32_t i, count = context->capacity, capacity = count ? count * 2 : LEAST_TABLE;
+	iocp_cached *fresh = capacity <= LARGEST_TABLE ? calloc(capacity, sizeof(*fresh)) : NULL;
+	if (!fresh)
+		return 0;
+	context->caches = fresh;
+	context->capacity = capacity;
+	for (i = 0; i < count; i++) {
+		entry = old[i].heap ? vacancy(context, old[i].heap) : NULL;
+		if (entry)
+			*entry = old[i];
+		else
+			forget_entry(&old[i]);
+	}
+	free(old);
+	return 1;
+}
+
+static iocp_cached *make_room(iocp_context *context, iocp_handle heap)
+{
+	iocp_cached *entry;
+	while (!(entry = vacancy(context, heap)))
+		if (!enlarge_table(context))
+			break;
+	if (!entry && context->capacity)
+		entry = entry_at(context, heap, 0);
+	if (entry)
+		forget_entry(entry);
+	return entry;
 }
 
 /* The caller's cache of the heap, and its thread-local shortcut. NULL: out of memory. */
 static iocp_cache *find_cache(iocp_heap *heap, iocp_context *context)
 {
-	iocp_cache *cache = NULL;
-	uint32_t i;
-	for (i = 0; i < IOCP_CACHED_HEAPS && !cache; i++)
-		if (context->caches[i].heap == heap->object.handle)
-			cache = context->caches[i].cache;
+	iocp_handle handle = heap->object.handle;
+	iocp_cache *cache = look_up(context, handle);
 	if (!cache) {
-		cache = own_cache(heap, context);
+		iocp_cached *entry = make_room(context, handle);
+		cache = entry ? own_cache(heap) : NULL;
 		if (!cache)
 			return NULL;
-		i = context->next_cache++ % IOCP_CACHED_HEAPS;
-		forget_entry(context, i);
-		context->caches[i].heap = heap->object.handle;
-		context->caches[i].cache = cache;
+		*entry = (iocp_cached){handle, cache};
 	}
-	if (!heap->fenced) {
-		iocp_this_thread.heap = heap->object.handle;
-		iocp_this_thread.cache = cache;
-	}
+	iocp_this_thread.heap = handle;
+	iocp_this_thread.cache = cache;
 	return cache;
 }
 
-int iocp_heap_enter_slowly(iocp_heap *heap, iocp_cache **cache)
+/* ---- entering ---------------------------------------------------------------------------------------------------- */
+
+static inline int enter(iocp_heap *heap, iocp_context *context, iocp_cache *cache)
 {
-	iocp_context *context = iocp_context_get();
-	iocp_cache *mine;
-	int r;
-	if (!context)
-		return IOCP_NOMEM;
 	for (;;) {
 		uintptr_t gate;
-		/* Relaxed: IOCP_GATE_DESTROYED is final; anything else is looked at again below. */
-		if (atomic_load_explicit(&heap->gate, memory_order_relaxed) == IOCP_GATE_DESTROYED)
-			return IOCP_INVALID;
-		mine = find_cache(heap, context);
-		if (!mine)
-			return IOCP_NOMEM;
-		/* Both sequentially consistent, so that `fenced` needs no more; see the top. */
-		atomic_exchange_explicit(&mine->busy, 1, memory_order_seq_cst);
+		int r;
+		/* Both sequentially consistent, which is all that a fenced gate needs. Only the spare one is found busy. */
+		while (atomic_exchange_explicit(&cache->busy, 1, memory_order_seq_cst))
+			sched_yield();
 		gate = atomic_load_explicit(&heap->gate, memory_order_seq_cst);
-		if (gate == 0 || gate == (uintptr_t)context)
-			break;
-		iocp_heap_leave(mine);
+		if (is_open(gate) || gate == (uintptr_t)context)
+			return IOCP_OK;
+		iocp_heap_leave(cache);
 		r = lock_open_gate(heap, context);
 		if (r != IOCP_OK)
 			return r;
 		iocp_lock_release(&heap->mutex);
 	}
-	*cache = mine;
-	return IOCP_OK;
+}
+
+/* Whoever has no memory for a cache uses the spare one, one at a time: what needs no memory itself, a free, say, never
+** fails for want of it. */
+static int enter_as_guest(iocp_heap *heap, iocp_context *context)
+{
+	iocp_context passing = {0}; /* for a wait at the gate; nobody comes to know it */
+	/* Each time, as who did so first may still be waiting; see the top. */
+	atomic_store_explicit(&heap->shared, 1, memory_order_seq_cst);
+	iocp_heap_quiesce(heap);
+	return enter(heap, context ? context : &passing, &heap->spare);
+}
+
+int iocp_heap_enter_slowly(iocp_heap *heap, iocp_cache **cache)
+{
+	iocp_context *context = iocp_context_get();
+	/* Relaxed: IOCP_GATE_DESTROYED is final; anything else is looked at again. */
+	if (atomic_load_explicit(&heap->gate, memory_order_relaxed) == IOCP_GATE_DESTROYED)
+		return IOCP_INVALID;
+	*cache = context ? find_cache(heap, context) : NULL;
+	if (*cache)
+		return enter(heap, context, *cache);
+	*cache = &heap->spare;
+	return enter_as_guest(heap, context);
 }
 
 /* ---- magazines --------------------------------------------------------------------------------------------------- */
@@ -412,7 +503,7 @@ void iocp_cache_give_slowly(iocp_heap *heap, iocp_cache *cache, uint32_t class, 
 int iocp_heap_can_reclaim(const iocp_heap *heap)
 {
 	/* Relaxed: written under the mutex. Behind a gate of the caller's own there is no reclaiming. */
-	return atomic_load_explicit(&heap->gate, memory_order_relaxed) == 0
+	return is_open(atomic_load_explicit(&heap->gate, memory_order_relaxed))
 		   && (heap->slab.empty_pages >= EMPTY_PAGES_LIMIT || heap->slab.free_segments > 1);
 }
 
@@ -463,7 +554,8 @@ void iocp_heap_free_caches(iocp_heap *heap)
 			free(cache->classes[class].loaded);
 			free(cache->classes[class].previous);
 		}
-		free(cache);
+		if (cache != &heap->spare)
+			free(cache);
 		cache = next;
 	}
 	for (class = 0; class < IOCP_CLASSES; class ++)

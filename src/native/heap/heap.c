@@ -54,7 +54,11 @@ static int create(size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap
 	if (!h)
 		return IOCP_NOMEM;
 	h->maximum = maximum;
-	h->fenced = !iocp_process_barrier_works();
+	atomic_store_explicit(&h->caches, &h->spare, memory_order_relaxed);
+	h->open = iocp_process_barrier_works() ? 0 : IOCP_GATE_FENCED;
+	/* Relaxed: nobody knows the heap yet. */
+	atomic_store_explicit(&h->gate, h->open, memory_order_relaxed);
+	atomic_store_explicit(&h->fenced, h->open != 0, memory_order_relaxed);
 	if (iocp_object_register(&h->object, kind, h, free_heap) != IOCP_OK) {
 		free(h);
 		return IOCP_NOMEM;

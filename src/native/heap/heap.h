@@ -185,13 +185,13 @@ typedef struct iocp_magazine {
 /* A thread's part of a heap. Its owner alone touches it while `busy`; others, for the counts, read atomics. */
 typedef struct iocp_cache {
 	_Atomic uint32_t busy;         /* 1 while its owner is inside the heap */
-	_Atomic(iocp_context *) owner; /* NULL: free to take; changed under the mutex */
 	int reclaim;                   /* its owner saw that there is memory to give back */
 	_Atomic int64_t blocks, bytes; /* live ones added since the last exchange with the depot */
 	struct {
 		iocp_magazine *loaded, *previous; /* Bonwick and Adams 2001: two, so that no pattern exchanges each time */
 	} classes[IOCP_CLASSES];
-	struct iocp_cache *next; /* fixed once it is in the heap's list; caches go with the heap */
+	struct iocp_cache *next;      /* fixed once it is in the heap's list; caches go with the heap */
+	struct iocp_cache *next_idle; /* of those without an owner; guarded by the mutex */
 } iocp_cache;
 
 typedef struct iocp_large {
@@ -216,12 +216,15 @@ void iocp_large_unmap_all(iocp_heap *heap);
 struct iocp_heap {
 	iocp_object object;
 	size_t maximum;               /* 0: none */
-	int fenced;                   /* 1: the kernel has no process-wide barrier, so every enter makes its own, slowly */
 	_Atomic uint64_t charged;     /* bytes of blocks, counted only if there is a maximum */
-	_Atomic uintptr_t gate;       /* 0 open, the context that shut it, or IOCP_GATE_DESTROYED */
+	_Atomic uintptr_t gate;       /* `open`, the context that shut it, or IOCP_GATE_DESTROYED */
+	_Atomic uint32_t fenced;      /* 1: all who are inside made their own barrier; see heap_cache.c */
 	_Atomic uint32_t shared;      /* 1 once a second thread uses the heap */
-	_Atomic(iocp_cache *) caches; /* all ever made for this heap; grows at the front */
+	_Atomic(iocp_cache *) caches; /* all ever made for this heap; grows at the front, and ends with the spare one */
+	iocp_cache spare;             /* of whoever has no memory for one, and is inside */
 	iocp_lock mutex;              /* guards what follows */
+	iocp_cache *idle;             /* caches that threads gave back */
+	uintptr_t open;               /* what the gate is when it is open: 0, or IOCP_GATE_FENCED from some time on */
 	uint32_t gate_depth;
 	iocp_heap *next_locked; /* in the list of the context that shut the gate, which alone touches it */
 	iocp_waiters waiters;   /* for the gate */
@@ -238,6 +241,7 @@ struct iocp_heap {
 	int64_t peak_bytes;
 };
 
+enum { IOCP_GATE_FENCED = 1 }; /* open to those who make a full barrier as they enter */
 #define IOCP_GATE_DESTROYED UINTPTR_MAX
 
 /* Between enter and leave nothing of the heap is unmapped and nobody else shuts the gate. Does not nest. IOCP_INVALID,
