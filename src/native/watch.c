@@ -8,7 +8,8 @@
 ** nobody looks, and a watcher with nothing to look after ends.
 **
 ** Ownership: the list of watched ports holds a reference to each. A port's `watched` is set, under the port's lock, by
-** whoever finds it stuck, and reset by the watcher, which then has taken it off the list.
+** whoever finds it stuck, and reset by the watcher, which then has taken it off the list, or where there is no watcher to be
+** had: then the next post or get that finds the port stuck tries again.
 **
 ** Locking: `watch_lock` guards the list and `running`. The watcher holds the lock of all contexts while it looks, so that
 ** none of the threads ends, and the port's lock within that.
@@ -16,6 +17,7 @@
 
 #include "native/native.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -28,6 +30,7 @@
 enum {
 	PERIOD = 5,       /* ms */
 	LINGER = 1000,    /* ms without anything to do after which the watcher ends */
+	RETRY = 5,        /* ms from a failed start of the watcher to the next */
 	LOOKS = 2,        /* in a row, until a thread counts as blocked */
 	STACK = 64 * 1024 /* bytes */
 };
@@ -35,11 +38,12 @@ enum {
 static iocp_lock watch_lock;
 static iocp_port *watched;
 static int running;
+static int64_t not_before;    /* ns: when the watcher may be started again */
 static _Atomic uint32_t work; /* futex: changes when a port is added */
 
 /* ---- threads' states --------------------------------------------------------------------------------------------- */
 
-/* 'R', 'S' and so on; 0: unknown. Source: proc(5), /proc/pid/stat. */
+/* 'R', 'S' and so on; 0: unknown, and errno says why. Source: proc(5), /proc/pid/stat. */
 static char state_of(pid_t id)
 {
 	char path[64], text[128];
@@ -52,21 +56,34 @@ static char state_of(pid_t id)
 		return 0;
 	length = read(file, text, sizeof(text) - 1);
 	close(file);
+	errno = ENOENT; /* what comes without a state is not what is looked for */
 	text[length > 0 ? length : 0] = 0;
 	name_end = strrchr(text, ')'); /* a name may hold anything */
 	return name_end && name_end[1] == ' ' ? name_end[2] : 0;
 }
 
-int iocp_watch_works(void)
+enum answer { UNKNOWN, NO, YES };
+
+/* Whether this system tells which threads block. UNKNOWN: it cannot be asked now, which says nothing of the next time. */
+static enum answer system_tells(void)
 {
-	/* 0 unknown, 1 no, 2 yes. Relaxed: whoever finds it unknown asks again and gets the same answer. */
+	/* Relaxed: whoever finds it unknown asks again and gets the same answer. */
 	static _Atomic int answer;
 	int known = atomic_load_explicit(&answer, memory_order_relaxed);
-	if (known == 0) {
-		known = state_of(gettid()) == 'R' ? 2 : 1;
-		atomic_store_explicit(&answer, known, memory_order_relaxed);
+	if (known == UNKNOWN) {
+		if (state_of(gettid()) == 'R')
+			known = YES;
+		else if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != EINTR)
+			known = NO;
+		if (known != UNKNOWN)
+			atomic_store_explicit(&answer, known, memory_order_relaxed);
 	}
-	return known == 2;
+	return (enum answer)known;
+}
+
+int iocp_watch_works(void)
+{
+	return system_tells() == YES;
 }
 
 /* ---- the watcher ------------------------------------------------------------------------------------------------- */
@@ -85,7 +102,9 @@ static void look_at(void *state, iocp_context *context)
 	/* Relaxed: written under the port's lock. */
 	if (port->closed || atomic_load_explicit(&context->belongs_to, memory_order_relaxed) != port->object.handle) {
 		; /* nothing here any more: see slot.c */
-	} else if (seen == 'R' || seen == 0) {
+	} else if (seen == 0) {
+		; /* nobody knows: what is known of it stays */
+	} else if (seen == 'R') {
 		if (context->slot == IOCP_SLOT_RELEASED)
 			iocp_slot_set(port, context, IOCP_SLOT_HELD);
 		context->blocked_looks = 0;
@@ -178,26 +197,58 @@ static int start(void)
 	return r;
 }
 
-void iocp_watch(iocp_port *port)
+/* Adds the port to the list, and makes it the watcher's work. 1: the caller is to start the watcher. */
+static int add(iocp_port *port)
 {
-	int first;
-	if (!iocp_watch_works()) /* `watched` stays set: it is not tried again */
-		return;
+	int first = !running;
 	iocp_port_retain(port);
-	iocp_lock_acquire(&watch_lock);
 	port->next_watched = watched;
 	watched = port;
-	first = !running;
 	running = 1;
 	atomic_fetch_add_explicit(&work, 1, memory_order_relaxed); /* under the lock */
+	return first;
+}
+
+/* Nobody watches the port, which was to be; whoever finds it stuck the next time tries again. */
+static void unwatch(iocp_port *port)
+{
+	iocp_lock_acquire(&port->lock);
+	port->watched = 0;
+	iocp_lock_release(&port->lock);
+}
+
+/* The watcher could not be started: nobody watches what is on the list. */
+static void start_failed(void)
+{
+	iocp_port *port, *next;
+	iocp_lock_acquire(&watch_lock);
+	running = 0;
+	not_before = iocp_deadline(RETRY);
+	port = watched;
+	watched = NULL;
 	iocp_lock_release(&watch_lock);
-	if (!first) {
-		iocp_futex_wake(&work);
-	} else if (start() != 0) {
-		/* No thread to be had: what is stuck stays so until a thread of the port gets again. The next port to
-		** stick tries again, for this one too. */
-		iocp_lock_acquire(&watch_lock);
-		running = 0;
-		iocp_lock_release(&watch_lock);
+	for (; port; port = next) {
+		next = port->next_watched; /* once it is no longer watched another may add it again */
+		unwatch(port);
+		iocp_port_release(port);
 	}
+}
+
+void iocp_watch(iocp_port *port)
+{
+	enum answer tells = system_tells();
+	int too_soon, first = 0;
+	if (tells == NO) /* `watched` stays set: it is not tried again */
+		return;
+	iocp_lock_acquire(&watch_lock);
+	too_soon = !running && iocp_nanoseconds() < not_before;
+	if (tells == YES && !too_soon)
+		first = add(port);
+	iocp_lock_release(&watch_lock);
+	if (tells == UNKNOWN || too_soon)
+		unwatch(port);
+	else if (!first)
+		iocp_futex_wake(&work);
+	else if (start() != 0)
+		start_failed();
 }
