@@ -67,6 +67,50 @@ describe("a suspended thread", function()
   end)
 end)
 
+describe("math.random in a thread", function()
+  local draw = "return table.concat({ math.random(), math.random(), math.random() }, ' ')"
+
+  it("draws another sequence in each, one after the other and at the same time", function()
+    local seen, threads = {}, {}
+    local function see(thread)
+      local ok, drawn = thread:join(10000)
+      assert.is_true(ok, drawn)
+      assert.is_nil(seen[drawn])
+      seen[drawn] = true
+    end
+    for _ = 1, 50 do
+      see(iocp.Thread(draw))
+    end
+    for i = 1, 20 do
+      threads[i] = iocp.Thread(draw)
+    end
+    for _, thread in ipairs(threads) do
+      see(thread)
+    end
+  end)
+
+  it("does not draw the same in the next process", function()
+    local script = ("print(select(2, require('iocp').Thread(%q):join()))"):format(draw)
+    local _, first = support.child(script)
+    local _, second = support.child(script)
+    assert.matches("^%S+ %S+ %S+%s*$", first)
+    if rawget(_G, "jit") or _VERSION >= "Lua 5.4" or support.windows then -- else it is C's, of which there is but one
+      assert.not_equal(first, second)
+    end
+  end)
+
+  it("leaves the sequence of the script that makes it alone, and can be given one", function()
+    math.randomseed(42)
+    local expected = math.random()
+    math.randomseed(42)
+    run("")
+    assert.equal(expected, math.random())
+    local _, first = run("math.randomseed(7) " .. draw)
+    local _, second = run("math.randomseed(7) " .. draw)
+    assert.equal(first, second)
+  end)
+end)
+
 describe("an error in a body", function()
   it("of any type is what join reports, with a traceback (39)", function()
     local thread = iocp.Thread({ name = "worker", body = "local function inner() error('oops') end inner()" })

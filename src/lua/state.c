@@ -129,11 +129,57 @@ static int load_entry(lua_State *L)
 	return lua_gettop(L);
 }
 
+/* A number for each state of the process: SplitMix64, whose steps no two states share. */
+static uint64_t next_seed(void)
+{
+	static _Atomic uint64_t states;
+	/* Relaxed: each gets another number. */
+	uint64_t n = atomic_fetch_add_explicit(&states, 1, memory_order_relaxed);
+	uint64_t z = iocp_process_key() + n * UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+/* Pushes a seed for math.random, and returns 1; 0: it draws from a generator that is not this thread's alone, and which
+** a script may have given a sequence. LuaJIT gives every state the same sequence, and Lua 5.4 those that begin in the
+** same second at the same address. Lua before 5.4 draws from C's generator, of which on Windows each thread has its
+** own, always with the same sequence, and elsewhere the process has one. */
+static int push_seed(lua_State *L)
+{
+	uint64_t seed = next_seed();
+#if LUA_VERSION_NUM >= 504
+	lua_pushinteger(L, (lua_Integer)seed);
+	return 1;
+#else
+	int is_jit;
+	lua_getglobal(L, "jit");
+	is_jit = !lua_isnil(L, -1);
+	lua_pop(L, 1);
+	if (!is_jit && LUA_DIRSEP[0] != '\\')
+		return 0;
+	lua_pushnumber(L, (lua_Number)(seed >> (is_jit ? 11 : 33))); /* what a double holds, and an int */
+	return 1;
+#endif
+}
+
+static void seed_random(lua_State *L)
+{
+	lua_getglobal(L, "math");
+	lua_getfield(L, -1, "randomseed");
+	if (push_seed(L))
+		lua_call(L, 1, 0);
+	else
+		lua_pop(L, 1);
+	lua_pop(L, 1);
+}
+
 void iocp_state_prepare(lua_State *L, const iocp_description *description)
 {
 	int first = lua_gettop(L) + 1, package;
 	size_t i;
 	luaL_openlibs(L);
+	seed_random(L);
 	if (iocp_values_push(L, &description->fields) < 0)
 		lua_error(L);
 	lua_getglobal(L, "package");

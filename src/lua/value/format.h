@@ -143,6 +143,8 @@ int iocp_parcel_open(iocp_parcel *p, const void *block, size_t size, int sealed)
 int iocp_parcel_listed(const iocp_parcel *p, uint64_t index, enum iocp_class *class, uint64_t *object);
 /* Gives back the references of a private parcel. */
 void iocp_parcel_release(const iocp_parcel *p);
+/* A number that is this process's, and another in the next one. */
+uint64_t iocp_process_key(void);
 /* Writes the seal of the block, which is all there but for it. */
 void iocp_parcel_seal(uint8_t *block, size_t size);
 

@@ -140,7 +140,7 @@ static uint64_t siphash(uint64_t key0, uint64_t key1, const uint8_t *bytes, size
 
 /* Damage by accident is what a seal is for; who wants to forge one has the FFI. So the clock and where the system put
 ** things are secret enough. */
-static uint64_t seal_key(void)
+uint64_t iocp_process_key(void)
 {
 	static _Atomic uint64_t key;
 	/* Relaxed: the number is all there is to see. */
@@ -159,7 +159,7 @@ static uint64_t seal_key(void)
 static uint64_t seal_of(const uint8_t *block, size_t size)
 {
 	enum { BEFORE = IOCP_PARCEL_HEADER + IOCP_PARCEL_SEAL };
-	uint64_t key = seal_key(), header = (uint64_t)block[0] | (uint64_t)block[1] << 8;
+	uint64_t key = iocp_process_key(), header = (uint64_t)block[0] | (uint64_t)block[1] << 8;
 	return siphash(key, rotate(key, 32) ^ header, block + BEFORE, size - BEFORE);
 }
 
