@@ -15,6 +15,43 @@ local function refused(method, argument, port, ...)
   assert.equal(before, port:stats().posted)
 end
 
+describe("bytes", function()
+  it("tell what an I/O failed with, and what it transferred (43)", function()
+    local E = iocp.E
+    assert.same({ 2, 32, 104, 125 }, { E.ENOENT, E.EPIPE, E.ECONNRESET, E.ECANCELED })
+    local count, numbers = 0, {}
+    for name, number in pairs(E) do
+      assert.is_nil(numbers[number])
+      assert.is_true(number > 0 and number < 32768)
+      for _, transferred in ipairs { 0, 1, 2 ^ 31, 2 ^ 32 - 1 } do
+        local found, text, bytes = iocp.describe(-(transferred * 65536 + number))
+        assert.same({ name, "string", transferred }, { found, type(text), bytes })
+      end
+      count, numbers[number] = count + 1, name
+    end
+    assert.is_true(count > 50)
+  end)
+
+  it("that no failure brought are what was transferred", function()
+    for _, bytes in ipairs { 0, 1, 2 ^ 32 - 1 } do
+      assert.same(values(nil, nil, bytes), values(iocp.describe(bytes)))
+    end
+  end)
+
+  it("of a failure that POSIX has no name for tell the system's own number", function()
+    local name, text, transferred = iocp.describe(-(7 * 65536 + 32768 + 38))
+    assert.same({ 38, "string", 7 }, { name, type(text), transferred })
+  end)
+
+  it("that no packet has are refused by name", function()
+    for _, bad in ipairs { 0 / 0, 1 / 0, -1 / 0, 0.5, -1.5, 2 ^ 32, -65536, -2 ^ 48, -2 ^ 63, "1", {} } do
+      local ok, message = pcall(iocp.describe, bad)
+      assert.is_false(ok)
+      assert.matches("bytes: expected the bytes of a packet", message, 1, true)
+    end
+  end)
+end)
+
 describe("a new port", function()
   it("is independent of 2,999 others (1)", function()
     local ports = {}

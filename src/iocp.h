@@ -93,7 +93,7 @@ typedef struct iocp_packet {
 	uintptr_t key;        /* completion key: any value, mostly a block's address */
 	uintptr_t overlapped; /* any value, 0 for none */
 	uint32_t bytes;       /* number of bytes transferred: any value */
-	int32_t code;         /* 0, or the system's error of an I/O that failed; of packets you post: 0 */
+	int32_t code;         /* 0, or the number of what an I/O failed with: iocp_io_error_name; of packets you post: 0 */
 } iocp_packet;
 
 typedef struct iocp_port_info {
@@ -154,6 +154,13 @@ IOCP_API const char *iocp_version(void);
 IOCP_API const char *iocp_error_name(int code);
 /* Writes a sentence about `code` (negative: ours, positive: the system's) into buffer[0..size-1], always terminated. */
 IOCP_API void iocp_error_text(int code, char *buffer, size_t size);
+/* What an I/O failed with has a number, the same on every system: Linux's errno if POSIX has a name for it, else
+** IOCP_IO_OTHER + the system's own code; never above 65535. The name ("ECONNRESET" ...) is NULL for the latter; it is
+** static. */
+enum { IOCP_IO_OTHER = 32768 };
+IOCP_API const char *iocp_io_error_name(int number);
+/* As iocp_error_text. */
+IOCP_API void iocp_io_error_text(int number, char *buffer, size_t size);
 /* The number of processors this process may run on, at least 1. */
 IOCP_API uint32_t iocp_processors(void);
 /* Monotonic time in milliseconds from an arbitrary start. */

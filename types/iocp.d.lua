@@ -14,6 +14,7 @@
 ---| "ERROR"     # from join and wait: the body raised an error
 ---| "RAW"       # from receive: a packet that enqueue posted
 ---| "MESSAGE"   # from dequeue: a packet that send posted
+---| string      # of an I/O that failed: POSIX' name, a key of iocp.E
 ---| integer     # the system's own number
 
 --- What an object is rebuilt from: the string or number that handle() gave, or on LuaJIT a pointer.
@@ -29,6 +30,7 @@
 
 ---@class iocp
 ---@field _VERSION string
+---@field E table<string, integer> what I/O fails with: numbers by POSIX' names, the same on every system
 ---@field MESSAGE integer the overlapped of a message that dequeue_many or packets met
 ---@field IOCompletionPort iocp.IOCompletionPortClass
 ---@field Heap iocp.HeapClass
@@ -48,6 +50,13 @@ function iocp.sleep(ms) end
 --- Lets another ready thread run. Source: Microsoft's SwitchToThread.
 ---@return true
 function iocp.yield() end
+
+--- What the bytes of a packet say that dequeue_many or packets gave: of an I/O that failed -(transferred * 65536 + number).
+---@param bytes integer
+---@return string|integer|nil name POSIX' name, or the system's own number; nil: it has not failed
+---@return string? text
+---@return integer transferred
+function iocp.describe(bytes) end
 
 --- Monotonic time.
 ---@return number ms from an arbitrary start

@@ -201,6 +201,15 @@ int iocp_lua_open_pool(lua_State *L);
 void iocp_lua_open_task(lua_State *L);
 int iocp_lua_current(lua_State *L);
 
+/* ---- io_error.c: what an I/O failed with ------------------------------------------------------------------------ */
+
+/* nil, message, code for a packet's `code`: POSIX' name, or the system's own number. Returns 3. */
+int iocp_push_io_error(lua_State *L, int number);
+/* A packet's bytes where there is no room for that: of a failed I/O -(transferred * 65536 + number). */
+void iocp_push_bytes(lua_State *L, const iocp_packet *packet);
+/* Adds E and describe to the table at the top. */
+void iocp_lua_open_io_errors(lua_State *L);
+
 /* ---- port.c: packets --------------------------------------------------------------------------------------------------- */
 
 /* key, bytes, overlapped; for a failed I/O or a key that does not fit: nil, message, code, key, bytes, overlapped. */

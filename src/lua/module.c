@@ -150,5 +150,6 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_heap(L);
 	iocp_lua_open_thread(L);
 	iocp_lua_open_timer(L);
+	iocp_lua_open_io_errors(L);
 	return 1;
 }

@@ -64,7 +64,7 @@ int iocp_push_packet(lua_State *L, const iocp_packet *packet)
 {
 	int first = lua_gettop(L), fits;
 	if (packet->code != IOCP_OK)
-		iocp_failure(L, packet->code, NULL);
+		iocp_push_io_error(L, packet->code);
 	fits = push_key(L, packet);
 	if (!fits && packet->code == IOCP_OK) {
 		iocp_failure(L, IOCP_INVALID, "the packet's key does not fit a number of this Lua");
@@ -74,15 +74,6 @@ int iocp_push_packet(lua_State *L, const iocp_packet *packet)
 	iocp_push_count(L, packet->bytes);
 	push_overlapped(L, packet);
 	return lua_gettop(L) - first;
-}
-
-/* Where there is no room for nil, message, code: the bytes, or for a failed I/O the negative of its code. */
-static void push_bytes_or_error(lua_State *L, const iocp_packet *packet)
-{
-	if (packet->code != IOCP_OK)
-		lua_pushinteger(L, -(lua_Integer)packet->code);
-	else
-		iocp_push_count(L, packet->bytes);
 }
 
 /* ---- methods ------------------------------------------------------------------------------------------------------ */
@@ -153,7 +144,7 @@ static void store_packets(lua_State *L, iocp_port *port, int index, const batch 
 			iocp_message_keep(L, port, &b->packets[i]);
 		(void)push_key(L, &b->packets[i]);
 		lua_rawseti(L, index, at + 1);
-		push_bytes_or_error(L, &b->packets[i]);
+		iocp_push_bytes(L, &b->packets[i]);
 		lua_rawseti(L, index, at + 2);
 		push_overlapped(L, &b->packets[i]);
 		lua_rawseti(L, index, at + 3);
@@ -243,7 +234,7 @@ static int next_packet(lua_State *L)
 		iocp_message_keep(L, it->port, packet);
 	if (!push_key(L, packet))
 		return luaL_error(L, "packets: a key that does not fit a number of this Lua: %s", lua_tostring(L, -1));
-	push_bytes_or_error(L, packet);
+	iocp_push_bytes(L, packet);
 	push_overlapped(L, packet);
 	return 3;
 }

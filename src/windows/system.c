@@ -123,7 +123,7 @@ int32_t iocp_status_code(ULONG_PTR status)
 	if ((LONG)status >= 0)
 		return 0;
 	to_error = (convert)look_up("ntdll.dll", "RtlNtStatusToDosError");
-	return to_error ? (int32_t)to_error((LONG)status) : ERROR_GEN_FAILURE;
+	return iocp_io_error_of(to_error ? to_error((LONG)status) : ERROR_GEN_FAILURE);
 }
 
 void iocp_system_error_text(int code, char *buffer, size_t size)

@@ -31,14 +31,17 @@ double iocp_deadline(double ms);
 DWORD iocp_remaining(double deadline);
 /* A result code for an error of the system's: IOCP_NOMEM for all that mean it, else the error itself. */
 int iocp_system_code(DWORD error);
-/* The error that an I/O's final status stands for; 0 for success. */
+/* The number (core/io_error.h) of the error that an I/O's final status stands for; 0 for success. */
 int32_t iocp_status_code(ULONG_PTR status);
 /* How many packets are queued in a kernel's port; -1: it is no completion port. */
 long iocp_port_depth(HANDLE port);
 /* Names the calling thread for debuggers, where the system can. */
 void iocp_name_this_thread(const char *name);
 
-/* ---- wait.c: what a thread is to this library ----------------------------------------------------------------- */
+/* io_error.c: the number of an error of the system's. */
+int iocp_io_error_of(DWORD error);
+
+/* ---- wait.c: what a thread is to this library -------------------------------------------------------------------- */
 
 /* Why waits end: for good, or for as long as what the thread does is cancelled. */
 enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };
