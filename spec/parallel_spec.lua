@@ -162,6 +162,77 @@ describe("in a pool", function()
       assert.matches("^item 1: its text\n", message)
     end)
 
+    it("stops after the items under way, whatever runs them", function()
+      local numbers, texts = {}, {}
+      for i = 1, 400 do
+        numbers[i], texts[i] = i, "a" .. i
+      end
+      local calls = iocp.IOCompletionPort()
+      local function busy(x) -- no wait of the module's, which a cancel would end
+        local clock = require("iocp").clock
+        local finish = clock() + 3
+        calls:enqueue(0)
+        if x == 1 or x == "a1" or x == "a2" then error("the first") end
+        repeat until clock() > finish
+        return x
+      end
+      for name, loop in pairs {
+        ["map of numbers"] = function() pool:map(numbers, busy, { chunk = 200 }) end,
+        map = function() pool:map(texts, busy, { chunk = 200 }) end,
+        parallel_for = function() pool:parallel_for(1, 400, busy, { chunk = 200 }) end,
+        reduce = function() pool:reduce(texts, function(_, x) return busy(x) end, nil, { chunk = 200 }) end,
+      } do
+        local before = calls:stats().posted
+        local ok, message = pcall(loop)
+        assert.is_false(ok, name)
+        assert.matches("the first", message)
+        assert.is_true(calls:stats().posted - before < 100, name) -- one chunk and a bit if it does not look
+        assert.equal(0, pool:stats().active)
+      end
+    end)
+
+    it("or in a task that is cancelled stops after the item under way, also where that task's worker runs it", function()
+      local calls, list = iocp.IOCompletionPort(), {}
+      for i = 1, 400 do
+        list[i] = "a" .. i
+      end
+      local function busy(x)
+        local clock = require("iocp").clock
+        local finish = clock() + 3
+        calls:enqueue(0)
+        repeat until clock() > finish
+        return x
+      end
+      for _, errors in ipairs { "raise", "collect" } do
+        local before = calls:stats().posted
+        local task = pool:submit(function()
+          return require("iocp").Pool.current():map(list, busy, { chunk = 100, errors = errors })
+        end)
+        assert.is_true(support.eventually(function() return calls:stats().posted > before + 4 end))
+        task:cancel()
+        local ok, result, _, code = task:wait()
+        assert.same({ true, nil, "CANCELLED" }, { ok, result, code })
+        assert.is_true(support.eventually(function() return pool:idle() end))
+        assert.is_true(calls:stats().posted - before < 100, errors)
+      end
+    end)
+
+    it("stops a chunk of trivial items, too", function()
+      local function cheap(x)
+        for _ = 1, 30 do x = math.sin(x) end
+        return x
+      end
+      local thread = iocp.Thread(function(p, f)
+        return p:parallel_for(1, 2 ^ 40, f, { chunk = 2 ^ 31 })
+      end, pool, cheap)
+      assert.is_true(support.eventually(function() return pool:stats().active == 2 end))
+      iocp.sleep(50) -- until it is compiled
+      thread:cancel()
+      local ok, result, _, code = thread:join(10000)
+      assert.same({ true, nil, "CANCELLED" }, { ok, result, code })
+      assert.is_true(support.eventually(function() return pool:idle() end))
+    end)
+
     it("or collects them", function()
       local results, errors = pool:map({ 1, 2, 3, 4, 5 }, function(x)
         if x % 2 == 0 then error("even") end

@@ -1,6 +1,7 @@
 --- A loop over a pool's workers: its chunks on their way, not too many at once, and what comes of them in the caller.
 local CHUNKS = 16 -- for each worker: what one has more of than the others is then a sixteenth
 local LARGEST = 8192 -- items in a chunk: their numbers fit into a processor's cache
+local MOST = 2 ^ 31 - 1 -- the same where the caller says how many: they are counted in 32 bits
 local WINDOW = 4 -- chunks for each worker that are under way at once, so that a long list is not in memory twice
 local PATIENCE = 1000 -- ms for what runs, where the caller has an error of its own
 
@@ -9,8 +10,8 @@ local core, parts -- those of this state: see the end
 
 -- ---- a loop ----
 
-local function chunk_size(count, workers)
-  return math.max(1, math.min(LARGEST, math.ceil(count / (workers * CHUNKS))))
+local function chunk_size(asked, count, workers)
+  return asked and math.min(asked, MOST) or math.max(1, math.min(LARGEST, math.ceil(count / (workers * CHUNKS))))
 end
 
 -- job: see run, at the end. `own`: the worker that calls is one of the pool's.
@@ -21,7 +22,7 @@ local function new(pool, job, own)
     pool = pool,
     job = job,
     work = options.name and parts.named_work(job.f, options.name) or job.f,
-    size = options.chunk or chunk_size(job.count, workers),
+    size = chunk_size(options.chunk, job.count, workers),
     window = workers * WINDOW, -- how many chunks may be open
     update = options.progress and progress(core, parts, options.progress, job.count, name),
     own = own,
@@ -124,8 +125,8 @@ local function go_on(loop)
   return true
 end
 
--- Takes chunks back until none is open: nothing of the loop runs any more. If it waits in vain they end by themselves: for `ms`,
--- nil for ever, or until the calling thread is cancelled.
+-- Takes chunks back until none is open: nothing of the loop runs any more. If it waits in vain they end by themselves:
+-- for `ms`, nil for ever, or until the calling thread is cancelled.
 local function abandon(loop, ms)
   local deadline = ms and core.clock() + ms
   for _, chunk in pairs(loop.chunks) do
@@ -140,12 +141,12 @@ local function abandon(loop, ms)
   end
 end
 
---- Runs a job: a table with runner, f, count (of items) and options; job:cut(first, n), what a chunk is called with besides;
--- job:take(chunk, completed, results ...), called for each that has ended, in any order, with `chunk.first`, `chunk.n` and
--- `chunk.packed`, the first value that cut gave; job:close(), called when no chunk is open any more.
+--- Runs a job: a table with runner, f, count (of items) and options; job:cut(first, n), what a chunk is called with
+-- besides; job:take(chunk, completed, results ...), called for each that has ended, in any order, with `chunk.first`,
+-- `chunk.n` and `chunk.packed`, the first value that cut gave; job:close(), called when no chunk is open any more.
 -- Returns true; or nil, message, code. Raises what a chunk raised. However it ends, no chunk runs any more, unless the
--- calling thread was cancelled, or is interrupted (Ctrl-C, which raises an error in the wait). Where it raises besides, it may be
--- Ctrl-C as well, and nothing tells: then it waits for a while only.
+-- calling thread was cancelled, or is interrupted (Ctrl-C, which raises an error in the wait). Where it raises besides,
+-- it may be Ctrl-C as well, and nothing tells: then it waits for a while only.
 local function run(pool, job)
   local _, current, initialised = parts.current_worker()
   if current == pool and not initialised then

@@ -1,6 +1,6 @@
 --- Loops over a pool's workers: map, parallel_for and reduce.
--- A list is cut into chunks, each a task, so a million cheap items do not cost a million packets. The function crosses to a
--- worker once; what calls it for each item of a chunk is in runners.lua, the chunks' way there and back in loop.lua.
+-- A list is cut into chunks, each a task, so a million cheap items do not cost a million packets. The function crosses
+-- to a worker once; what calls it for each item of a chunk is in runners.lua, the chunks' way there and back in loop.lua.
 local options = require "iocp.options"
 local runners = require "iocp.runners"
 local check = options.check
@@ -83,9 +83,9 @@ end
 --- Calls f(item, index) for each item of a list, in the workers.
 -- @tparam table list
 -- @tparam function f
--- @tparam[opt] table given the options: chunk (items in a task), errors ("raise": the first error cancels the rest and is
--- raised with its item and the worker's traceback; "collect": the results, and the messages by index), progress (true, or a
--- function(done, total, ms)), name
+-- @tparam[opt] table given the options: chunk (items in a task), errors ("raise": the first error cancels the rest and
+-- is raised with its item and the worker's traceback; "collect": the results, and the messages by index), progress
+-- (true, or a function(done, total, ms)), name
 -- @return the results, in the list's order; and with "collect" the errors. Or nil, message, code: CLOSED, CANCELLED
 function methods.map(pool, list, f, given)
   check("list", list, type(list) == "table", "a table")
@@ -136,7 +136,7 @@ return function(core, its_parts)
   numbers = require "iocp.numbers"(parts)
   slices_of = require "iocp.slices"(core, numbers)
   run = require "iocp.loop"(core, parts)
-  parts.set_runners(runners.make(parts, numbers))
+  runners.open(parts, numbers)
   for name, method in pairs(methods) do
     parts.methods[name] = method
   end

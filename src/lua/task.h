@@ -56,7 +56,9 @@ struct iocp_task {
 	iocp_watch *watches;
 	iocp_task_extra *extra;
 	_Atomic(iocp_worker *) runner; /* while it runs */
-	int chunk_runner;       /* 0, or which of lua/iocp/parallel.lua's functions calls it; set before it is submitted */
+	int chunk_runner; /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
+	struct iocp_task
+		*caller; /* while a chunk runs on top of the task that called its loop: that one; guarded by iocp_tasks */
 	_Atomic int permit;     /* 1: it has a place in the queue that others wait for */
 	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
 };
