@@ -1,8 +1,8 @@
 --- Slices of lists of numbers on their way to the workers and back.
 -- Many numbers cross as memory and not as values: they lie in a block of a heap, which the worker reads and writes in
--- place. On LuaJIT its FFI does that, in compiled loops, elsewhere, or where the compiler is off, src/lua/pool/numbers.c.
--- The block is the caller's, who frees it when the chunk's task has ended; with a task that is abandoned it goes when
--- nobody holds the heap any more.
+-- place. On LuaJIT its FFI does that, in compiled loops, elsewhere, or where the compiler is off,
+-- src/lua/pool/numbers.c. The block is the caller's, who frees it when the chunk's task has ended; with a task that is
+-- abandoned it goes when nobody holds the heap any more.
 local has_ffi, ffi = false, nil
 if rawget(_G, "jit") and rawget(_G, "jit").status() and os.getenv("IOCP_NOJIT") ~= "1" then
   has_ffi, ffi = pcall(require, "ffi")

@@ -207,7 +207,8 @@ static int loop_collect(lua_State *L)
 static int keep_results(lua_State *L)
 {
 	iocp_run *run = current_run();
-	iocp_encoding encoding = {.first = 1, .count = lua_gettop(L), .what = "result", .owner = run->task};
+	iocp_encoding encoding = {
+		.first = 1, .count = lua_gettop(L), .what = "result", .head = "the result", .owner = run->task};
 	iocp_values_free(&run->outcome);
 	iocp_outcome_keep(L, &encoding, &run->outcome);
 	return 0;
