@@ -126,9 +126,60 @@ describe("in a pool", function()
       end, { chunk = 1 })
       assert.is_false(ok)
       assert.matches("^item 2: .*nobody waits any longer", message)
-      ok, message = pcall(pool.map, pool, { 1 }, function() error({}) end)
+    end)
+
+    it("raises an error value as it is, if it can cross; its message is the pool's last error", function()
+      local names = { "a", "b", "c" }
+      local loops = {
+        function(f) return pool:map({ 1, 2, 3 }, f) end,
+        function(f) return pool:map(names, f) end,
+        function(f) return pool:parallel_for(1, 3, f) end,
+        function(f) return pool:reduce(names, f, nil, { chunk = 3 }) end, -- the worker calls it
+        function(f) return pool:reduce(names, f, nil, { chunk = 1 }) end, -- the caller calls it
+      }
+      for i, loop in ipairs(loops) do
+        for _, value in ipairs { { code = 5 }, true } do
+          assert.same({ false, value }, { pcall(loop, function() error(value) end) }, i)
+        end
+        local ok, message = pcall(loop, function() error("a text") end)
+        assert.is_false(ok)
+        assert.matches("^item %d: .*parallel_spec.lua:%d+: a text\nstack traceback:.*parallel_spec.lua", message)
+        ok, message = pcall(loop, function() error(setmetatable({}, { __tostring = function() return "its text" end })) end)
+        assert.is_false(ok)
+        assert.matches("^item %d: its text\n", message)
+        ok, message = pcall(loop, function() error(io.stdout) end)
+        assert.is_false(ok)
+        assert.matches("^item %d: file %(0?x?%x+%)\n", message)
+      end
+      pcall(pool.map, pool, { 1 }, function() error({}) end)
+      assert.matches("item 1: (error object is a table value)\nstack traceback:", pool:last_error(), 1, true)
+      local _, message, code, value = pool:submit(function() error({ code = 5 }) end):wait()
+      assert.same({ "ERROR", { code = 5 } }, { code, value })
+      assert.matches("^%(error object is a table value%)\nstack traceback:", message)
+    end)
+
+    it("leaves an error value what it is for those that see it on the way", function()
+      local results = pool:map({ "x" }, function()
+        return { load(function() error("oops", 0) end) } -- luacheck: ignore
+      end)
+      assert.equal("oops", results[1][2])
+    end)
+
+    it("names the item that cannot be sent, or whose result cannot", function()
+      local list = { "a", "b", { c = { io.stdout } }, "d" }
+      local ok, message = pcall(pool.map, pool, list, function(x) return x end, { chunk = 2 })
+      assert.same({ false, "item 3: cannot send the item.c[1]: userdata (FILE*)" }, { ok, message })
+      ok, message = pcall(pool.map, pool, { 1, 2, 3, 4 }, function(x) return x == 3 and io.stdout or x end)
       assert.is_false(ok)
-      assert.matches("item 1: (error object is a table value)", message, 1, true)
+      assert.matches("^item 3: cannot send the result: userdata %(FILE%*%)", message)
+      ok, message = pcall(pool.reduce, pool, list, function(a) return a end)
+      assert.same({ false, "item 3: cannot send the item.c[1]: userdata (FILE*)" }, { ok, message })
+      ok, message = pcall(pool.reduce, pool, { "a", "b", "c", "d" }, function() return io.stdout end, nil, { chunk = 2 })
+      assert.is_false(ok)
+      assert.matches("^item [24]: cannot send the result: userdata %(FILE%*%)", message)
+      ok, message = pcall(pool.map, pool, { 1, 2 }, function() return list end)
+      assert.is_false(ok)
+      assert.matches("^cannot send the function.upvalue 'list'", message)
     end)
 
     it("raises whatever else goes wrong, and nothing runs any more", function()
@@ -162,6 +213,77 @@ describe("in a pool", function()
       assert.matches("^item 1: its text\n", message)
     end)
 
+    it("stops after the items under way, whatever runs them", function()
+      local numbers, texts = {}, {}
+      for i = 1, 400 do
+        numbers[i], texts[i] = i, "a" .. i
+      end
+      local calls = iocp.IOCompletionPort()
+      local function busy(x) -- no wait of the module's, which a cancel would end
+        local clock = require("iocp").clock
+        local finish = clock() + 3
+        calls:enqueue(0)
+        if x == 1 or x == "a1" or x == "a2" then error("the first") end
+        repeat until clock() > finish
+        return x
+      end
+      for name, loop in pairs {
+        ["map of numbers"] = function() pool:map(numbers, busy, { chunk = 200 }) end,
+        map = function() pool:map(texts, busy, { chunk = 200 }) end,
+        parallel_for = function() pool:parallel_for(1, 400, busy, { chunk = 200 }) end,
+        reduce = function() pool:reduce(texts, function(_, x) return busy(x) end, nil, { chunk = 200 }) end,
+      } do
+        local before = calls:stats().posted
+        local ok, message = pcall(loop)
+        assert.is_false(ok, name)
+        assert.matches("the first", message)
+        assert.is_true(calls:stats().posted - before < 100, name) -- one chunk and a bit if it does not look
+        assert.equal(0, pool:stats().active)
+      end
+    end)
+
+    it("or in a task that is cancelled stops after the item under way, also where that task's worker runs it", function()
+      local calls, list = iocp.IOCompletionPort(), {}
+      for i = 1, 400 do
+        list[i] = "a" .. i
+      end
+      local function busy(x)
+        local clock = require("iocp").clock
+        local finish = clock() + 3
+        calls:enqueue(0)
+        repeat until clock() > finish
+        return x
+      end
+      for _, errors in ipairs { "raise", "collect" } do
+        local before = calls:stats().posted
+        local task = pool:submit(function()
+          return require("iocp").Pool.current():map(list, busy, { chunk = 100, errors = errors })
+        end)
+        assert.is_true(support.eventually(function() return calls:stats().posted > before + 4 end))
+        task:cancel()
+        local ok, result, _, code = task:wait()
+        assert.same({ true, nil, "CANCELLED" }, { ok, result, code })
+        assert.is_true(support.eventually(function() return pool:idle() end))
+        assert.is_true(calls:stats().posted - before < 100, errors)
+      end
+    end)
+
+    it("stops a chunk of trivial items, too", function()
+      local function cheap(x)
+        for _ = 1, 30 do x = math.sin(x) end
+        return x
+      end
+      local thread = iocp.Thread(function(p, f)
+        return p:parallel_for(1, 2 ^ 40, f, { chunk = 2 ^ 31 })
+      end, pool, cheap)
+      assert.is_true(support.eventually(function() return pool:stats().active == 2 end))
+      iocp.sleep(50) -- until it is compiled
+      thread:cancel()
+      local ok, result, _, code = thread:join(10000)
+      assert.same({ true, nil, "CANCELLED" }, { ok, result, code })
+      assert.is_true(support.eventually(function() return pool:idle() end))
+    end)
+
     it("or collects them", function()
       local results, errors = pool:map({ 1, 2, 3, 4, 5 }, function(x)
         if x % 2 == 0 then error("even") end
@@ -171,6 +293,30 @@ describe("in a pool", function()
       assert.matches("even\nstack traceback:", errors[2])
       assert.matches("even\nstack traceback:", errors[4])
       assert.is_nil(errors[1])
+    end)
+
+    it("or collects them with their values, and what cannot cross", function()
+      local list = { "a", io.stdout, "c", "d", "e", "f" }
+      local function f(x)
+        if x == "c" then return { io.stdout } end
+        if x == "d" then error({ code = 5 }) end
+        if x == "e" then error(io.stdout) end
+        return x
+      end
+      for _, chunk in ipairs { 1, 3, 6 } do
+        local results, errors, values = pool:map(list, f, { errors = "collect", chunk = chunk })
+        assert.same({ [1] = "a", [6] = "f" }, results)
+        assert.equal("cannot send the item: userdata (FILE*)", errors[2])
+        assert.equal("cannot send the result[1]: userdata (FILE*)", errors[3])
+        assert.matches("^%(error object is a table value%)\nstack traceback:", errors[4])
+        assert.matches("^file %(0?x?%x+%)\nstack traceback:", errors[5])
+        assert.same({ [4] = { code = 5 } }, values)
+      end
+      local function even(x) if x % 2 == 0 then error(x .. " is even", 0) end return x end
+      local results, errors, values = pool:map({ 1, 2, 3 }, even, { errors = "collect" })
+      assert.same({ 1, nil, 3 }, { results[1], results[2], results[3] })
+      assert.matches("^2 is even\nstack traceback:", errors[2])
+      assert.same({ [2] = "2 is even" }, values)
     end)
 
     it("in a closed pool says so", function()
@@ -241,6 +387,21 @@ describe("in a pool", function()
       local ok, message = pcall(pool.parallel_for, pool, 1, 100, function(i) if i == 42 then error("here") end end)
       assert.is_false(ok)
       assert.matches("^item 42: .*here", message)
+      ok, message = pcall(pool.parallel_for, pool, 10, 20, 2, function(i) if i == 14 then error("here") end end)
+      assert.is_false(ok)
+      assert.matches("^item 14: .*here", message)
+    end)
+
+    it("collects errors by the number that it called with", function()
+      local ok, errors, values = pool:parallel_for(10, 20, 2, function(i, ...)
+        if i > 15 or select("#", ...) > 0 then error({ i = i }) end
+      end, { errors = "collect", chunk = 2 })
+      assert.is_true(ok)
+      assert.same({ [16] = { i = 16 }, [18] = { i = 18 }, [20] = { i = 20 } }, values)
+      for i = 10, 20, 2 do
+        assert.equal(i > 15, errors[i] ~= nil and errors[i]:find("^%(error object is a table value%)\nstack") ~= nil)
+      end
+      assert.same({ true, {}, {} }, { pool:parallel_for(1, 0, print, { errors = "collect" }) })
     end)
   end)
 
@@ -308,6 +469,9 @@ describe("in a pool", function()
       { "step", function() pool:parallel_for(1, 2, 0, f) end },
       { "f", function() pool:parallel_for(1, 2, 1) end },
       { "f", function() pool:reduce({}, 1) end },
+      { "options come behind it", function() pool:reduce({}, f, { progress = true }) end },
+      { "errors", function() pool:reduce({}, f, nil, { errors = "collect" }) end },
+      { "chunk", function() pool:map({}, f, setmetatable({}, { __index = { chunk = 0 } })) end },
     } do
       local ok, message = pcall(row[2])
       assert.is_false(ok)

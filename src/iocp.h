@@ -330,6 +330,9 @@ IOCP_API void *iocp_thread_data(const iocp_thread *thread);
 IOCP_API iocp_thread *iocp_thread_current(void);
 /* 1 if the calling thread is cancelled, for good or in what it does at the moment. */
 IOCP_API int iocp_thread_cancelled(void);
+/* The address of a 32-bit word, the calling thread's for its life, that is not 0 while that is so: for loops that look
+** often. Other threads write it; it is to be read atomically. NULL: out of memory. */
+IOCP_API const void *iocp_thread_cancel_word(void);
 
 #ifdef __cplusplus
 }

@@ -413,15 +413,15 @@ function pool:task(f, ...) end
 
 ---@class iocp.LoopOptions
 ---@field chunk? integer items in a task, from 1 on
----@field errors? "raise"|"collect" map only: the first error cancels the rest and is raised; or all are collected
+---@field errors? "raise"|"collect" the first error cancels the rest and is raised; or all are collected (not by reduce)
 ---@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines, on stderr
 ---@field name? string
 
---- The results of f(item, index), in order. Raises the first error, with its item and the worker's traceback.
+--- The results of f(item, index), in order. Raises the first error: the value, or of a text the message with its item.
 ---@param list any[]
 ---@param f fun(item: any, index: integer): any
 ---@param options? iocp.LoopOptions
----@return any[]|nil results, table|string? errors, iocp.Code? code CLOSED, CANCELLED
+---@return any[]|nil results, table|string? errors, table|iocp.Code? values of the errors; or CLOSED, CANCELLED
 function pool:map(list, f, options) end
 
 --- f(i) for i = from, to, step.
@@ -430,7 +430,7 @@ function pool:map(list, f, options) end
 ---@param step number|fun(i: number) may be left out
 ---@param f? fun(i: number)
 ---@param options? iocp.LoopOptions
----@return true|nil, string? message, iocp.Code? code as map
+---@return true|nil, table|string? errors, table|iocp.Code? values as map
 function pool:parallel_for(from, to, step, f, options) end
 
 --- The items combined with f, which must be associative.

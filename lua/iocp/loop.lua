@@ -1,6 +1,7 @@
 --- A loop over a pool's workers: its chunks on their way, not too many at once, and what comes of them in the caller.
 local CHUNKS = 16 -- for each worker: what one has more of than the others is then a sixteenth
 local LARGEST = 8192 -- items in a chunk: their numbers fit into a processor's cache
+local MOST = 2 ^ 31 - 1 -- the same where the caller says how many: they are counted in 32 bits
 local WINDOW = 4 -- chunks for each worker that are under way at once, so that a long list is not in memory twice
 local PATIENCE = 1000 -- ms for what runs, where the caller has an error of its own
 
@@ -9,8 +10,8 @@ local core, parts -- those of this state: see the end
 
 -- ---- a loop ----
 
-local function chunk_size(count, workers)
-  return math.max(1, math.min(LARGEST, math.ceil(count / (workers * CHUNKS))))
+local function chunk_size(asked, count, workers)
+  return asked and math.min(asked, MOST) or math.max(1, math.min(LARGEST, math.ceil(count / (workers * CHUNKS))))
 end
 
 -- job: see run, at the end. `own`: the worker that calls is one of the pool's.
@@ -21,14 +22,15 @@ local function new(pool, job, own)
     pool = pool,
     job = job,
     work = options.name and parts.named_work(job.f, options.name) or job.f,
-    size = options.chunk or chunk_size(job.count, workers),
+    size = chunk_size(options.chunk, job.count, workers),
     window = workers * WINDOW, -- how many chunks may be open
     update = options.progress and progress(core, parts, options.progress, job.count, name),
     own = own,
     notices = assert(parts.notices()), -- the numbers of chunks that have ended
     waits = false,
     chunks = {}, -- those that are open, by their numbers
-    last = 0, -- the number of the one that was submitted last
+    key = 0, -- the number that was given last: each try to submit one has its own
+    last = 0, -- how many were submitted
     open = 0,
     done = 0, -- items
   }
@@ -40,21 +42,60 @@ end
 
 -- ---- chunks ----
 
+local function post(loop, chunk, refused)
+  loop.key = loop.key + 1
+  return pcall(parts.submit_chunk, loop.pool, loop.job.runner, loop.notices, loop.key, loop.work, chunk.first, chunk.n,
+    chunk.packed, chunk.extra, refused)
+end
+
+-- Why items of a chunk cannot be sent, by their places in it, and the first such place. nil: all of them can.
+local function refusals(items, n)
+  local refused, least
+  for i = 1, n do
+    local ok, why = pcall(parts.probe, items[i], "the item")
+    if not ok then
+      refused, least = refused or {}, least or i
+      refused[i] = why
+    end
+  end
+  return refused, least
+end
+
+-- Submits a chunk: its task; or nil, message, code. An item that cannot be sent is an error of its own.
+local function offer(loop, chunk)
+  local job = loop.job
+  local fine, task, message, code = post(loop, chunk)
+  if not fine and type(chunk.packed) == "table" and tostring(task):find("cannot send", 1, true) then
+    local refused, least = refusals(chunk.packed, chunk.n)
+    if refused and not job.collects then
+      return nil, ("item %.0f: %s"):format(chunk.first + least - 1, refused[least]), "ERROR"
+    end
+    for i in pairs(refused or {}) do
+      chunk.packed[i] = nil
+    end
+    fine, task, message, code = post(loop, chunk, refused)
+  end
+  if not fine then
+    error(task, 0)
+  end
+  return task, message, code
+end
+
 -- Submits the next chunk: true; false if there is no room in the queue; or nil, message, code.
 local function submit(loop)
   local job, first = loop.job, loop.last * loop.size + 1
-  local n, i = math.min(loop.size, job.count - first + 1), loop.last + 1
-  local a, b = job:cut(first, n)
-  local task, message, code = parts.submit_chunk(loop.pool, job.runner, loop.notices, i, loop.work, first, n, a, b)
+  local chunk = { first = first, n = math.min(loop.size, job.count - first + 1) }
+  chunk.packed, chunk.extra = job:cut(first, chunk.n)
+  local task, message, code = offer(loop, chunk)
   if not task then
-    job:take({ first = first, n = n, packed = a }, false)
+    job:take(chunk, false)
     if code == "TIMEOUT" and loop.open > 0 then
       return false
     end
     return nil, message, code
   end
-  loop.last, loop.open = i, loop.open + 1
-  loop.chunks[i] = { task = task, first = first, n = n, packed = a }
+  loop.last, loop.open = loop.last + 1, loop.open + 1
+  chunk.task, loop.chunks[loop.key] = task, chunk
   return true
 end
 
@@ -83,18 +124,19 @@ local function run_one(loop)
   end
 end
 
--- Takes a chunk back that has ended: true; or nil, message, code, where a chunk that failed has the code ERROR.
+-- Takes a chunk back that has ended: true; or nil, message, code, and of one that failed, with the code ERROR, the
+-- error value.
 local function receive(loop)
   run_one(loop)
   local chunk, message, code = next_ended(loop)
   if not chunk then
     return nil, message, code
   end
-  local results = { chunk.task:result() }
+  local completed, a, b, c = chunk.task:result()
   loop.done = loop.done + chunk.n
-  loop.job:take(chunk, results[1], results[2], results[3])
-  if not results[1] then
-    return nil, results[2], results[3]
+  loop.job:take(chunk, completed, a, b, c)
+  if not completed then
+    return nil, a, b, c
   end
   if loop.update then
     loop.update(loop.done)
@@ -106,15 +148,15 @@ end
 
 local function go_on(loop)
   while loop.open > 0 or has_more(loop) do
-    local ok, message, code = false, nil, nil
+    local ok, message, code, value = false, nil, nil, nil
     if has_more(loop) and loop.open < loop.window then
       ok, message, code = submit(loop)
     end
     if ok == false then
-      ok, message, code = receive(loop)
+      ok, message, code, value = receive(loop)
     end
     if not ok then
-      return nil, message, code
+      return nil, message, code, value
     end
   end
   if loop.update and loop.job.count == 0 then
@@ -123,8 +165,8 @@ local function go_on(loop)
   return true
 end
 
--- Takes chunks back until none is open: nothing of the loop runs any more. If it waits in vain they end by themselves: for `ms`,
--- nil for ever, or until the calling thread is cancelled.
+-- Takes chunks back until none is open: nothing of the loop runs any more. If it waits in vain they end by themselves:
+-- for `ms`, nil for ever, or until the calling thread is cancelled.
 local function abandon(loop, ms)
   local deadline = ms and core.clock() + ms
   for _, chunk in pairs(loop.chunks) do
@@ -139,19 +181,32 @@ local function abandon(loop, ms)
   end
 end
 
---- Runs a job: a table with runner, f, count (of items) and options; job:cut(first, n), what a chunk is called with besides;
--- job:take(chunk, completed, results ...), called for each that has ended, in any order, with `chunk.first`, `chunk.n` and
--- `chunk.packed`, the first value that cut gave; job:close(), called when no chunk is open any more.
--- Returns true; or nil, message, code. Raises what a chunk raised. However it ends, no chunk runs any more, unless the
--- calling thread was cancelled, or is interrupted (Ctrl-C, which raises an error in the wait). Where it raises besides, it may be
--- Ctrl-C as well, and nothing tells: then it waits for a while only.
-local function run(pool, job)
+local lib = {}
+
+--- Raises an error of a function that the loop calls, here or in a worker. A text, or what had a text of its own that
+-- it lost on its way, since its metatable is not registered: as the message, which has the item and the traceback;
+-- anything else as it is.
+function lib.raise(message, value)
+  local kind = type(value)
+  local is_text = kind == "nil" or kind == "string" or kind == "number"
+    or kind == "table" and not getmetatable(value) and not message:find("(error object is a table value)", 1, true)
+  error(is_text and message or value, 0)
+end
+
+--- Runs a job: a table with runner, f, count (of items) and options; job:cut(first, n), what a chunk is called with
+-- besides; job:take(chunk, completed, results ...), called for each that has ended, in any order, with `chunk.first`,
+-- `chunk.n` and `chunk.packed`, the first value that cut gave; job:close(), called when no chunk is open any more;
+-- job.collects, whether an item that cannot be sent is told to the runner, or ends the loop. Returns true; or nil,
+-- message, code. Raises what a chunk raised. However it ends, no chunk runs any more, unless the calling thread was
+-- cancelled, or is interrupted (Ctrl-C, which raises an error in the wait). Where it raises besides, it may be Ctrl-C
+-- as well, and nothing tells: then it waits for a while only.
+function lib.run(pool, job)
   local _, current, initialised = parts.current_worker()
   if current == pool and not initialised then
     return nil, "init cannot run loops over its own pool, whose worker is to run them", "INVALID"
   end
   local loop = new(pool, job, current == pool)
-  local returned, ok, message, code = pcall(go_on, loop)
+  local returned, ok, message, code, value = pcall(go_on, loop)
   if not returned then
     abandon(loop, loop.waits and 0 or PATIENCE)
   elseif not ok then
@@ -163,13 +218,12 @@ local function run(pool, job)
   if not returned then
     error(ok, 0)
   elseif code == "ERROR" then
-    error(message, 0)
+    lib.raise(message, value)
   end
   return ok, message, code
 end
 
-
 return function(its_core, its_parts)
   core, parts = its_core, its_parts
-  return run
+  return lib
 end

@@ -40,4 +40,14 @@ function options.read(given, rules)
   return read
 end
 
+--- Whether there is an option of that name.
+function options.has(rules, name)
+  for _, rule in ipairs(rules) do
+    if rule[1] == name then
+      return true
+    end
+  end
+  return false
+end
+
 return options

@@ -1,11 +1,12 @@
 --- Loops over a pool's workers: map, parallel_for and reduce.
--- A list is cut into chunks, each a task, so a million cheap items do not cost a million packets. The function crosses to a
--- worker once; what calls it for each item of a chunk is in runners.lua, the chunks' way there and back in loop.lua.
+-- A list is cut into chunks, each a task, so a million cheap items do not cost a million packets. The function crosses
+-- to a worker once; what calls it for each item of a chunk is in runners.lua, the chunks' way there and back in
+-- loop.lua.
 local options = require "iocp.options"
 local runners = require "iocp.runners"
 local check = options.check
 local methods = {}
-local parts, numbers, slices_of, run -- those of this state: see the end
+local core, parts, numbers, slices_of, loop -- those of this state: see the end
 
 local rules = {
   { "chunk", function(v) return type(v) == "number" and v >= 1 and v % 1 == 0 end, "an integer from 1 on" },
@@ -17,90 +18,108 @@ local rules = {
 -- ---- jobs: see run in loop.lua ----
 
 -- Of a list: what its chunks are called with are slices of it.
-local function list_job(runner, f, slices, count, given)
+local function list_job(runner, f, list, given)
+  local slices = slices_of(list)
   return {
-    runner = runner, f = f, count = count, options = given,
+    runner = runner, f = f, count = #list, options = given, slices = slices,
     cut = function(_, first, n) return slices:cut(first, n) end,
     close = function() slices:close() end,
   }
 end
 
-local function map_job(f, slices, count, given, results, errors)
-  local job = list_job(errors and runners.COLLECT or runners.MAP, f, slices, count, given)
-  function job.take(_, chunk, completed, some, wrong)
-    local first, n = chunk.first, chunk.n
-    if completed and not numbers.unpack(some, n, results, first) then
-      for i = 1, n do
-        results[first + i - 1] = some[i]
+-- What was collected in a chunk, by places in it: into `all`, by key_of(index).
+local function gather(all, chunk, collected, key_of)
+  for i, value in pairs(collected) do
+    all[key_of(chunk.first + i - 1)] = value
+  end
+end
+
+local function itself(index)
+  return index
+end
+
+-- results: a list to be filled; errors, values: tables, if they are collected.
+local function map_job(f, list, given, results, errors, values)
+  local job = list_job(errors and runners.COLLECT or runners.MAP, f, list, given)
+  job.collects = errors ~= nil
+  function job.take(_, chunk, completed, some, wrong, why)
+    if completed and not numbers.unpack(some, chunk.n, results, chunk.first) then
+      for i = 1, chunk.n do
+        results[chunk.first + i - 1] = some[i]
       end
     end
-    for i, text in pairs(completed and wrong or {}) do
-      errors[first + i - 1] = text
+    if completed and errors then
+      gather(errors, chunk, wrong, itself)
+      gather(values, chunk, why, itself)
     end
-    slices:free(chunk.packed)
+    job.slices:free(chunk.packed)
   end
   return job
 end
 
 -- firsts: a list of where the pieces begin, in the order in which they came.
-local function reduce_job(f, slices, count, given, pieces, firsts)
-  local job = list_job(runners.REDUCE, f, slices, count, given)
+local function reduce_job(f, list, given, pieces, firsts)
+  local job = list_job(runners.REDUCE, f, list, given)
   function job.take(_, chunk, completed, piece)
     if completed then
       pieces[chunk.first] = piece
       firsts[#firsts + 1] = chunk.first
     end
-    slices:free(chunk.packed)
+    job.slices:free(chunk.packed)
   end
   return job
 end
 
 local function nothing() end
 
-local function for_job(f, from, step, count, given)
+local function for_job(f, from, step, count, given, errors, values)
+  local function key_of(index)
+    return from + (index - 1) * step
+  end
+  local function take(_, chunk, completed, wrong, why)
+    if completed then
+      gather(errors, chunk, wrong, key_of)
+      gather(values, chunk, why, key_of)
+    end
+  end
   return {
-    runner = runners.FOR, f = f, count = count, options = given,
+    runner = errors and runners.FOR_COLLECT or runners.FOR, f = f, count = count, options = given,
     cut = function() return from, step end,
-    take = nothing,
+    take = errors and take or nothing,
     close = nothing,
   }
 end
 
 -- ---- methods ----
 
-local function combine(f, initial, pieces, firsts)
-  table.sort(firsts)
-  local sum, begin = initial, 1
-  if sum == nil and firsts[1] then
-    sum, begin = pieces[firsts[1]], 2
+-- Two tables if errors are to be collected, else nothing.
+local function collectors(given)
+  if given.errors == "collect" then
+    return {}, {}
   end
-  for i = begin, #firsts do
-    sum = f(sum, pieces[firsts[i]])
-  end
-  return sum
 end
 
 --- Calls f(item, index) for each item of a list, in the workers.
 -- @tparam table list
 -- @tparam function f
--- @tparam[opt] table given the options: chunk (items in a task), errors ("raise": the first error cancels the rest and is
--- raised with its item and the worker's traceback; "collect": the results, and the messages by index), progress (true, or a
--- function(done, total, ms)), name
--- @return the results, in the list's order; and with "collect" the errors. Or nil, message, code: CLOSED, CANCELLED
+-- @tparam[opt] table given the options: chunk (items in a task), errors ("raise": the first error cancels the rest and
+-- is raised; "collect": see what is returned), progress (true, or a function(done, total, ms)), name
+-- @return the results, in the list's order; with "collect" also the messages with tracebacks, and the error values, by
+-- index. Or nil, message, code: CLOSED, CANCELLED, TIMEOUT
 function methods.map(pool, list, f, given)
   check("list", list, type(list) == "table", "a table")
   check("f", f, type(f) == "function", "a function")
   given = options.read(given, rules)
-  local results, errors = parts.new_list(#list), given.errors == "collect" and {} or nil
-  local ok, message, code = run(pool, map_job(f, slices_of(list), #list, given, results, errors))
+  local results, errors, values = parts.new_list(#list), collectors(given)
+  local ok, message, code = loop.run(pool, map_job(f, list, given, results, errors, values))
   if not ok then
     return nil, message, code
   end
-  return results, errors
+  return results, errors, values
 end
 
 --- Calls f(i) for i = from, to, step, in the workers.
--- @return true; or nil, message, code
+-- @return true; with "collect" also the messages and the error values, by i. Or nil, message, code
 function methods.parallel_for(pool, from, to, step, f, given)
   if type(step) == "function" then
     step, f, given = 1, step, f
@@ -112,7 +131,50 @@ function methods.parallel_for(pool, from, to, step, f, given)
   given = options.read(given, rules)
   local count = math.floor((to - from) / step) + 1
   check("from, to, step", from, count < 2 ^ 53, "numbers that bound a loop") -- neither infinite nor NaN
-  return run(pool, for_job(f, from, step, math.max(0, count), given))
+  local errors, values = collectors(given)
+  local ok, message, code = loop.run(pool, for_job(f, from, step, math.max(0, count), given, errors, values))
+  if not ok then
+    return nil, message, code
+  end
+  return true, errors, values
+end
+
+-- An error value of the caller's as it would have come from a worker, so that it does not matter who called; nil if it
+-- cannot cross.
+local function carried(value)
+  local heap, copy = core.Heap(), nil
+  local ok, address = pcall(heap.encode, heap, value)
+  if ok and address then
+    copy = heap:decode(address)
+  end
+  heap:destroy()
+  return copy
+end
+
+-- What came of the chunks, in their order. An error is that of the first item of the chunk whose piece comes second.
+local function combine(f, initial, pieces, firsts)
+  table.sort(firsts)
+  local sum, begin = initial, 1
+  if sum == nil and firsts[1] then
+    sum, begin = pieces[firsts[1]], 2
+  end
+  for i = begin, #firsts do
+    local ok, result, value = parts.attempt(f, sum, pieces[firsts[i]])
+    if not ok then
+      loop.raise(("item %.0f: %s"):format(firsts[i], result), carried(value))
+    end
+    sum = result
+  end
+  return sum
+end
+
+-- Options in the place of `initial` are a mistake that would give a wrong result.
+local function are_options(initial, given)
+  local named = given == nil and type(initial) == "table" and next(initial) ~= nil
+  for name in pairs(named and initial or {}) do
+    named = named and options.has(rules, name)
+  end
+  return named
 end
 
 --- Combines the items of a list with f(a, b), which must be associative: each chunk in a worker, then what came of
@@ -122,21 +184,23 @@ end
 function methods.reduce(pool, list, f, initial, given)
   check("list", list, type(list) == "table", "a table")
   check("f", f, type(f) == "function", "a function")
+  check("initial", initial, not are_options(initial, given), "nil or a value to begin with; options come behind it")
   given = options.read(given, rules)
+  check("errors", given.errors, given.errors ~= "collect", '"raise", as what came of every item is needed')
   local pieces, firsts = {}, {}
-  local ok, message, code = run(pool, reduce_job(f, slices_of(list), #list, given, pieces, firsts))
+  local ok, message, code = loop.run(pool, reduce_job(f, list, given, pieces, firsts))
   if not ok then
     return nil, message, code
   end
   return combine(f, initial, pieces, firsts)
 end
 
-return function(core, its_parts)
-  parts = its_parts
+return function(its_core, its_parts)
+  core, parts = its_core, its_parts
   numbers = require "iocp.numbers"(parts)
   slices_of = require "iocp.slices"(core, numbers)
-  run = require "iocp.loop"(core, parts)
-  parts.set_runners(runners.make(parts, numbers))
+  loop = require "iocp.loop"(core, parts)
+  runners.open(parts, numbers)
   for name, method in pairs(methods) do
     parts.methods[name] = method
   end

@@ -1,104 +1,141 @@
---- What runs in the workers: a runner calls the function for each item of a chunk. It is there already when the function crosses.
+--- What runs in the workers: a runner calls the function for each item of a chunk. It is there already when the
+-- function crosses. Before each item a runner writes which one it is to a cell, where an error finds it, and looks at a
+-- word whether it is to stop. An error goes through as it is; the worker tells it, with the item.
 local runners = {
-  MAP = 1, COLLECT = 2, FOR = 3, REDUCE = 4, -- their numbers
+  MAP = 1, COLLECT = 2, FOR = 3, FOR_COLLECT = 4, REDUCE = 5, -- their numbers
 }
 
-local function explain(message)
-  local metatable = type(message) == "table" and getmetatable(message)
-  if type(metatable) == "table" and metatable.__tostring then
-    message = tostring(message)
-  elseif type(message) ~= "string" and type(message) ~= "number" then
-    message = "(error object is a " .. type(message) .. " value)"
-  end
-  return debug.traceback(tostring(message), 2)
+-- The loops of loops.c, for LuaJIT, compiled: the cell `at` and the word `stop` are pointers to int32_t. (The compiler
+-- does not take the load of one out of the loop, since the store to the other might be to the same address.)
+local compiled = {}
+
+local function halt(at)
+  at[0] = 0
+  error("the task was cancelled", 0)
 end
 
-local function fail(item, message)
-  error(("item %.0f: %s"):format(item, message), 0)
-end
-
--- Calls loop(mark), which writes the number of the item that it is at to mark[1]; an error says which item that was, and has
--- its traceback. (A loop here that called a function for each item would cost a call more.)
-local function guard(first, loop)
-  local mark = { 0 }
-  local ok, message = xpcall(function()
-    loop(mark)
-  end, explain)
-  if not ok then
-    fail(first + mark[1] - 1, message)
-  end
-end
-
--- f of each number of a block, in place. Returns how many were replaced by numbers, and what came of the next.
-local function map_block(numbers, f, address, n, first)
-  local ok, at, result = numbers.map_block(f, address, n, first, explain)
-  if not ok then
-    fail(first + result - 1, at)
-  end
-  return at and at - 1 or n, result
-end
-
-function runners.make(parts, numbers)
-  local run = {}
-
-  run[runners.MAP] = function(f, first, n, packed)
-    local results, begin = nil, 1
-    if type(packed) == "number" then
-      local done, result = map_block(numbers, f, packed, n, first)
-      if done == n then
-        return packed
-      end
-      results = numbers.items(packed, n, done)
-      results[done + 1], begin = result, done + 2
+function compiled.map(f, items, results, first, from, n, at, stop)
+  for i = from, n do
+    if stop[0] ~= 0 then
+      halt(at)
     end
-    local items = numbers.items(packed, n, n)
-    results = results or parts.new_list(n)
-    guard(first, function(mark)
-      for i = begin, n do
-        mark[1] = i
-        results[i] = f(items[i], first + i - 1)
-      end
-    end)
-    return results
+    at[0] = i
+    results[i] = f(items[i], first + i - 1)
   end
+  at[0] = 0
+end
 
-  run[runners.COLLECT] = function(f, first, n, packed)
-    local items, results, errors = numbers.items(packed, n, n), {}, {}
-    for i = 1, n do
-      local ok, result = xpcall(function()
-        return f(items[i], first + i - 1)
-      end, explain)
-      if ok then
-        results[i] = result
-      else
-        errors[i] = result
-      end
+function compiled.each(f, from, step, first, n, at, stop)
+  for i = 1, n do
+    if stop[0] ~= 0 then
+      halt(at)
     end
-    return results, errors
+    at[0] = i
+    f(from + (first + i - 2) * step)
   end
+  at[0] = 0
+end
 
-  run[runners.FOR] = function(f, first, n, from, step)
-    guard(first, function(mark)
-      for i = 1, n do
-        mark[1] = i
-        f(from + (first + i - 2) * step)
-      end
-    end)
+function compiled.fold(f, items, n, at, stop)
+  local sum = items[1]
+  for i = 2, n do
+    if stop[0] ~= 0 then
+      halt(at)
+    end
+    at[0] = i
+    sum = f(sum, items[i])
   end
+  at[0] = 0
+  return sum
+end
 
-  run[runners.REDUCE] = function(f, first, n, packed)
-    local items = numbers.items(packed, n, n)
-    local sum = items[1]
-    guard(first, function(mark)
-      for i = 2, n do
-        mark[1] = i
-        sum = f(sum, items[i])
-      end
-    end)
-    return sum
+-- ---- those of this state: see the end ----
+
+local parts, numbers, loops
+
+-- Items are first, first + step ... in messages. Returns the cell and the word, where the compiled loops are used.
+local function begin(first, step)
+  local at, stop = parts.begin_chunk(first, step)
+  if numbers.ffi then
+    return numbers.ffi.cast("int32_t *", at), numbers.ffi.cast("int32_t *", stop)
   end
+end
 
-  return run
+-- Makes a list of results, with errors and their values if those are collected, what the chunk returns. If one of n
+-- cannot cross, that is an error of its item.
+local function keep(n, results, errors, values)
+  local ok, message = pcall(parts.keep_results, results, errors, values)
+  if ok then
+    return
+  end
+  for i = 1, n do
+    local fine, why = pcall(parts.probe, results[i], "the result")
+    if not fine and not errors then
+      parts.fail_item(i, why)
+    elseif not fine then
+      results[i], errors[i] = nil, why
+    end
+  end
+  if not errors then
+    error(message, 0)
+  end
+  parts.keep_results(results, errors, values)
+end
+
+local run = {}
+
+run[runners.MAP] = function(f, first, n, packed)
+  local at, stop = begin(first, 1)
+  local results, from = nil, 1
+  if type(packed) == "number" then
+    local i, result = numbers.map(f, packed, n, first, at, stop, halt)
+    if not i then
+      return packed
+    end
+    results = numbers.items(packed, n, i - 1) -- those before were numbers
+    results[i], from = result, i + 1
+  end
+  results = results or parts.new_list(n)
+  loops.map(f, numbers.items(packed, n, n), results, first, from, n, at, stop)
+  keep(n, results)
+end
+
+-- refused: why items are missing that could not be sent, by their places in the chunk; or nil.
+run[runners.COLLECT] = function(f, first, n, packed, _, refused)
+  local errors, values = refused or {}, {}
+  begin(first, 1)
+  keep(n, parts.loops.collect(f, numbers.items(packed, n, n), first, n, errors, values, true), errors, values)
+end
+
+run[runners.FOR] = function(f, first, n, from, step)
+  local at, stop = begin(from + (first - 1) * step, step)
+  loops.each(f, from, step, first, n, at, stop)
+end
+
+run[runners.FOR_COLLECT] = function(f, first, n, from, step)
+  local items, errors, values = parts.new_list(n), {}, {}
+  for i = 1, n do
+    items[i] = from + (first + i - 2) * step
+  end
+  begin(items[1], step)
+  parts.loops.collect(f, items, first, n, errors, values, false)
+  return errors, values
+end
+
+run[runners.REDUCE] = function(f, first, n, packed)
+  local at, stop = begin(first, 1)
+  local sum = loops.fold(f, numbers.items(packed, n, n), n, at, stop)
+  local ok, message = pcall(parts.keep_results, sum)
+  if not ok then
+    parts.fail_item(n, message)
+  end
+end
+
+--- Makes the runners known to the workers of this state.
+function runners.open(its_parts, its_numbers)
+  parts, numbers = its_parts, its_numbers
+  loops = numbers.ffi and compiled or parts.loops
+  parts.set_runners(run)
 end
 
 return runners

@@ -1,4 +1,5 @@
---- What the chunks of a list are called with: their items; or where those are all numbers, a block and the heap that it lies in.
+--- What the chunks of a list are called with: their items; or where those are all numbers, a block and the heap that it
+-- lies in.
 local core, numbers -- those of this state: see the end
 
 local slices = {}

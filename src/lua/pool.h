@@ -10,6 +10,7 @@
 **   pool/pool.c      iocp.Pool and its methods
 **   pool/stats.c  those of them that tell what it does and did
 **   pool/numbers.c       blocks of numbers
+**   pool/loops.c     what calls a function for each item of a chunk
 **   pool/task.c      the methods of tasks
 **
 ** References. A pool is counted twice: what scripts hold (userdata, and values on their way) are `handles` besides being references, as
@@ -285,6 +286,9 @@ typedef struct iocp_run {
 	iocp_task *task;
 	iocp_values outcome;
 	struct iocp_run *outer;
+	const _Atomic uint32_t *stop; /* of a chunk's: not 0 when the thread is to stop, */
+	int32_t at;                   /* which item it is at, from 1 on; 0: at none, */
+	double first, step;           /* and by which numbers the caller knows them: first, first + step ... */
 } iocp_run;
 
 struct iocp_worker {
@@ -312,7 +316,7 @@ void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task);
 
 /* ---- pool/pool.c, pool/task.c --------------------------------------------------------------------------------------------- */
 
-#define IOCP_RUNNERS "iocp.runners" /* registry key: the functions of lua/iocp/parallel.lua that run chunks */
+#define IOCP_RUNNERS "iocp.runners" /* registry key: the functions of lua/iocp/runners.lua that run chunks */
 
 /* Milliseconds from `least` to 1e15; anything else raises. */
 double iocp_check_delay(lua_State *L, int index, double least);
@@ -320,11 +324,22 @@ double iocp_check_delay(lua_State *L, int index, double least);
 void iocp_pool_raise(lua_State *L, iocp_pool *pool);
 /* Pushes the text of the last failure, or nil. */
 void iocp_pool_push_error(lua_State *L, iocp_pool *pool);
-/* pool/numbers.c, pool/stats.c: add to the table at the top, and to the methods of pools. */
+/* pool/numbers.c, pool/loops.c, pool/stats.c: add to the table at the top, and to the methods of pools. */
 void iocp_lua_open_numbers(lua_State *L);
+void iocp_lua_open_loops(lua_State *L);
 void iocp_lua_open_figures(lua_State *L);
 /* What parts.notices() gave. */
 iocp_notices *iocp_notices_check(lua_State *L, int index);
+/* pool/loops.c: a runner comes to item i of its chunk; raises if it is to stop. */
+void iocp_chunk_stop(lua_State *L, iocp_run *run);
+static inline void iocp_chunk_reach(lua_State *L, iocp_run *run, int32_t i)
+{
+	run->at = i;
+	if (atomic_load_explicit(run->stop, memory_order_relaxed)) /* late is good enough */
+		iocp_chunk_stop(L, run);
+}
+/* Puts which item the chunk is at, if it is at one, before the message at the top. */
+void iocp_chunk_name_item(lua_State *L, const iocp_run *run);
 /* pool:submit and its like, for pool/task.c: the function at 2, its arguments behind. A new task, pushed; `pool` is its. */
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
 

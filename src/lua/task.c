@@ -269,6 +269,22 @@ int iocp_task_cancel_early(iocp_task *task, enum iocp_task_reason reason, uint32
 	return 0;
 }
 
+/* Whether a cancel of `task` means what is on its thread now: the task itself, or the chunk of a loop that it called. The lock is
+** held, as for the next. */
+static int runs_for(const iocp_task *current, const iocp_task *task)
+{
+	while (current && current != task)
+		current = current->caller;
+	return current != NULL;
+}
+
+static int is_told_to_stop(const iocp_task *current)
+{
+	while (current && !(iocp_task_word(current) & IOCP_CANCEL))
+		current = current->caller;
+	return current != NULL;
+}
+
 /* Tells the thread of a task that runs. IOCP_INVALID: it does not run any more. IOCP_TIMEOUT: `hard`, and it is just being
 ** claimed or just ending. */
 static int cancel_running(iocp_task *task, int hard)
@@ -284,7 +300,7 @@ static int cancel_running(iocp_task *task, int hard)
 	if (told)
 		worker = atomic_load_explicit(&task->runner, memory_order_seq_cst);
 	/* Relaxed: written before `runner`, or under the lock. */
-	if (worker && atomic_load_explicit(&worker->current, memory_order_relaxed) == task)
+	if (worker && runs_for(atomic_load_explicit(&worker->current, memory_order_relaxed), task))
 		iocp_thread_cancel_work(worker->thread, 1);
 	if (worker && hard)
 		iocp_running_cancel(&worker->running, worker->thread);
@@ -365,7 +381,8 @@ void iocp_task_enter(iocp_task *task, iocp_worker *worker)
 	iocp_task *outer = atomic_load_explicit(&worker->current, memory_order_relaxed);
 	if (outer) {
 		iocp_lock_acquire(&iocp_tasks);
-		if (iocp_task_word(outer) & IOCP_CANCEL) /* does not mean the one on top of it */
+		task->caller = task->chunk_runner ? outer : NULL; /* a worker runs only chunks of its own loop on top of it */
+		if (!task->caller && is_told_to_stop(outer))      /* which does not mean the one on top of it */
 			iocp_thread_cancel_work(worker->thread, 0);
 	}
 	atomic_store_explicit(&worker->current, task, memory_order_relaxed); /* before `runner`, or under the lock */
@@ -390,7 +407,7 @@ static void leave(iocp_worker *worker, iocp_task *outer, int told)
 	if (told)
 		iocp_thread_cancel_work(worker->thread, 0);
 	atomic_store_explicit(&worker->current, outer, memory_order_relaxed); /* under the lock */
-	if (outer && (iocp_task_word(outer) & IOCP_CANCEL))
+	if (outer && is_told_to_stop(outer))
 		iocp_thread_cancel_work(worker->thread, 1);
 	iocp_lock_release(&iocp_tasks);
 }

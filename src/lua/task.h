@@ -56,7 +56,9 @@ struct iocp_task {
 	iocp_watch *watches;
 	iocp_task_extra *extra;
 	_Atomic(iocp_worker *) runner; /* while it runs */
-	int chunk_runner;       /* 0, or which of lua/iocp/parallel.lua's functions calls it; set before it is submitted */
+	int chunk_runner; /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
+	/* While a chunk runs on top of the task that called its loop: that one. Guarded by iocp_tasks. */
+	struct iocp_task *caller;
 	int permit;             /* 1: its packet has a place that others wait for; of who has the packet */
 	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
 };

@@ -280,3 +280,9 @@ int iocp_thread_cancelled(void)
 {
 	return iocp_this_thread.context && iocp_context_cancelled(iocp_this_thread.context);
 }
+
+const void *iocp_thread_cancel_word(void)
+{
+	iocp_context *context = iocp_context_get();
+	return context ? (const void *)&context->cancelled : NULL;
+}

@@ -294,3 +294,9 @@ int iocp_thread_cancelled(void)
 	iocp_context *context = iocp_context_have();
 	return context && iocp_context_cancelled(context);
 }
+
+const void *iocp_thread_cancel_word(void)
+{
+	iocp_context *context = iocp_context_get();
+	return context ? (const void *)&context->cancelled : NULL;
+}

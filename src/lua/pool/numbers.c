@@ -1,9 +1,9 @@
 /*
-** pool/numbers.c - blocks of numbers, for lua/iocp/numbers.lua: where Lua has no FFI, the quickest way for many numbers to cross.
+** pool/numbers.c - blocks of numbers, for lua/iocp/numbers.lua: where Lua has no FFI, the quickest way for many numbers
+** to cross.
 **
-** A block has the index of the item that is being mapped, then the numbers, 8 bytes each, and where Lua has integers a byte
-** for each that says whether it is one. Which heap it lies in, and who frees it, is the caller's affair; the addresses come
-** from numbers.lua and are not checked.
+** A block has the numbers, 8 bytes each, and where Lua has integers a byte for each that says whether it is one. Which
+** heap it lies in, and who frees it, is the caller's affair; the addresses come from numbers.lua and are not checked.
 */
 
 #include "lua/pool.h"
@@ -27,65 +27,59 @@ typedef union slot {
 	double number;
 } slot;
 
-typedef struct block {
-	int64_t at;
-	slot slots[];
-} block;
-
-static block *check_block(lua_State *L, int index)
+static slot *check_block(lua_State *L, int index)
 {
-	return (block *)iocp_check_address(L, index, "address");
+	return (slot *)iocp_check_address(L, index, "address");
 }
 
 /* Whether number i is an integer stands there; NULL where there are none. */
-static unsigned char *flags_of(block *b, size_t n)
+static unsigned char *flags_of(slot *block, size_t n)
 {
-	return FLAGS ? (unsigned char *)&b->slots[n] : NULL;
+	return FLAGS ? (unsigned char *)&block[n] : NULL;
 }
 
 /* Writes the value at the top to slot i; 0: it is no number. */
-static int write_slot(lua_State *L, block *b, unsigned char *flags, size_t i)
+static int write_slot(lua_State *L, slot *block, unsigned char *flags, size_t i)
 {
 	int integer = is_integer(L, -1);
 	if (flags)
 		flags[i] = (unsigned char)integer;
 	if (integer)
-		b->slots[i].integer = lua_tointeger(L, -1);
+		block[i].integer = lua_tointeger(L, -1);
 	else if (lua_type(L, -1) == LUA_TNUMBER)
-		b->slots[i].number = lua_tonumber(L, -1);
+		block[i].number = lua_tonumber(L, -1);
 	else
 		return 0;
 	return 1;
 }
 
-static void push_slot(lua_State *L, const block *b, const unsigned char *flags, size_t i)
+static void push_slot(lua_State *L, const slot *block, const unsigned char *flags, size_t i)
 {
 	if (flags && flags[i])
-		lua_pushinteger(L, (lua_Integer)b->slots[i].integer);
+		lua_pushinteger(L, (lua_Integer)block[i].integer);
 	else
-		lua_pushnumber(L, b->slots[i].number);
+		lua_pushnumber(L, block[i].number);
 }
 
 /* bytes(n): how large a block of n numbers is. */
 static int numbers_bytes(lua_State *L)
 {
-	lua_pushnumber(L, sizeof(block) + lua_tonumber(L, 1) * (sizeof(slot) + FLAGS));
+	lua_pushnumber(L, lua_tonumber(L, 1) * (sizeof(slot) + FLAGS));
 	return 1;
 }
 
-/* fill(address, list, first, n): whether list[first .. first + n - 1] are numbers, which are in the block then. Reads without
-** metamethods. */
+/* fill(address, list, first, n): whether list[first .. first + n - 1] are numbers, which are in the block then. Reads
+** without metamethods. */
 static int numbers_fill(lua_State *L)
 {
-	block *b = check_block(L, 1);
+	slot *block = check_block(L, 1);
 	list_index first = (list_index)lua_tointeger(L, 3);
 	size_t n = (size_t)lua_tointeger(L, 4), i;
-	unsigned char *flags = flags_of(b, n);
+	unsigned char *flags = flags_of(block, n);
 	int good = 1;
-	b->at = 1;
 	for (i = 0; i < n && good; i++) {
 		lua_rawgeti(L, 2, first + (list_index)i);
-		good = write_slot(L, b, flags, i);
+		good = write_slot(L, block, flags, i);
 		if (i % AT_ONCE == AT_ONCE - 1)
 			lua_settop(L, 4);
 	}
@@ -96,32 +90,33 @@ static int numbers_fill(lua_State *L)
 /* read(address, size, n, list, first): writes the first n of a block of `size` numbers to list[first] and so on. */
 static int numbers_read(lua_State *L)
 {
-	block *b = check_block(L, 1);
-	const unsigned char *flags = flags_of(b, (size_t)lua_tointeger(L, 2));
+	slot *block = check_block(L, 1);
+	const unsigned char *flags = flags_of(block, (size_t)lua_tointeger(L, 2));
 	size_t n = (size_t)lua_tointeger(L, 3), i;
 	list_index first = (list_index)lua_tointeger(L, 5);
 	for (i = 0; i < n; i++) {
-		push_slot(L, b, flags, i);
+		push_slot(L, block, flags, i);
 		lua_rawseti(L, 4, first + (list_index)i);
 	}
 	return 0;
 }
 
-/* map(f, address, n, first): replaces each number by f(number, its index in the list). Returns at which of them f gave something
-** else, and what; or nothing. */
+/* map(f, address, n, first): for a runner; replaces each number by f(number, its index in the list). Returns at which
+** of them f gave something else, and what; or nothing. */
 static int numbers_map(lua_State *L)
 {
-	block *b = check_block(L, 2);
+	iocp_run *run = iocp_worker_current()->run;
+	slot *block = check_block(L, 2);
 	size_t n = (size_t)lua_tointeger(L, 3), i;
 	lua_Number first = lua_tonumber(L, 4);
-	unsigned char *flags = flags_of(b, n);
+	unsigned char *flags = flags_of(block, n);
 	for (i = 0; i < n; i++) {
-		b->at = (int64_t)i + 1;
+		iocp_chunk_reach(L, run, (int32_t)i + 1);
 		lua_pushvalue(L, 1);
-		push_slot(L, b, flags, i);
+		push_slot(L, block, flags, i);
 		lua_pushinteger(L, (lua_Integer)(first + (lua_Number)i));
 		lua_call(L, 2, 1);
-		if (!write_slot(L, b, flags, i)) {
+		if (!write_slot(L, block, flags, i)) {
 			lua_pushinteger(L, (lua_Integer)i + 1);
 			lua_insert(L, -2);
 			return 2;
@@ -129,13 +124,6 @@ static int numbers_map(lua_State *L)
 		lua_settop(L, 4);
 	}
 	return 0;
-}
-
-/* at(address): the index of the item that map was at when f raised an error. */
-static int numbers_at(lua_State *L)
-{
-	lua_pushinteger(L, (lua_Integer)check_block(L, 1)->at);
-	return 1;
 }
 
 /* parts.new_list(n): an empty table with room for n items. */
@@ -147,8 +135,8 @@ static int new_list(lua_State *L)
 
 void iocp_lua_open_numbers(lua_State *L)
 {
-	static const luaL_Reg functions[] = {{"bytes", numbers_bytes}, {"fill", numbers_fill}, {"read", numbers_read},
-		{"map", numbers_map}, {"at", numbers_at}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {
+		{"bytes", numbers_bytes}, {"fill", numbers_fill}, {"read", numbers_read}, {"map", numbers_map}, {NULL, NULL}};
 	lua_pushcfunction(L, new_list);
 	lua_setfield(L, -2, "new_list");
 	lua_newtable(L);

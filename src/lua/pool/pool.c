@@ -377,6 +377,7 @@ int iocp_lua_open_pool(lua_State *L)
 	lua_newtable(L);
 	iocp_set_functions(L, functions, 0);
 	iocp_lua_open_numbers(L);
+	iocp_lua_open_loops(L);
 	iocp_lua_open_figures(L);
 	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_POOL));
 	lua_getfield(L, -1, "__index");

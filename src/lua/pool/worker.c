@@ -89,6 +89,7 @@ static int keep_error(lua_State *L)
 	lua_replace(L, 2);
 	lua_pushvalue(L, 1);
 	iocp_outcome_push_message(L, 2, status);
+	iocp_chunk_name_item(L, run);
 	iocp_outcome_keep_failure(L, &run->outcome, run->task);
 	if (iocp_thread_cancelled())
 		return 0;
@@ -146,7 +147,7 @@ static void count_active(iocp_pool *pool)
 void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task)
 {
 	iocp_pool *pool = worker->pool;
-	iocp_run run = {task, {NULL, 0, NULL}, worker->run};
+	iocp_run run = {.task = task, .outer = worker->run};
 	uint64_t since = iocp_task_since(task), began = iocp_now(), ended;
 	enum iocp_task_state state;
 	count_active(pool);
