@@ -34,7 +34,7 @@ help: ## list the targets
 
 # $(call need,LUA...,TOOL...): the compiler, these interpreters and tools are here, or are installed.
 need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$(lua))) $(2)
-FOR_SPECS := busted cmocka
+FOR_SPECS := busted cmocka tap
 
 packages: ## install the Debian packages that all targets here need and this machine lacks
 	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang)
@@ -92,7 +92,7 @@ check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
 examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
-	$(call need,$(EXAMPLES_ON))
+	$(call need,$(EXAMPLES_ON),tap)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
 	@tools/examples $(EXAMPLES_ON)
 
@@ -108,7 +108,7 @@ sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with
 	@tools/sanitize
 
 model: ## the port's protocol, checked exhaustively with spin
-	$(call need,,gcc spin)
+	$(call need,,gcc spin tap)
 	@tools/model
 
 bench: ## the workloads beside their yardsticks in C; ONLY=W1 for some, PLOT=1 for charts, COUNT=1 for instructions
@@ -158,11 +158,11 @@ install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local);
 	install -m 644 $(BUILD)/lib/iocp.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
 
 check-lib: ## the C library installed into a fresh tree, and a program in C and C++ that pkg-config finds it for
-	$(call need,,g++ pkg-config)
+	$(call need,,g++ pkg-config tap)
 	@tools/lib
 
 rock: ## luarocks make into a fresh tree, and a script that requires the rock from another folder
-	$(call need,luajit lua5.4,luarocks gcc clang)
+	$(call need,luajit lua5.4,luarocks gcc clang tap)
 	@tools/rock
 
 lint: packages ## luacheck, and the C sources' layout
