@@ -2,7 +2,7 @@
 
 WINDOWS_LUAS := luajit lua5.1 lua5.4
 WINDOWS_CHOSEN := $(if $(LUA),$(filter $(WINDOWS_LUAS),$(LUA)),$(WINDOWS_LUAS))
-WINDOWS_NEEDS = busted luarocks mingw wine $(if $(wildcard $(WINDOWS_SOURCES)/fetched),,dpkg-source) \ tap
+WINDOWS_NEEDS = busted luarocks mingw wine $(if $(wildcard $(WINDOWS_SOURCES)/fetched),,dpkg-source) tap \
 	$(if $(filter 10,$(WINE)),$(if $(wildcard $(WINDOWS)/wine10/ready),,debootstrap))
 WINE ?= 8
 
