@@ -168,9 +168,10 @@ rock: ## luarocks make into a fresh tree, and a script that requires the rock fr
 	$(call need,luajit lua5.4,luarocks gcc clang tap)
 	@tools/rock
 
-lint: packages ## luacheck, the C sources' layout, and whether they keep to tools/house.lua
+lint: packages ## luacheck, the sources' layout and width, and whether they keep to tools/house.lua
 	@luacheck -q .
 	@clang-format --dry-run -Werror $(shell find src spec/c bench -name '*.[ch]')
+	@lua5.4 tools/columns.lua tools/columns.txt
 	@$(MAKE) --no-print-directory -s -j2 $(READ)
 	@lua5.4 tools/arrows.lua tools/arrows.txt $(OBJECTS)
 	@tools/arrows-test $(OBJECTS)

@@ -1,13 +1,15 @@
 --- Slices of lists of numbers on their way to the workers and back.
--- Many numbers cross as memory and not as values: they lie in a block of a heap, which the worker reads and writes in place.
--- On LuaJIT its FFI does that, in compiled loops, elsewhere src/lua/pool/numbers.c. The block is the caller's, who frees it
--- when the chunk's task has ended; with a task that is abandoned it goes when nobody holds the heap any more.
+-- Many numbers cross as memory and not as values: they lie in a block of a heap, which the worker reads and writes in
+-- place. On LuaJIT its FFI does that, in compiled loops, elsewhere src/lua/pool/numbers.c. The block is the caller's,
+-- who frees it when the chunk's task has ended; with a task that is abandoned it goes when nobody holds the heap any
+-- more.
 local has_ffi, ffi = false, nil
 if rawget(_G, "jit") and os.getenv("IOCP_NOJIT") ~= "1" then
   has_ffi, ffi = pcall(require, "ffi")
 end
 
--- The functions of src/lua/pool/numbers.c, for LuaJIT. Element 0 is room for the index of the item that is being mapped.
+-- The functions of src/lua/pool/numbers.c, for LuaJIT. Element 0 is room for the index of the item that is being
+-- mapped.
 local compiled = {}
 
 local function view(address)
@@ -58,7 +60,8 @@ return function(parts)
   local numbers = {}
   local blocks = has_ffi and compiled or parts.numbers
 
-  --- list[first .. first + n - 1] as the address of a block in the heap. Nil if they are not all numbers, or there is no room.
+  --- list[first .. first + n - 1] as the address of a block in the heap. Nil if they are not all numbers, or there is
+  -- no room.
   function numbers.pack(list, first, n, heap)
     local address = heap:alloc(blocks.bytes(n))
     if address and blocks.fill(address, list, first, n) then
