@@ -24,7 +24,8 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples test sanitize model bench env rock lint clean packages $(addprefix build-,$(LUAS)) c-tests lib install check-lib FORCE
+.PHONY: help run check-run examples test sanitize model bench env rock lint picture clean packages c-tests lib install
+.PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,7 +35,7 @@ help: ## list the targets
 
 # $(call need,LUA...,TOOL...): the compiler, these interpreters and tools are here, or are installed.
 need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$(lua))) $(2)
-FOR_SPECS := busted cmocka
+FOR_SPECS := busted cmocka tap
 
 packages: ## install the Debian packages that all targets here need and this machine lacks
 	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang)
@@ -92,7 +93,7 @@ check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
 examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
-	$(call need,$(EXAMPLES_ON))
+	$(call need,$(EXAMPLES_ON),tap)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
 	@tools/examples $(EXAMPLES_ON)
 
@@ -108,12 +109,13 @@ sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with
 	@tools/sanitize
 
 model: ## the port's protocol, checked exhaustively with spin
-	$(call need,,gcc spin)
+	$(call need,,gcc spin tap)
 	@tools/model
 
 bench: ## the workloads beside their yardsticks in C; ONLY=W1 for some, PLOT=1 for charts, COUNT=1 for instructions
 	$(call need,$(BENCHED),$(if $(PLOT),gnuplot) $(if $(COUNT),valgrind))
-	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/c/bench $(BENCHED:%=$(BUILD)/c/states-%)
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/c/bench \
+		$(BENCHED:%=$(BUILD)/c/states-%)
 	@ONLY="$(ONLY)" PLOT="$(PLOT)" lua5.4 bench/$(if $(COUNT),instructions,run).lua
 
 BENCHED := luajit lua5.4
@@ -126,13 +128,14 @@ $(BUILD)/c/bench: bench/bench.h src/iocp.h src/native/port.h
 
 $(BENCHED:%=$(BUILD)/c/states-%): $(BUILD)/c/states-%: bench/states.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $(filter %.c %.o,$^) -l$(if $(filter luajit,$*),luajit-5.1,$*) $(LIBRARIES)
+	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $(filter %.c %.o,$^) \
+		-l$(if $(filter luajit,$*),luajit-5.1,$*) $(LIBRARIES)
 
 VERSION := $(shell sed -n 's/^.define IOCP_VERSION "\([^"]*\)".*/\1/p' src/iocp.h)
 MAJOR := $(firstword $(subst ., ,$(VERSION)))
 PREFIX ?= /usr/local
 
-lib: $(BUILD)/lib/libiocp.so.$(MAJOR) $(BUILD)/lib/libiocp.a $(BUILD)/lib/iocp.pc ## the C library without Lua, below build/lib
+lib: $(addprefix $(BUILD)/lib/,libiocp.so.$(MAJOR) libiocp.a iocp.pc) ## the C library without Lua, below build/lib
 
 $(BUILD)/lib/libiocp.so.$(MAJOR): $(CORE_OBJECTS)
 	@mkdir -p $(@D)
@@ -158,16 +161,31 @@ install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local);
 	install -m 644 $(BUILD)/lib/iocp.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
 
 check-lib: ## the C library installed into a fresh tree, and a program in C and C++ that pkg-config finds it for
-	$(call need,,g++ pkg-config)
+	$(call need,,g++ pkg-config tap)
 	@tools/lib
 
 rock: ## luarocks make into a fresh tree, and a script that requires the rock from another folder
-	$(call need,luajit lua5.4,luarocks gcc clang)
+	$(call need,luajit lua5.4,luarocks gcc clang tap)
 	@tools/rock
 
-lint: packages ## luacheck, and the C sources' layout
+lint: packages ## luacheck, the sources' layout and width, and whether they keep to tools/house.lua
 	@luacheck -q .
-	@clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] src/*/*/*.[ch] spec/c/*.c bench/*.[ch])
+	@clang-format --dry-run -Werror $(shell find src spec/c bench -name '*.[ch]')
+	@lua5.4 tools/columns.lua tools/columns.txt
+	@$(MAKE) --no-print-directory -s -j2 $(READ)
+	@lua5.4 tools/arrows.lua tools/arrows.txt $(OBJECTS)
+	@tools/arrows-test $(OBJECTS)
+
+picture: ## doc/house.svg: the house, drawn from the code
+	$(call need,lua5.4,graphviz)
+	@$(MAKE) --no-print-directory -s -j2 $(READ)
+	@lua5.4 tools/arrows.lua --draw $(OBJECTS) | dot -Tsvg >doc/house.svg
+
+# Whose symbols tools/arrows.lua reads: the binding's with the core and each backend that can be built here.
+READ = build-lua5.4 $(if $(HAS_MINGW),$(WINDOWS_CORE_OBJECTS))
+OBJECTS = linux=$(BUILD)/core,$(BUILD)/lua5.4/obj \
+	$(if $(HAS_MINGW),windows=$(WINDOWS)/core,$(BUILD)/lua5.4/obj)
+HAS_MINGW = $(shell command -v $(MINGW)gcc)
 
 env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
 	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;;"'

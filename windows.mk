@@ -2,7 +2,7 @@
 
 WINDOWS_LUAS := luajit lua5.1 lua5.4
 WINDOWS_CHOSEN := $(if $(LUA),$(filter $(WINDOWS_LUAS),$(LUA)),$(WINDOWS_LUAS))
-WINDOWS_NEEDS = busted luarocks mingw wine $(if $(wildcard $(WINDOWS_SOURCES)/fetched),,dpkg-source) \
+WINDOWS_NEEDS = busted luarocks mingw wine $(if $(wildcard $(WINDOWS_SOURCES)/fetched),,dpkg-source) tap \
 	$(if $(filter 10,$(WINE)),$(if $(wildcard $(WINDOWS)/wine10/ready),,debootstrap))
 WINE ?= 8
 
@@ -85,7 +85,8 @@ $(WINDOWS)/$(1)/iocp/core.dll: $(BINDING:src/lua/%.c=$(WINDOWS)/$(1)/obj/%.o) $(
 	$(MINGW)gcc $$(WINDOWS_CFLAGS) $$(WINDOWS_LINK) -o $$@ $$^
 
 $(WINDOWS)/$(1)/lfs.dll: $(WINDOWS)/$(1)/$(dll_$(1))
-	$(MINGW)gcc -O2 -w $$(WINDOWS_LINK) -I $(WINDOWS_SOURCES)/$(1)/src -o $$@ $(WINDOWS_SOURCES)/lua-filesystem/src/lfs.c $$^
+	$(MINGW)gcc -O2 -w $$(WINDOWS_LINK) -I $(WINDOWS_SOURCES)/$(1)/src -o $$@ \
+		$(WINDOWS_SOURCES)/lua-filesystem/src/lfs.c $$^
 
 $(WINDOWS)/$(1)/spec_process.dll: spec/windows/process.c $(WINDOWS)/$(1)/$(dll_$(1))
 	$(MINGW)gcc $$(WINDOWS_CFLAGS) $$(WARNINGS) $$(WINDOWS_LINK) -isystem $(WINDOWS_SOURCES)/$(1)/src -o $$@ $$^ -lpsapi

@@ -1,8 +1,8 @@
 /*
 ** bench.h - what the files of the benchmark in C share.
 **
-** Each workload runs over one of two queues: the port of iocp.h (`ours`), or the yardstick of yardstick.c; and allocates
-** from one of two heaps: ours, or malloc. So both sides run the same loops.
+** Each workload runs over one of two queues: the port of iocp.h (`ours`), or the yardstick of yardstick.c; and
+** allocates from one of two heaps: ours, or malloc. So both sides run the same loops.
 */
 
 #ifndef BENCH_H
@@ -21,7 +21,7 @@
 
 enum { BLOCK = 48, LARGEST_BATCH = 4096 };
 
-/* ---- main.c --------------------------------------------------------------------------------------------------------- */
+/* ---- main.c ------------------------------------------------------------------------------------------------------ */
 
 extern iocp_port *port;
 extern iocp_heap *heap;
@@ -50,14 +50,14 @@ void release(void *block);
 /* What the process has in memory, bytes. */
 size_t resident(void);
 
-/* ---- yardstick.c ---------------------------------------------------------------------------------------------------- */
+/* ---- yardstick.c ------------------------------------------------------------------------------------------------- */
 
 void deque_push_many(const uintptr_t *keys, size_t count);
 size_t deque_pop_many(uintptr_t *keys, size_t max);
 size_t deque_count(void);
 size_t deque_waiting(void);
 
-/* ---- workloads: each takes how many items, and prints ---------------------------------------------------------------- */
+/* ---- workloads: each takes how many items, and prints ------------------------------------------------------------ */
 
 /* port.c */
 int run_keys(size_t count);

@@ -59,7 +59,8 @@ local function draw(chart)
     "set key bmargin center horizontal maxrows 1 samplen 2",
     "set yrange [0:*]",
     chart.log and ("set logscale x; set format x '%%.0s%%c'; set xrange [%g:%g]")
-      :format(chart.xs[1] * 0.8, chart.xs[#chart.xs] * 1.25) or ("set xrange [0.5:%g]"):format(chart.xs[#chart.xs] + 0.5),
+      :format(chart.xs[1] * 0.8, chart.xs[#chart.xs] * 1.25)
+      or ("set xrange [0.5:%g]"):format(chart.xs[#chart.xs] + 0.5),
     chart.log_y and "set logscale y; set yrange [*:*]" or "",
     "plot " .. table.concat(plots, ", \\\n  "),
   }
@@ -80,10 +81,11 @@ local function markdown(charts, header, results)
     "# The benchmark's last run", "",
     ("%s, on %s. `make bench PLOT=1` writes this page."):format(os.date("%Y-%m-%d"), machine()), "",
     "Medians (least-greatest) of 5 rounds in which the contenders of a row take turns, after one to warm up.",
-    "Ratios are of speed: above 1 the first is faster; ours:yard is C over `iocp.h` beside the yardstick, or a script if there",
-    "is no C. The yardstick is a ring under a mutex with a condition variable, malloc, or what the row names. \"Asked\" is what",
-    "this module set out for. What waits and wakes spreads by a factor of 2, ping-pong by 10, by whether two threads share",
-    "a processor; what only computes by 25 %. [The way of a message](message.md) says what the figures are made of.", "",
+    "Ratios are of speed: above 1 the first is faster; ours:yard is C over `iocp.h` beside the yardstick, or a script",
+    "if there is no C. The yardstick is a ring under a mutex with a condition variable, malloc, or what the row names.",
+    "\"Asked\" is what this module set out for. What waits and wakes spreads by a factor of 2, ping-pong by 10, by",
+    "whether two threads share a processor; what only computes by 25 %. [The way of a message](message.md) says what",
+    "the figures are made of.", "",
     "| " .. table.concat(header, " | ") .. " | asked |",
     "|---|---|---|---|---|---|---|---|---|---|---|",
   }

@@ -1,5 +1,6 @@
--- Counts instructions an item, function by function, with valgrind's callgrind: the one figure that repeats exactly, on any
--- machine and however busy it is. Two runs, one with twice the items; the difference leaves out the start and the end.
+-- Counts instructions an item, function by function, with valgrind's callgrind: the one figure that repeats exactly, on
+-- any machine and however busy it is. Two runs, one with twice the items; the difference leaves out the start and the
+-- end.
 -- usage: make bench COUNT=1 [ONLY=pair]
 local only = os.getenv("ONLY") or ""
 local ITEMS = 20000

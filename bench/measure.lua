@@ -12,8 +12,8 @@ local function lua_command(lua, contender, count)
     environment[lua] = pipe:read("*a"):gsub("\n", "; ")
     pipe:close()
   end
-  return ("%s%s%s bench/workloads.lua %s %d %s"):format(environment[lua], contender.prefix or "", lua, contender.script, count,
-    contender.parameter and ("%d"):format(contender.parameter) or "")
+  return ("%s%s%s bench/workloads.lua %s %d %s"):format(environment[lua], contender.prefix or "", lua, contender.script,
+    count, contender.parameter and ("%d"):format(contender.parameter) or "")
 end
 
 local function command_of(lua, contender, count)
@@ -37,7 +37,8 @@ end
 local function futex_calls(lua, contender, count)
   local calls = {}
   for i, n in ipairs { count, count / 10 } do
-    local command = command_of(lua, contender, n):gsub("(luajit bench)", "strace @ %1"):gsub("(lua5.4 bench)", "strace @ %1")
+    local command = command_of(lua, contender, n):gsub("(luajit bench)", "strace @ %1")
+      :gsub("(lua5.4 bench)", "strace @ %1")
     command = contender.c and "strace @ " .. command or command
     command = command:gsub("@", "-f --seccomp-bpf -c -e trace=futex -o build/futexes")
     calls[i] = read_number(("(%s) >/dev/null; awk '$NF == \"futex\" { n = $4 } END { print n + 0 }' build/futexes")

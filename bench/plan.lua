@@ -1,7 +1,7 @@
 --- The rows of the benchmark's table, and the lines of its charts.
--- A row: id, title, unit, count (of items), what the program's number becomes: `rate` (items a second), `cost` (seconds an item)
--- or `value` (as it is), times `scale`; and who takes part: luajit, lua54, c, yardstick, each a command. `asked` is what was
--- asked for at the outset; it stands in doc/bench.md.
+-- A row: id, title, unit, count (of items), what the program's number becomes: `rate` (items a second), `cost` (seconds
+-- an item) or `value` (as it is), times `scale`; and who takes part: luajit, lua54, c, yardstick, each a command.
+-- `asked` is what was asked for at the outset; it stands in doc/bench.md.
 -- @module bench.plan
 
 -- The same workload everywhere: `name` in bench/workloads.lua, name-iocp and name-pthread in C.
@@ -14,7 +14,8 @@ local function c(name, parameter)
 end
 
 local function everywhere(name, parameter)
-  return script(name, parameter), script(name, parameter), c(name .. "-iocp", parameter), c(name .. "-pthread", parameter)
+  return script(name, parameter), script(name, parameter), c(name .. "-iocp", parameter),
+    c(name .. "-pthread", parameter)
 end
 
 local rows = {}
@@ -62,9 +63,11 @@ add({ id = "W1", title = "keys, 1 poster, 4 workers", unit = "M/s", count = 1000
   asked = "LuaJIT >= 8, >= 0.8 of C; Lua 5.4 >= 3" }, everywhere("keys"))
 add({ id = "W1", title = "the article's, alloc write free", unit = "M/s", count = 1000000,
   asked = "LuaJIT >= 5, >= 0.8 of C" }, everywhere("article"))
-add({ id = "W1", title = "keys: futex calls in 1000 items", unit = "calls", kind = "value", count = 1000000, asked = "< 1" },
+add({ id = "W1", title = "keys: futex calls in 1000 items", unit = "calls", kind = "value", count = 1000000,
+  asked = "< 1" },
   futexes(script("keys")), futexes(script("keys")), futexes(c("keys-iocp")), nil)
-add({ id = "W1", title = "article's: futex calls in 1000", unit = "calls", kind = "value", count = 1000000, asked = "< 1" },
+add({ id = "W1", title = "article's: futex calls in 1000", unit = "calls", kind = "value", count = 1000000,
+  asked = "< 1" },
   futexes(script("article")), futexes(script("article")), futexes(c("article-iocp")), nil)
 add({ id = "W1b", title = "keys in batches of 64", unit = "M/s", count = 5000000,
   asked = "LuaJIT >= 25, >= 0.7 of C; Lua 5.4 >= 10" }, everywhere("batches"))
@@ -73,8 +76,10 @@ add({ id = "W2", title = "ping-pong; words two spin on", unit = "k/s", count = 2
   script("ping-pong"), script("ping-pong"), c("ping-pong-iocp"), c("ping-pong-words"))
 add({ id = "W2", title = "... without spin; raw futex", unit = "k/s", count = 50000, asked = "C >= 0.95 of futex" },
   nil, nil, c("ping-pong-iocp-no-spin"), c("ping-pong-futex"))
-add({ id = "W2", title = "... both on one core; raw futex", unit = "k/s", count = 200000, asked = "C >= 0.95 of futex" },
-  one_core(script("ping-pong")), one_core(script("ping-pong")), one_core(c("ping-pong-iocp")), one_core(c("ping-pong-futex")))
+add({ id = "W2", title = "... both on one core; raw futex", unit = "k/s", count = 200000,
+  asked = "C >= 0.95 of futex" },
+  one_core(script("ping-pong")), one_core(script("ping-pong")), one_core(c("ping-pong-iocp")),
+  one_core(c("ping-pong-futex")))
 
 add({ id = "W3", title = "2,000,000 queued: in", unit = "M/s", count = 2000000, asked = "LuaJIT >= 25" },
   everywhere("backlog-in"))
@@ -82,26 +87,31 @@ add({ id = "W3", title = "... out", unit = "M/s", count = 2000000, asked = "LuaJ
 add({ id = "W3", title = "... memory a packet", unit = "bytes", kind = "value", count = 2000000, asked = "<= 32" },
   nil, nil, c("packet-bytes-iocp"), c("packet-bytes-pthread"))
 
-add({ id = "W4", title = "tables to 2 workers", unit = "k/s", count = 300000, asked = "LuaJIT >= 1200, Lua 5.4 >= 700" },
+add({ id = "W4", title = "tables to 2 workers", unit = "k/s", count = 300000,
+  asked = "LuaJIT >= 1200, Lua 5.4 >= 700" },
   script("tables"), script("tables"))
 add({ id = "W4", title = "... by LuaJIT's string.buffer", unit = "k/s", count = 300000 }, script("tables-buffer"))
-add({ id = "W4", title = "strings of 1 KB; memcpy + post", unit = "us", count = 300000, asked = "<= 2x of the yardstick" },
+add({ id = "W4", title = "strings of 1 KB; memcpy + post", unit = "us", count = 300000,
+  asked = "<= 2x of the yardstick" },
   everywhere("strings", 1024))
-add({ id = "W4", title = "strings of 1 MB; memcpy + post", unit = "us", count = 1000, asked = "<= 2x of the yardstick" },
+add({ id = "W4", title = "strings of 1 MB; memcpy + post", unit = "us", count = 1000,
+  asked = "<= 2x of the yardstick" },
   everywhere("strings", 2 ^ 20))
 
-add({ id = "W5", title = "LuaJIT threads; newstate + pthread", unit = "/s", count = 1000, asked = ">= 0.9 of the yardstick" },
+add({ id = "W5", title = "LuaJIT threads; newstate + pthread", unit = "/s", count = 1000,
+  asked = ">= 0.9 of the yardstick" },
   script("threads"), nil, nil, { states = "luajit" })
 add({ id = "W5", title = "Lua 5.4 threads; newstate + pthread", unit = "/s", count = 1000,
   asked = ">= 0.9 of the yardstick" }, nil, script("threads"), nil, { states = "lua5.4" })
 
-add({ id = "W6", title = "4 idle for 5 s: processor time", unit = "us", kind = "value", count = 5000, asked = "<= 100" },
+add({ id = "W6", title = "4 idle for 5 s: processor time", unit = "us", kind = "value", count = 5000,
+  asked = "<= 100" },
   everywhere("idle"))
 
 for exponent = 3, 7 do
   local depth = math.floor(10 ^ exponent)
-  add({ id = "W7", title = ("an item, to 10^%d queued and back"):format(exponent), unit = "ns", count = math.max(2000000, depth),
-    asked = exponent == 7 and "<= 1.5x of 10^3" or nil }, everywhere("depth", depth))
+  add({ id = "W7", title = ("an item, to 10^%d queued and back"):format(exponent), unit = "ns",
+    count = math.max(2000000, depth), asked = exponent == 7 and "<= 1.5x of 10^3" or nil }, everywhere("depth", depth))
 end
 for _, workers in ipairs { 1, 4, 16, 64, 256 } do
   add({ id = "W7", title = ("a key, 1 poster, %d waiting"):format(workers), unit = "ns", count = 500000,
@@ -114,7 +124,8 @@ add({ id = "W8", title = "pool: 5,000,000 queued, then run", unit = "k/s", count
   script("pool-backlog"), script("pool-backlog"))
 add({ id = "W8", title = "map of 10^6; plain loop / processors", unit = "times", kind = "value", count = 1000000,
   asked = "<= 2" }, script("map-cheap"), script("map-cheap"))
-add({ id = "W8", title = "... 50 multiplications an item", unit = "times", kind = "value", count = 1000000, asked = "<= 2" },
+add({ id = "W8", title = "... 50 multiplications an item", unit = "times", kind = "value", count = 1000000,
+  asked = "<= 2" },
   script("map-dear"), script("map-dear"))
 
 add({ id = "heap", title = "alloc + free 48 bytes, one thread", unit = "ns", count = 5000000 },
@@ -137,8 +148,9 @@ local charts = {
   { name = "backlog", title = "filling the queue and emptying it: throughput against depth", workload = "depth",
     x = "packets queued", log = true, xs = { 1000, 10000, 100000, 1000000, 10000000 },
     count = function(depth) return math.max(2000000, depth) end },
-  { name = "batch", title = "keys, 1 poster, 4 workers: throughput against batch size", workload = "batches", x = "keys a batch",
-    log = true, xs = { 1, 2, 4, 16, 64, 256, 1024 }, count = function(batch) return math.min(1000000 * batch, 4000000) end },
+  { name = "batch", title = "keys, 1 poster, 4 workers: throughput against batch size", workload = "batches",
+    x = "keys a batch", log = true, xs = { 1, 2, 4, 16, 64, 256, 1024 },
+    count = function(batch) return math.min(1000000 * batch, 4000000) end },
 }
 for _, chart in ipairs(charts) do
   chart.contenders = function(x)

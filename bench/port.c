@@ -31,8 +31,8 @@ static void start_workers(size_t count, void *(*body)(void *))
 	await_workers();
 }
 
-/* When all that was posted has been handled, and everybody waits again, the clock stops. How long threads take to end is
-** not the queue's affair. */
+/* When all that was posted has been handled, and everybody waits again, the clock stops. How long threads take to end
+** is not the queue's affair. */
 static int finish(size_t count)
 {
 	double seconds;

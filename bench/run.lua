@@ -1,5 +1,5 @@
--- Runs the workloads beside their yardsticks, in interleaved rounds, and prints one table. With PLOT in the environment it
--- also draws the charts, and writes doc/bench.md. ONLY: comma-separated beginnings of a row's id or title.
+-- Runs the workloads beside their yardsticks, in interleaved rounds, and prints one table. With PLOT in the environment
+-- it also draws the charts, and writes doc/bench.md. ONLY: comma-separated beginnings of a row's id or title.
 -- usage: make bench [ONLY=W1,heap] [PLOT=1]
 package.path = "bench/?.lua;" .. package.path
 local measure, plan = require "measure", require "plan"

@@ -1,5 +1,6 @@
--- The benchmark's workloads as a script writes them: lua bench/workloads.lua WORKLOAD COUNT [PARAMETER] prints one number, for
--- most the seconds it took. bench/*.c has the same in C. Key 0 ends a worker; it is posted behind the work, once for each.
+-- The benchmark's workloads as a script writes them: lua bench/workloads.lua WORKLOAD COUNT [PARAMETER] prints one
+-- number, for most the seconds it took. bench/*.c has the same in C. Key 0 ends a worker; it is posted behind the work,
+-- once for each.
 local iocp = require "iocp"
 local system = require "system" -- the clock; it comes with busted
 
@@ -30,7 +31,8 @@ local function await(threads)
   end
 end
 
--- Workers whose body gets the port and what else is given, and returns how many items it has handled. They wait already.
+-- Workers whose body gets the port and what else is given, and returns how many items it has handled. They wait
+-- already.
 local function start_workers(workers, body, ...)
   local threads = {}
   for i = 1, workers do
@@ -40,8 +42,8 @@ local function start_workers(workers, body, ...)
   return threads
 end
 
--- The seconds it took until all that was posted had been handled, and everybody waited again. How long threads take to end
--- is not the queue's affair. end_one makes one of them end.
+-- The seconds it took until all that was posted had been handled, and everybody waited again. How long threads take to
+-- end is not the queue's affair. end_one makes one of them end.
 local function finish(threads, end_one)
   await(threads)
   local seconds, total = stop(), 0
@@ -238,7 +240,7 @@ function workloads.idle()
   return os.clock() - before
 end
 
--- ---- messages: one sender, two receivers ---------------------------------------------------------------------------------
+-- ---- messages: one sender, two receivers ----------------------------------------------------------------------------
 
 -- A nil ends a receiver.
 local function send(make, bytes)

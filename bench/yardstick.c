@@ -1,6 +1,6 @@
 /*
-** yardstick.c - the queue that everybody would write: a growing ring under a mutex, and a condition variable signalled at
-** each push.
+** yardstick.c - the queue that everybody would write: a growing ring under a mutex, and a condition variable signalled
+** at each push.
 */
 
 #include "bench.h"

@@ -1,6 +1,7 @@
--- A build: targets that need other targets, each a task that runs after those it needs. The "compilation" is a hash over a text
--- made up for the target and the hashes of what it needs, which a task gets from the tasks it is called with. The build is run
--- twice: all goes well, then one target fails, which cancels what depends on it and nothing else.
+-- A build: targets that need other targets, each a task that runs after those it needs. The "compilation" is a hash
+-- over a text made up for the target and the hashes of what it needs, which a task gets from the tasks it is called
+-- with. The build is run twice: all goes well, then one target fails, which cancels what depends on it and nothing
+-- else.
 --
 --   lua examples/build.lua [the target that fails [lines in a text [trace.json]]]     parser.o, 2000
 local iocp = require "iocp"

@@ -1,10 +1,10 @@
--- A crawler of local files: starts at one, follows the links in Markdown and the require calls in Lua to other files, and reads
--- each once, but no more than so many a second. Prints the tree of what it found.
+-- A crawler of local files: starts at one, follows the links in Markdown and the require calls in Lua to other files,
+-- and reads each once, but no more than so many a second. Prints the tree of what it found.
 --
 --   lua examples/crawler.lua START [files a second]         20; run it where the paths in the files begin
 --
--- The limit of the rate is a token bucket: a periodic task of the pool puts a token in, up to one, and who reads takes one out.
--- Besides, the pool's queue is limited, so that what the crawler has found does not wait there.
+-- The limit of the rate is a token bucket: a periodic task of the pool puts a token in, up to one, and who reads takes
+-- one out. Besides, the pool's queue is limited, so that what the crawler has found does not wait there.
 local iocp = require "iocp"
 
 local start, rate = arg[1], tonumber(arg[2] or 20)

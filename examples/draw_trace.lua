@@ -1,5 +1,5 @@
--- Draws a trace of a pool, as pool:trace writes it, into an SVG picture: a row for each worker, a bar for each task, grey where
--- a worker had none. Reads what pool:trace writes, an event a line, and no other JSON.
+-- Draws a trace of a pool, as pool:trace writes it, into an SVG picture: a row for each worker, a bar for each task,
+-- grey where a worker had none. Reads what pool:trace writes, an event a line, and no other JSON.
 --
 --   lua examples/draw_trace.lua trace.json picture.svg [title]
 local input, output, title = arg[1], arg[2], arg[3]

@@ -1,8 +1,10 @@
--- What to do with an exception in a worker: the two ways that are left in practice, after "Using IOCP for Worker Threads".
+-- What to do with an exception in a worker: the two ways that are left in practice, after "Using IOCP for Worker
+-- Threads".
 --
---   lua examples/exceptions.lua log      Logs the exception, tells the user, and goes on: hope for the best. Exit code 0.
---   lua examples/exceptions.lua raise    Resurfaces it in the main thread, which ends the program: something could have gone
---                                        horribly wrong, and what goes on may damage data. Exit code 1.
+--   lua examples/exceptions.lua log      Logs the exception, tells the user, and goes on: hope for the best. Exit
+--                                        code 0.
+--   lua examples/exceptions.lua raise    Resurfaces it in the main thread, which ends the program: something could
+--                                        have gone horribly wrong, and what goes on may damage data. Exit code 1.
 local iocp = require "iocp"
 
 local way = arg[1]

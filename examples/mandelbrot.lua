@@ -1,7 +1,8 @@
--- Draws the Mandelbrot set into a picture file (PPM, which most viewers open), its rows shared by the workers of a pool. The
--- function that draws a row crosses to each worker once, with its upvalues; the rows come back as strings, in order.
+-- Draws the Mandelbrot set into a picture file (PPM, which most viewers open), its rows shared by the workers of a
+-- pool. The function that draws a row crosses to each worker once, with its upvalues; the rows come back as strings, in
+-- order.
 --
---   lua examples/mandelbrot.lua [size [workers [picture.ppm [trace.json]]]]     600 pixels, as many workers as processors
+--   lua examples/mandelbrot.lua [size [workers [picture.ppm [trace.json]]]]   600 pixels, a worker a processor
 --   lua examples/mandelbrot.lua --compare [size [rounds]]                       one worker against two: the speed-up
 --
 -- The trace shows what each worker did when: https://ui.perfetto.dev opens it, and examples/draw_trace.lua draws it.

@@ -1,5 +1,5 @@
--- The article's program with a meter: 4 workers share messages of 48 bytes that belong to a private heap. A line a second
--- tells how far it is, a table at the end who did what.
+-- The article's program with a meter: 4 workers share messages of 48 bytes that belong to a private heap. A line a
+-- second tells how far it is, a table at the end who did what.
 --
 --   make run                       1,000,000 messages
 --   make run MESSAGES=5000000

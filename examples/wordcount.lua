@@ -1,5 +1,6 @@
--- Counts the words of all texts in a folder and the folders in it: the files are counted in the workers of a pool (map), and so
--- are the counts of different files added up (reduce). Needs LuaFileSystem (luarocks install luafilesystem) to list folders.
+-- Counts the words of all texts in a folder and the folders in it: the files are counted in the workers of a pool
+-- (map), and so are the counts of different files added up (reduce). Needs LuaFileSystem (luarocks install
+-- luafilesystem) to list folders.
 --
 --   lua examples/wordcount.lua FOLDER [how many words to print]     10
 local iocp = require "iocp"

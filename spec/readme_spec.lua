@@ -37,3 +37,17 @@ describe("the README", function()
     end
   end)
 end)
+
+describe("doc/architecture.md", function()
+  it("answers its ten questions by files that there are", function()
+    local answers = 0
+    for row in read("doc/architecture.md"):match("## Ten questions(.-)\n## "):gmatch("\n| ([^\n]*)") do
+      local file = row:match("`([%w_/]+%.%w+)`")
+      if file and file:find("/", 1, true) then
+        answers = answers + 1
+        assert.is_truthy(io.open(file), file)
+      end
+    end
+    assert.equal(9, answers)
+  end)
+end)

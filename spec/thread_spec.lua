@@ -3,7 +3,7 @@ local iocp = require "iocp"
 local support = require "support"
 
 local function run(body, ...)
-  return assert(iocp.Thread(body, ...)):join(10000)
+  return assert(iocp.Thread(body, ...)):join(60000)
 end
 
 describe("joining a thread", function()

@@ -655,7 +655,7 @@ end)
 
 describe("random values", function()
   it("arrive in another state as they were; the seed is " .. ("%d"):format(seed), function()
-    local n, port = support.scaled(20000), iocp.IOCompletionPort()
+    local n, port = support.soaked(5000), iocp.IOCompletionPort()
     local checker = iocp.Thread(function()
       local mine = require "support.values"
       local function check(i, count, ok, ...)

@@ -3,6 +3,7 @@ local iocp = require "iocp"
 local support = require "support"
 
 if not support.windows then
+  support.nothing = "Linux has no kernel's ports"
   return
 end
 if not rawget(_G, "jit") then

@@ -1,6 +1,6 @@
--- lua5.4 tools/windows-rock.lua LUA_VERSION INCLUDES LUA_DLL TREE: in a copy of the sources, builds the rock by luarocks' own
--- code for rocks of type builtin, told that it runs on Windows with mingw; only the compiler's name is another, because
--- it is a cross-compiler. What luarocks would install goes to TREE.
+-- lua5.4 tools/windows-rock.lua LUA_VERSION INCLUDES LUA_DLL TREE: in a copy of the sources, builds the rock by
+-- luarocks' own code for rocks of type builtin, told that it runs on Windows with mingw; only the compiler's name is
+-- another, because it is a cross-compiler. What luarocks would install goes to TREE.
 local lua_version, includes, dll, tree = (unpack or table.unpack)(arg)
 
 -- First as on this system, for its way to handle files; then as on Windows, for all that is decided from then on.
@@ -19,7 +19,8 @@ cfg.variables.LUA_LIBDIR, cfg.variables.LUALIB = dll:match("^(.*)/([^/]*)$")
 
 local path = require "luarocks.path"
 path.use_tree(tree)
-local rockspec = assert(require("luarocks.fetch").load_local_rockspec(fs.current_dir() .. "/rockspec/iocp-scm-1.rockspec"))
+local fetch = require "luarocks.fetch"
+local rockspec = assert(fetch.load_local_rockspec(fs.current_dir() .. "/rockspec/iocp-scm-1.rockspec"))
 local supported = false
 for _, name in ipairs(rockspec.supported_platforms) do
   supported = supported or cfg.is_platform(name)

@@ -1,10 +1,10 @@
 --- What LuaJIT's cdata are to iocp.core, whose C functions cannot look into one.
--- Wherever an address, key or handle is expected, a pointer means its address and a 64-bit integer its value. Structs and
--- arrays are refused: their memory belongs to the garbage collector, which would free it under the address.
+-- Wherever an address, key or handle is expected, a pointer means its address and a 64-bit integer its value. Structs
+-- and arrays are refused: their memory belongs to the garbage collector, which would free it under the address.
 --
 -- As a value that crosses to another state, a cdata is the name of its type and its bytes: numbers, structs, unions and
--- arrays of a fixed size whose type has a name. A pointer is refused; one inside a struct cannot be told, and crosses as
--- the address that it is.
+-- arrays of a fixed size whose type has a name. A pointer is refused; one inside a struct cannot be told, and crosses
+-- as the address that it is.
 -- @module iocp.cdata
 
 --- The name of a cdata's type, as ffi.typeof takes it, or nil: a pointer, a reference, a function, an array of variable

@@ -49,7 +49,8 @@ local function write(path, name, recorded)
   table.sort(numbers)
   file:write('[{"name":"process_name","ph":"M","pid":1,"args":{"name":', quoted(name), "}}")
   for _, worker in ipairs(numbers) do
-    file:write((',\n{"name":"thread_name","ph":"M","pid":1,"tid":%d,"args":{"name":"worker %d"}}'):format(worker, worker))
+    file:write((',\n{"name":"thread_name","ph":"M","pid":1,"tid":%d,"args":{"name":"worker %d"}}')
+      :format(worker, worker))
     write_worker(file, worker, workers[worker], first)
   end
   file:write("\n]\n")

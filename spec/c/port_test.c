@@ -139,7 +139,7 @@ static void a_batch_wakes_no_more_threads_than_it_fills(void **state)
 	(void)state;
 }
 
-/* ---- stress: posts, batches, gets with and without timeouts, closes ------------------------------------------------ */
+/* ---- stress: posts, batches, gets with and without timeouts, closes ---------------------------------------------- */
 
 static _Atomic uint64_t taken, sum;
 
@@ -266,7 +266,7 @@ static void ping_pong_never_hangs(void **state)
 	(void)state;
 }
 
-/* ---- what a port drops ----------------------------------------------------------------------------------------------- */
+/* ---- what a port drops ------------------------------------------------------------------------------------------- */
 
 static size_t dropped;
 
@@ -350,7 +350,7 @@ static void a_chain_of_ports_is_freed_without_recursion(void **state)
 	(void)state;
 }
 
-/* ---- signals ------------------------------------------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
 
 static void ignore(int number)
 {

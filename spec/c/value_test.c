@@ -1,6 +1,6 @@
 /*
-** value_test.c - the decoder, given what no encoder wrote. heap:decode lets nothing damaged through to it; here the frame is
-** right and only the values are random, so that every check of the decoder's own is reached.
+** value_test.c - the decoder, given what no encoder wrote. heap:decode lets nothing damaged through to it; here the
+** frame is right and only the values are random, so that every check of the decoder's own is reached.
 */
 
 #include <setjmp.h>

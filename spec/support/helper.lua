@@ -1,4 +1,4 @@
---- busted's helper: makes the specs that pending.lua names pending, and says at the end of a run which rows applied.
+--- busted's helper: makes the specs that pending.lua names pending.
 -- A row that no spec of its file matches is an error, so that the table cannot rot.
 local busted = require "busted"
 local rows = require "support.pending"
@@ -14,7 +14,7 @@ for _, argument in ipairs(arg) do
   filtered = filtered or argument:find("^%-%-filter") or argument:find("^%-[tr]")
 end
 
-local files, matched, applied = {}, {}, {}
+local files, matched = {}, {}
 
 local function full_name(element)
   local name = element.name or ""
@@ -37,7 +37,6 @@ busted.subscribe({ "test", "start" }, function(element)
     if row[2] == file and name:find(row[3], 1, true) then
       matched[row] = true
       if here[row[4]] then
-        applied[row] = (applied[row] or 0) + 1
         element.run = function()
           element.env.pending(row[5])
         end
@@ -49,11 +48,6 @@ end)
 
 -- Before the output handler, which prints the sum.
 busted.subscribe({ "suite", "end" }, function(suite)
-  for _, row in ipairs(rows) do
-    if applied[row] then
-      print(("\npending by the table: %2s %s_spec, %d x %q: %s"):format(row[1], row[2], applied[row], row[3], row[5]))
-    end
-  end
   for _, row in ipairs(rows) do
     if files[row[2]] and not filtered and not matched[row] then
       busted.publish({ "error", "suite" }, suite, nil,

@@ -10,16 +10,25 @@ for name, f in pairs(platform) do
   support[name] = f
 end
 
---- Large runs are divided by this: 1 in `make test`, 100 under the sanitizers, 50 under Wine.
+--- Large runs are divided by this: 1 in `make test`, 100 under the sanitizers, 50 under Wine. Below 1, what more rounds
+-- can still find out is made larger: 0.1 for ten times as long a soak.
 support.divisor = tonumber(os.getenv("IOCP_SPEC_DIVISOR")) or 1
 
 --- How often, or how many: n for a full run, at least 10.
 function support.scaled(n)
+  return math.max(10, math.floor(n / math.max(1, support.divisor)))
+end
+
+--- The same where there is no end: races, random input, leaks. A soak does more.
+function support.soaked(n)
   return math.max(10, math.floor(n / support.divisor))
 end
 
+--- Why a spec file has nothing to show on this system. An empty file that does not say so has failed.
+support.nothing = nil
+
 --- Whether memory is measured: a sanitizer's own bookkeeping, or Wine's, is not ours to judge.
-support.measures_memory = support.divisor == 1
+support.measures_memory = support.divisor <= 1
 
 --- The program that runs this script.
 function support.interpreter()
@@ -31,8 +40,8 @@ function support.interpreter()
 end
 
 --- Runs a script in a fresh process with this one's paths, for at most `seconds` (default 20, more under a sanitizer).
--- `memory`: how much address space it may have, in KiB. `abandons`: it ends with work under way, which leaves memory behind.
--- Returns its exit code (124: it hung; a large number: it crashed) and what it printed.
+-- `memory`: how much address space it may have, in KiB. `abandons`: it ends with work under way, which leaves memory
+-- behind. Returns its exit code (124: it hung; a large number: it crashed) and what it printed.
 function support.child(script, seconds, memory, abandons)
   local limit = (seconds or 20) * (support.divisor > 1 and not support.windows and 5 or 1)
   return support.run(support.interpreter(), script, limit, memory, abandons)

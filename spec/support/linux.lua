@@ -7,8 +7,8 @@ local function quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
---- Runs a script for at most `seconds` in `memory` KiB of address space; its exit code and what it printed. `abandons`: it
--- ends with work under way, whose memory is not to be taken for leaked.
+--- Runs a script for at most `seconds` in `memory` KiB of address space; its exit code and what it printed. `abandons`:
+-- it ends with work under way, whose memory is not to be taken for leaked.
 function linux.run(interpreter, script, seconds, memory, abandons)
   local file = os.tmpname()
   local f = assert(io.open(file, "w"))

@@ -12,8 +12,8 @@ local function random(n)
   return state % n + 1
 end
 
-local numbers = { 0, 1, -1, 127, 128, -128, 255, 2 ^ 31, -2 ^ 31, 2 ^ 53, -2 ^ 53, 2 ^ 53 - 1, 2 ^ 63, 0.5, -0.1, 1e-310, 1e308,
-  1 / 0, -1 / 0, 0 / 0, -0.0, math.pi, math.maxinteger or 3, math.mininteger or -3, 3.0, -7.0 }
+local numbers = { 0, 1, -1, 127, 128, -128, 255, 2 ^ 31, -2 ^ 31, 2 ^ 53, -2 ^ 53, 2 ^ 53 - 1, 2 ^ 63, 0.5, -0.1,
+  1e-310, 1e308, 1 / 0, -1 / 0, 0 / 0, -0.0, math.pi, math.maxinteger or 3, math.mininteger or -3, 3.0, -7.0 }
 local named = { print, string.format, math.floor, string, table, _G, coroutine.wrap, os.time, table.concat }
 
 local function some_string()

@@ -14,11 +14,12 @@ local windows = {
 }
 
 -- Under Wine the end of a process can hang: threads are killed while they hold the spin locks behind ntdll's
--- RtlWaitOnAddress, and the last thread, which then needs one, spins for ever. Such a child is run once more, and said so.
+-- RtlWaitOnAddress, and the last thread, which then needs one, spins for ever. Such a child is run once more, and said
+-- so.
 local function run(command, seconds, memory)
   local code, output, alone = process.run(command, seconds, memory)
   if alone and os.getenv("IOCP_SPEC_WINE") then
-    print("\nrepeated: the last thread of a process that ended was spinning, in Wine")
+    print("\n# note: repeated: the last thread of a process that ended was spinning, in Wine")
     code, output = process.run(command, seconds, memory)
   end
   return code, output

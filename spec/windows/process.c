@@ -67,9 +67,9 @@ static int spins_alone(HANDLE process, DWORD id)
 	return threads == 1 && cpu_seconds(process) - before > 0.05;
 }
 
-/* run(command line, seconds [, KiB]): the exit code, 124 if it hung and was killed; what it printed; when it hung, whether
-** its last thread was spinning. Its standard input is a pipe that nobody writes to. It has a console of its own, so that
-** its Ctrl-C is nobody else's. */
+/* run(command line, seconds [, KiB]): the exit code, 124 if it hung and was killed; what it printed; when it hung,
+** whether its last thread was spinning. Its standard input is a pipe that nobody writes to. It has a console of its
+** own, so that its Ctrl-C is nobody else's. */
 static int process_run(lua_State *L)
 {
 	const char *given = luaL_checkstring(L, 1);
@@ -228,7 +228,8 @@ typedef struct handle_list {
 	handle_entry entries[1];
 } handle_list;
 
-/* How many handles this process has open. Asked of the list of the whole system: under Wine GetProcessHandleCount is 0. */
+/* How many handles this process has open. Asked of the list of the whole system: under Wine GetProcessHandleCount is 0.
+** */
 static int process_handles(lua_State *L)
 {
 	enum { EXTENDED_HANDLES = 64 };

@@ -1,5 +1,5 @@
---- The names of the article that started this ("The Lazy Programmer Multitasks", William Adams) and of its author's TINN
--- modules, over iocp's objects. After `require "iocp.tinn"`, or under `luajit -liocp.tinn script.lua`, the modules
+--- The names of the article that started this ("The Lazy Programmer Multitasks", William Adams) and of its author's
+-- TINN modules, over iocp's objects. After `require "iocp.tinn"`, or under `luajit -liocp.tinn script.lua`, the modules
 -- IOCompletionPort, Heap, TINNThread, core_synch_l1_2_0 and WTypes can be required, in this state and in every thread
 -- that it starts. Needs LuaJIT, as those modules did.
 -- @module iocp.tinn

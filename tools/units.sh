@@ -1,0 +1,30 @@
+# Sourced by the scripts that test: prints units for tools/tally. A unit's command runs in a shell of its own.
+
+# unit NAME COMMAND...
+unit() {
+  local name=$1
+  shift
+  printf '%s\t%s\n' "$name" "$*"
+}
+
+# check NAME COMMAND...: good if the command succeeds.
+check() {
+  local name=$1
+  shift
+  unit "$name" tools/check "$@"
+}
+
+# specs NAME INTERPRETER... SPEC: a file of the suite.
+specs() {
+  local name=$1
+  shift
+  unit "$name: $(basename "${!#}" _spec.lua)" "${@:1:$#-1}" -o support.tap "${!#}"
+}
+
+# c_tests NAME FOLDER: the programs written with cmocka in it.
+c_tests() {
+  local program
+  for program in "$2"/*_test; do
+    unit "$1: $(basename "$program" _test)" CMOCKA_MESSAGE_OUTPUT=TAP "$program"
+  done
+}
