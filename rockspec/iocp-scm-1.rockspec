@@ -107,6 +107,7 @@ build = {
             "src/native/heap/slab.c",
             "src/native/lock.c",
             "src/native/port.c",
+            "src/native/process.c",
             "src/native/queue.c",
             "src/native/slot.c",
             "src/native/thread.c",

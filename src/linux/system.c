@@ -1,15 +1,22 @@
 /*
-** system.c - the system calls of this backend: futex, clock, processors, barrier, memory, pinning. Owns no state but the
-** answers of the kernel that never change.
+** system.c - Linux under src/native: what prim.h and core/os.h ask of a system. Owns no state but the answers of the kernel that
+** never change.
 */
 
-#include "native/native.h"
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "native/prim.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,9 +24,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/os.h"
+
 #define NANOSECONDS INT64_C(1000000000)
 
-int iocp_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
+int iocp_prim_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 {
 	struct timespec until = {(time_t)(deadline / NANOSECONDS), (long)(deadline % NANOSECONDS)};
 	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, so a spurious wake does not lengthen the wait. */
@@ -28,32 +37,19 @@ int iocp_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 	return r == 0 ? 0 : errno;
 }
 
-void iocp_futex_wake(_Atomic uint32_t *word)
+void iocp_prim_wake(_Atomic uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-int64_t iocp_nanoseconds(void)
+int64_t iocp_prim_nanoseconds(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * NANOSECONDS + now.tv_nsec;
 }
 
-int64_t iocp_deadline(double ms)
-{
-	/* Three hundred years of nanoseconds fit; a longer wait, a negative or NaN one never ends. */
-	if (!(ms >= 0 && ms < 9e12))
-		return IOCP_FOREVER;
-	return iocp_nanoseconds() + (int64_t)(ms * 1e6) + 1; /* +1: a fraction of a nanosecond is not cut from the wait */
-}
-
-double iocp_clock(void)
-{
-	return (double)iocp_nanoseconds() / 1e6;
-}
-
-uint32_t iocp_processors(void)
+uint32_t iocp_prim_processors(void)
 {
 	cpu_set_t set;
 	long n;
@@ -63,7 +59,12 @@ uint32_t iocp_processors(void)
 	return n > 0 ? (uint32_t)n : 1;
 }
 
-void iocp_yield(void)
+int iocp_prim_processor(void)
+{
+	return sched_getcpu();
+}
+
+void iocp_prim_yield(void)
 {
 	sched_yield();
 }
@@ -77,7 +78,7 @@ static long membarrier(int command)
 ** a yes that is no longer true is noticed with the next barrier. */
 static _Atomic int barrier_works;
 
-int iocp_process_barrier_works(void)
+int iocp_prim_barrier_works(void)
 {
 	int known = atomic_load_explicit(&barrier_works, memory_order_relaxed);
 	if (known == 0) {
@@ -87,7 +88,7 @@ int iocp_process_barrier_works(void)
 	return known == 2;
 }
 
-int iocp_process_barrier(void)
+int iocp_prim_barrier(void)
 {
 	/* Registered, it does not fail, unless a filter of system calls was put up since. */
 	if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
@@ -115,19 +116,19 @@ static int visit_processors(void)
 	return visited > 0;
 }
 
-void iocp_process_barrier_slowly(void)
+void iocp_prim_barrier_slowly(void)
 {
 	/* Far more than any processor keeps a store to itself, or goes on with what it read ahead: that is well below a
 	** microsecond, and a thread that is interrupted passes the kernel's barriers. */
 	enum { MORE_THAN_ENOUGH = 20 * 1000000 };
 	static _Atomic uint32_t nothing;
-	int64_t end = iocp_nanoseconds() + MORE_THAN_ENOUGH;
+	int64_t end = iocp_prim_nanoseconds() + MORE_THAN_ENOUGH;
 	if (!visit_processors())
-		while (iocp_nanoseconds() < end)
-			iocp_futex_wait(&nothing, 0, end);
+		while (iocp_prim_nanoseconds() < end)
+			iocp_prim_wait(&nothing, 0, end);
 }
 
-void *iocp_map(size_t bytes, size_t alignment)
+void *iocp_prim_map(size_t bytes, size_t alignment)
 {
 	size_t before, more = alignment > IOCP_SMALL_PAGE ? alignment : 0;
 	char *memory, *aligned;
@@ -148,7 +149,7 @@ void *iocp_map(size_t bytes, size_t alignment)
 	return aligned;
 }
 
-void iocp_unmap(void *address, size_t bytes)
+void iocp_prim_unmap(void *address, size_t bytes)
 {
 	munmap(address, bytes);
 }
@@ -158,17 +159,17 @@ int iocp_is_terminal(int descriptor)
 	return isatty(descriptor);
 }
 
-int iocp_pin(void)
+int iocp_prim_pin(void (*inside)(void))
 {
 	Dl_info info;
 	void *self;
-	if (!dladdr((void *)(uintptr_t)iocp_pin, &info) || !info.dli_fname)
+	if (!dladdr((void *)(uintptr_t)inside, &info) || !info.dli_fname)
 		return ENOENT;
 	/* RTLD_NOLOAD: only raises the flags of what is loaded. Built into an executable there is nothing to find, and
 	** nothing that could be unloaded. The handle is kept on purpose. */
 	self = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 	(void)self;
-	return IOCP_OK;
+	return 0;
 }
 
 void iocp_system_error_text(int code, char *buffer, size_t size)
@@ -178,4 +179,58 @@ void iocp_system_error_text(int code, char *buffer, size_t size)
 		snprintf(buffer, size, "%s", text);
 	else
 		snprintf(buffer, size, "system error %d", code);
+}
+
+/* ---- threads ----------------------------------------------------------------------------------------------------------- */
+
+uint64_t iocp_prim_thread_id(void)
+{
+	return (uint64_t)gettid();
+}
+
+void iocp_prim_name_thread(const char *name)
+{
+	char cut[16]; /* with its end: longer ones are refused */
+	snprintf(cut, sizeof(cut), "%s", name);
+	pthread_setname_np(pthread_self(), cut);
+}
+
+/* 'R', 'S' and so on; 0: unknown, and errno says why. Source: proc(5), /proc/pid/stat. */
+static char letter_of(uint64_t id)
+{
+	char path[64], text[128];
+	const char *name_end;
+	ssize_t length;
+	int file;
+	snprintf(path, sizeof(path), "/proc/self/task/%llu/stat", (unsigned long long)id);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		return 0;
+	length = read(file, text, sizeof(text) - 1);
+	close(file);
+	errno = ENOENT; /* what comes without a state is not what is looked for */
+	text[length > 0 ? length : 0] = 0;
+	name_end = strrchr(text, ')'); /* a name may hold anything */
+	return name_end && name_end[1] == ' ' ? name_end[2] : 0;
+}
+
+enum iocp_prim_state iocp_prim_thread_state(uint64_t id)
+{
+	char letter = letter_of(id);
+	if (letter)
+		return letter == 'R' ? IOCP_PRIM_RUNS : IOCP_PRIM_BLOCKS;
+	return errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EINTR ? IOCP_PRIM_UNKNOWN
+																				   : IOCP_PRIM_UNTOLD;
+}
+
+int iocp_prim_take_signal(void (*handler)(int))
+{
+	struct sigaction old, ours;
+	int number;
+	memset(&ours, 0, sizeof(ours));
+	ours.sa_handler = handler;                            /* without SA_RESTART: a read that blocks is to end */
+	for (number = SIGRTMAX; number >= SIGRTMIN; number--) /* the highest real-time signal: the fewest use it */
+		if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_DFL && sigaction(number, &ours, NULL) == 0)
+			return number;
+	return 0;
 }

@@ -37,12 +37,12 @@ void iocp_lock_acquire(iocp_lock *lock)
 			return;
 	}
 	while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
-		iocp_futex_wait(&lock->state, 2, IOCP_FOREVER);
+		iocp_prim_wait(&lock->state, 2, IOCP_FOREVER);
 }
 
 void iocp_lock_release(iocp_lock *lock)
 {
 	/* Release: what was done under the lock happens-before the next acquire. */
 	if (atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2)
-		iocp_futex_wake(&lock->state);
+		iocp_prim_wake(&lock->state);
 }

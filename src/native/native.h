@@ -1,53 +1,20 @@
 /*
-** native.h - what the files of this folder share: futex calls, time, and the context every thread has.
-**
-** Included first, because it asks the C library for everything Linux has.
+** native.h - what the files of this folder share: the context that every thread has, and how it waits.
 */
 
 #ifndef IOCP_NATIVE_H
 #define IOCP_NATIVE_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "core/api.h"
 #include "core/atomic.h"
 #include "core/object.h"
 #include "core/os.h"
+#include "native/prim.h"
 
 #pragma GCC visibility push(hidden) /* calls within the library need no detour through its symbol table */
-
-#define IOCP_FOREVER INT64_MAX /* a deadline that never comes */
-
-/* ---- system.c: the system calls -------------------------------------------------------------------------------- */
-
-/* Sleeps while *word is `expected`, until a wake, the deadline (CLOCK_MONOTONIC nanoseconds) or a signal.
-** Returns 0, ETIMEDOUT, EINTR or EAGAIN; 0 may be spurious. */
-int iocp_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
-/* Wakes at most one sleeper. The word is not accessed, so its memory may be gone. */
-void iocp_futex_wake(_Atomic uint32_t *word);
-int64_t iocp_nanoseconds(void);
-/* The deadline `ms` from now; IOCP_FOREVER for a negative, huge or NaN `ms`. */
-int64_t iocp_deadline(double ms);
-/* Whether the kernel can make every running thread of this process pass a full memory barrier. */
-int iocp_process_barrier_works(void);
-/* Makes them do so. 0: it did not, since this process denies itself the call by now; from then on the above says no. */
-int iocp_process_barrier(void);
-/* Makes them do so without the kernel's call for it, which takes milliseconds. */
-void iocp_process_barrier_slowly(void);
-
-enum { IOCP_SMALL_PAGE = 4096, IOCP_HUGE_PAGE = 2 << 20 };
-
-/* Maps `bytes`, a multiple of IOCP_SMALL_PAGE, at a multiple of `alignment`, a power of two from IOCP_SMALL_PAGE on; of
-** IOCP_HUGE_PAGE for huge pages, if the system has any. NULL: out of memory. */
-void *iocp_map(size_t bytes, size_t alignment);
-/* Gives it back, or whole pages of it. */
-void iocp_unmap(void *address, size_t bytes);
 
 /* ---- wait.c: what a thread is to this library --------------------------------------------------------------- */
 
@@ -91,7 +58,7 @@ typedef struct iocp_context {
 	enum iocp_slot slot;         /* there; guarded by that port's lock, as is the next */
 	uint32_t blocked_looks;      /* how often in a row watch.c found it blocked */
 	uint32_t blocking;           /* depth of iocp_block_enter */
-	pid_t id;                    /* the system's number of the thread */
+	uint64_t id;                 /* the system's number of the thread */
 	iocp_thread *thread;         /* the module's thread this is, or NULL for one that others made */
 	iocp_cached *caches;         /* a table of `capacity` entries: heap/cache.c */
 	uint32_t capacity;
@@ -107,6 +74,9 @@ typedef struct iocp_local {
 } iocp_local;
 
 extern _Thread_local iocp_local iocp_this_thread __attribute__((tls_model("initial-exec")));
+
+/* The deadline `ms` from now; IOCP_FOREVER for a negative, huge or NaN `ms`. */
+int64_t iocp_deadline(double ms);
 
 /* The calling thread's context, made at first use; NULL if memory is out. */
 iocp_context *iocp_context_make(void);
@@ -128,7 +98,7 @@ void iocp_waiters_wait(iocp_waiters *waiters, iocp_waiter *waiter);
 /* The list itself. */
 void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter);
 void iocp_waiters_remove(iocp_waiters *waiters, iocp_waiter *waiter);
-/* Takes the newest off and serves it with `result`. If it sleeps, its word is returned, to be given to iocp_futex_wake
+/* Takes the newest off and serves it with `result`. If it sleeps, its word is returned, to be given to iocp_prim_wake
 ** once the lock is released; else NULL. */
 _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result);
 /* Waits to be served: returns `result` of iocp_waiters_serve, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED and the

@@ -31,7 +31,6 @@
 
 #include "native/native.h"
 
-#include <sched.h>
 #include <stdlib.h>
 
 #include "native/port.h"
@@ -94,7 +93,7 @@ int iocp_port_create(uint32_t concurrency, iocp_port **port)
 ** released. */
 static _Atomic uint32_t *wake_or_defer(iocp_port *port, iocp_waiter *waiter)
 {
-	int64_t now = iocp_nanoseconds();
+	int64_t now = iocp_prim_nanoseconds();
 	if (port->in_flight && now - port->in_flight_since < IN_FLIGHT_LIMIT) {
 		waiter->deferred = 1;
 		iocp_waiters_push(&port->deferred, waiter);
@@ -118,12 +117,12 @@ static void pass_on_wake(iocp_port *port, iocp_waiter *waiter)
 		if (next) {
 			iocp_waiters_remove(&port->deferred, next);
 			next->deferred = 0;
-			port->in_flight_since = iocp_nanoseconds();
+			port->in_flight_since = iocp_prim_nanoseconds();
 		}
 	}
 	iocp_lock_release(&port->lock);
 	if (next)
-		iocp_futex_wake(&next->word);
+		iocp_prim_wake(&next->word);
 }
 
 /* Gives the newest parked thread the `count` packets that lie in its buffer now, and a slot. The lock is held. Returns the
@@ -161,7 +160,7 @@ void iocp_port_settle(iocp_port *port, iocp_aftermath *aftermath)
 		if (!asleep)
 			continue;
 		if (aftermath->sleepers == IOCP_WAKE_AT_ONCE)
-			iocp_futex_wake(asleep); /* so many threads parked on one port are rare */
+			iocp_prim_wake(asleep); /* so many threads parked on one port are rare */
 		else
 			aftermath->asleep[aftermath->sleepers++] = asleep;
 	}
@@ -173,7 +172,7 @@ void iocp_port_unlock(iocp_port *port, iocp_aftermath *aftermath)
 	int i;
 	iocp_lock_release(&port->lock);
 	for (i = 0; i < aftermath->sleepers; i++)
-		iocp_futex_wake(aftermath->asleep[i]);
+		iocp_prim_wake(aftermath->asleep[i]);
 	if (aftermath->garbage)
 		iocp_chunks_free(aftermath->garbage);
 	if (aftermath->watch)
@@ -217,7 +216,7 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 		return r;
 	port->posted++;
 	if (!port->queue.count) /* who waits soon, if anyone, waits for this thread */
-		port->poster_cpu = sched_getcpu();
+		port->poster_cpu = iocp_prim_processor();
 	if (port->waiters.newest && slot_is_free(port)) {
 		port->waiters.newest->packets[0] = packet; /* the queue is empty: see the invariant */
 		asleep = hand_over(port, 1);
@@ -229,7 +228,7 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 	}
 	iocp_lock_release(&port->lock);
 	if (asleep)
-		iocp_futex_wake(asleep);
+		iocp_prim_wake(asleep);
 	if (watch)
 		iocp_watch(port);
 	return IOCP_OK;
@@ -242,7 +241,7 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 	if (r != IOCP_OK)
 		return r;
 	if (!port->queue.count)
-		port->poster_cpu = sched_getcpu();
+		port->poster_cpu = iocp_prim_processor();
 	iocp_queue_append_many(&port->queue, packets, count);
 	port->posted += count;
 	iocp_aftermath_begin(&aftermath);
@@ -259,7 +258,7 @@ static int32_t spin_begins(iocp_port *port)
 {
 	int32_t spin = atomic_load_explicit(&port->spin, memory_order_relaxed);
 	if (spin < SPIN_LEAST || atomic_load_explicit(&port->spinner, memory_order_relaxed)
-		|| port->poster_cpu == sched_getcpu())
+		|| port->poster_cpu == iocp_prim_processor())
 		return 0;
 	atomic_store_explicit(&port->spinner, 1, memory_order_relaxed);
 	return spin;
@@ -301,7 +300,8 @@ static int wait_for_packets(
 	iocp_lock_release(&port->lock);
 	if (watch)
 		iocp_watch(port);
-	started = spin || spin_is_off(port) ? iocp_nanoseconds() : 0; /* not always: the clock is slow on some machines */
+	started =
+		spin || spin_is_off(port) ? iocp_prim_nanoseconds() : 0; /* not always: the clock is slow on some machines */
 	deadline = iocp_deadline(ms);
 	spin_end = !spin ? 0 : started + spin < deadline ? started + spin : deadline;
 	r = iocp_wait(context, &port->waiters, &port->lock, deadline, spin_end);
@@ -309,7 +309,7 @@ static int wait_for_packets(
 		pass_on_wake(port, &context->waiter);
 	if (spin)
 		spin_ended(port, spin, r == IOCP_OK && !context->waiter.slept);
-	else if (started && r == IOCP_OK && iocp_nanoseconds() - started < SOON)
+	else if (started && r == IOCP_OK && iocp_prim_nanoseconds() - started < SOON)
 		atomic_store_explicit(&port->spin, SPIN_START, memory_order_relaxed);
 	if (r == IOCP_OK)
 		*count = context->waiter.count;

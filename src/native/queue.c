@@ -48,7 +48,7 @@ size_t iocp_queue_next_size(const iocp_queue *queue)
 /* A chunk's memory, cleared by the kernel already: else that would happen while the port's lock is held. */
 static iocp_chunk *map_chunk(size_t bytes)
 {
-	char *memory = iocp_map(bytes, bytes >= IOCP_HUGE_PAGE ? IOCP_HUGE_PAGE : IOCP_SMALL_PAGE);
+	char *memory = iocp_prim_map(bytes, bytes >= IOCP_HUGE_PAGE ? IOCP_HUGE_PAGE : IOCP_SMALL_PAGE);
 	size_t i;
 	if (memory && madvise(memory, bytes, MADV_POPULATE_WRITE) != 0) /* Linux before 5.14 */
 		for (i = 0; i < bytes; i += IOCP_SMALL_PAGE)
@@ -212,7 +212,7 @@ void iocp_chunks_free(iocp_chunk *chunks)
 	while (chunks) {
 		iocp_chunk *next = chunks->next;
 		if (chunks->bytes >= MAPPED_FROM)
-			iocp_unmap(chunks, chunks->bytes);
+			iocp_prim_unmap(chunks, chunks->bytes);
 		else
 			free(chunks);
 		chunks = next;

@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DEFAULT_STACK = 2 * 1024 * 1024, LEAST_STACK = 256 * 1024, NAME_SIZE = 64, LINUX_NAME_SIZE = 16 };
+enum { DEFAULT_STACK = 2 * 1024 * 1024, LEAST_STACK = 256 * 1024, NAME_SIZE = 64 };
 
 struct iocp_thread {
 	iocp_object object;
@@ -63,16 +63,9 @@ static void on_interrupt(int number)
 	errno = saved;
 }
 
-/* Takes the highest real-time signal that nobody handles. */
 static void choose_signal(void)
 {
-	struct sigaction old, ours;
-	int number;
-	memset(&ours, 0, sizeof(ours));
-	ours.sa_handler = on_interrupt; /* without SA_RESTART: a read that blocks is to end */
-	for (number = SIGRTMAX; number >= SIGRTMIN && !interrupt_signal; number--)
-		if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_DFL && sigaction(number, &ours, NULL) == 0)
-			interrupt_signal = number;
+	interrupt_signal = iocp_prim_take_signal(on_interrupt);
 }
 
 int iocp_thread_interrupt(iocp_thread *thread, void (*function)(iocp_thread *))
@@ -102,13 +95,10 @@ static void free_thread(iocp_object *object)
 static void *run(void *argument)
 {
 	iocp_thread *thread = argument;
-	char name[LINUX_NAME_SIZE];
 	int r;
-	memcpy(name, thread->name, sizeof(name) - 1);
-	name[sizeof(name) - 1] = 0;
-	pthread_setname_np(pthread_self(), name);
+	iocp_prim_name_thread(thread->name);
 	/* Relaxed: a number that anyone may read at any time. */
-	atomic_store_explicit(&thread->id, (uint64_t)gettid(), memory_order_relaxed);
+	atomic_store_explicit(&thread->id, iocp_prim_thread_id(), memory_order_relaxed);
 	iocp_context_begin(&thread->context, thread);
 	iocp_lock_acquire(&thread->lock);
 	thread->pthread = pthread_self();

@@ -53,7 +53,7 @@ static void enlist(iocp_context *context)
 void iocp_context_begin(iocp_context *context, iocp_thread *thread)
 {
 	context->thread = thread;
-	context->id = gettid();
+	context->id = iocp_prim_thread_id();
 	enlist(context);
 	iocp_this_thread.context = context;
 }
@@ -109,6 +109,15 @@ void iocp_context_each(iocp_handle port, void (*visit)(void *, iocp_context *), 
 	iocp_lock_release(&contexts_lock);
 }
 
+int64_t iocp_deadline(double ms)
+{
+	/* Three hundred years of nanoseconds fit; a longer wait, a negative or NaN one never ends. */
+	if (!(ms >= 0 && ms < 9e12))
+		return IOCP_FOREVER;
+	return iocp_prim_nanoseconds() + (int64_t)(ms * 1e6)
+		   + 1; /* +1: a fraction of a nanosecond is not cut from the wait */
+}
+
 void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter)
 {
 	waiter->newer = NULL;
@@ -161,7 +170,7 @@ void iocp_waiters_serve_oldest(iocp_waiters *waiters, iocp_lock *lock, int resul
 	_Atomic uint32_t *asleep = serve(waiters, waiters->oldest, result);
 	iocp_lock_release(lock);
 	if (asleep)
-		iocp_futex_wake(asleep);
+		iocp_prim_wake(asleep);
 }
 
 void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result)
@@ -179,7 +188,7 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result)
 		}
 		iocp_lock_release(lock);
 		for (i = 0; i < count; i++)
-			iocp_futex_wake(asleep[i]);
+			iocp_prim_wake(asleep[i]);
 	} while (count == AT_ONCE);
 }
 
@@ -195,7 +204,7 @@ static void spin(iocp_context *context, int64_t end)
 				return;
 			iocp_relax();
 		}
-	} while (!iocp_context_cancelled(context) && iocp_nanoseconds() < end);
+	} while (!iocp_context_cancelled(context) && iocp_prim_nanoseconds() < end);
 }
 
 /* Until served (IOCP_OK), the deadline, a cancel or a signal. */
@@ -218,11 +227,11 @@ static int park(iocp_context *context, int64_t deadline, int64_t spin_end)
 		context->waiter.slept = 1;
 		if (iocp_context_cancelled(context))
 			return IOCP_CANCELLED;
-		r = iocp_futex_wait(word, IOCP_ASLEEP, until);
+		r = iocp_prim_wait(word, IOCP_ASLEEP, until);
 		if (atomic_load_explicit(word, memory_order_acquire) == IOCP_SERVED)
 			return IOCP_OK;
 		/* The clock is asked again: not every kernel keeps a timer to the nanosecond. */
-		if (r == ETIMEDOUT && iocp_nanoseconds() >= deadline)
+		if (r == ETIMEDOUT && iocp_prim_nanoseconds() >= deadline)
 			return IOCP_TIMEOUT;
 		/* The module's threads block the host's signals; what reaches them is our own interrupt. */
 		if (r == EINTR && !context->thread && !context->shielded)
@@ -260,7 +269,7 @@ int iocp_waiters_join(iocp_waiters *waiters, iocp_lock *lock, double ms)
 	iocp_lock_release(lock);
 	deadline = iocp_deadline(ms);
 	if (alone) {
-		spin_end = iocp_nanoseconds() + IOCP_SPIN_LIMIT;
+		spin_end = iocp_prim_nanoseconds() + IOCP_SPIN_LIMIT;
 		if (spin_end > deadline)
 			spin_end = deadline;
 	}
@@ -279,7 +288,7 @@ void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
 	atomic_fetch_or_explicit(&context->cancelled, (uint32_t)why, memory_order_seq_cst);
 	if (atomic_compare_exchange_strong_explicit(
 			&context->waiter.word, &state, IOCP_ARMED, memory_order_seq_cst, memory_order_seq_cst))
-		iocp_futex_wake(&context->waiter.word);
+		iocp_prim_wake(&context->waiter.word);
 }
 
 int iocp_sleep(double ms)

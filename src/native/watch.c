@@ -18,11 +18,8 @@
 #include "native/native.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "native/port.h"
@@ -41,27 +38,6 @@ static int running;
 static int64_t not_before;    /* ns: when the watcher may be started again */
 static _Atomic uint32_t work; /* futex: changes when a port is added */
 
-/* ---- threads' states --------------------------------------------------------------------------------------------- */
-
-/* 'R', 'S' and so on; 0: unknown, and errno says why. Source: proc(5), /proc/pid/stat. */
-static char state_of(pid_t id)
-{
-	char path[64], text[128];
-	const char *name_end;
-	ssize_t length;
-	int file;
-	snprintf(path, sizeof(path), "/proc/self/task/%ld/stat", (long)id);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file < 0)
-		return 0;
-	length = read(file, text, sizeof(text) - 1);
-	close(file);
-	errno = ENOENT; /* what comes without a state is not what is looked for */
-	text[length > 0 ? length : 0] = 0;
-	name_end = strrchr(text, ')'); /* a name may hold anything */
-	return name_end && name_end[1] == ' ' ? name_end[2] : 0;
-}
-
 enum answer { UNKNOWN, NO, YES };
 
 /* Whether this system tells which threads block. UNKNOWN: it cannot be asked now, which says nothing of the next time. */
@@ -71,10 +47,8 @@ static enum answer system_tells(void)
 	static _Atomic int answer;
 	int known = atomic_load_explicit(&answer, memory_order_relaxed);
 	if (known == UNKNOWN) {
-		if (state_of(gettid()) == 'R')
-			known = YES;
-		else if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != EINTR)
-			known = NO;
+		enum iocp_prim_state mine = iocp_prim_thread_state(iocp_prim_thread_id());
+		known = mine == IOCP_PRIM_RUNS ? YES : mine == IOCP_PRIM_UNKNOWN ? UNKNOWN : NO;
 		if (known != UNKNOWN)
 			atomic_store_explicit(&answer, known, memory_order_relaxed);
 	}
@@ -97,14 +71,14 @@ static void look_at(void *state, iocp_context *context)
 {
 	look *l = state;
 	iocp_port *port = l->port;
-	char seen = state_of(context->id);
+	enum iocp_prim_state seen = iocp_prim_thread_state(context->id);
 	iocp_lock_acquire(&port->lock);
 	/* Relaxed: written under the port's lock. */
 	if (port->closed || atomic_load_explicit(&context->belongs_to, memory_order_relaxed) != port->object.handle) {
 		; /* nothing here any more: see slot.c */
-	} else if (seen == 0) {
+	} else if (seen == IOCP_PRIM_UNKNOWN || seen == IOCP_PRIM_UNTOLD) {
 		; /* nobody knows: what is known of it stays */
-	} else if (seen == 'R') {
+	} else if (seen == IOCP_PRIM_RUNS) {
 		if (context->slot == IOCP_SLOT_RELEASED)
 			iocp_slot_set(port, context, IOCP_SLOT_HELD);
 		context->blocked_looks = 0;
@@ -155,7 +129,7 @@ static void look_after_all(void)
 static void *watch(void *argument)
 {
 	_Atomic uint32_t never = 0;
-	pthread_setname_np(pthread_self(), "iocp watcher");
+	iocp_prim_name_thread("iocp watcher");
 	iocp_lock_acquire(&watch_lock);
 	for (;;) {
 		uint32_t seen;
@@ -166,9 +140,9 @@ static void *watch(void *argument)
 		seen = atomic_load_explicit(&work, memory_order_relaxed);
 		iocp_lock_release(&watch_lock);
 		if (linger) /* a port that is added ends it */
-			iocp_futex_wait(&work, seen, iocp_deadline(LINGER));
+			iocp_prim_wait(&work, seen, iocp_deadline(LINGER));
 		else
-			iocp_futex_wait(&never, 0, iocp_deadline(PERIOD));
+			iocp_prim_wait(&never, 0, iocp_deadline(PERIOD));
 		iocp_lock_acquire(&watch_lock);
 		if (linger && !watched)
 			break;
@@ -241,14 +215,14 @@ void iocp_watch(iocp_port *port)
 	if (tells == NO) /* `watched` stays set: it is not tried again */
 		return;
 	iocp_lock_acquire(&watch_lock);
-	too_soon = !running && iocp_nanoseconds() < not_before;
+	too_soon = !running && iocp_prim_nanoseconds() < not_before;
 	if (tells == YES && !too_soon)
 		first = add(port);
 	iocp_lock_release(&watch_lock);
 	if (tells == UNKNOWN || too_soon)
 		unwatch(port);
 	else if (!first)
-		iocp_futex_wake(&work);
+		iocp_prim_wake(&work);
 	else if (start() != 0)
 		start_failed();
 }

@@ -150,12 +150,12 @@ static void *take_large(iocp_heap *heap, iocp_cache *cache, size_t size, int fla
 
 int iocp_heap_add_segments(iocp_heap *heap, size_t count)
 {
-	char *memory = count > SIZE_MAX / 2 / IOCP_SEGMENT ? NULL : iocp_map(count * IOCP_SEGMENT, IOCP_SEGMENT);
+	char *memory = count > SIZE_MAX / 2 / IOCP_SEGMENT ? NULL : iocp_prim_map(count * IOCP_SEGMENT, IOCP_SEGMENT);
 	if (!memory)
 		return IOCP_NOMEM;
 	for (; count > 0; count--, memory += IOCP_SEGMENT) {
 		if (!iocp_region_set(memory, heap, IOCP_REGION_SEGMENT)) {
-			iocp_unmap(memory, count * IOCP_SEGMENT);
+			iocp_prim_unmap(memory, count * IOCP_SEGMENT);
 			return IOCP_NOMEM;
 		}
 		iocp_lock_acquire(&heap->mutex);

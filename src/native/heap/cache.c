@@ -10,7 +10,7 @@
 ** `busy = 1` followed by a look at the gate that found it open (or its own), until `busy = 0`. Whoever shuts the gate
 ** writes the word, then waits for each cache's `busy` to be 0 once (iocp_heap_quiesce). Claim: after that nobody else is
 ** inside, or gets in, until the gate opens. The two sides are Dekker's: write mine, look at the other's. The rare side's
-** iocp_process_barrier puts a full barrier into the frequent side, wherever that runs: either its write of `busy` is
+** iocp_prim_barrier puts a full barrier into the frequent side, wherever that runs: either its write of `busy` is
 ** visible to us, and we wait, or its look at the gate comes after our write, and it leaves.
 ** Where the kernel has no such barrier an open gate is IOCP_GATE_FENCED, which only iocp_heap_enter_slowly takes for open: it
 ** orders its two steps itself. A process that denies itself the call later makes its gates so then, one by one: whoever
@@ -49,7 +49,7 @@ static void fence_gate(iocp_heap *heap)
 	if (atomic_load_explicit(&heap->gate, memory_order_relaxed) == 0)
 		atomic_store_explicit(&heap->gate, IOCP_GATE_FENCED, memory_order_seq_cst);
 	iocp_lock_release(&heap->mutex);
-	iocp_process_barrier_slowly();
+	iocp_prim_barrier_slowly();
 	/* Release: whoever finds it set comes after the barrier. */
 	atomic_store_explicit(&heap->fenced, 1, memory_order_release);
 }
@@ -58,7 +58,7 @@ void iocp_heap_quiesce(iocp_heap *heap)
 {
 	iocp_cache *cache;
 	/* Acquire: pairs with fence_gate. */
-	if (!atomic_load_explicit(&heap->fenced, memory_order_acquire) && !iocp_process_barrier())
+	if (!atomic_load_explicit(&heap->fenced, memory_order_acquire) && !iocp_prim_barrier())
 		fence_gate(heap);
 	/* Changes nothing. Sequentially consistent: whoever enters a fenced gate after we looked at its `busy` has read this, or
 	** something later, and so sees all that was unlinked before. */
@@ -530,7 +530,7 @@ void iocp_heap_reclaim(iocp_heap *heap)
 		iocp_heap_quiesce(heap);
 	while (segments) {
 		iocp_segment *next = segments->next;
-		iocp_unmap(segments, IOCP_SEGMENT);
+		iocp_prim_unmap(segments, IOCP_SEGMENT);
 		segments = next;
 	}
 }

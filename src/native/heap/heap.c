@@ -25,7 +25,7 @@ static void unmap_all(iocp_heap *heap)
 	iocp_lock_release(&heap->mutex);
 	while (segments) {
 		iocp_segment *next = segments->next;
-		iocp_unmap(segments, IOCP_SEGMENT);
+		iocp_prim_unmap(segments, IOCP_SEGMENT);
 		segments = next;
 	}
 	iocp_large_unmap_all(heap);
@@ -55,7 +55,7 @@ static int create(size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap
 		return IOCP_NOMEM;
 	h->maximum = maximum;
 	atomic_store_explicit(&h->caches, &h->spare, memory_order_relaxed);
-	h->open = iocp_process_barrier_works() ? 0 : IOCP_GATE_FENCED;
+	h->open = iocp_prim_barrier_works() ? 0 : IOCP_GATE_FENCED;
 	/* Relaxed: nobody knows the heap yet. */
 	atomic_store_explicit(&h->gate, h->open, memory_order_relaxed);
 	atomic_store_explicit(&h->fenced, h->open != 0, memory_order_relaxed);

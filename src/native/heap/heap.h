@@ -258,7 +258,7 @@ static inline iocp_cache *iocp_heap_enter_quickly(iocp_heap *heap)
 	iocp_cache *cache = iocp_this_thread.cache;
 	if (iocp_this_thread.heap != heap->object.handle)
 		return NULL;
-	/* Relaxed, and only the compiler is kept from reordering: iocp_process_barrier does the rest. */
+	/* Relaxed, and only the compiler is kept from reordering: iocp_prim_barrier does the rest. */
 	atomic_store_explicit(&cache->busy, 1, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&heap->gate, memory_order_seq_cst) == 0)

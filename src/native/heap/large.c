@@ -77,9 +77,9 @@ static iocp_large *evict_oldest(iocp_heap *heap)
 
 static iocp_large *map_fresh(const iocp_heap *heap, size_t mapped)
 {
-	iocp_large *large = iocp_map(mapped, mapped >= IOCP_HUGE_PAGE ? IOCP_HUGE_PAGE : IOCP_SEGMENT);
+	iocp_large *large = iocp_prim_map(mapped, mapped >= IOCP_HUGE_PAGE ? IOCP_HUGE_PAGE : IOCP_SEGMENT);
 	if (large && !iocp_region_set(large, heap, IOCP_REGION_LARGE)) {
-		iocp_unmap(large, mapped);
+		iocp_prim_unmap(large, mapped);
 		return NULL;
 	}
 	if (large)
@@ -136,7 +136,7 @@ void iocp_large_drop(iocp_heap *heap, iocp_large *large)
 		iocp_heap_quiesce(heap);
 	while (evicted) {
 		iocp_large *next = evicted->next;
-		iocp_unmap(evicted, evicted->mapped);
+		iocp_prim_unmap(evicted, evicted->mapped);
 		evicted = next;
 	}
 }
@@ -146,7 +146,7 @@ static void unmap_list(iocp_large *large)
 	while (large) {
 		iocp_large *next = large->next;
 		iocp_region_clear(large);
-		iocp_unmap(large, large->mapped);
+		iocp_prim_unmap(large, large->mapped);
 		large = next;
 	}
 }
