@@ -112,6 +112,7 @@ build = {
             "src/native/slot.c",
             "src/native/thread.c",
             "src/native/wait.c",
+            "src/native/wake.c",
             "src/native/watch.c",
             "src/work/timer.c",
           },

@@ -312,7 +312,7 @@ static void packets_of_a_kind_have_a_discard_of_their_own(void **state)
 /* A program compiled against a header whose structs were shorter, or are longer. */
 static void the_library_fills_what_the_caller_knows_of(void **state)
 {
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	struct {
 		iocp_port_info known;
 		uint64_t of_a_later_version;

@@ -35,7 +35,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 
 static int sees_blocking(iocp_port *port)
 {
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	iocp_port_stats(port, &info);
 	return (int)info.sees_blocking;
 }
@@ -77,7 +77,7 @@ static void *get_one(void *unused)
 
 static void wait_until(uint32_t waiting)
 {
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	do {
 		iocp_sleep(1);
 		iocp_port_stats(port, &info);
@@ -88,7 +88,7 @@ static void wait_until(uint32_t waiting)
 static void a_watcher_that_could_not_be_started_is_started_later(void **state)
 {
 	pthread_t first, second;
-	iocp_port_info info;
+	iocp_port_info info = {.size = sizeof(info)};
 	void *result;
 	int i;
 	assert_int_equal(iocp_port_create(1, &port), IOCP_OK);

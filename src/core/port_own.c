@@ -10,12 +10,12 @@
 
 #include "core/port_own.h"
 
-int iocp_port_own_heap(iocp_port_own *own, iocp_heap **heap)
+int iocp_port_own_heap(iocp_port_own *own, int (*create)(iocp_heap **), iocp_heap **heap)
 {
 	/* Acquire: pairs with the release below. */
 	iocp_heap *found = atomic_load_explicit(&own->heap, memory_order_acquire), *fresh;
 	if (!found) {
-		int r = iocp_heap_create_private(&fresh);
+		int r = create(&fresh);
 		if (r != IOCP_OK)
 			return r;
 		/* Release: the heap is made before it is found. Acquire: so is one that another thread made first. */

@@ -26,17 +26,15 @@ typedef struct iocp_port_own {
 	iocp_port_discard marked;
 } iocp_port_own;
 
-/* iocp_port_heap, iocp_port_set_discard, iocp_port_set_discard_of. */
-int iocp_port_own_heap(iocp_port_own *own, iocp_heap **heap);
+/* iocp_port_heap, where create() makes a heap with one reference that no handle and no address names; iocp_port_set_discard,
+** iocp_port_set_discard_of. */
+int iocp_port_own_heap(iocp_port_own *own, int (*create)(iocp_heap **heap), iocp_heap **heap);
 void iocp_port_own_set_discard(iocp_port_own *own, iocp_discard discard, void *data);
 int iocp_port_own_set_discard_of(iocp_port_own *own, uintptr_t overlapped, iocp_discard discard, void *data);
 /* These packets are dropped. No lock is held. */
 void iocp_port_own_discard(iocp_port_own *own, iocp_port *port, const iocp_packet *packets, size_t count);
 /* With the port's last reference, once nothing is left to discard. */
 void iocp_port_own_free(iocp_port_own *own);
-
-/* The backend's: a heap with one reference that no handle and no address names. IOCP_NOMEM. */
-int iocp_heap_create_private(iocp_heap **heap);
 
 #pragma GCC visibility pop
 

@@ -48,21 +48,32 @@ enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };
 /* What a thread has at the port that it belongs to: see slot.c. */
 enum iocp_slot { IOCP_SLOT_NONE, IOCP_SLOT_HELD, IOCP_SLOT_BLOCKED, IOCP_SLOT_RELEASED };
 
+struct iocp_context;
+
+/* What a thread is to the port that it belongs to: calls that the thread itself makes. */
+typedef struct iocp_membership {
+	void (*leave)(struct iocp_context *);   /* it belongs to no port any more */
+	void (*block)(struct iocp_context *);   /* it is about to wait for something else than the port */
+	void (*unblock)(struct iocp_context *); /* it goes on */
+} iocp_membership;
+
 /* One for every thread that ever waited or used a heap; the thread's own except where said. */
 typedef struct iocp_context {
 	iocp_waiter waiter;
 	uint32_t shielded;           /* while not 0, neither a cancel nor a signal ends a wait: they count afterwards */
 	iocp_heap *locked;           /* heaps whose lock it holds, with a reference each; see heap/cache.c */
 	_Atomic uint32_t cancelled;  /* bits of enum iocp_cancel, set by any thread */
-	_Atomic uint64_t belongs_to; /* handle of the port that it got from last, or 0; read by watch.c */
+	_Atomic uint64_t belongs_to; /* handle of the port that it got from last, or 0; any thread may read it */
 	enum iocp_slot slot;         /* there; guarded by that port's lock, as is the next */
-	uint32_t blocked_looks;      /* how often in a row watch.c found it blocked */
+	uint32_t blocked_looks;      /* how often in a row the watcher found it blocked */
 	uint32_t blocking;           /* depth of iocp_block_enter */
 	uint64_t id;                 /* the system's number of the thread */
 	iocp_thread *thread;         /* the module's thread this is, or NULL for one that others made */
 	iocp_cached *caches;         /* a table of `capacity` entries: heap/cache.c */
 	uint32_t capacity;
-	struct iocp_context *next, *previous; /* list of all contexts, under wait.c's lock */
+	void (*forget_heaps)(struct iocp_context *); /* when it ends; NULL: it has no heaps */
+	const iocp_membership *membership;           /* NULL: it never got from a port */
+	struct iocp_context *next, *previous;        /* list of all contexts, under wait.c's lock */
 } iocp_context;
 
 /* Thread-local: 24 bytes, since a dlopen'ed library's static storage is scarce. A stale `heap` never matches one that
@@ -104,7 +115,7 @@ _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result);
 /* Waits to be served: returns `result` of iocp_waiters_serve, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED and the
 ** waiter is off the list. Spins until `spin_end`, unless that is 0. */
 int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end);
-/* The same, for whatever is not a get: without a slot for the time (slot.c). */
+/* The same, for whatever is not a get: meanwhile the thread does not count at the port that it belongs to. */
 int iocp_wait_without_slot(
 	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end);
 
@@ -117,20 +128,10 @@ void iocp_context_cancel(iocp_context *context, enum iocp_cancel why);
 /* Takes IOCP_CANCEL_WORK back. */
 void iocp_context_resume(iocp_context *context);
 
-/* ---- slot.c ------------------------------------------------------------------------------------------------------ */
+/* ---- heap/heap.c ------------------------------------------------------------------------------------------------- */
 
-/* A thread that ends belongs to no port any more. */
-void iocp_slot_leave(iocp_context *context);
-
-/* ---- watch.c ----------------------------------------------------------------------------------------------------- */
-
-/* Whether this system tells which threads block. */
-int iocp_watch_works(void);
-
-/* ---- heap/cache.c ------------------------------------------------------------------------------------------------ */
-
-/* Gives back every magazine of a thread that ends, and unlocks the heaps it holds locked. */
-void iocp_heap_forget(iocp_context *context);
+/* A heap with one reference that no handle and no address names: a port's own. IOCP_NOMEM. */
+int iocp_heap_create_private(iocp_heap **heap);
 
 #pragma GCC visibility pop
 

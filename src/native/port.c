@@ -12,21 +12,6 @@
 ** packet without a switch, and parks only if the queue is empty or more threads than the limit were active. So a packet is in
 ** exactly one place, and a thread is parked only while there is nothing for it, or no slot. How a thread parks, and why no
 ** wake-up is lost to a timeout, a cancel or a close: wait.c. The same as a model that is checked exhaustively: spec/model.
-**
-** One wake-up at a time. Waking costs the waker microseconds, and it takes some 29 us until the woken thread runs; if a
-** poster woke a thread for each packet, it would do nothing else. So only one thread a port is `in_flight`: served and
-** being woken. Others that are served meanwhile, asleep, go on the list `deferred`; a thread that has woken up wakes the
-** next, the one that was served first, before it returns. Why nobody is forgotten: a thread on the list has one in flight
-** before it, and every thread that slept reports, under the lock, when it is awake for whatever reason: if it is in flight
-** it passes that on to the next, if it is still on the list it leaves it. If a thread is in flight for longer than IN_FLIGHT_LIMIT,
-** because its processor is busy, the next one served takes its place and is woken; without further posts those on the
-** list wait for the first to be scheduled.
-**
-** The spin. A thread that parks costs its poster a system call and itself some 29 us of waking, so a waiter first looks at
-** its word for a while, if that has paid lately: at most one thread a port does, never if the last poster ran on this
-** processor (it cannot run while we spin), after a spin that paid for twice as long as before, after one in vain for half as
-** long, down to not at all; then a packet that comes soon after a park starts it again. It spins for at most IOCP_SPIN_LIMIT, so no
-** wait costs more than twice what it had to; much less, and little delays of the other side end the spins.
 */
 
 #include "native/native.h"
@@ -34,13 +19,6 @@
 #include <stdlib.h>
 
 #include "native/port.h"
-
-enum {
-	SPIN_LEAST = 600,        /* ns: a shorter one does not pay */
-	SPIN_START = 5000,       /* ns */
-	SOON = 60000,            /* ns from park to running again, of which the waking takes about half */
-	IN_FLIGHT_LIMIT = 100000 /* ns */
-};
 
 static iocp_port *port_of(iocp_object *object)
 {
@@ -89,96 +67,6 @@ int iocp_port_create(uint32_t concurrency, iocp_port **port)
 	return r;
 }
 
-/* `waiter` was served in its sleep. The lock is held. Returns its word if the caller is to wake it, once the lock is
-** released. */
-static _Atomic uint32_t *wake_or_defer(iocp_port *port, iocp_waiter *waiter)
-{
-	int64_t now = iocp_prim_nanoseconds();
-	if (port->in_flight && now - port->in_flight_since < IN_FLIGHT_LIMIT) {
-		waiter->deferred = 1;
-		iocp_waiters_push(&port->deferred, waiter);
-		return NULL;
-	}
-	port->in_flight = waiter;
-	port->in_flight_since = now;
-	return &waiter->word;
-}
-
-/* The caller slept, was served, and is awake. */
-static void pass_on_wake(iocp_port *port, iocp_waiter *waiter)
-{
-	iocp_waiter *next = NULL;
-	iocp_lock_acquire(&port->lock);
-	if (waiter->deferred) {
-		iocp_waiters_remove(&port->deferred, waiter);
-	} else if (port->in_flight == waiter) {
-		next = port->deferred.oldest;
-		port->in_flight = next;
-		if (next) {
-			iocp_waiters_remove(&port->deferred, next);
-			next->deferred = 0;
-			port->in_flight_since = iocp_prim_nanoseconds();
-		}
-	}
-	iocp_lock_release(&port->lock);
-	if (next)
-		iocp_prim_wake(&next->word);
-}
-
-/* Gives the newest parked thread the `count` packets that lie in its buffer now, and a slot. The lock is held. Returns the
-** word of a thread to wake, or NULL. */
-static _Atomic uint32_t *hand_over(iocp_port *port, size_t count)
-{
-	iocp_waiter *waiter = port->waiters.newest;
-	waiter->count = count;
-	port->dequeued += count;
-	iocp_slot_set(port, (iocp_context *)waiter, IOCP_SLOT_HELD); /* of which the waiter is the first member */
-	return iocp_waiters_serve(&port->waiters, IOCP_OK) ? wake_or_defer(port, waiter) : NULL;
-}
-
-static int slot_is_free(const iocp_port *port)
-{
-	return port->active < port->limit;
-}
-
-/* Whether the port is to be watched from now on: threads that block may be what keeps the parked ones from the queue. The
-** lock is held. */
-static int begins_to_stick(iocp_port *port)
-{
-	if (port->watched || !port->queue.count || !port->waiters.newest)
-		return 0;
-	port->watched = 1;
-	return 1;
-}
-
-void iocp_port_settle(iocp_port *port, iocp_aftermath *aftermath)
-{
-	while (port->queue.count && port->waiters.newest && slot_is_free(port)) {
-		const iocp_waiter *waiter = port->waiters.newest;
-		_Atomic uint32_t *asleep =
-			hand_over(port, iocp_queue_take(&port->queue, waiter->packets, waiter->max, &aftermath->garbage));
-		if (!asleep)
-			continue;
-		if (aftermath->sleepers == IOCP_WAKE_AT_ONCE)
-			iocp_prim_wake(asleep); /* so many threads parked on one port are rare */
-		else
-			aftermath->asleep[aftermath->sleepers++] = asleep;
-	}
-	aftermath->watch = begins_to_stick(port);
-}
-
-void iocp_port_unlock(iocp_port *port, iocp_aftermath *aftermath)
-{
-	int i;
-	iocp_lock_release(&port->lock);
-	for (i = 0; i < aftermath->sleepers; i++)
-		iocp_prim_wake(aftermath->asleep[i]);
-	if (aftermath->garbage)
-		iocp_chunks_free(aftermath->garbage);
-	if (aftermath->watch)
-		iocp_watch(port);
-}
-
 /* Takes the lock of an open port with room for `count` packets in the queue; `may_hand_over`: or with a thread that takes the
 ** only one. */
 static int lock_with_room(iocp_port *port, size_t count, int may_hand_over)
@@ -196,7 +84,8 @@ static int lock_with_room(iocp_port *port, size_t count, int may_hand_over)
 			iocp_queue_add_spare(&port->queue, fresh);
 			fresh = NULL;
 		}
-		if ((may_hand_over && port->waiters.newest && slot_is_free(port)) || iocp_queue_has_room(&port->queue, count))
+		if ((may_hand_over && port->waiters.newest && iocp_port_has_slot(port))
+			|| iocp_queue_has_room(&port->queue, count))
 			return IOCP_OK;
 		bytes = iocp_queue_next_size(&port->queue);
 		iocp_lock_release(&port->lock);
@@ -217,26 +106,26 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 	port->posted++;
 	if (!port->queue.count) /* who waits soon, if anyone, waits for this thread */
 		port->poster_cpu = iocp_prim_processor();
-	if (port->waiters.newest && slot_is_free(port)) {
+	if (port->waiters.newest && iocp_port_has_slot(port)) {
 		port->waiters.newest->packets[0] = packet; /* the queue is empty: see the invariant */
-		asleep = hand_over(port, 1);
+		asleep = iocp_port_hand_over(port, 1);
 	} else {
 		iocp_queue_append(&port->queue, &packet);
 		if (port->queue.count > port->peak)
 			port->peak = port->queue.count;
-		watch = begins_to_stick(port);
+		watch = iocp_port_begins_to_stick(port);
 	}
 	iocp_lock_release(&port->lock);
 	if (asleep)
 		iocp_prim_wake(asleep);
 	if (watch)
-		iocp_watch(port);
+		iocp_port_watch(port);
 	return IOCP_OK;
 }
 
 int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count)
 {
-	iocp_aftermath aftermath;
+	iocp_after_unlock after;
 	int r = lock_with_room(port, count, 0);
 	if (r != IOCP_OK)
 		return r;
@@ -244,38 +133,12 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 		port->poster_cpu = iocp_prim_processor();
 	iocp_queue_append_many(&port->queue, packets, count);
 	port->posted += count;
-	iocp_aftermath_begin(&aftermath);
-	iocp_port_settle(port, &aftermath);
+	iocp_after_unlock_begin(&after);
+	iocp_port_settle(port, &after);
 	if (port->queue.count > port->peak)
 		port->peak = port->queue.count;
-	iocp_port_unlock(port, &aftermath);
+	iocp_port_unlock(port, &after);
 	return IOCP_OK;
-}
-
-/* How long the caller, about to park, may spin, ns. The lock is held; if the answer is not 0, the caller is the spinner
-** until spin_ended. */
-static int32_t spin_begins(iocp_port *port)
-{
-	int32_t spin = atomic_load_explicit(&port->spin, memory_order_relaxed);
-	if (spin < SPIN_LEAST || atomic_load_explicit(&port->spinner, memory_order_relaxed)
-		|| port->poster_cpu == iocp_prim_processor())
-		return 0;
-	atomic_store_explicit(&port->spinner, 1, memory_order_relaxed);
-	return spin;
-}
-
-/* The caller was the spinner, for `spun` ns at most; `paid`: it was handed packets before it slept. */
-static void spin_ended(iocp_port *port, int32_t spun, int paid)
-{
-	int32_t next = !paid ? spun / 2 : spun * 2 < IOCP_SPIN_LIMIT ? spun * 2 : IOCP_SPIN_LIMIT;
-	atomic_store_explicit(&port->spinner, 0, memory_order_relaxed);
-	atomic_store_explicit(&port->spin, next, memory_order_relaxed);
-}
-
-/* Whether spins came to an end, so that somebody has to look how long threads sleep. */
-static int spin_is_off(iocp_port *port)
-{
-	return atomic_load_explicit(&port->spin, memory_order_relaxed) < SPIN_LEAST;
 }
 
 /* The caller waited in vain, and goes on: it has a slot, be there one or not. */
@@ -290,27 +153,16 @@ static void leave_empty_handed(iocp_port *port, iocp_context *context)
 static int wait_for_packets(
 	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, double ms)
 {
-	int32_t spin = spin_begins(port);
-	int64_t deadline, started, spin_end;
+	int32_t spin = iocp_spin_begins(port);
 	int watch, r;
 	context->waiter.packets = packets;
 	context->waiter.max = max;
 	iocp_waiters_wait(&port->waiters, &context->waiter);
-	watch = begins_to_stick(port);
+	watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
 	if (watch)
-		iocp_watch(port);
-	started =
-		spin || spin_is_off(port) ? iocp_prim_nanoseconds() : 0; /* not always: the clock is slow on some machines */
-	deadline = iocp_deadline(ms);
-	spin_end = !spin ? 0 : started + spin < deadline ? started + spin : deadline;
-	r = iocp_wait(context, &port->waiters, &port->lock, deadline, spin_end);
-	if (context->waiter.slept && r == IOCP_OK)
-		pass_on_wake(port, &context->waiter);
-	if (spin)
-		spin_ended(port, spin, r == IOCP_OK && !context->waiter.slept);
-	else if (started && r == IOCP_OK && iocp_prim_nanoseconds() - started < SOON)
-		atomic_store_explicit(&port->spin, SPIN_START, memory_order_relaxed);
+		iocp_port_watch(port);
+	r = iocp_wake_wait(port, context, ms, spin);
 	if (r == IOCP_OK)
 		*count = context->waiter.count;
 	else if (r != IOCP_ABANDONED)
@@ -359,8 +211,7 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 		return IOCP_CANCELLED;
 	iocp_slot_move(context, port);
 	iocp_lock_acquire(&port->lock);
-	/* Relaxed: watch.c looks again under the lock. */
-	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
+	iocp_slot_join(port, context);
 	r = take(port, context, packets, max, count, &garbage);
 	if (r == IOCP_TIMEOUT)
 		iocp_slot_set(port, context, ms == 0 ? IOCP_SLOT_HELD : IOCP_SLOT_NONE);
@@ -384,21 +235,21 @@ int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
 
 int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 {
-	iocp_aftermath aftermath;
+	iocp_after_unlock after;
 	iocp_chunk *chunk = iocp_chunk_new(count, 0);
 	if (!chunk)
 		return IOCP_NOMEM;
 	for (; chunk->last < count; chunk->last++)
 		chunk->packets[chunk->last] = packets[chunk->last];
-	iocp_aftermath_begin(&aftermath);
+	iocp_after_unlock_begin(&after);
 	iocp_lock_acquire(&port->lock);
 	if (!port->closed) {
 		port->dequeued -= count;
 		iocp_queue_prepend(&port->queue, chunk);
 		chunk = NULL;
-		iocp_port_settle(port, &aftermath);
+		iocp_port_settle(port, &after);
 	}
-	iocp_port_unlock(port, &aftermath);
+	iocp_port_unlock(port, &after);
 	discard_chunks(port, chunk); /* the port is closed */
 	return IOCP_OK;
 }
@@ -420,7 +271,7 @@ void iocp_port_close(iocp_port *port)
 
 int iocp_port_heap(iocp_port *port, iocp_heap **heap)
 {
-	return iocp_port_own_heap(&port->own, heap);
+	return iocp_port_own_heap(&port->own, iocp_heap_create_private, heap);
 }
 
 void iocp_port_set_discard(iocp_port *port, iocp_discard discard, void *data)

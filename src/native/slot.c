@@ -1,9 +1,9 @@
 /*
-** slot.c - who counts as working for a port.
+** slot.c - who counts as working for a port, and who is let in when a slot is free.
 **
 ** A thread belongs to the port that it last tried to get from, and to no other. From the get that served it, or that timed
 ** out, until its next get, it has a slot there (IOCP_SLOT_HELD), which the port counts in `active`. While it blocks it is
-** without: it gave the slot up itself before a wait of this library or of iocp_block_enter (IOCP_SLOT_BLOCKED), or watch.c
+** without: it gave the slot up itself before a wait of this library or of iocp_block_enter (IOCP_SLOT_BLOCKED), or the watcher
 ** took it (IOCP_SLOT_RELEASED). It takes the slot back when it goes on, whether the limit allows or not: then more than
 ** `limit` threads are active, and no packet is handed out until fewer are.
 **
@@ -11,11 +11,19 @@
 ** that a thread does not keep a port alive: a handle that opens nothing means a port that is closed or freed, whose slots
 ** nobody looks at any more. That this is so at once for the thread which finds it out: a port is marked closed before its
 ** handle is revoked, and a reference count of zero is read with acquire (core/object.c).
+**
+** A port is watched while packets are queued there, threads are parked and no slot is free: then one blocked thread keeps
+** another from working. The watcher (watch.c) looks every few milliseconds at the threads that belong to such ports; the system
+** says of each whether it runs (and spins, and yields) or not (sleeps, reads, is stopped). Who was found blocked twice in a row
+** loses the slot until it is found running, or gets again. Where nothing is stuck, nobody looks. `watched` is set, under the port's
+** lock, by whoever finds it stuck, and reset in the watcher's turn, or where there is no watcher to be had: then the next post or
+** get that finds the port stuck tries again. The watcher holds the lock of all contexts while it looks, so that none of the
+** threads ends, and the port's lock within that.
 */
 
-#include "native/native.h"
-
 #include "native/port.h"
+
+enum { LOOKS = 2 }; /* of the watcher, in a row, until a thread counts as blocked */
 
 void iocp_slot_set(iocp_port *port, iocp_context *context, enum iocp_slot slot)
 {
@@ -26,6 +34,55 @@ void iocp_slot_set(iocp_port *port, iocp_context *context, enum iocp_slot slot)
 	context->slot = slot;
 	context->blocked_looks = 0;
 }
+
+/* ---- letting threads in: the lock is held --------------------------------------------------------------------------------- */
+
+_Atomic uint32_t *iocp_port_hand_over(iocp_port *port, size_t count)
+{
+	iocp_waiter *waiter = port->waiters.newest;
+	waiter->count = count;
+	port->dequeued += count;
+	iocp_slot_set(port, (iocp_context *)waiter, IOCP_SLOT_HELD); /* of which the waiter is the first member */
+	return iocp_waiters_serve(&port->waiters, IOCP_OK) ? iocp_wake_or_defer(port, waiter) : NULL;
+}
+
+int iocp_port_begins_to_stick(iocp_port *port)
+{
+	if (port->watched || !port->queue.count || !port->waiters.newest)
+		return 0;
+	port->watched = 1;
+	return 1;
+}
+
+void iocp_port_settle(iocp_port *port, iocp_after_unlock *after)
+{
+	while (port->queue.count && port->waiters.newest && iocp_port_has_slot(port)) {
+		const iocp_waiter *waiter = port->waiters.newest;
+		_Atomic uint32_t *asleep =
+			iocp_port_hand_over(port, iocp_queue_take(&port->queue, waiter->packets, waiter->max, &after->garbage));
+		if (!asleep)
+			continue;
+		if (after->sleepers == IOCP_WAKE_AT_ONCE)
+			iocp_prim_wake(asleep); /* so many threads parked on one port are rare */
+		else
+			after->asleep[after->sleepers++] = asleep;
+	}
+	after->watch = iocp_port_begins_to_stick(port);
+}
+
+void iocp_port_unlock(iocp_port *port, iocp_after_unlock *after)
+{
+	int i;
+	iocp_lock_release(&port->lock);
+	for (i = 0; i < after->sleepers; i++)
+		iocp_prim_wake(after->asleep[i]);
+	if (after->garbage)
+		iocp_chunks_free(after->garbage);
+	if (after->watch)
+		iocp_port_watch(port);
+}
+
+/* ---- the calling thread's own slot ------------------------------------------------------------------------------------------ */
 
 /* The port that the calling thread belongs to, locked, with a reference; NULL: none that is open. */
 static iocp_port *lock_own_port(iocp_context *context)
@@ -47,20 +104,20 @@ static iocp_port *lock_own_port(iocp_context *context)
 /* A slot may have become free: another thread is let in. */
 static void unlock_own_port(iocp_port *port)
 {
-	iocp_aftermath aftermath;
-	iocp_aftermath_begin(&aftermath);
-	iocp_port_settle(port, &aftermath);
-	iocp_port_unlock(port, &aftermath);
+	iocp_after_unlock after;
+	iocp_after_unlock_begin(&after);
+	iocp_port_settle(port, &after);
+	iocp_port_unlock(port, &after);
 	iocp_port_release(port);
 }
 
-void iocp_slot_leave(iocp_context *context)
+static void leave(iocp_context *context)
 {
 	iocp_port *port = lock_own_port(context);
 	if (!port)
 		return;
 	iocp_slot_set(port, context, IOCP_SLOT_NONE);
-	/* Under the lock: watch.c finds a port's threads by it. */
+	/* Under the lock: the watcher finds a port's threads by it. */
 	atomic_store_explicit(&context->belongs_to, 0, memory_order_relaxed);
 	unlock_own_port(port);
 }
@@ -69,13 +126,12 @@ void iocp_slot_move(iocp_context *context, const iocp_port *port)
 {
 	iocp_handle handle = atomic_load_explicit(&context->belongs_to, memory_order_relaxed);
 	if (handle && handle != port->object.handle)
-		iocp_slot_leave(context);
+		leave(context);
 }
 
-static void block_enter(iocp_context *context)
+static void block(iocp_context *context)
 {
 	iocp_port *port = lock_own_port(context);
-	context->blocking++;
 	if (!port)
 		return;
 	if (context->slot == IOCP_SLOT_HELD || context->slot == IOCP_SLOT_RELEASED)
@@ -83,40 +139,95 @@ static void block_enter(iocp_context *context)
 	unlock_own_port(port);
 }
 
-static void block_leave(iocp_context *context)
+static void unblock(iocp_context *context)
 {
 	iocp_port *port = lock_own_port(context);
-	context->blocking--;
 	if (!port)
 		return;
-	/* Within another such stretch it goes on blocking; and one that got a packet meanwhile has its slot. */
-	if (context->blocking == 0 && context->slot == IOCP_SLOT_BLOCKED)
+	/* One that got a packet meanwhile has its slot. */
+	if (context->slot == IOCP_SLOT_BLOCKED)
 		iocp_slot_set(port, context, IOCP_SLOT_HELD);
 	unlock_own_port(port);
 }
 
-int iocp_block_enter(void)
+void iocp_slot_join(iocp_port *port, iocp_context *context)
 {
-	iocp_context *context = iocp_context_get();
-	if (!context)
-		return IOCP_NOMEM;
-	block_enter(context);
-	return IOCP_OK;
+	static const iocp_membership membership = {leave, block, unblock};
+	context->membership = &membership;
+	/* Relaxed: who finds a port's threads by it looks again under the lock. */
+	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
 }
 
-void iocp_block_leave(void)
+/* ---- being watched ----------------------------------------------------------------------------------------------------------- */
+
+static iocp_port *port_of_watched(iocp_watched *watched)
 {
-	iocp_context *context = iocp_this_thread.context;
-	if (context && context->blocking)
-		block_leave(context);
+	return (iocp_port *)(void *)((char *)watched - offsetof(iocp_port, watching));
 }
 
-int iocp_wait_without_slot(
-	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end)
+typedef struct look {
+	iocp_port *port;
+	iocp_after_unlock after; /* until the lock of all contexts is released */
+} look;
+
+static void look_at(void *state, iocp_context *context)
 {
-	int r;
-	block_enter(context);
-	r = iocp_wait(context, waiters, lock, deadline, spin_end);
-	block_leave(context);
-	return r;
+	look *l = state;
+	iocp_port *port = l->port;
+	enum iocp_prim_state seen = iocp_prim_thread_state(context->id);
+	iocp_lock_acquire(&port->lock);
+	/* Relaxed: written under the port's lock. */
+	if (port->closed || atomic_load_explicit(&context->belongs_to, memory_order_relaxed) != port->object.handle) {
+		; /* nothing here any more: see the top */
+	} else if (seen == IOCP_PRIM_UNKNOWN || seen == IOCP_PRIM_UNTOLD) {
+		; /* nobody knows: what is known of it stays */
+	} else if (seen == IOCP_PRIM_RUNS) {
+		if (context->slot == IOCP_SLOT_RELEASED)
+			iocp_slot_set(port, context, IOCP_SLOT_HELD);
+		context->blocked_looks = 0;
+	} else if (context->slot == IOCP_SLOT_HELD && ++context->blocked_looks >= LOOKS) {
+		iocp_slot_set(port, context, IOCP_SLOT_RELEASED);
+		/* Under the same holding of the lock: a post must not find a free slot beside older packets. */
+		iocp_port_settle(port, &l->after);
+	}
+	iocp_lock_release(&port->lock);
+}
+
+/* The watcher's turn. 0: the port is no longer stuck, and so no longer watched. */
+static int look_after(iocp_watched *watched)
+{
+	iocp_port *port = port_of_watched(watched);
+	look l;
+	int stuck;
+	l.port = port;
+	iocp_after_unlock_begin(&l.after);
+	iocp_context_each(port->object.handle, look_at, &l);
+	iocp_lock_acquire(&port->lock);
+	stuck = port->queue.count && port->waiters.newest;
+	if (!stuck)
+		port->watched = 0;
+	iocp_port_unlock(port, &l.after);
+	if (!stuck)
+		iocp_port_release(port);
+	return stuck;
+}
+
+/* There is no watcher to be had: whoever finds the port stuck the next time tries again. */
+static void give_up(iocp_watched *watched)
+{
+	iocp_port *port = port_of_watched(watched);
+	iocp_lock_acquire(&port->lock);
+	port->watched = 0;
+	iocp_lock_release(&port->lock);
+	iocp_port_release(port);
+}
+
+void iocp_port_watch(iocp_port *port)
+{
+	static const iocp_watched_calls calls = {look_after, give_up};
+	if (!iocp_watch_is_possible()) /* `watched` stays set: it is not tried again */
+		return;
+	port->watching.calls = &calls;
+	iocp_port_retain(port);
+	iocp_watch(&port->watching);
 }

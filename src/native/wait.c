@@ -2,7 +2,8 @@
 ** wait.c - what every thread is to this library, and how a thread waits.
 **
 ** Ownership: a context is written by its own thread; `waiter` is shared as described below, `cancelled` is set by any
-** thread, `belongs_to` is read by any, `slot` and what is about it are the port's (slot.c). Contexts of the module's threads lie in the thread object, others
+** thread, `belongs_to` is read by any, `slot` and what is about it are the port's (slot.c), which
+** it knows as a `membership` that gives the slot away and takes it back. Contexts of the module's threads lie in the thread object, others
 ** are freed when their thread ends.
 **
 ** The waiting protocol. A waiter's word goes ARMED -> ASLEEP -> ARMED (nudged by a cancel) and, only once and only under
@@ -60,8 +61,10 @@ void iocp_context_begin(iocp_context *context, iocp_thread *thread)
 
 void iocp_context_end(iocp_context *context)
 {
-	iocp_slot_leave(context); /* first: it may free a port, and blocks with it */
-	iocp_heap_forget(context);
+	if (context->membership)
+		context->membership->leave(context); /* first: it may free a port, and blocks with it */
+	if (context->forget_heaps)
+		context->forget_heaps(context);
 	iocp_lock_acquire(&contexts_lock);
 	if (context->next)
 		context->next->previous = context->previous;
@@ -289,6 +292,46 @@ void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
 	if (atomic_compare_exchange_strong_explicit(
 			&context->waiter.word, &state, IOCP_ARMED, memory_order_seq_cst, memory_order_seq_cst))
 		iocp_prim_wake(&context->waiter.word);
+}
+
+/* ---- blocking ---------------------------------------------------------------------------------------------------------- */
+
+static void block_enter(iocp_context *context)
+{
+	if (context->blocking++ == 0 && context->membership)
+		context->membership->block(context);
+}
+
+static void block_leave(iocp_context *context)
+{
+	if (--context->blocking == 0 && context->membership)
+		context->membership->unblock(context);
+}
+
+int iocp_block_enter(void)
+{
+	iocp_context *context = iocp_context_get();
+	if (!context)
+		return IOCP_NOMEM;
+	block_enter(context);
+	return IOCP_OK;
+}
+
+void iocp_block_leave(void)
+{
+	iocp_context *context = iocp_this_thread.context;
+	if (context && context->blocking)
+		block_leave(context);
+}
+
+int iocp_wait_without_slot(
+	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end)
+{
+	int r;
+	block_enter(context);
+	r = iocp_wait(context, waiters, lock, deadline, spin_end);
+	block_leave(context);
+	return r;
 }
 
 int iocp_sleep(double ms)

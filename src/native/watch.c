@@ -1,39 +1,30 @@
 /*
-** watch.c - notices threads that block in foreign code while they have a slot: in a socket library, os.execute, io.read.
+** watch.c - the watcher: one thread of the process that looks after things now and then, every PERIOD, for as long as there are
+** any; then it ends. What is watched are ports where a thread that blocks in foreign code (a socket library, os.execute,
+** io.read) may keep others from their work: slot.c.
 **
-** A port is watched while packets are queued there, threads are parked and no slot is free: then one blocked thread keeps
-** another from working. One thread of the process, the watcher, looks every PERIOD at the threads that belong to such
-** ports; the kernel says of each whether it runs (R: runs, spins, yields) or not (S, D, T: sleeps, reads, is stopped). Who
-** was found blocked twice in a row loses the slot until it is found running, or gets again. Where nothing is stuck,
-** nobody looks, and a watcher with nothing to look after ends.
+** Ownership: what is watched is on the list, and is its owner's again, who then may add it anew, once its `look` has returned 0 or
+** its `give_up` was called.
 **
-** Ownership: the list of watched ports holds a reference to each. A port's `watched` is set, under the port's lock, by
-** whoever finds it stuck, and reset by the watcher, which then has taken it off the list, or where there is no watcher to be
-** had: then the next post or get that finds the port stuck tries again.
-**
-** Locking: `watch_lock` guards the list and `running`. The watcher holds the lock of all contexts while it looks, so that
-** none of the threads ends, and the port's lock within that.
+** Locking: `watch_lock` guards the list and `running`. Neither call is made under it.
 */
 
-#include "native/native.h"
+#include "native/watch.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include "native/port.h"
-
 enum {
 	PERIOD = 5,       /* ms */
 	LINGER = 1000,    /* ms without anything to do after which the watcher ends */
 	RETRY = 5,        /* ms from a failed start of the watcher to the next */
-	LOOKS = 2,        /* in a row, until a thread counts as blocked */
 	STACK = 64 * 1024 /* bytes */
 };
 
 static iocp_lock watch_lock;
-static iocp_port *watched;
+static iocp_watched *watched;
 static int running;
 static int64_t not_before;    /* ns: when the watcher may be started again */
 static _Atomic uint32_t work; /* futex: changes when a port is added */
@@ -60,67 +51,26 @@ int iocp_watch_works(void)
 	return system_tells() == YES;
 }
 
+int iocp_watch_is_possible(void)
+{
+	return system_tells() != NO;
+}
+
 /* ---- the watcher ------------------------------------------------------------------------------------------------- */
 
-typedef struct look {
-	iocp_port *port;
-	iocp_aftermath aftermath; /* until the lock of all contexts is released */
-} look;
-
-static void look_at(void *state, iocp_context *context)
-{
-	look *l = state;
-	iocp_port *port = l->port;
-	enum iocp_prim_state seen = iocp_prim_thread_state(context->id);
-	iocp_lock_acquire(&port->lock);
-	/* Relaxed: written under the port's lock. */
-	if (port->closed || atomic_load_explicit(&context->belongs_to, memory_order_relaxed) != port->object.handle) {
-		; /* nothing here any more: see slot.c */
-	} else if (seen == IOCP_PRIM_UNKNOWN || seen == IOCP_PRIM_UNTOLD) {
-		; /* nobody knows: what is known of it stays */
-	} else if (seen == IOCP_PRIM_RUNS) {
-		if (context->slot == IOCP_SLOT_RELEASED)
-			iocp_slot_set(port, context, IOCP_SLOT_HELD);
-		context->blocked_looks = 0;
-	} else if (context->slot == IOCP_SLOT_HELD && ++context->blocked_looks >= LOOKS) {
-		iocp_slot_set(port, context, IOCP_SLOT_RELEASED);
-		/* Under the same holding of the lock: a post must not find a free slot beside older packets. */
-		iocp_port_settle(port, &l->aftermath);
-	}
-	iocp_lock_release(&port->lock);
-}
-
-/* Whether the port is still stuck; if not, it is no longer watched. */
-static int look_after(iocp_port *port)
-{
-	look l;
-	int stuck;
-	l.port = port;
-	iocp_aftermath_begin(&l.aftermath);
-	iocp_context_each(port->object.handle, look_at, &l);
-	iocp_lock_acquire(&port->lock);
-	stuck = port->queue.count && port->waiters.newest;
-	if (!stuck)
-		port->watched = 0;
-	iocp_port_unlock(port, &l.aftermath);
-	return stuck;
-}
-
-/* Looks after each port once. The lock is held, but not meanwhile. */
+/* Looks after each once. The lock is held, but not meanwhile. */
 static void look_after_all(void)
 {
-	iocp_port *port = watched, *next;
+	iocp_watched *item = watched, *next;
 	watched = NULL;
 	iocp_lock_release(&watch_lock);
-	for (; port; port = next) {
-		next = port->next_watched; /* once it is no longer watched another may add it again */
-		if (look_after(port)) {
+	for (; item; item = next) {
+		next = item->next; /* once it is no longer watched another may add it again */
+		if (item->calls->look(item)) {
 			iocp_lock_acquire(&watch_lock);
-			port->next_watched = watched;
-			watched = port;
+			item->next = watched;
+			watched = item;
 			iocp_lock_release(&watch_lock);
-		} else {
-			iocp_port_release(port);
 		}
 	}
 	iocp_lock_acquire(&watch_lock);
@@ -171,56 +121,43 @@ static int start(void)
 	return r;
 }
 
-/* Adds the port to the list, and makes it the watcher's work. 1: the caller is to start the watcher. */
-static int add(iocp_port *port)
+/* Adds it to the list, and makes it the watcher's work. 1: the caller is to start the watcher. */
+static int add(iocp_watched *item)
 {
 	int first = !running;
-	iocp_port_retain(port);
-	port->next_watched = watched;
-	watched = port;
+	item->next = watched;
+	watched = item;
 	running = 1;
 	atomic_fetch_add_explicit(&work, 1, memory_order_relaxed); /* under the lock */
 	return first;
 }
 
-/* Nobody watches the port, which was to be; whoever finds it stuck the next time tries again. */
-static void unwatch(iocp_port *port)
-{
-	iocp_lock_acquire(&port->lock);
-	port->watched = 0;
-	iocp_lock_release(&port->lock);
-}
-
 /* The watcher could not be started: nobody watches what is on the list. */
 static void start_failed(void)
 {
-	iocp_port *port, *next;
+	iocp_watched *item, *next;
 	iocp_lock_acquire(&watch_lock);
 	running = 0;
 	not_before = iocp_deadline(RETRY);
-	port = watched;
+	item = watched;
 	watched = NULL;
 	iocp_lock_release(&watch_lock);
-	for (; port; port = next) {
-		next = port->next_watched; /* once it is no longer watched another may add it again */
-		unwatch(port);
-		iocp_port_release(port);
+	for (; item; item = next) {
+		next = item->next; /* once it is no longer watched another may add it again */
+		item->calls->give_up(item);
 	}
 }
 
-void iocp_watch(iocp_port *port)
+void iocp_watch(iocp_watched *item)
 {
-	enum answer tells = system_tells();
-	int too_soon, first = 0;
-	if (tells == NO) /* `watched` stays set: it is not tried again */
-		return;
+	int unknown = system_tells() != YES, too_soon, first = 0;
 	iocp_lock_acquire(&watch_lock);
 	too_soon = !running && iocp_prim_nanoseconds() < not_before;
-	if (tells == YES && !too_soon)
-		first = add(port);
+	if (!unknown && !too_soon)
+		first = add(item);
 	iocp_lock_release(&watch_lock);
-	if (tells == UNKNOWN || too_soon)
-		unwatch(port);
+	if (unknown || too_soon)
+		item->calls->give_up(item);
 	else if (!first)
 		iocp_prim_wake(&work);
 	else if (start() != 0)

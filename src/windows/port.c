@@ -434,7 +434,7 @@ int iocp_port_heap(iocp_port *port, iocp_heap **heap)
 {
 	if (port->adopted) /* its queue outlives this object, and so would the messages in it */
 		return IOCP_INVALID;
-	return iocp_port_own_heap(&port->own, heap);
+	return iocp_port_own_heap(&port->own, iocp_heap_create_private, heap);
 }
 
 void iocp_port_set_discard(iocp_port *port, iocp_discard discard, void *data)

@@ -102,7 +102,8 @@ int iocp_context_begin(iocp_context *context, iocp_thread *thread)
 
 void iocp_context_end(iocp_context *context)
 {
-	iocp_heap_forget(context);
+	if (context->unlock_heaps)
+		context->unlock_heaps(context);
 	iocp_lock_acquire(&contexts_lock);
 	if (context->next)
 		context->next->previous = context->previous;

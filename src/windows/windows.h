@@ -56,18 +56,19 @@ typedef struct iocp_bell {
 /* One for every thread that ever waited here, the thread's own except where said. It is what os.h calls a waiter, since a
 ** thread waits for one thing at a time. */
 typedef struct iocp_waiter {
-	HANDLE system;                       /* the thread, for QueueUserAPC */
-	iocp_thread *thread;                 /* the module's thread this is, or NULL for one that others made */
-	iocp_heap *locked;                   /* heaps whose lock it holds, with a reference each; see heap/gate.c */
-	int served;                          /* what it waited for has come; guarded by the lock of the list it is on, */
-	int result;                          /* as is what the one who served it decided: a result code */
-	_Atomic uint32_t cancelled;          /* bits of enum iocp_cancel, set by any thread */
-	_Atomic uint64_t belongs_to;         /* handle of the port that served it last; read by iocp_port_stats */
-	_Atomic uint32_t waiting;            /* 1 while it waits on that port; read there too */
-	_Atomic uint32_t blocking;           /* depth of iocp_block_enter; read there too */
-	iocp_bell bell;                      /* what iocp_wait sleeps on */
-	struct iocp_waiter *newer, *older;   /* in the list of those who wait for the same */
-	struct iocp_waiter *next, *previous; /* list of all contexts, under wait.c's lock */
+	HANDLE system;                     /* the thread, for QueueUserAPC */
+	iocp_thread *thread;               /* the module's thread this is, or NULL for one that others made */
+	iocp_heap *locked;                 /* heaps whose lock it holds, with a reference each; see heap/gate.c */
+	int served;                        /* what it waited for has come; guarded by the lock of the list it is on, */
+	int result;                        /* as is what the one who served it decided: a result code */
+	_Atomic uint32_t cancelled;        /* bits of enum iocp_cancel, set by any thread */
+	_Atomic uint64_t belongs_to;       /* handle of the port that served it last; read by iocp_port_stats */
+	_Atomic uint32_t waiting;          /* 1 while it waits on that port; read there too */
+	_Atomic uint32_t blocking;         /* depth of iocp_block_enter; read there too */
+	iocp_bell bell;                    /* what iocp_wait sleeps on */
+	struct iocp_waiter *newer, *older; /* in the list of those who wait for the same */
+	void (*unlock_heaps)(struct iocp_waiter *); /* when it ends; NULL: it never locked one */
+	struct iocp_waiter *next, *previous;        /* list of all contexts, under wait.c's lock */
 } iocp_context;
 
 /* The calling thread's context, made at first use; NULL if memory is out. */
@@ -99,9 +100,9 @@ int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline)
 /* How long the caller may wait at a stretch. */
 DWORD iocp_stretch(const iocp_context *context, double deadline);
 
-/* ---- heap/gate.c -------------------------------------------------------------------------------------------------- */
+/* ---- heap/heap.c -------------------------------------------------------------------------------------------------- */
 
-/* Unlocks the heaps that a thread which ends holds locked. */
-void iocp_heap_forget(iocp_context *context);
+/* A heap with one reference that no handle and no address names: a port's own. IOCP_NOMEM. */
+int iocp_heap_create_private(iocp_heap **heap);
 
 #endif

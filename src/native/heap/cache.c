@@ -108,6 +108,8 @@ static void forget_locked(iocp_context *context, iocp_heap *heap)
 	*place = heap->next_locked;
 }
 
+static void forget_heaps(iocp_context *context);
+
 int iocp_heap_lock(iocp_heap *heap)
 {
 	iocp_context *context = iocp_context_get();
@@ -124,6 +126,7 @@ int iocp_heap_lock(iocp_heap *heap)
 	if (depth == 1) {
 		heap->next_locked = context->locked;
 		context->locked = iocp_heap_retain(heap);
+		context->forget_heaps = forget_heaps;
 		iocp_heap_quiesce(heap);
 	}
 	return IOCP_OK;
@@ -243,7 +246,8 @@ static void forget_entry(iocp_cached *entry)
 	*entry = (iocp_cached){0, NULL};
 }
 
-void iocp_heap_forget(iocp_context *context)
+/* The thread ends: gives back every magazine, and unlocks the heaps that it holds locked. */
+static void forget_heaps(iocp_context *context)
 {
 	uint32_t i;
 	while (context->locked)
@@ -327,6 +331,7 @@ static int enlarge_table(iocp_context *context)
 		return 0;
 	context->caches = fresh;
 	context->capacity = capacity;
+	context->forget_heaps = forget_heaps;
 	for (i = 0; i < count; i++) {
 		entry = old[i].heap ? vacancy(context, old[i].heap) : NULL;
 		if (entry)

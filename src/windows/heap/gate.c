@@ -74,6 +74,13 @@ static int enter_exclusively(iocp_heap *heap, iocp_context *context)
 	}
 }
 
+/* The thread ends. */
+static void unlock_all(iocp_context *context)
+{
+	while (context->locked)
+		iocp_heap_unlock(context->locked);
+}
+
 int iocp_heap_lock(iocp_heap *heap)
 {
 	iocp_context *context = iocp_context_get();
@@ -91,6 +98,7 @@ int iocp_heap_lock(iocp_heap *heap)
 		HeapLock(heap->system);
 		heap->next_locked = context->locked;
 		context->locked = iocp_heap_retain(heap);
+		context->unlock_heaps = unlock_all;
 	}
 	return IOCP_OK;
 }
@@ -148,10 +156,4 @@ int iocp_heap_shut(iocp_heap *heap)
 		iocp_heap_release(heap);
 	}
 	return IOCP_OK;
-}
-
-void iocp_heap_forget(iocp_context *context)
-{
-	while (context->locked)
-		iocp_heap_unlock(context->locked);
 }

@@ -1,0 +1,30 @@
+/*
+** watch.h - what the watcher is asked for.
+*/
+
+#ifndef IOCP_NATIVE_WATCH_H
+#define IOCP_NATIVE_WATCH_H
+
+#include "native/native.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct iocp_watched {
+	struct iocp_watched *next; /* watch.c's */
+	const struct iocp_watched_calls *calls;
+} iocp_watched;
+
+typedef struct iocp_watched_calls {
+	int (*look)(iocp_watched *item);     /* the watcher's turn; 0: this was the last */
+	void (*give_up)(iocp_watched *item); /* there is no watcher to be had now */
+} iocp_watched_calls;
+
+/* Has the watcher look after it. Whoever calls it has made sure that nobody else does, and holds no lock. */
+void iocp_watch(iocp_watched *item);
+/* Whether this system tells which threads block; whether it may do so, when it is asked again. */
+int iocp_watch_works(void);
+int iocp_watch_is_possible(void);
+
+#pragma GCC visibility pop
+
+#endif
