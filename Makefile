@@ -124,7 +124,7 @@ $(BUILD)/c/bench: $(filter-out bench/states.c,$(wildcard bench/*.c)) $(CORE_OBJE
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
 
-$(BUILD)/c/bench: bench/bench.h src/iocp.h src/native/port.h
+$(BUILD)/c/bench: bench/bench.h src/iocp.h
 
 $(BENCHED:%=$(BUILD)/c/states-%): $(BUILD)/c/states-%: bench/states.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)

@@ -9,8 +9,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "native/port.h"
-
 static iocp_port *back;
 
 static void *echo(void *unused)
@@ -44,12 +42,11 @@ int run_ping_pong(size_t count)
 	return play(count);
 }
 
-/* At most one thread a port spins: with the place taken, nobody does. */
 int run_ping_pong_without_spin(size_t count)
 {
 	iocp_port_create(0, &back);
-	atomic_store(&port->spinner, 1);
-	atomic_store(&back->spinner, 1);
+	iocp_port_set_spin(port, 0);
+	iocp_port_set_spin(back, 0);
 	return play(count);
 }
 

@@ -209,6 +209,9 @@ IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size
 IOCP_API void iocp_port_close(iocp_port *port);
 /* Fills info->size bytes of *info at most. */
 IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
+/* on = 1, as at first: a thread that waits here looks for a packet for a few microseconds before it sleeps, if that has paid
+** lately. 0: it sleeps at once. Nothing changes on Windows, where the kernel decides. */
+IOCP_API void iocp_port_set_spin(iocp_port *port, int on);
 /* From now on `peak` is the most that waits from now on. */
 IOCP_API void iocp_port_reset_peak(iocp_port *port);
 /* The port's own heap: made with the first call, freed with the port, borrowed like the port itself. No handle and no

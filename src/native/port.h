@@ -33,7 +33,8 @@ struct iocp_port {
 	int64_t in_flight_since; /* ns */
 	uint64_t peak, posted, dequeued;
 	int poster_cpu;           /* where the last post to an empty queue was made */
-	_Atomic uint32_t spinner; /* 1 while a thread spins here; this and the next are hints, so relaxed */
+	_Atomic uint32_t no_spin; /* see iocp_port_set_spin; this and the next two are hints, so relaxed */
+	_Atomic uint32_t spinner; /* 1 while a thread spins here */
 	_Atomic int32_t spin;     /* how long the next one may, ns */
 	iocp_watched watching;    /* while watched is 1 */
 };

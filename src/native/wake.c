@@ -16,7 +16,7 @@
 ** long, down to not at all; then a packet that comes soon after a park starts it again. It spins for at most IOCP_SPIN_LIMIT, so no
 ** wait costs more than twice what it had to; much less, and little delays of the other side end the spins.
 **
-** Locking: the port's lock guards `in_flight`, `deferred` and `poster_cpu`; `spinner` and `spin` are hints.
+** Locking: the port's lock guards `in_flight`, `deferred` and `poster_cpu`; `no_spin`, `spinner` and `spin` are hints.
 */
 
 #include "native/port.h"
@@ -65,8 +65,8 @@ static void pass_on_wake(iocp_port *port, iocp_waiter *waiter)
 int32_t iocp_spin_begins(iocp_port *port)
 {
 	int32_t spin = atomic_load_explicit(&port->spin, memory_order_relaxed);
-	if (spin < SPIN_LEAST || atomic_load_explicit(&port->spinner, memory_order_relaxed)
-		|| port->poster_cpu == iocp_prim_processor())
+	if (spin < SPIN_LEAST || atomic_load_explicit(&port->no_spin, memory_order_relaxed)
+		|| atomic_load_explicit(&port->spinner, memory_order_relaxed) || port->poster_cpu == iocp_prim_processor())
 		return 0;
 	atomic_store_explicit(&port->spinner, 1, memory_order_relaxed);
 	return spin;
@@ -100,4 +100,9 @@ int iocp_wake_wait(iocp_port *port, iocp_context *context, double ms, int32_t sp
 	else if (started && r == IOCP_OK && iocp_prim_nanoseconds() - started < SOON)
 		atomic_store_explicit(&port->spin, SPIN_START, memory_order_relaxed);
 	return r;
+}
+
+void iocp_port_set_spin(iocp_port *port, int on)
+{
+	atomic_store_explicit(&port->no_spin, !on, memory_order_relaxed);
 }

@@ -394,6 +394,11 @@ int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
+void iocp_port_set_spin(iocp_port *port, int on)
+{
+	(void)port, (void)on;
+}
+
 void iocp_port_reset_peak(iocp_port *port)
 {
 	/* Relaxed: see count_posted. */
