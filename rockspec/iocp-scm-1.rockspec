@@ -56,6 +56,7 @@ build = {
             "src/core/port_heap.c",
             "src/core/reference.c",
             "src/core/timer.c",
+            "src/linux/arena.c",
             "src/linux/context.c",
             "src/linux/heap.c",
             "src/linux/heap_block.c",

@@ -48,6 +48,8 @@ enum { IOCP_SMALL_PAGE = 4096, IOCP_HUGE_PAGE = 2 << 20 };
 void *iocp_map(size_t bytes, size_t alignment);
 /* Gives it back, or whole pages of it. */
 void iocp_unmap(void *address, size_t bytes);
+/* Gives back the memory of mapped pages, which are zeroes afterwards unless they are locked in memory. */
+void iocp_forget_content(void *address, size_t bytes);
 
 /* ---- context.c: what a thread is to this library --------------------------------------------------------------- */
 
