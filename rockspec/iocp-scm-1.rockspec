@@ -98,6 +98,7 @@ build = {
             "src/lua/value/parcel.c",
             "src/lua/value/refuse.c",
             "src/lua/value/values.c",
+            "src/native/heap/arena.c",
             "src/native/heap/block.c",
             "src/native/heap/cache.c",
             "src/native/heap/copy.c",

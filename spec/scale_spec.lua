@@ -150,6 +150,34 @@ describe("objects by the thousand leave nothing behind:", function()
   ]])
 end)
 
+describe("objects that live at once", function()
+  it("share mappings, which the system allows some 65,000 of", function()
+    local m = measured(([[
+      local n, kept = %d, {}
+      local before = support.mappings()
+      for i = 1, n do
+        local heap, port = iocp.Heap(), iocp.IOCompletionPort()
+        assert(heap:alloc(48) and port:send(i))
+        kept[i], kept[-i] = heap, port
+      end
+      local full = support.mappings()
+      for i = 1, n, 2 do
+        kept[i]:destroy()
+        kept[i], kept[-i] = nil, nil
+      end
+      collectgarbage()
+      collectgarbage()
+      local half = support.mappings()
+      assert(select(2, kept[-2]:receive(0)) == 2 and kept[2]:validate())
+      print(("full=%%d half=%%d"):format(full - before, half - before))
+    ]]):format(support.scaled(2000)))
+    if support.measures_memory and not support.windows then
+      assert.is_true(m.full <= 400, m.full)
+      assert.is_true(m.half <= 400, m.half)
+    end
+  end)
+end)
+
 describe("waiting", function()
   it("costs next to no CPU: 4 threads on an empty port for 5 s take less than 5 ms", function()
     local m = measured([[

@@ -18,7 +18,9 @@ static const struct {
 	{"CLOSED", "the port is closed"},
 	{"ABANDONED", "the port was closed while this thread waited on it"},
 	{"CANCELLED", "this thread was cancelled: clean up and return"},
-	{"NOMEM", "out of memory: free something, or raise the heap's maximum"},
+	{"NOMEM",
+		"out of memory, or at a limit (a heap's maximum, the system's of threads or mappings): free something, or "
+		"raise the limit"},
 	{"INVALID", "not valid: not a live object of that kind (freed, closed, foreign or made up), or not one this may be "
 				"done to"},
 	{"ERROR", "the thread's body raised an error"},

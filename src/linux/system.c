@@ -145,13 +145,20 @@ void *iocp_prim_map(size_t bytes, size_t alignment)
 	if (before < more)
 		munmap(aligned + bytes, more - before);
 	/* Where the two are mixed, in one mapping, pages are split and joined again and again. That it fails is harmless. */
-	madvise(aligned, bytes, alignment >= IOCP_HUGE_PAGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	madvise(aligned, bytes, alignment == IOCP_HUGE_PAGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	return aligned;
 }
 
 void iocp_prim_unmap(void *address, size_t bytes)
 {
-	munmap(address, bytes);
+	/* At the kernel's limit of mappings none can be cut in two; then at least the memory goes back. */
+	if (munmap(address, bytes) != 0)
+		iocp_prim_forget_content(address, bytes);
+}
+
+void iocp_prim_forget_content(void *address, size_t bytes)
+{
+	madvise(address, bytes, MADV_DONTNEED);
 }
 
 int iocp_is_terminal(int descriptor)

@@ -52,6 +52,8 @@ enum { IOCP_SMALL_PAGE = 4096, IOCP_HUGE_PAGE = 2 << 20 };
 void *iocp_prim_map(size_t bytes, size_t alignment);
 /* Gives it back, or whole pages of it. */
 void iocp_prim_unmap(void *address, size_t bytes);
+/* Gives back the memory of mapped pages, which are zeroes afterwards unless they are locked in memory. */
+void iocp_prim_forget_content(void *address, size_t bytes);
 /* Keeps the library that has `inside` in memory until the process ends. 0, or the system's code. */
 int iocp_prim_pin(void (*inside)(void));
 

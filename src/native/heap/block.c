@@ -148,20 +148,18 @@ static void *take_large(iocp_heap *heap, iocp_cache *cache, size_t size, int fla
 	return block;
 }
 
-int iocp_heap_add_segments(iocp_heap *heap, size_t count)
+int iocp_heap_add_segment(iocp_heap *heap)
 {
-	char *memory = count > SIZE_MAX / 2 / IOCP_SEGMENT ? NULL : iocp_prim_map(count * IOCP_SEGMENT, IOCP_SEGMENT);
-	if (!memory)
+	void *segment = iocp_arena_take();
+	if (!segment)
 		return IOCP_NOMEM;
-	for (; count > 0; count--, memory += IOCP_SEGMENT) {
-		if (!iocp_region_set(memory, heap, IOCP_REGION_SEGMENT)) {
-			iocp_prim_unmap(memory, count * IOCP_SEGMENT);
-			return IOCP_NOMEM;
-		}
-		iocp_lock_acquire(&heap->mutex);
-		iocp_slab_add_segment(&heap->slab, memory);
-		iocp_lock_release(&heap->mutex);
+	if (!iocp_region_set(segment, heap, IOCP_REGION_SEGMENT)) {
+		iocp_arena_give(segment);
+		return IOCP_NOMEM;
 	}
+	iocp_lock_acquire(&heap->mutex);
+	iocp_slab_add_segment(&heap->slab, segment);
+	iocp_lock_release(&heap->mutex);
 	return IOCP_OK;
 }
 
@@ -174,7 +172,7 @@ static int grow_slab(iocp_heap *heap, size_t size)
 		added = iocp_slab_add_page(&heap->slab, iocp_class_of(size));
 		iocp_lock_release(&heap->mutex);
 	}
-	return added ? IOCP_OK : iocp_heap_add_segments(heap, 1);
+	return added ? IOCP_OK : iocp_heap_add_segment(heap);
 }
 
 /* Makes room until the block is there, or memory is out. */

@@ -535,7 +535,7 @@ void iocp_heap_reclaim(iocp_heap *heap)
 		iocp_heap_quiesce(heap);
 	while (segments) {
 		iocp_segment *next = segments->next;
-		iocp_prim_unmap(segments, IOCP_SEGMENT);
+		iocp_arena_give(segments);
 		segments = next;
 	}
 }

@@ -25,7 +25,7 @@ static void unmap_all(iocp_heap *heap)
 	iocp_lock_release(&heap->mutex);
 	while (segments) {
 		iocp_segment *next = segments->next;
-		iocp_prim_unmap(segments, IOCP_SEGMENT);
+		iocp_arena_give(segments);
 		segments = next;
 	}
 	iocp_large_unmap_all(heap);
@@ -48,6 +48,14 @@ int iocp_heap_adopt(const void *native, iocp_heap **heap)
 	return IOCP_OK;
 }
 
+static int map_ahead(iocp_heap *heap, size_t segments)
+{
+	int r = iocp_arena_reserve(segments); /* what no memory can hold fails at once */
+	for (; segments > 0 && r == IOCP_OK; segments--)
+		r = iocp_heap_add_segment(heap);
+	return r;
+}
+
 static int create(size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap **heap)
 {
 	iocp_heap *h = calloc(1, sizeof(*h));
@@ -63,7 +71,7 @@ static int create(size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap
 		free(h);
 		return IOCP_NOMEM;
 	}
-	if (initial && iocp_heap_add_segments(h, (initial - 1) / IOCP_SEGMENT + 1) != IOCP_OK) {
+	if (initial && map_ahead(h, (initial - 1) / IOCP_SEGMENT + 1) != IOCP_OK) {
 		iocp_heap_release(h);
 		return IOCP_NOMEM;
 	}

@@ -2,6 +2,7 @@
 ** heap/heap.h - the parts of the heap and the order in which they are locked.
 **
 **   region.c      which heap a megabyte of the address space belongs to
+**   arena.c       the megabytes that segments lie in
 **   slab.c        small and medium blocks: segments of pages, and their headers
 **   heap/cache.c  each thread's magazines, the depot they are exchanged with, the gate that keeps threads out
 **   heap/large.c  blocks that are mapped on their own
@@ -62,6 +63,14 @@ static inline enum iocp_region_kind iocp_region_of(const iocp_heap *heap, const 
 /* Says that the megabyte at `address` is the heap's. 0: no memory for the map. */
 int iocp_region_set(const void *address, const iocp_heap *heap, enum iocp_region_kind kind);
 void iocp_region_clear(const void *address);
+
+/* ---- arena.c ----------------------------------------------------------------------------------------------------- */
+
+/* A megabyte for a segment, at a multiple of a megabyte, with any content. NULL: out of memory. */
+void *iocp_arena_take(void);
+void iocp_arena_give(void *segment);
+/* Before many are taken: maps what they need, at once. IOCP_NOMEM. */
+int iocp_arena_reserve(size_t segments);
 
 /* ---- slab.c ------------------------------------------------------------------------------------------------------ */
 
@@ -218,7 +227,7 @@ struct iocp_heap {
 	size_t maximum;               /* 0: none */
 	_Atomic uint64_t charged;     /* bytes of blocks, counted only if there is a maximum */
 	_Atomic uintptr_t gate;       /* `open`, the context that shut it, or IOCP_GATE_DESTROYED */
-	_Atomic uint32_t fenced;      /* 1: all who are inside made their own barrier; see heap_cache.c */
+	_Atomic uint32_t fenced;      /* 1: all who are inside made their own barrier; see heap/cache.c */
 	_Atomic uint32_t shared;      /* 1 once a second thread uses the heap */
 	_Atomic(iocp_cache *) caches; /* all ever made for this heap; grows at the front, and ends with the spare one */
 	iocp_cache spare;             /* of whoever has no memory for one, and is inside */
@@ -317,8 +326,8 @@ typedef struct iocp_found {
 } iocp_found;
 /* Inside. 0: no live block of this heap starts at `address`. */
 int iocp_heap_find(const iocp_heap *heap, const void *address, iocp_found *f);
-/* Maps `count` more segments, at once. The caller is inside, or alone. */
-int iocp_heap_add_segments(iocp_heap *heap, size_t count);
+/* One more segment. The caller is inside, or alone. IOCP_NOMEM. */
+int iocp_heap_add_segment(iocp_heap *heap);
 /* Shuts the gate for good. IOCP_INVALID: it was done before. */
 int iocp_heap_shut(iocp_heap *heap);
 /* The heap is nobody's any more: frees the caches and magazines. */

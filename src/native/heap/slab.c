@@ -104,6 +104,7 @@ static void link_last(iocp_slab *slab, iocp_segment *segment)
 void iocp_slab_add_segment(iocp_slab *slab, void *memory)
 {
 	iocp_segment *segment = memory;
+	memset(segment, 0, sizeof(*segment));
 	segment->free_pages = ALL_PAGES;
 	link_first(slab, segment);
 	slab->segment_count++;
