@@ -295,8 +295,8 @@ IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 /* ---- thread -------------------------------------------------------------------------------------------------- */
 
 /* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. IOCP_INVALID: the options are of a newer
-** version than the library. The thread holds a reference to
-** itself while it runs. It receives no signals of the host. Source: Microsoft's CreateThread, _beginthreadex. */
+** version than the library. The thread holds a reference to itself while it runs. On Linux it has the caller's signal mask.
+** Source: Microsoft's CreateThread, _beginthreadex. */
 IOCP_API int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread);
 IOCP_API int iocp_thread_open(iocp_handle handle, iocp_thread **thread);
 /* As iocp_port_adopt. A thread over a HANDLE can be joined and has a status and a number, no more. */
