@@ -133,6 +133,24 @@ describe("the fast path", function()
     assert.equal("Lua", debug.getinfo(require("iocp").IOCompletionPort().enqueue, "S").what)
   end)
 
+  if not support.windows then
+    it("has one deadline, though a signal interrupts it", function()
+      local code, output = support.child([[
+        local iocp, ffi = require "iocp", require "ffi"
+        ffi.cdef "int abs(int); void (*signal(int, int (*)(int)))(int); int getpid(void);"
+        ffi.C.signal(10, ffi.C.abs) -- a handler that does nothing
+        local port = iocp.IOCompletionPort()
+        for _, name in ipairs { "dequeue", "dequeue_many" } do
+          os.execute(("(sleep 0.9; kill -USR1 %d) &"):format(ffi.C.getpid()))
+          local started = iocp.clock()
+          local _, _, why = port[name](port, name == "dequeue" and 1000 or 5, 1000)
+          print(why, iocp.clock() - started >= 1000, iocp.clock() - started < 1700)
+        end
+      ]])
+      assert.same({ 0, "TIMEOUT\ttrue\ttrue\nTIMEOUT\ttrue\ttrue" }, { code, output })
+    end)
+  end
+
   it("is not confused by finalizers that use it in the middle of a call", function()
     local code, output = support.child([[
       local iocp = require "iocp"

@@ -234,6 +234,19 @@ describe("I/O that completes to a port", function()
     assert.equal("TIMEOUT", select(3, port:dequeue(0)))
   end)
 
+  it("that failed is put back with its code", function()
+    port:enqueue(1)
+    local taken = port:packets(2)
+    assert.equal(1, (taken()))
+    port:enqueue(2)
+    assert.equal(1, C.CancelIo(server))
+    assert.equal(2, (taken())) -- and has the other
+    taken = nil
+    collect()
+    assert.same({ 995, 77, 0, address_of(overlapped) }, { select(3, port:dequeue(10000)) })
+    assert.is_nil(taken)
+  end)
+
   it("wakes a parked thread", function()
     local worker = iocp.Thread("local port = ... return port:dequeue()", port)
     assert.is_true(support.parked(port, 1))

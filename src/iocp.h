@@ -201,8 +201,9 @@ IOCP_API int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms);
 /* Takes up to `max` (>= 1) packets in order; waits only for the first. On IOCP_OK *count is 1..max.
 ** Source: Microsoft's GetQueuedCompletionStatusEx. */
 IOCP_API int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, size_t *count, double ms);
-/* Gives packets taken but not used back to the head of the queue, in their order. On a closed port they are dropped
-** as the queue was. IOCP_NOMEM: they are not queued. */
+/* Gives packets taken but not used back to the head of the queue, in their order; on Windows, whose kernel appends,
+** behind it. On a closed port they are dropped as the queue was. IOCP_NOMEM: they are not queued (Windows: those before
+** the one that failed are). */
 IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count);
 /* Closes: waiting threads return IOCP_ABANDONED, later calls IOCP_CLOSED, queued packets are discarded, the handle is
 ** never valid again. Closing again does nothing. Source: Microsoft's CloseHandle on a completion port. */
@@ -297,8 +298,8 @@ IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 /* ---- thread -------------------------------------------------------------------------------------------------- */
 
 /* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. IOCP_INVALID: the options are of a newer
-** version than the library. The thread holds a reference to
-** itself while it runs. It receives no signals of the host. Source: Microsoft's CreateThread, _beginthreadex. */
+** version than the library. The thread holds a reference to itself while it runs. On Linux it has the caller's signal mask.
+** Source: Microsoft's CreateThread, _beginthreadex. */
 IOCP_API int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread);
 IOCP_API int iocp_thread_open(iocp_handle handle, iocp_thread **thread);
 /* As iocp_port_adopt. A thread over a HANDLE can be joined and has a status and a number, no more. */

@@ -3,8 +3,9 @@
 -- as small compiled functions of their own. Both are faster than a call of a classic C function, which no trace can hold.
 --
 -- Each method here does what is usual and leaves the rest to the classic method of the same name: wrong arguments, so that
--- errors are the same; closed objects; interrupted waits, so that hooks run, and on Windows all that wait; packets that are
--- messages, bring an I/O's error or a key that no number holds, which it first puts back. Nothing here makes garbage but results.
+-- errors are the same; closed objects; interrupted waits, so that hooks run, and on Windows all that wait. Packets that are
+-- messages, bring an I/O's error or a key that no number holds go to what stands behind the get in the classic method.
+-- Nothing here makes garbage but results.
 --
 -- Results of built-in functions go through a local: a trace may end in a return, but not in a tail call of one, if the
 -- caller is not to be compiled (jit.off).
@@ -12,6 +13,8 @@
 -- Not used where the compiler is off when the module is loaded, since interpreted FFI calls are some ten times slower than
 -- classic ones, nor with IOCP_NOJIT=1 in the environment.
 -- @module iocp.jit
+
+local private = require "iocp.private"
 
 --- Replaces the methods of this state's metatables.
 -- @tparam table core the module iocp.core
@@ -32,9 +35,7 @@ return function(core, ffi)
     ffi.cdef [[
       int iocp_jit_enqueue(void *, uintptr_t, uint32_t, uintptr_t) __asm__("iocp_port_enqueue");
       int iocp_jit_enqueue_many(void *, const void *, size_t) __asm__("iocp_port_enqueue_many");
-      int iocp_jit_dequeue(void *, void *, double) __asm__("iocp_port_dequeue");
       int iocp_jit_dequeue_many(void *, void *, size_t, size_t *, double) __asm__("iocp_port_dequeue_many");
-      int iocp_jit_putback(void *, const void *, size_t) __asm__("iocp_port_putback");
       int iocp_jit_open(uint64_t, void **) __asm__("iocp_port_open");
       void iocp_jit_release(void *) __asm__("iocp_port_release");
       int iocp_jit_alloc(void *, size_t, int, uintptr_t *) __asm__("iocp_heap_alloc");
@@ -42,6 +43,7 @@ return function(core, ffi)
       int iocp_jit_size(void *, uintptr_t, size_t *) __asm__("iocp_heap_size");
       int iocp_jit_read(void *, uintptr_t, size_t, void *, size_t) __asm__("iocp_heap_read");
       int iocp_jit_write(void *, uintptr_t, size_t, const char *, size_t) __asm__("iocp_heap_write");
+      double iocp_jit_clock(void) __asm__("iocp_clock");
       const char *iocp_jit_error_name(int) __asm__("iocp_error_name");
       void iocp_jit_error_text(int, char *, size_t) __asm__("iocp_error_text");
     ]]
@@ -55,15 +57,16 @@ return function(core, ffi)
   C.iocp_jit_release(opened[0])
   probe:close()
 
-  local c_enqueue, c_enqueue_many, c_dequeue = C.iocp_jit_enqueue, C.iocp_jit_enqueue_many, C.iocp_jit_dequeue
-  local c_dequeue_many, c_putback = C.iocp_jit_dequeue_many, C.iocp_jit_putback
+  local c_enqueue, c_enqueue_many, c_dequeue_many = C.iocp_jit_enqueue, C.iocp_jit_enqueue_many, C.iocp_jit_dequeue_many
+  local c_clock = C.iocp_jit_clock
   local c_alloc, c_free, c_size = C.iocp_jit_alloc, C.iocp_jit_free, C.iocp_jit_size
   local c_read, c_write = C.iocp_jit_read, C.iocp_jit_write
 
   local cast, istype, new, string_of = ffi.cast, ffi.istype, ffi.new, ffi.string
   local getmetatable, tonumber, type, floor = getmetatable, tonumber, type, math.floor
   local box = ffi.typeof("struct { void *object; uint64_t mark; } *") -- what a userdata holds: src/lua/object.c
-  local packets_type = ffi.typeof("struct { int64_t key, overlapped; uint32_t bytes; int32_t code; }[?]")
+  local packet_type = "struct { int64_t key, overlapped; uint32_t bytes; int32_t code; }"
+  local packets_type = ffi.typeof(packet_type .. "[?]")
   local void_pointer, address_type = ffi.typeof("void *"), ffi.typeof("uintptr_t")
   local EXACT = 2 ^ 53 -- below it a number stands for one integer only
   local MESSAGE = core.MESSAGE or EXACT
@@ -86,11 +89,17 @@ return function(core, ffi)
 
   -- Where the C functions write to. A state runs in one thread, but reading a result may make garbage where the code is
   -- interpreted, so that a finalizer runs, which may call any method here: from a call that writes to the last that reads,
-  -- `busy` is set, and whoever finds it set leaves the work to the classic method.
-  local busy = false
-  local packet = new(packets_type, 1)
-  local packets -- BATCH of them, made when first needed
-  local count, address_out, size_out = new("size_t[1]"), new("uintptr_t[1]"), new("size_t[1]")
+  -- `busy` is set, and whoever finds it set leaves the work to the classic method. What is taken lies in a userdata of
+  -- src/lua/taken.c, where the functions behind the classic get find it; they reset `busy`. The structs are binding.h's.
+  local parts = private.open_fast(BATCH)
+  local left = cast("struct { void *newest; uint32_t busy; } *", parts.left)
+  local taken = cast("struct { void *port, *newer, *older, *left; size_t max, next, count; " .. packet_type
+    .. " packets[1]; } *", parts.taken)
+  local packets, count = taken.packets + 0, new("size_t[1]")
+  local hand_out, hand_out_in_loop, fill_classic = parts.hand_out, parts.hand_out_in_loop, parts.fill
+  local give_back = parts.give_back
+  local posted -- BATCH packets, made when first needed
+  local address_out, size_out = new("uintptr_t[1]"), new("size_t[1]")
   local buffer -- BUFFER bytes, made when first needed
 
   local function is_integer(value, limit)
@@ -152,29 +161,34 @@ return function(core, ffi)
     return classic_enqueue(self, key, bytes, overlapped)
   end
 
-  -- Packets that are not plain go back to the port, and the classic method takes them.
-  local function put_back(port, taken, n)
-    if c_putback(port, taken, n) ~= 0 then
-      collectgarbage()
-      if c_putback(port, taken, n) ~= 0 then
-        busy = false
-        error(("out of memory: %d packets are lost"):format(n))
+  -- Takes up to `max` packets within `ms` (-1: for ever): the code, and what is left of the time if the classic method is to
+  -- go on. `busy` is set from then on. The clock is asked only where there is nothing at once.
+  local function take(port, max, ms)
+    left.busy = 1
+    local code = c_dequeue_many(port, packets, max, count, (ms > 0 or not WAITS) and 0 or ms)
+    if code == TIMEOUT and ms > 0 and WAITS then
+      local started = c_clock()
+      code = c_dequeue_many(port, packets, max, count, ms)
+      if code == INTERRUPTED then
+        local rest = started + ms - c_clock()
+        return code, rest > 0 and rest or 0
       end
     end
+    return code, ms
   end
 
-  -- Takes one packet: its code, then its values, or none if it was not plain.
-  local function take_one(port, ms)
-    local key, bytes, overlapped
-    busy = true
-    local code = c_dequeue(port, packet, WAITS and ms or 0)
-    if code == 0 and is_plain(packet[0]) then
-      key, bytes, overlapped = values(packet[0])
-    elseif code == 0 then
-      put_back(port, packet, 1)
-    end
-    busy = false
-    return code, key, bytes, overlapped
+  -- Whether a get may take packets itself. What a broken-off loop left goes back to its port first.
+  local function is_free()
+    return left.busy == 0 and (left.newest == nil or give_back())
+  end
+
+  local function is_time(ms)
+    return ms == nil or type(ms) == "number" and ms >= 0
+  end
+
+  -- What is left of a time for the classic method.
+  local function or_nil(ms)
+    return ms >= 0 and ms or nil
   end
 
   -- Whether a get that ended with this code has ended; else the classic method gets.
@@ -185,37 +199,45 @@ return function(core, ffi)
   local classic_dequeue = classic_port.dequeue
   function port_methods.dequeue(self, ms)
     local port = object_of(self, port_class)
-    if port and not busy and (ms == nil or type(ms) == "number" and ms >= 0) then
-      local code, key, bytes, overlapped = take_one(port, ms or -1)
-      if key then
-        return key, bytes, overlapped
-      elseif has_ended(code, ms) then
-        return nil, texts[code], names[code]
-      end
+    if not port or not is_time(ms) or not is_free() then
+      return classic_dequeue(self, ms)
     end
-    return classic_dequeue(self, ms)
+    local code, rest = take(port, 1, ms or -1)
+    if code == 0 then
+      if is_plain(packets[0]) then
+        local key, bytes, overlapped = values(packets[0])
+        left.busy = 0
+        return key, bytes, overlapped
+      end
+      return hand_out(self)
+    end
+    left.busy = 0
+    if has_ended(code, ms) then
+      return nil, texts[code], names[code]
+    end
+    return classic_dequeue(self, or_nil(rest))
   end
 
   local classic_enqueue_many = classic_port.enqueue_many
   function port_methods.enqueue_many(self, keys, bytes, overlapped)
     local port = object_of(self, port_class)
-    if port and not busy and type(keys) == "table" and getmetatable(keys) == nil and #keys <= BATCH
+    if port and left.busy == 0 and type(keys) == "table" and getmetatable(keys) == nil and #keys <= BATCH
       and (bytes == nil or is_integer(bytes, 2 ^ 32))
       and (overlapped == nil or is_integer(overlapped, EXACT) and overlapped ~= MESSAGE) then
       local n = #keys
-      packets = packets or new(packets_type, BATCH)
-      busy = true
+      posted = posted or new(packets_type, BATCH)
+      left.busy = 1
       for i = 1, n do
         local key = keys[i]
         if not is_integer(key, EXACT) then
-          busy = false
+          left.busy = 0
           return classic_enqueue_many(self, keys, bytes, overlapped)
         end
-        local p = packets[i - 1]
+        local p = posted[i - 1]
         p.key, p.overlapped, p.bytes, p.code = key, overlapped or 0, bytes or 0, 0
       end
-      local code = c_enqueue_many(port, packets, n)
-      busy = false
+      local code = c_enqueue_many(port, posted, n)
+      left.busy = 0
       if code == 0 then
         return n
       elseif code < 0 then
@@ -241,43 +263,43 @@ return function(core, ffi)
   local classic_dequeue_many = classic_port.dequeue_many
   function port_methods.dequeue_many(self, max, ms, batch)
     local port = object_of(self, port_class)
-    if port and not busy and is_integer(max, BATCH + 1) and max > 0 and (ms == nil or type(ms) == "number" and ms >= 0)
-      and (batch == nil or type(batch) == "table" and getmetatable(batch) == nil) then
-      local into = batch or {}
-      packets = packets or new(packets_type, BATCH)
-      busy = true
-      local code, n, filled = c_dequeue_many(port, packets, max, count, WAITS and (ms or -1) or 0), 0, false
-      if code == 0 then
-        n = tonumber(count[0])
-        local fine, result = pcall(fill, into, packets, n) -- memory may be out
-        filled = fine and result
-        if not filled then
-          put_back(port, packets, n)
-        end
-        if not fine then
-          busy = false
-          error(result, 0)
-        end
-      end
-      busy = false
-      if filled then
-        return into, n
-      elseif has_ended(code, ms) then
-        return nil, texts[code], names[code]
-      end
+    if not port or not is_integer(max, BATCH + 1) or max == 0 or not is_time(ms)
+      or not (batch == nil or type(batch) == "table" and getmetatable(batch) == nil) or not is_free() then
+      return classic_dequeue_many(self, max, ms, batch)
     end
-    return classic_dequeue_many(self, max, ms, batch)
+    local into = batch or {}
+    local code, rest = take(port, max, ms or -1)
+    if code == 0 then
+      local n = tonumber(count[0])
+      local fine, filled = pcall(fill, into, packets, n)
+      if fine and filled then
+        left.busy = 0
+        return into, n
+      end
+      return fill_classic(self, n, into) -- also where memory was out: it says so, and loses nothing
+    end
+    left.busy = 0
+    if has_ended(code, ms) then
+      return nil, texts[code], names[code]
+    end
+    return classic_dequeue_many(self, max, or_nil(rest), batch)
   end
 
   local classic_packets = classic_port.packets
   local classic_next = setmetatable({}, { __mode = "k" }) -- by the port: an iterator is garbage, and a loop may often wait
   local function next_packet(self)
     local port = object_of(self, port_class)
-    if port and not busy then
-      local _, key, bytes, overlapped = take_one(port, -1)
-      if key then
-        return key, bytes, overlapped
+    if port and is_free() then
+      local code = take(port, 1, -1)
+      if code == 0 then
+        if is_plain(packets[0]) then
+          local key, bytes, overlapped = values(packets[0])
+          left.busy = 0
+          return key, bytes, overlapped
+        end
+        return hand_out_in_loop(self)
       end
+      left.busy = 0
     end
     local iterate = classic_next[self]
     if not iterate then
@@ -315,11 +337,11 @@ return function(core, ffi)
   local classic_alloc = classic_heap.alloc
   function heap_methods.alloc(self, size, zero)
     local heap = object_of(self, heap_class)
-    if heap and not busy and is_integer(size, EXACT) and (zero == nil or type(zero) == "boolean") then
-      busy = true
+    if heap and left.busy == 0 and is_integer(size, EXACT) and (zero == nil or type(zero) == "boolean") then
+      left.busy = 1
       local code = c_alloc(heap, size, zero and 1 or 0, address_out)
       local address = tonumber(address_out[0])
-      busy = false
+      left.busy = 0
       if code == 0 then
         return address
       elseif code < 0 and code ~= INTERRUPTED then
@@ -345,17 +367,17 @@ return function(core, ffi)
 
   -- nil: no live block.
   local function size_of(heap, number)
-    busy = true
+    left.busy = 1
     local code = c_size(heap, number, size_out)
     local size = tonumber(size_out[0])
-    busy = false
+    left.busy = 0
     return code == 0 and size or nil
   end
 
   local classic_size = classic_heap.size
   function heap_methods.size(self, address)
     local heap, number = object_of(self, heap_class), address_of(address)
-    if heap and number ~= 0 and not busy then
+    if heap and number ~= 0 and left.busy == 0 then
       local size = size_of(heap, number)
       if size then
         return size
@@ -371,17 +393,17 @@ return function(core, ffi)
       return nil
     end
     buffer = buffer or new("char[?]", BUFFER)
-    busy = true
+    left.busy = 1
     local code = c_read(heap, number, offset, buffer, length)
     local text = code == 0 and string_of(buffer, length) or nil
-    busy = false
+    left.busy = 0
     return text
   end
 
   local classic_read = classic_heap.read
   function heap_methods.read(self, address, offset, length)
     local heap, number = object_of(self, heap_class), address_of(address)
-    if heap and number ~= 0 and not busy and (offset == nil or is_integer(offset, EXACT))
+    if heap and number ~= 0 and left.busy == 0 and (offset == nil or is_integer(offset, EXACT))
       and (length == nil or is_integer(length, EXACT)) then
       local size = size_of(heap, number)
       local text = size and content(heap, number, size, offset or 0, length)

@@ -87,13 +87,52 @@ void iocp_run_hooks(lua_State *L);
 			iocp_run_hooks(L);                                                                                         \
 	} while (0)
 /* Calls wait(object, argument, ms) until it returns something else than IOCP_INTERRUPTED; in between hooks run, and
-** what is left of `ms` shrinks. */
+** what is left of `ms` shrinks. Before, what the state has left of packets goes back: taken.c. */
 int iocp_wait_in_lua(
 	lua_State *L, int (*wait)(void *object, void *argument, double ms), void *object, void *argument, double ms);
 /* Such a wait: iocp_port_dequeue. */
 int iocp_wait_packet(void *port, void *packet, double ms);
 /* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
 int iocp_lua_set_cdata_converter(lua_State *L);
+
+/* ---- taken.c: packets taken together ----------------------------------------------------------------------------- */
+
+/* What a state has left of packets; lua/iocp/jit.lua knows both structs. */
+typedef struct iocp_left {
+	struct iocp_taken *newest;
+	uint32_t busy; /* jit.lua's: its own packets are in use */
+} iocp_left;
+
+typedef struct iocp_taken {
+	iocp_port *port; /* with a reference; NULL: not in use */
+	struct iocp_taken *newer, *older;
+	iocp_left *left; /* the state's list, which has it while count > 0, unless max is 1: such a one leaves nothing */
+	size_t max, next, count;
+	iocp_packet packets[]; /* those from `next` to `count` are left */
+} iocp_taken;
+
+extern _Atomic uint32_t iocp_takers; /* those in use in this process that may leave packets; a hint for iocp_give_back */
+
+iocp_left *iocp_push_left(lua_State *L);
+/* Pushes a userdata for up to `max` packets, not in use. */
+iocp_taken *iocp_taken_push(lua_State *L, size_t max);
+/* From here it is in use, with `count` packets of the port. May be ended by garbage collection or the end of a loop. */
+void iocp_taken_begin(iocp_taken *t, iocp_port *port, size_t count);
+void iocp_taken_end(iocp_taken *t);
+/* Takes packets, when none are left. A result code; may raise. */
+int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
+/* The next packet, which the caller owns from now on; NULL: none is left. It stays there until packets are taken again. */
+static inline const iocp_packet *iocp_taken_next(iocp_taken *t)
+{
+	return t->next < t->count ? &t->packets[t->next++] : NULL;
+}
+/* To be called before the state waits: what nobody can come to hand out goes back to its port. */
+void iocp_give_back_left(lua_State *L);
+static inline void iocp_give_back(lua_State *L)
+{
+	if (atomic_load_explicit(&iocp_takers, memory_order_relaxed)) /* its own are there: this thread counted them */
+		iocp_give_back_left(L);
+}
 
 /* ---- script.c: hooks, and an error raised in another thread ------------------------------------------------------ */
 
@@ -200,6 +239,8 @@ int iocp_lua_open_pool(lua_State *L);
 /* Adds the class of tasks, and to the table at the top. */
 void iocp_lua_open_task(lua_State *L);
 int iocp_lua_current(lua_State *L);
+/* private.open_fast(max), for lua/iocp/jit.lua: a table of what it needs to take up to `max` packets itself. */
+int iocp_lua_open_fast(lua_State *L);
 
 /* ---- io_error.c: what an I/O failed with ------------------------------------------------------------------------ */
 

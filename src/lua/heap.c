@@ -240,6 +240,7 @@ static int heap_lock(lua_State *L)
 {
 	iocp_heap *heap = check_heap(L);
 	int r;
+	iocp_give_back(L);
 	IOCP_RETRY(L, r, iocp_heap_lock(heap));
 	return push_result(L, r);
 }

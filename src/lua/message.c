@@ -14,7 +14,6 @@
 #include "lua/value/format.h"
 
 #define HOLDER "iocp.message"
-#define BATCH "iocp.batch"
 #define TAKEN "iocp.messages" /* registry: by the address, the holders of messages that went out as packets */
 
 enum {
@@ -203,45 +202,6 @@ static int port_receive(lua_State *L)
 
 /* ---- many at once ------------------------------------------------------------------------------------------------------------ */
 
-/* Packets that were taken together. Those that Lua raised before go back to the port. */
-typedef struct taken {
-	iocp_port *port; /* with a reference; NULL: all is done */
-	size_t next, count;
-	size_t max;
-	iocp_packet packets[];
-} taken;
-
-static int end_taken(lua_State *L)
-{
-	taken *t = lua_touserdata(L, 1);
-	if (t->port && t->next < t->count)
-		iocp_port_putback(t->port, t->packets + t->next, t->count - t->next);
-	iocp_port_release(t->port);
-	t->port = NULL;
-	return 0;
-}
-
-static taken *push_taken(lua_State *L, iocp_port *port, size_t max)
-{
-	taken *t = lua_newuserdata(L, sizeof(*t) + max * sizeof(t->packets[0]));
-	*t = (taken){.max = max};
-	if (luaL_newmetatable(L, BATCH)) {
-		lua_pushcfunction(L, end_taken);
-		lua_setfield(L, -2, "__gc");
-		lua_pushboolean(L, 0);
-		lua_setfield(L, -2, "__metatable"); /* nobody else calls it */
-	}
-	lua_setmetatable(L, -2);
-	t->port = iocp_port_retain(port);
-	return t;
-}
-
-static int wait_packets(void *port, void *batch, double ms)
-{
-	taken *t = batch;
-	return iocp_port_dequeue_many(port, t->packets, t->max, &t->count, ms);
-}
-
 /* Makes what lies from `first` on, behind a table, its elements, and `n` their number. */
 static void collect(lua_State *L, int first)
 {
@@ -276,24 +236,28 @@ static int port_receive_many(lua_State *L)
 	iocp_port *port = check_port(L);
 	uint64_t max = iocp_check_integer(L, 2, "max", LARGEST_TAKE);
 	double ms = iocp_check_timeout(L, 3);
+	const iocp_packet *packet;
+	iocp_taken *t;
 	holder *h;
-	taken *t;
-	int r;
+	int r, count = 0;
 	if (max == 0)
 		return iocp_bad_argument(L, 2, "max", "an integer from 1 on");
 	lua_settop(L, 3);
 	h = borrow_holder(L);
-	t = push_taken(L, port, (size_t)max);
-	r = iocp_wait_in_lua(L, wait_packets, port, t, ms);
-	if (r != IOCP_OK)
+	t = iocp_taken_push(L, (size_t)max);
+	iocp_taken_begin(t, port, 0);
+	r = iocp_taken_wait(L, t, ms);
+	if (r != IOCP_OK) {
+		iocp_taken_end(t);
 		return iocp_failure(L, r, NULL);
-	lua_createtable(L, (int)t->count, 0);
-	while (t->next < t->count) {
-		const iocp_packet *packet = &t->packets[t->next++];
-		push_entry(L, port, packet, h);
-		lua_rawseti(L, 6, (int)t->next);
 	}
-	iocp_push_count(L, t->count);
+	lua_createtable(L, (int)t->count, 0);
+	while ((packet = iocp_taken_next(t))) {
+		push_entry(L, port, packet, h);
+		lua_rawseti(L, 6, ++count);
+	}
+	iocp_taken_end(t);
+	iocp_push_count(L, (uint64_t)count);
 	return 2;
 }
 

@@ -54,6 +54,7 @@ static int module_blocking(lua_State *L)
 	int r;
 	if (!lua_isfunction(L, 1))
 		return iocp_bad_argument(L, 1, "f", "a function");
+	iocp_give_back(L);
 	r = iocp_block_enter();
 	if (r != IOCP_OK)
 		return luaL_error(L, "blocking: %s", (iocp_failure(L, r, NULL), lua_tostring(L, -2)));
@@ -75,6 +76,7 @@ static void open_private(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{"open_pool", iocp_lua_open_pool},
+		{"open_fast", iocp_lua_open_fast},
 		{"set_cdata_converter", iocp_lua_set_cdata_converter},
 		{"set_cdata_codec", iocp_lua_set_cdata_codec},
 		{"load_when_used", iocp_lua_load_when_used},

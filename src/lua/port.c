@@ -122,6 +122,12 @@ static int port_enqueue_many(lua_State *L)
 	return 1;
 }
 
+/* What dequeue says of a packet that it took. */
+static int hand_out(lua_State *L, iocp_port *port, const iocp_packet *packet)
+{
+	return iocp_is_message(packet) ? iocp_message_push(L, port, packet) : iocp_push_packet(L, packet);
+}
+
 static int port_dequeue(lua_State *L)
 {
 	iocp_port *port = check_port(L);
@@ -129,26 +135,21 @@ static int port_dequeue(lua_State *L)
 	iocp_packet packet;
 	batch one = {&packet, 1, 0};
 	int r = iocp_wait_in_lua(L, wait_packets, port, &one, ms);
-	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
-	return iocp_is_message(&packet) ? iocp_message_push(L, port, &packet) : iocp_push_packet(L, &packet);
+	return r == IOCP_OK ? hand_out(L, port, &packet) : iocp_failure(L, r, NULL);
 }
 
-/* Appends packets of the port behind the `filled` ones that the table at `index` holds. */
-static void store_packets(lua_State *L, iocp_port *port, int index, const batch *b, size_t filled)
+/* Puts a packet of the port into the table at `index`, behind the `filled` that it holds. */
+static inline void store_packet(lua_State *L, iocp_port *port, int index, const iocp_packet *packet, size_t filled)
 {
-	size_t i;
-	for (i = 0; i < b->count; i++) {
-		int at = (int)((filled + i) * 3);
-		if (iocp_is_message(&b->packets[i]))
-			iocp_message_keep(L, port, &b->packets[i]);
-		(void)push_key(L, &b->packets[i]);
-		lua_rawseti(L, index, at + 1);
-		iocp_push_bytes(L, &b->packets[i]);
-		lua_rawseti(L, index, at + 2);
-		push_overlapped(L, &b->packets[i]);
-		lua_rawseti(L, index, at + 3);
-	}
+	int at = (int)(filled * 3);
+	if (iocp_is_message(packet))
+		iocp_message_keep(L, port, packet);
+	(void)push_key(L, packet);
+	lua_rawseti(L, index, at + 1);
+	iocp_push_bytes(L, packet);
+	lua_rawseti(L, index, at + 2);
+	push_overlapped(L, packet);
+	lua_rawseti(L, index, at + 3);
 }
 
 static size_t check_batch(lua_State *L, int index, const char *name)
@@ -180,9 +181,8 @@ static int port_dequeue_many(lua_State *L)
 		lua_replace(L, 4);
 	}
 	do { /* a batch of more than LARGEST_TAKE takes more than one look */
-		store_packets(L, port, 4, &b, filled);
-		filled += b.count;
-		taken = b.count;
+		for (taken = 0; taken < b.count; taken++)
+			store_packet(L, port, 4, &b.packets[taken], filled++);
 		b.max = max - filled < LARGEST_TAKE ? max - filled : LARGEST_TAKE;
 	} while (taken == LARGEST_TAKE && filled < max && wait_packets(port, &b, 0) == IOCP_OK);
 	lua_pushvalue(L, 4);
@@ -192,46 +192,11 @@ static int port_dequeue_many(lua_State *L)
 
 /* ---- packets() ---------------------------------------------------------------------------------------------------- */
 
-/* What an iterator has taken and not handed out. When the loop is left, what remains goes back to the port. */
-typedef struct iterator {
-	iocp_port *port; /* borrowed from the userdata that the iterator function holds; NULL once done */
-	size_t next;
-	batch batch;
-	iocp_packet packets[];
-} iterator;
-
-#define ITERATOR "iocp.packets"
-
-static int end_iterator(lua_State *L)
+/* What an iterator says of a packet. */
+static inline int hand_out_in_loop(lua_State *L, iocp_port *port, const iocp_packet *packet)
 {
-	iterator *it = lua_touserdata(L, 1);
-	if (it->port && it->next < it->batch.count)
-		iocp_port_putback(it->port, it->packets + it->next, it->batch.count - it->next);
-	iocp_port_release(it->port);
-	it->port = NULL;
-	return 0;
-}
-
-static int next_packet(lua_State *L)
-{
-	iterator *it = lua_touserdata(L, lua_upvalueindex(1));
-	const iocp_packet *packet;
-	if (!it->port)
-		return 0;
-	if (it->next == it->batch.count) {
-		int r;
-		it->next = it->batch.count = 0;
-		r = iocp_wait_in_lua(L, wait_packets, it->port, &it->batch, IOCP_INFINITE);
-		if (r == IOCP_CLOSED || r == IOCP_ABANDONED || r == IOCP_CANCELLED)
-			return 0;
-		if (r != IOCP_OK) {
-			iocp_failure(L, r, NULL);
-			return luaL_error(L, "packets: %s", lua_tostring(L, -2));
-		}
-	}
-	packet = &it->packets[it->next++];
 	if (iocp_is_message(packet))
-		iocp_message_keep(L, it->port, packet);
+		iocp_message_keep(L, port, packet);
 	if (!push_key(L, packet))
 		return luaL_error(L, "packets: a key that does not fit a number of this Lua: %s", lua_tostring(L, -1));
 	iocp_push_bytes(L, packet);
@@ -239,27 +204,33 @@ static int next_packet(lua_State *L)
 	return 3;
 }
 
+static int next_packet(lua_State *L)
+{
+	iocp_taken *taken = lua_touserdata(L, lua_upvalueindex(1));
+	const iocp_packet *packet;
+	if (!taken->port)
+		return 0;
+	packet = iocp_taken_next(taken);
+	if (!packet) {
+		int r = iocp_taken_wait(L, taken, IOCP_INFINITE);
+		if (r == IOCP_CLOSED || r == IOCP_ABANDONED || r == IOCP_CANCELLED)
+			return 0;
+		if (r != IOCP_OK) {
+			iocp_failure(L, r, NULL);
+			return luaL_error(L, "packets: %s", lua_tostring(L, -2));
+		}
+		packet = iocp_taken_next(taken);
+	}
+	return hand_out_in_loop(L, taken->port, packet);
+}
+
 static int port_packets(lua_State *L)
 {
 	iocp_port *port = check_port(L);
 	size_t max = lua_isnoneornil(L, 2) ? 1 : check_batch(L, 2, "batch");
-	iterator *it;
 	if (max > LARGEST_TAKE)
 		max = LARGEST_TAKE;
-	it = lua_newuserdata(L, sizeof(*it) + max * sizeof(it->packets[0]));
-	it->port = NULL;
-	it->next = 0;
-	it->batch = (batch){it->packets, max, 0};
-	if (luaL_newmetatable(L, ITERATOR)) {
-		lua_pushcfunction(L, end_iterator);
-		lua_setfield(L, -2, "__gc");
-		lua_pushcfunction(L, end_iterator);
-		lua_setfield(L, -2, "__close");
-		lua_pushboolean(L, 0);
-		lua_setfield(L, -2, "__metatable"); /* nobody else calls these two */
-	}
-	lua_setmetatable(L, -2);
-	it->port = iocp_port_retain(port);
+	iocp_taken_begin(iocp_taken_push(L, max), port, 0);
 	lua_pushvalue(L, -1);
 	lua_pushcclosure(L, next_packet, 1);
 	lua_insert(L, -2);
@@ -268,6 +239,85 @@ static int port_packets(lua_State *L)
 	lua_pushnil(L);
 	lua_insert(L, -2);
 	return 4; /* function, nil, nil, and from Lua 5.4 on the value that is closed when the loop is left */
+}
+
+/* ---- what LuaJIT's compiled get took ------------------------------------------------------------------------------ */
+
+/* lua/iocp/jit.lua takes packets itself, into a userdata of ours, and hands out what is three plain numbers. These do the
+** rest, with the port as first argument: they are what stands behind the get in the classic method. */
+
+static iocp_taken *fast_taken(lua_State *L)
+{
+	return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* The only packet that was taken. */
+static iocp_packet fast_packet(lua_State *L)
+{
+	iocp_taken *taken = fast_taken(L);
+	taken->left->busy = 0; /* from here on it is a copy */
+	return taken->packets[0];
+}
+
+static int fast_hand_out(lua_State *L)
+{
+	iocp_packet packet = fast_packet(L);
+	return hand_out(L, check_port(L), &packet);
+}
+
+static int fast_hand_out_in_loop(lua_State *L)
+{
+	iocp_packet packet = fast_packet(L);
+	return hand_out_in_loop(L, check_port(L), &packet);
+}
+
+/* (port, count, batch) */
+static int fast_fill(lua_State *L)
+{
+	iocp_port *port = check_port(L);
+	iocp_taken *taken = fast_taken(L);
+	const iocp_packet *packet;
+	size_t filled = 0;
+	if (taken->port) /* it raised the last time */
+		iocp_taken_end(taken);
+	iocp_taken_begin(taken, port, (size_t)lua_tointeger(L, 2));
+	taken->left->busy = 0; /* from here on they are kept by being left */
+	lua_settop(L, 3);
+	while ((packet = iocp_taken_next(taken))) {
+		const iocp_packet copy = *packet; /* a finalizer may take packets again */
+		store_packet(L, port, 3, &copy, filled++);
+	}
+	iocp_taken_end(taken);
+	iocp_push_count(L, filled);
+	return 2;
+}
+
+/* Whether the userdata is free then: without memory packets stay in it. */
+static int fast_give_back(lua_State *L)
+{
+	const iocp_taken *taken = fast_taken(L);
+	iocp_give_back_left(L);
+	lua_pushboolean(L, taken->count == 0);
+	return 1;
+}
+
+int iocp_lua_open_fast(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{"hand_out", fast_hand_out},
+		{"hand_out_in_loop", fast_hand_out_in_loop},
+		{"fill", fast_fill},
+		{"give_back", fast_give_back},
+		{NULL, NULL},
+	};
+	lua_createtable(L, 0, 6);
+	(void)iocp_push_left(L);
+	lua_setfield(L, -2, "left");
+	(void)iocp_taken_push(L, (size_t)luaL_checkinteger(L, 1));
+	lua_pushvalue(L, -1);
+	lua_setfield(L, -3, "taken");
+	iocp_set_functions(L, functions, 1);
+	return 1;
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------------------ */

@@ -248,6 +248,7 @@ int iocp_wait_in_lua(lua_State *L, int (*wait)(void *, void *, double), void *ob
 {
 	double deadline = ms > 0 ? iocp_clock() + ms : 0;
 	int r;
+	iocp_give_back(L);
 	while ((r = wait(object, argument, ms)) == IOCP_INTERRUPTED) {
 		iocp_run_hooks(L);
 		if (ms > 0) {

@@ -7,6 +7,13 @@
 ** Locking: `lock` guards joiners and `interruptible`, and the change of `status` to an ended one. The thread is
 ** interruptible from before its body to after it, and is sent its signal under the lock, so it exists then.
 **
+** Signals. A thread has the mask of the one that made it, as with pthread_create: whatever it starts (system, popen, a
+** library's fork and exec) has that mask too, so programs find the signals they count on (PIPE, CHLD, INT and the rest) as
+** they do when the main thread starts them. So a thread that runs scripts cannot block the host's signals. It need not: the
+** kernel gives a signal that is meant for the process to its main thread, unless that blocks it; and where a handler of the
+** host's runs here after all, the waits of this library go on (wait.c). A thread that runs no code but ours blocks
+** everything (watch.c).
+**
 ** At the end of the process nothing is joined or torn down: threads stop where they are when the system ends the process.
 ** The library has no destructor and stays mapped (iocp_pin), so a thread never finds its code or data gone.
 */
@@ -122,7 +129,7 @@ static void *run(void *argument)
 
 static int start_system_thread(iocp_thread *thread)
 {
-	sigset_t all, before;
+	sigset_t interrupt, before;
 	pthread_t ignored; /* the thread itself says who it is */
 	pthread_attr_t attributes;
 	size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
@@ -132,11 +139,11 @@ static int start_system_thread(iocp_thread *thread)
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	r = pthread_attr_setstacksize(&attributes, thread->stack_size > least ? thread->stack_size : least);
 	if (r == 0) {
-		/* The new thread inherits a mask that leaves the host's signals to the host's threads. */
-		sigfillset(&all);
+		/* The new thread inherits the mask, but is always to be interrupted. */
+		sigemptyset(&interrupt);
 		if (interrupt_signal)
-			sigdelset(&all, interrupt_signal);
-		pthread_sigmask(SIG_SETMASK, &all, &before);
+			sigaddset(&interrupt, interrupt_signal);
+		pthread_sigmask(SIG_UNBLOCK, &interrupt, &before);
 		r = pthread_create(&ignored, &attributes, run, thread);
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 	}

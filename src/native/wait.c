@@ -236,7 +236,7 @@ static int park(iocp_context *context, int64_t deadline, int64_t spin_end)
 		/* The clock is asked again: not every kernel keeps a timer to the nanosecond. */
 		if (r == ETIMEDOUT && iocp_prim_nanoseconds() >= deadline)
 			return IOCP_TIMEOUT;
-		/* The module's threads block the host's signals; what reaches them is our own interrupt. */
+		/* In the module's threads it is our own interrupt, or a handler that the host did not mean for them. */
 		if (r == EINTR && !context->thread && !context->shielded)
 			return IOCP_INTERRUPTED;
 	}

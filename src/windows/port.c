@@ -18,16 +18,15 @@
 ** so in an adopted port none is longer than LOOK without asking anew. A call that comes so late that the kernel has given the
 ** number to another object is the owner's mistake, which nobody can notice.
 **
-** Packets given back (iocp_port_putback) cannot go to the head of the kernel's queue, so they wait in `returned`, where every
-** get looks first; as many waiters as there are packets are nudged to look.
+** Packets given back (iocp_port_putback) cannot go to the head of the kernel's queue: they go behind it, so that the kernel
+** wakes who waits for them, within the limit.
 **
-** Locking: `lock` guards `waiters` and `returned`. Nothing is allocated, and the kernel's queue not touched, under it.
+** Locking: `lock` guards `waiters`.
 */
 
 #include "windows/windows.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/port_own.h"
 
@@ -47,11 +46,6 @@ struct iocp_port {
 	_Atomic int64_t posted, dequeued, peak;
 	iocp_lock lock;
 	iocp_waiters waiters;
-	struct {
-		iocp_packet *packets;
-		size_t first;
-		_Atomic size_t count; /* changed under the lock; read without it only to see that it is 0 */
-	} returned;
 	iocp_port_own own;
 };
 
@@ -70,9 +64,6 @@ static void release_system(iocp_port *port)
 {
 	OVERLAPPED_ENTRY entry;
 	ULONG count;
-	iocp_port_own_discard(&port->own, port, port->returned.packets + port->returned.first,
-		atomic_load_explicit(&port->returned.count, memory_order_relaxed));
-	free(port->returned.packets);
 	if (port->adopted)
 		return;
 	while (GetQueuedCompletionStatusEx(port->system, &entry, 1, &count, 0, FALSE)) {
@@ -226,24 +217,6 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 
 /* ---- getting ----------------------------------------------------------------------------------------------------- */
 
-/* Packets that were given back. */
-static size_t take_returned(iocp_port *port, iocp_packet *packets, size_t max)
-{
-	size_t count, taken;
-	/* Relaxed: a get that overlaps the giving back may miss it, and is nudged then. */
-	if (atomic_load_explicit(&port->returned.count, memory_order_relaxed) == 0)
-		return 0;
-	iocp_lock_acquire(&port->lock);
-	count = atomic_load_explicit(&port->returned.count, memory_order_relaxed);
-	taken = count < max ? count : max;
-	if (taken)
-		memcpy(packets, port->returned.packets + port->returned.first, taken * sizeof(*packets));
-	port->returned.first += taken;
-	atomic_store_explicit(&port->returned.count, count - taken, memory_order_relaxed);
-	iocp_lock_release(&port->lock);
-	return taken;
-}
-
 /* Takes from the kernel what is there or comes within `ms`. 0: nothing; *outcome says why. */
 static size_t take_queued(iocp_port *port, iocp_packet *packets, size_t max, DWORD ms, DWORD *outcome)
 {
@@ -271,9 +244,7 @@ static int wait_for_packets(
 		int r;
 		if (is_closed(port))
 			return IOCP_ABANDONED;
-		*count = take_returned(port, packets, max);
-		if (*count == 0)
-			*count = take_queued(port, packets, max, port->adopted && stretch > LOOK ? LOOK : stretch, &outcome);
+		*count = take_queued(port, packets, max, port->adopted && stretch > LOOK ? LOOK : stretch, &outcome);
 		if (*count > 0)
 			return IOCP_OK;
 		if (outcome != WAIT_TIMEOUT && outcome != WAIT_IO_COMPLETION)
@@ -316,9 +287,7 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 		return IOCP_CLOSED;
 	/* Relaxed: for iocp_context_count only. */
 	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
-	taken = take_returned(port, packets, max);
-	if (taken == 0)
-		taken = take_queued(port, packets, max, 0, &outcome);
+	taken = take_queued(port, packets, max, 0, &outcome);
 	if (taken == 0 && outcome != WAIT_TIMEOUT)
 		r = failed(port, outcome, IOCP_CLOSED);
 	else if (taken == 0)
@@ -343,53 +312,23 @@ int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
 
 /* ---- giving back ------------------------------------------------------------------------------------------------- */
 
-/* Puts packets before those in `returned`. `merged` has room for `capacity`; 0: that is too little. The lock is held. On
-** success *merged is the old memory. */
-static int prepend(iocp_port *port, const iocp_packet *packets, size_t count, iocp_packet **merged, size_t capacity)
-{
-	size_t before = atomic_load_explicit(&port->returned.count, memory_order_relaxed);
-	iocp_packet *old = port->returned.packets;
-	if (before + count > capacity)
-		return 0;
-	memcpy(*merged, packets, count * sizeof(*packets));
-	if (before)
-		memcpy(*merged + count, old + port->returned.first, before * sizeof(*packets));
-	port->returned.packets = *merged;
-	port->returned.first = 0;
-	/* Relaxed: see take_returned. */
-	atomic_store_explicit(&port->returned.count, before + count, memory_order_relaxed);
-	*merged = old;
-	return 1;
-}
-
 int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 {
-	size_t capacity = count;
-	int done = 0;
+	size_t i;
+	int r = IOCP_OK;
 	if (!enter(port)) { /* dropped, as the queue was */
 		iocp_port_own_discard(&port->own, port, packets, count);
 		return IOCP_OK;
 	}
-	while (!done) {
-		iocp_packet *merged = malloc(capacity * sizeof(*merged) + 1);
-		if (!merged)
-			break;
-		iocp_lock_acquire(&port->lock);
-		done = prepend(port, packets, count, &merged, capacity);
-		if (done) {
-			iocp_context *context = port->waiters.newest;
-			size_t i;
-			atomic_fetch_sub_explicit(&port->dequeued, (int64_t)count, memory_order_relaxed);
-			for (i = 0; context && i < count; i++, context = context->older)
-				iocp_nudge(context);
-		} else {
-			capacity = count + atomic_load_explicit(&port->returned.count, memory_order_relaxed);
-		}
-		iocp_lock_release(&port->lock);
-		free(merged);
+	for (i = 0; i < count && r == IOCP_OK; i++) {
+		/* Relaxed: a counter. Before the packet is posted, as in count_posted. */
+		atomic_fetch_sub_explicit(&port->dequeued, 1, memory_order_relaxed);
+		r = iocp_port_post(port->system, &packets[i]);
+		if (r != IOCP_OK)
+			atomic_fetch_add_explicit(&port->dequeued, 1, memory_order_relaxed);
 	}
 	leave(port);
-	return done ? IOCP_OK : IOCP_NOMEM;
+	return r;
 }
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
@@ -425,8 +364,7 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 		long depth = iocp_port_depth(port->system);
 		iocp_lock_acquire(&port->lock);
 		now.waiting = port->waiters.count;
-		now.queued =
-			(uint64_t)(depth > 0 ? depth : 0) + atomic_load_explicit(&port->returned.count, memory_order_relaxed);
+		now.queued = (uint64_t)(depth > 0 ? depth : 0);
 		iocp_lock_release(&port->lock);
 		leave(port);
 	}

@@ -96,6 +96,21 @@ long iocp_port_depth(HANDLE port)
 	return query_port && query_port(port, 0, &depth, sizeof(depth), NULL) >= 0 ? depth : -1;
 }
 
+int iocp_port_post(HANDLE port, const iocp_packet *packet)
+{
+	/* PostQueuedCompletionStatus knows no failed I/O; what it calls does. A status of facility 7 is a Win32 error. */
+	typedef LONG(NTAPI * set)(HANDLE, ULONG_PTR, ULONG_PTR, LONG, ULONG_PTR);
+	set set_completion = packet->code ? (set)look_up("ntdll.dll", "NtSetIoCompletion") : NULL;
+	if (set_completion) {
+		LONG status = (LONG)(0x80070000u | ((uint32_t)packet->code & 0xffff));
+		LONG r = set_completion(port, packet->key, packet->overlapped, status, packet->bytes);
+		return r >= 0 ? IOCP_OK : iocp_system_code((DWORD)iocp_status_code((ULONG_PTR)r));
+	}
+	return PostQueuedCompletionStatus(port, packet->bytes, packet->key, (OVERLAPPED *)packet->overlapped)
+			   ? IOCP_OK
+			   : iocp_system_code(GetLastError());
+}
+
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 int iocp_system_code(DWORD error)

@@ -5,7 +5,7 @@
 ** with a list. Contexts of the module's threads lie in the thread object, others are freed when their thread ends.
 **
 ** Waiting. A wait here is a loop that looks, before each stretch of the system's waiting, at all that may have happened
-** meanwhile. Whoever makes something happen (closes the port, cancels the thread, unlocks the heap, gives packets back)
+** meanwhile. Whoever makes something happen (closes the port, cancels the thread, unlocks the heap)
 ** first makes it visible and then nudges the thread. No wake-up is lost: the waiter's look comes before or after the change.
 ** If after, it sees it. If before, the nudge comes after that look, and ends the stretch that the thread is in, or is about
 ** to enter, since a nudge stays until one. A nudge that comes late ends some later stretch, and its wait looks and goes on.

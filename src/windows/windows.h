@@ -35,6 +35,8 @@ int iocp_system_code(DWORD error);
 int32_t iocp_status_code(ULONG_PTR status);
 /* How many packets are queued in a kernel's port; -1: it is no completion port. */
 long iocp_port_depth(HANDLE port);
+/* Queues a packet in a kernel's port, an I/O's error too. IOCP_OK or why not. */
+int iocp_port_post(HANDLE port, const iocp_packet *packet);
 /* Names the calling thread for debuggers, where the system can. */
 void iocp_name_this_thread(const char *name);
 

@@ -178,6 +178,7 @@ static void serve(lua_State *L, iocp_worker *worker)
 	iocp_packet packet;
 	int r;
 	for (;;) {
+		iocp_give_back(L);
 		r = iocp_port_dequeue(pool->port, &packet, IOCP_INFINITE);
 		if (r == IOCP_INTERRUPTED || r == IOCP_NOMEM) { /* it has no memory to wait with: the next time, perhaps */
 			iocp_yield();
