@@ -128,6 +128,11 @@ if rawget(_G, "jit") then
       assert.equal(16, heap:size(pointer))
       port:enqueue(pointer, 16, ffi.new("int64_t", 5))
       assert.same({ address, 16, 5 }, { port:dequeue(0) })
+      local types = { "const uint64_t", "volatile int64_t", "void *const", "const void *", "void (*const)(void)" }
+      for _, type in ipairs(types) do
+        port:enqueue(ffi.cast(type, pointer))
+        assert.equal(address, (port:dequeue(0)))
+      end
       assert.is_true(heap:free(ffi.cast("void *", address)))
     end)
 

@@ -298,6 +298,47 @@ describe("cdata that crosses", function()
     assert.matches("has 4 bytes in this state, and 24 where it comes from", message, 1, true)
   end)
 
+  it("is const or volatile, as it was", function()
+    pcall(ffi.cdef, "enum iocp_spec_enum { IOCP_SPEC_A, IOCP_SPEC_B };")
+    for _, type in ipairs {
+      "int", "bool", "double", "uint64_t", "unsigned char", "char [4]", "int [2][3]",
+      "enum iocp_spec_enum", "enum iocp_spec_enum [2]",
+      "struct iocp_spec_point", "struct iocp_spec_point [3]", "struct iocp_spec_point [2][3]",
+    } do
+      for _, qualifiers in ipairs { "", "const ", "volatile ", "const volatile " } do
+        local ctype = ffi.typeof(qualifiers .. type)
+        local value = ffi.new(ctype)
+        local is_array = type:find("[", 1, true)
+        if is_array or type:find("struct") then
+          ffi.fill(ffi.cast("void *", value), ffi.sizeof(ctype), 1)
+        else
+          value = ffi.new(ctype, 1)
+        end
+        local arrived = crossed(value)
+        assert.equal(tonumber(ctype), tonumber(ffi.typeof(arrived)))
+        if is_array or type:find("struct") then
+          assert.equal(("\1"):rep(ffi.sizeof(ctype)), ffi.string(ffi.cast("char *", arrived), ffi.sizeof(ctype)))
+        else
+          assert.is_true(arrived == value)
+        end
+      end
+    end
+  end)
+
+  it("needs a tag, which the error says", function()
+    local types = { "struct { int x; }", "union { int x; }", "enum { IOCP_SPEC_C }", "const struct { int y; }[2]" }
+    for _, type in ipairs(types) do
+      local kind = type:match("%l+ {"):sub(1, -3)
+      local ok, message = pcall(crossed, ffi.new(type))
+      assert.is_false(ok)
+      local text = "cannot send arg 1: cdata %%(.*: %s without a tag, .* declare it as '%s name { ... }'%%)"
+      assert.matches(text:format(kind, kind), message)
+    end
+    pcall(ffi.cdef, "typedef struct { int x; } iocp_spec_tagless; struct iocp_spec_outer { iocp_spec_tagless inner; };")
+    assert.has_error(function() crossed(ffi.new("iocp_spec_tagless[2]")) end)
+    assert.equal(7, crossed(ffi.new("struct iocp_spec_outer", { { 7 } })).inner.x)
+  end)
+
   it("is nothing else", function()
     for _, value in ipairs { ffi.new("int *"), ffi.typeof("int"), ffi.typeof("struct iocp_spec_point"), ffi.C,
       ffi.new("struct { int x; }"), ffi.cast("void (*)(void)", 0), ffi.new("int *[2]") } do

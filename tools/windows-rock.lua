@@ -35,7 +35,7 @@ for name, source in pairs(rockspec.build.modules) do
   if not is_lua then
     source, target = path.module_to_path(name) .. name:match("[^.]*$") .. ".dll", target .. ".dll"
   else
-    target = target .. (source:find("/init.lua", 1, true) and "/init.lua" or ".lua")
+    target = target .. ".lua"
   end
   fs.make_dir(target:match("^(.*)/"))
   assert(fs.copy(source, target))

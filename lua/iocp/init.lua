@@ -7,7 +7,7 @@ local private = require "iocp.private" -- what only the module's own files use; 
 if rawget(_G, "jit") then
   local has_ffi, ffi = pcall(require, "ffi") -- a LuaJIT can be built without
   if has_ffi then
-    require "iocp.cdata"(private, ffi)
+    require "iocp.cdata"(private)
     local function load()
       require "iocp.jit"(core, ffi)
     end
