@@ -121,19 +121,20 @@ static void free_port(iocp_object *object)
 static int make_port(HANDLE system, int adopted, uint32_t concurrency, iocp_port **port)
 {
 	iocp_port *p = calloc(1, sizeof(*p));
+	iocp_object *entered = &p->object;
 	int r = p ? IOCP_OK : IOCP_NOMEM;
 	if (p) {
 		p->system = system;
 		p->adopted = adopted;
 		p->concurrency = concurrency;
-		r = iocp_object_register(&p->object, IOCP_KIND_PORT, system, free_port);
+		r = adopted ? iocp_object_adopt(&entered, IOCP_KIND_PORT, system, free_port)
+					: iocp_object_register(entered, IOCP_KIND_PORT, system, free_port);
 	}
-	if (r == IOCP_OK) {
-		*port = p;
-		return r;
-	}
-	free(p);
-	if (!adopted)
+	if (r == IOCP_OK)
+		*port = (iocp_port *)entered;
+	if (r != IOCP_OK || entered != &p->object)
+		free(p);
+	if (r != IOCP_OK && !adopted)
 		CloseHandle(system);
 	return r;
 }

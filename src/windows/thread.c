@@ -163,9 +163,10 @@ int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
 
 int iocp_thread_adopt(const void *native, iocp_thread **thread)
 {
-	iocp_object *object = iocp_object_find(native, IOCP_KIND_THREAD);
+	iocp_object *object = iocp_object_find(native, IOCP_KIND_THREAD), *entered;
 	iocp_thread *t;
 	DWORD id = 0;
+	int r;
 	if (object) {
 		*thread = (iocp_thread *)object;
 		return IOCP_OK;
@@ -179,12 +180,13 @@ int iocp_thread_adopt(const void *native, iocp_thread **thread)
 		return IOCP_NOMEM;
 	t->system = (HANDLE)(uintptr_t)native;
 	t->id = id;
-	if (iocp_object_register(&t->object, IOCP_KIND_THREAD, native, free_thread) != IOCP_OK) {
+	entered = &t->object;
+	r = iocp_object_adopt(&entered, IOCP_KIND_THREAD, native, free_thread);
+	if (r == IOCP_OK)
+		*thread = (iocp_thread *)entered;
+	if (r != IOCP_OK || entered != &t->object)
 		free(t);
-		return IOCP_NOMEM;
-	}
-	*thread = t;
-	return IOCP_OK;
+	return r;
 }
 
 /* ---- use --------------------------------------------------------------------------------------------------------- */
