@@ -48,7 +48,8 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
 ** need a library of their own for that.) */
 const void *iocp_thread_key(void);
 
-/* 1 if the standard output (1) or error output (2) is a terminal. */
+/* 1 if the standard output (1) or error output (2) is a terminal that understands control sequences. Windows' console is
+** told to, if it can. */
 int iocp_is_terminal(int descriptor);
 
 /* The system's sentence about its own error code, terminated, cut to size. */

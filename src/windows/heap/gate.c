@@ -5,8 +5,9 @@
 ** `owner`, `depth` and `destroyed`. A thread that finds another owner puts itself on `waiters` before it lets `use` go, so
 ** whoever changes the owner afterwards finds it there: no wake-up is lost. All that wait are woken, and look again.
 **
-** The owner also holds the system's HeapLock, which keeps out what other code does with the native handle. It is taken and
-** released outside `use`.
+** The owner also holds the system's HeapLock, which keeps out what other code does with the native handle. It is taken
+** and released outside `use`. Not that of the process' own heap: the C library's malloc is there, so every thread would
+** stop at its next allocation, and all the Lua states with it.
 **
 ** Lock order: `use`, then `waiters_lock`, or `use`, then a shard of the registry. A thread inside waits for nothing else.
 */
@@ -74,6 +75,11 @@ static int enter_exclusively(iocp_heap *heap, iocp_context *context)
 	}
 }
 
+static int has_own_lock(const iocp_heap *heap)
+{
+	return heap->system != GetProcessHeap();
+}
+
 int iocp_heap_lock(iocp_heap *heap)
 {
 	iocp_context *context = iocp_context_get();
@@ -88,7 +94,8 @@ int iocp_heap_lock(iocp_heap *heap)
 	depth = ++heap->depth;
 	ReleaseSRWLockExclusive(&heap->use);
 	if (depth == 1) {
-		HeapLock(heap->system);
+		if (has_own_lock(heap))
+			HeapLock(heap->system);
 		heap->next_locked = context->locked;
 		context->locked = iocp_heap_retain(heap);
 	}
@@ -115,7 +122,8 @@ int iocp_heap_unlock(iocp_heap *heap)
 	if (!mine)
 		return IOCP_INVALID;
 	if (last) {
-		HeapUnlock(heap->system);
+		if (has_own_lock(heap))
+			HeapUnlock(heap->system);
 		unlist(context, heap);
 	}
 	AcquireSRWLockExclusive(&heap->use);
