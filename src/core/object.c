@@ -98,8 +98,8 @@ static iocp_object *find_native(const void *native, enum iocp_kind kind)
 	return object;
 }
 
-/* Enters *entered into the table. With `live` only if there is none with the same native; else *entered becomes that one,
-** with a new reference. */
+/* Enters *entered into the table. With `live` only if there is none with the same native; else *entered becomes that
+** one, with a new reference. */
 static int enter(
 	iocp_object **entered, enum iocp_kind kind, const void *native, void (*release)(iocp_object *), int live)
 {

@@ -2,14 +2,14 @@
 ** thread.c - operating system threads.
 **
 ** Ownership: the thread object is freed with its last reference; a running thread holds one to itself, so its context,
-** in which it waits, lives while it runs. Each thread is created suspended, so that its handle and number are known before
-** it runs. One that is dropped before it was resumed is let go to find that out, and frees the object itself.
+** in which it waits, lives while it runs. Each thread is created suspended, so that its handle and number are known
+** before it runs. One that is dropped before it was resumed is let go to find that out, and frees the object itself.
 **
 ** Locking: `lock` guards `interruptible` and the change of `status` to an ended one. The thread is interruptible from
 ** before its body to after it, and is stopped under the lock, so it is within its body then.
 **
-** At the end of the process nothing is joined or torn down: the system ends the threads where they are. The library stays
-** loaded (iocp_pin), so a thread never finds its code or data gone.
+** At the end of the process nothing is joined or torn down: the system ends the threads where they are. The library
+** stays loaded (iocp_pin), so a thread never finds its code or data gone.
 */
 
 #include "windows/windows.h"

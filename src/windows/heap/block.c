@@ -1,15 +1,15 @@
 /*
 ** heap/block.c - allocating, resizing and freeing, by the system's functions, with a registry of what lives.
 **
-** A block of an adopted heap is what the system says it is; the check of an address and its use are two steps there, so two
-** threads must not free the same block at once. See heap.h.
+** A block of an adopted heap is what the system says it is; the check of an address and its use are two steps there, so
+** two threads must not free the same block at once. See heap.h.
 */
 
 #include "windows/heap/heap.h"
 
 #include <string.h>
 
-/* ---- the maximum and the counters ---------------------------------------------------------------------------------- */
+/* ---- the maximum and the counters -------------------------------------------------------------------------------- */
 
 /* No block is larger, so that all of them, rounded up, have a sum. */
 #define LARGEST (SIZE_MAX >> 16)
@@ -44,7 +44,7 @@ static void count(iocp_heap *heap, int64_t blocks, int64_t bytes)
 		;
 }
 
-/* ---- live blocks --------------------------------------------------------------------------------------------------- */
+/* ---- live blocks ------------------------------------------------------------------------------------------------- */
 
 /* Asks the system about a block of an adopted heap. HeapValidate looks at the header before the block, so that must be
 ** memory. */
@@ -71,7 +71,7 @@ void iocp_block_let(iocp_heap *heap, const void *address)
 		iocp_registry_let(heap, address);
 }
 
-/* ---- allocating ---------------------------------------------------------------------------------------------------- */
+/* ---- allocating -------------------------------------------------------------------------------------------------- */
 
 int iocp_block_alloc(iocp_heap *heap, size_t size, int flags, void **address)
 {
@@ -122,11 +122,11 @@ int iocp_heap_free(iocp_heap *heap, void *address)
 	return r;
 }
 
-/* ---- resizing ------------------------------------------------------------------------------------------------------ */
+/* ---- resizing ---------------------------------------------------------------------------------------------------- */
 
-/* Gives a claimed block another size where it is, or a copy in its place. NULL: there is no memory, and it is as it was;
-** there always is to shrink. Not by a HeapReAlloc that moves: the registry may lack memory for the new place, and the old
-** one is gone by then. What is new is cleared here: the system may take the block for larger than it is. */
+/* Gives a claimed block another size where it is, or a copy in its place. NULL: there is no memory, and it is as it
+** was; there always is to shrink. Not by a HeapReAlloc that moves: the registry may lack memory for the new place, and
+** the old one is gone by then. What is new is cleared here: the system may take the block for larger than it is. */
 static void *resize(iocp_heap *heap, void *address, size_t old_size, size_t size, int flags)
 {
 	size_t kept = old_size < size ? old_size : size;

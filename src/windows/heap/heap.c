@@ -127,8 +127,8 @@ static void list_block(void *state, uintptr_t address, size_t size)
 	l->bytes += size;
 }
 
-/* The caller has the heap locked, but of the process' own not the system's lock, which a walk needs. Nothing is allocated
-** under it. */
+/* The caller has the heap locked, but of the process' own not the system's lock, which a walk needs. Nothing is
+** allocated under it. */
 static void list_all(iocp_heap *heap, listing *l)
 {
 	PROCESS_HEAP_ENTRY at = {0};
