@@ -157,7 +157,7 @@ IOCP_API void iocp_error_text(int code, char *buffer, size_t size);
 /* What an I/O failed with has a number, the same on every system: Linux's errno if POSIX has a name for it, else
 ** IOCP_IO_OTHER + the system's own code; never above 65535. The name ("ECONNRESET" ...) is NULL for the latter; it is
 ** static. */
-enum { IOCP_IO_OTHER = 32768 };
+enum { IOCP_IO_NAMED = 256 /* numbers with a name are below */, IOCP_IO_OTHER = 32768 };
 IOCP_API const char *iocp_io_error_name(int number);
 /* As iocp_error_text. */
 IOCP_API void iocp_io_error_text(int number, char *buffer, size_t size);
