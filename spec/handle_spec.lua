@@ -148,3 +148,35 @@ if rawget(_G, "jit") then
     end)
   end)
 end
+
+describe("a native handle", function()
+  it("of a port that was closed, or a heap that was destroyed, is given to nobody", function()
+    local port, heap = iocp.IOCompletionPort(), iocp.Heap()
+    assert.is_truthy(port:native() and heap:native())
+    port:close()
+    heap:destroy()
+    for object, expected in pairs { [port] = "CLOSED", [heap] = "INVALID" } do
+      local native, message, code = object:native()
+      assert.is_nil(native)
+      assert.is_string(message)
+      assert.equal(expected, code)
+    end
+  end)
+
+  it("of the process' own heap is one object's, however many threads ask at once", function()
+    local threads = {}
+    for i = 1, 3 do
+      threads[i] = iocp.Thread([[
+        local iocp = require "iocp"
+        local process, drop = iocp.Heap.process, getmetatable(iocp.Heap()).__gc
+        for _ = 1, ... do
+          local one, same = process(), process()
+          assert(one == same)
+          drop(one)
+          drop(same)
+        end
+      ]], math.max(5000, support.scaled(20000)))
+    end
+    support.join_all(threads)
+  end)
+end)

@@ -91,11 +91,30 @@ describe("a heap's blocks", function()
       assert.equal("NOMEM", code_of(heap:alloc(2 ^ 46)))
     end
     assert.equal("NOMEM", code_of(heap:alloc(2 ^ 53 - 1)))
+    assert.equal("NOMEM", code_of(heap:alloc(math.maxinteger or 2 ^ 53 - 1)))
     assert.equal(0, heap:stats().blocks)
   end)
 end)
 
 describe("a heap's maximum", function()
+  it("is not used up, even for a moment, by what does not fit (31)", function()
+    local heap, stop, begun = iocp.Heap(0, 1000000), iocp.IOCompletionPort(), iocp.IOCompletionPort()
+    local greedy = iocp.Thread([[
+      local heap, stop, begun = ...
+      begun:enqueue(1)
+      while stop:stats().queued == 0 do
+        for _ = 1, 100 do assert(not heap:alloc(999999999)) end
+      end
+    ]], heap, stop, begun)
+    begun:dequeue()
+    for _ = 1, 100000 do
+      assert(heap:free((assert(heap:alloc(48)))))
+    end
+    stop:enqueue(1)
+    assert(greedy:join(10000))
+    assert.is_true(heap:destroy())
+  end)
+
   it("is never passed, and freeing makes room again (31)", function()
     local maximum = 1000000
     for _, size in ipairs { 10, 1000, 20000, 300000 } do

@@ -397,6 +397,67 @@ describe("a heap of the kernel's", function()
   end)
 end)
 
+describe("the process' own heap, locked", function()
+  it("is so to who comes through this module, not to the C library's malloc", function()
+    local code, output = support.child([[
+      local iocp, ffi = require "iocp", require "ffi"
+      ffi.cdef "void *malloc(size_t); void free(void *);"
+      local locked, unlock = iocp.IOCompletionPort(), iocp.IOCompletionPort()
+      local holder = iocp.Thread(function(locked, unlock)
+        local heap = require("iocp").Heap.process()
+        assert(heap:lock())
+        locked:enqueue(1)
+        unlock:dequeue()
+        assert(heap:unlock())
+      end, locked, unlock)
+      locked:dequeue()
+      local other = iocp.Thread(function()
+        local heap = require("iocp").Heap.process()
+        return heap:free(heap:alloc(100))
+      end)
+      for i = 1, 100 do ffi.C.free(ffi.C.malloc(i)) end
+      print(select(3, other:join(100)))
+      unlock:enqueue(1)
+      print(other:join(10000))
+      print(holder:join(10000))
+    ]])
+    assert.equal(0, code, output)
+    assert.equal("TIMEOUT\ntrue\ttrue\ntrue", output)
+  end)
+
+  it("can be walked, which is not disturbed", function()
+    local heap = iocp.Heap.process()
+    local address, found = heap:alloc(100), 0
+    for block, size in heap:walk() do
+      found = found + (block == address and size == 100 and 1 or 0)
+    end
+    assert.equal(1, found)
+    assert.is_true(heap:validate())
+    assert.is_true(heap:free(address))
+  end)
+end)
+
+describe("a console", function()
+  it("is told to understand control sequences before a bar is drawn on it", function()
+    local code, output = support.child([[
+      local iocp, ffi = require "iocp", require "ffi"
+      ffi.cdef "void *CreateFileA(const char *, unsigned, unsigned, void *, unsigned, unsigned, void *);"
+      ffi.cdef "int SetStdHandle(unsigned, void *); int GetConsoleMode(void *, unsigned *);"
+      ffi.cdef "int SetConsoleMode(void *, unsigned);"
+      local console, mode = ffi.C.CreateFileA("CONOUT$", 0xC0000000, 3, nil, 3, 0, nil), ffi.new("unsigned[1]")
+      assert(ffi.C.SetStdHandle(-12, console) ~= 0)
+      assert(ffi.C.SetConsoleMode(console, 3) ~= 0)
+      local pool = iocp.Pool(1)
+      pool:map({ 1 }, function(x) return x end, { progress = true })
+      pool:shutdown()
+      assert(ffi.C.GetConsoleMode(console, mode) ~= 0)
+      print("mode " .. mode[0])
+    ]])
+    assert.equal(0, code, output)
+    assert.matches("mode 7$", output)
+  end)
+end)
+
 describe("a heap of ours", function()
   -- How many blocks of 48 bytes the kernel's own walk finds in use. Larger ones may be what it cuts small blocks from.
   local function busy(handle)

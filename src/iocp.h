@@ -157,7 +157,7 @@ IOCP_API void iocp_error_text(int code, char *buffer, size_t size);
 /* What an I/O failed with has a number, the same on every system: Linux's errno if POSIX has a name for it, else
 ** IOCP_IO_OTHER + the system's own code; never above 65535. The name ("ECONNRESET" ...) is NULL for the latter; it is
 ** static. */
-enum { IOCP_IO_OTHER = 32768 };
+enum { IOCP_IO_NAMED = 256 /* numbers with a name are below */, IOCP_IO_OTHER = 32768 };
 IOCP_API const char *iocp_io_error_name(int number);
 /* As iocp_error_text. */
 IOCP_API void iocp_io_error_text(int number, char *buffer, size_t size);
@@ -188,6 +188,7 @@ IOCP_API iocp_port *iocp_port_retain(iocp_port *port);
 /* Drops a reference; the last one frees the port and discards its packets. NULL is allowed. */
 IOCP_API void iocp_port_release(iocp_port *port);
 IOCP_API iocp_handle iocp_port_handle(const iocp_port *port);
+/* NULL once it is closed: the system may give the HANDLE to somebody else. */
 IOCP_API void *iocp_port_native(iocp_port *port);
 /* Posts one packet; never blocks. If a thread is parked in a get the newest of them receives it, else it is queued.
 ** IOCP_CLOSED, IOCP_NOMEM (nothing is queued then). Source: Microsoft's PostQueuedCompletionStatus. */
@@ -259,6 +260,7 @@ IOCP_API iocp_heap *iocp_heap_retain(iocp_heap *heap);
 /* Drops a reference; the last one destroys the heap and all its blocks. NULL is allowed. */
 IOCP_API void iocp_heap_release(iocp_heap *heap);
 IOCP_API iocp_handle iocp_heap_handle(const iocp_heap *heap);
+/* NULL once it is destroyed. */
 IOCP_API void *iocp_heap_native(iocp_heap *heap);
 /* In all that follows: IOCP_INVALID means that the heap was destroyed or that `address` is not a live block of this
 ** heap (freed, foreign, inside a block); such an address is never read. IOCP_CANCELLED means that the calling thread
@@ -285,6 +287,7 @@ IOCP_API int iocp_heap_validate(iocp_heap *heap, const void *address);
 IOCP_API int iocp_heap_walk(iocp_heap *heap, iocp_block *blocks, size_t capacity, size_t *count);
 /* Keeps all other threads out of the heap until as many unlocks; recursive. A thread that ends unlocks, and until then
 ** the lock keeps the heap alive.
+** On Windows also what others do with the HANDLE waits, but not with that of the process' own heap: malloc is there.
 ** IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM. Source: Microsoft's HeapLock. */
 IOCP_API int iocp_heap_lock(iocp_heap *heap);
 /* IOCP_INVALID: the calling thread does not hold the lock. Source: Microsoft's HeapUnlock. */

@@ -110,7 +110,7 @@ local port = {}
 ---@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is queued
 function port:enqueue(key, bytes, overlapped) end
 
---- Posts all keys of an array, in order and in one step, or none.
+--- Posts all keys of an array, in order and in one step, or none (on Windows those before the one that fails).
 ---@param keys iocp.Address[]
 ---@param bytes integer? of each packet
 ---@param overlapped iocp.Address? of each packet
@@ -185,8 +185,8 @@ function port:close() end
 ---@return string
 function port:handle() end
 
---- The address of the C object of iocp.h.
----@return iocp.Address
+--- On Linux the address of the C object of iocp.h, on Windows the kernel's HANDLE.
+---@return iocp.Address|nil, string? message, iocp.Code? code CLOSED
 function port:native() end
 
 ---@return { queued: integer, peak: integer, posted: integer, dequeued: integer, waiting: integer, active: integer,
@@ -298,7 +298,7 @@ function heap:destroy() end
 ---@return string
 function heap:handle() end
 
----@return iocp.Address
+---@return iocp.Address|nil, string? message, iocp.Code? code INVALID: it was destroyed
 function heap:native() end
 
 ---@class iocp.ThreadOptions

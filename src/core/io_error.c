@@ -8,25 +8,13 @@
 
 #include "core/os.h"
 
-#define ROW(name, number, text) {#name, text, number},
+#define ROW(name, number, text) [number] = {#name, text},
 
-static const iocp_io_error_row rows[] = {IOCP_IO_ERRORS(ROW)};
+static const struct row {
+	const char *name, *text;
+} rows[IOCP_IO_NAMED] = {IOCP_IO_ERRORS(ROW)}; /* by number, with gaps */
 
-enum { ROWS = sizeof(rows) / sizeof(rows[0]), LARGEST = 65535 };
-
-const iocp_io_error_row *iocp_io_error_at(size_t index)
-{
-	return index < ROWS ? &rows[index] : NULL;
-}
-
-static const iocp_io_error_row *find(int number)
-{
-	size_t i;
-	for (i = 0; i < ROWS; i++)
-		if (rows[i].number == number)
-			return &rows[i];
-	return NULL;
-}
+enum { LARGEST = 65535 };
 
 int iocp_io_error_unnamed(int code)
 {
@@ -35,17 +23,15 @@ int iocp_io_error_unnamed(int code)
 
 const char *iocp_io_error_name(int number)
 {
-	const iocp_io_error_row *row = find(number);
-	return row ? row->name : NULL;
+	return number > 0 && number < IOCP_IO_NAMED ? rows[number].name : NULL;
 }
 
 void iocp_io_error_text(int number, char *buffer, size_t size)
 {
-	const iocp_io_error_row *row = find(number);
 	if (size == 0)
 		return;
-	if (row)
-		snprintf(buffer, size, "%s", row->text);
+	if (iocp_io_error_name(number))
+		snprintf(buffer, size, "%s", rows[number].text);
 	else if (number > IOCP_IO_OTHER)
 		iocp_system_error_text(number - IOCP_IO_OTHER, buffer, size);
 	else

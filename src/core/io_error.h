@@ -8,8 +8,6 @@
 #ifndef IOCP_IO_ERROR_H
 #define IOCP_IO_ERROR_H
 
-#include <stddef.h>
-
 #include "core/api.h"
 
 #pragma GCC visibility push(hidden)
@@ -88,13 +86,6 @@
 #define IOCP_IO_ERROR_NUMBER(name, number, text) IOCP_##name = number,
 enum iocp_io_error { IOCP_IO_ERRORS(IOCP_IO_ERROR_NUMBER) };
 
-typedef struct iocp_io_error_row {
-	const char *name, *text;
-	int number;
-} iocp_io_error_row;
-
-/* The rows of the table; NULL past the last. */
-const iocp_io_error_row *iocp_io_error_at(size_t index);
 /* The number of a system's code that has no name: IOCP_EIO for what does not fit. */
 int iocp_io_error_unnamed(int code);
 

@@ -70,10 +70,42 @@ static void free_object(iocp_mortal *mortal)
 	object->free(object);
 }
 
-int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *))
+/* A reference for an object found in the table; NULL if its last one is just going. The lock is held, and the object
+** cannot be freed before it is revoked under the same lock. */
+static iocp_object *try_retain(iocp_object *object)
 {
+	/* Acquire: whoever finds 0 here comes after all that was done with a reference. */
+	uint32_t count = atomic_load_explicit(&object->references, memory_order_acquire);
+	while (count != 0) {
+		/* Relaxed: the table's lock orders the object's birth before this. */
+		if (atomic_compare_exchange_weak_explicit(
+				&object->references, &count, count + 1, memory_order_relaxed, memory_order_relaxed))
+			return object;
+	}
+	return NULL;
+}
+
+/* The lock is held. */
+static iocp_object *find_native(const void *native, enum iocp_kind kind)
+{
+	iocp_object *object = NULL;
+	uint32_t i;
+	for (i = 0; i < slots_used && !object; i++) {
+		iocp_object *candidate = slot_at(i)->object;
+		if (candidate && candidate->native == native && candidate->kind == kind)
+			object = try_retain(candidate);
+	}
+	return object;
+}
+
+/* Enters *entered into the table. With `live` only if there is none with the same native; else *entered becomes that
+** one, with a new reference. */
+static int enter(
+	iocp_object **entered, enum iocp_kind kind, const void *native, void (*release)(iocp_object *), int live)
+{
+	iocp_object *object = *entered, *found = NULL;
 	slot *spare = NULL;
-	uint32_t index;
+	uint32_t index = NO_SLOT;
 	object->mortal.free = free_object;
 	object->kind = kind;
 	object->native = native;
@@ -81,7 +113,7 @@ int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *n
 	/* Relaxed: the object becomes visible to others through the lock below. */
 	atomic_store_explicit(&object->references, 1, memory_order_relaxed);
 	iocp_lock_acquire(&table_lock);
-	while ((index = take_slot()) == NO_SLOT) {
+	while (!(live && (found = find_native(native, kind))) && (index = take_slot()) == NO_SLOT) {
 		uint32_t block = slots_used >> BLOCK_BITS;
 		if (block < BLOCKS && spare) {
 			blocks[block] = spare;
@@ -93,11 +125,34 @@ int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *n
 			return IOCP_NOMEM;
 		iocp_lock_acquire(&table_lock);
 	}
-	slot_at(index)->object = object;
-	object->handle = (iocp_handle)slot_at(index)->generation << IOCP_SLOT_BITS | index;
+	if (found) {
+		*entered = found;
+	} else {
+		slot_at(index)->object = object;
+		object->handle = (iocp_handle)slot_at(index)->generation << IOCP_SLOT_BITS | index;
+	}
 	iocp_lock_release(&table_lock);
 	free(spare); /* two threads may bring a block at once */
 	return IOCP_OK;
+}
+
+int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *))
+{
+	return enter(&object, kind, native, release, 0);
+}
+
+int iocp_object_adopt(iocp_object **object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *))
+{
+	return enter(object, kind, native, release, 1);
+}
+
+const void *iocp_object_native(const iocp_object *object)
+{
+	const void *native;
+	iocp_lock_acquire(&table_lock);
+	native = slot_of(object->handle) ? object->native : NULL;
+	iocp_lock_release(&table_lock);
+	return native;
 }
 
 void iocp_object_revoke(iocp_object *object)
@@ -170,21 +225,6 @@ void iocp_object_release(iocp_object *object)
 	}
 }
 
-/* A reference for an object found in the table; NULL if its last one is just going. The lock is held, and the object
-** cannot be freed before it is revoked under the same lock. */
-static iocp_object *try_retain(iocp_object *object)
-{
-	/* Acquire: whoever finds 0 here comes after all that was done with a reference. */
-	uint32_t count = atomic_load_explicit(&object->references, memory_order_acquire);
-	while (count != 0) {
-		/* Relaxed: the table's lock orders the object's birth before this. */
-		if (atomic_compare_exchange_weak_explicit(
-				&object->references, &count, count + 1, memory_order_relaxed, memory_order_relaxed))
-			return object;
-	}
-	return NULL;
-}
-
 iocp_object *iocp_object_open(iocp_handle handle, unsigned kinds)
 {
 	iocp_object *object = NULL;
@@ -199,14 +239,9 @@ iocp_object *iocp_object_open(iocp_handle handle, unsigned kinds)
 
 iocp_object *iocp_object_find(const void *native, enum iocp_kind kind)
 {
-	iocp_object *object = NULL;
-	uint32_t i;
+	iocp_object *object;
 	iocp_lock_acquire(&table_lock);
-	for (i = 0; i < slots_used && !object; i++) {
-		iocp_object *candidate = slot_at(i)->object;
-		if (candidate && candidate->native == native && candidate->kind == kind)
-			object = try_retain(candidate);
-	}
+	object = find_native(native, kind);
 	iocp_lock_release(&table_lock);
 	return object;
 }

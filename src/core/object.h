@@ -45,9 +45,15 @@ typedef struct iocp_object {
 
 /* Enters an object with one reference into the table. IOCP_NOMEM. */
 int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *));
+/* The same for one that stands for something of the system's that others made: where a live object of the kind stands
+** for that already, *object becomes that one, with a new reference, and the given one is not entered. */
+int iocp_object_adopt(iocp_object **object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *));
+/* What adopt knows it by; NULL once it is revoked. */
+const void *iocp_object_native(const iocp_object *object);
 /* From now on nothing opens the handle. Safe to repeat. References go on living. */
 void iocp_object_revoke(iocp_object *object);
-/* Frees it, at once or, where the calling thread is freeing another one, after that: a chain of any length takes no stack. */
+/* Frees it, at once or, where the calling thread is freeing another one, after that: a chain of any length takes no
+** stack. */
 void iocp_free_in_turn(iocp_mortal *mortal);
 void iocp_object_retain(iocp_object *object);
 void iocp_object_release(iocp_object *object);

@@ -20,14 +20,15 @@ typedef union iocp_lock {
 	void *slim;             /* an SRWLOCK on Windows */
 } iocp_lock;
 
-/* Copies of a struct of iocp.h that begins with its size what a caller, for whom it has `known` bytes, can take (error.c). */
+/* Copies of a struct of iocp.h that begins with its size what a caller, for whom it has `known` bytes, can take
+** (error.c). */
 void iocp_copy_known(void *to, size_t known, const void *from, size_t size);
 
 void iocp_lock_acquire(iocp_lock *lock);
 void iocp_lock_release(iocp_lock *lock);
 
-/* Threads that wait for the same thing, which has a lock that guards the list. A zeroed one is empty. What a waiter is, the
-** backend knows. */
+/* Threads that wait for the same thing, which has a lock that guards the list. A zeroed one is empty. What a waiter is,
+** the backend knows. */
 typedef struct iocp_waiters {
 	struct iocp_waiter *newest, *oldest;
 	uint32_t count;
@@ -36,19 +37,20 @@ typedef struct iocp_waiters {
 /* IOCP_OK: the calling thread can wait. IOCP_CANCELLED, IOCP_NOMEM. */
 int iocp_waiters_ready(void);
 /* Waits in the list, after the above; the lock is held, and released here. Returns what the thread is served with, or
-** IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED, and it is off the list. Meanwhile it does not count at the port that it
-** belongs to, and it belongs to that still. */
+** IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED, and it is off the list. Meanwhile it does not count at the port that
+** it belongs to, and it belongs to that still. */
 int iocp_waiters_join(iocp_waiters *waiters, iocp_lock *lock, double ms);
 /* Serves the one that has waited longest with `result`; the lock is held, and released here. */
 void iocp_waiters_serve_oldest(iocp_waiters *waiters, iocp_lock *lock, int result);
 /* Serves all of them. Takes the lock itself. */
 void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
 
-/* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some compilers
-** need a library of their own for that.) */
+/* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some
+** compilers need a library of their own for that.) */
 const void *iocp_thread_key(void);
 
-/* 1 if the standard output (1) or error output (2) is a terminal. */
+/* 1 if the standard output (1) or error output (2) is a terminal that understands control sequences. Windows' console
+** is told to, if it can. */
 int iocp_is_terminal(int descriptor);
 
 /* The system's sentence about its own error code, terminated, cut to size. */

@@ -30,7 +30,7 @@
 	}                                                                                                                  \
 	void *iocp_##noun##_native(iocp_##noun *noun)                                                                      \
 	{                                                                                                                  \
-		return (void *)(uintptr_t)((const iocp_object *)noun)->native;                                                 \
+		return (void *)(uintptr_t)iocp_object_native((const iocp_object *)noun);                                       \
 	}
 
 DEFINE_REFERENCE(port, IOCP_KIND_PORT)

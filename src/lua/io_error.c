@@ -2,8 +2,6 @@
 ** io_error.c - what an I/O failed with, as values: iocp.E, iocp.describe, and a packet's bytes with an error in them.
 */
 
-#include "core/io_error.h"
-
 #include <math.h>
 
 #include "lua/binding.h"
@@ -70,11 +68,11 @@ static int describe(lua_State *L)
 
 void iocp_lua_open_io_errors(lua_State *L)
 {
-	const iocp_io_error_row *row;
-	size_t i;
+	int number;
 	lua_createtable(L, 0, 128);
-	for (i = 0; (row = iocp_io_error_at(i)); i++)
-		iocp_set_count(L, row->name, (uint64_t)row->number);
+	for (number = 1; number < IOCP_IO_NAMED; number++)
+		if (iocp_io_error_name(number))
+			iocp_set_count(L, iocp_io_error_name(number), (uint64_t)number);
 	lua_setfield(L, -2, "E");
 	lua_pushcfunction(L, describe);
 	lua_setfield(L, -2, "describe");

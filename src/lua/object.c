@@ -164,6 +164,8 @@ static int box_handle(lua_State *L)
 static int box_native(lua_State *L)
 {
 	void *native = rows[upvalue_class(L)].native(iocp_object_check(L, 1, upvalue_class(L), "self"));
+	if (!native) /* it might be somebody else's by now */
+		return iocp_failure(L, upvalue_class(L) == IOCP_CLASS_PORT ? IOCP_CLOSED : IOCP_INVALID, NULL);
 	return iocp_push_address(L, (uintptr_t)native) ? 1
 												   : iocp_failure(L, IOCP_INVALID, "no number of this Lua is exact");
 }

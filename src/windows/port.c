@@ -6,20 +6,20 @@
 ** Packets are taken by GetQueuedCompletionStatusEx, also one at a time: unlike GetQueuedCompletionStatus it can wait
 ** alertably, which a close and a cancel need, and it says of each packet how its I/O went.
 **
-** Close. `users` counts the threads that may be using the kernel's handle and holds the flag CLOSED; a thread counts itself
-** before it uses the handle and is refused once the flag is set. So the count only falls from then on, reaches zero once,
-** and whoever brings it there drains the queue and closes the handle, which nobody else touches any more. The threads
-** that wait are nudged after the flag is set, and look at it before each stretch of waiting (why none misses it:
-** wait.c). Nobody ever waits on a handle that is closed here. An adopted handle is never closed here, and its queue is left
-** to its owner.
+** Close. `users` counts the threads that may be using the kernel's handle and holds the flag CLOSED; a thread counts
+** itself before it uses the handle and is refused once the flag is set. So the count only falls from then on, reaches
+** zero once, and whoever brings it there drains the queue and closes the handle, which nobody else touches any more.
+** The threads that wait are nudged after the flag is set, and look at it before each stretch of waiting (why none
+** misses it: wait.c). Nobody ever waits on a handle that is closed here. An adopted handle is never closed here, and
+** its queue is left to its owner.
 **
-** An adopted handle that its owner closes. The kernel ends the waits in it with ERROR_ABANDONED_WAIT_0 and refuses later
-** calls with ERROR_INVALID_HANDLE: either closes this port, too. Some systems (Wine before 9) leave the waits as they are,
-** so in an adopted port none is longer than LOOK without asking anew. A call that comes so late that the kernel has given the
-** number to another object is the owner's mistake, which nobody can notice.
+** An adopted handle that its owner closes. The kernel ends the waits in it with ERROR_ABANDONED_WAIT_0 and refuses
+** later calls with ERROR_INVALID_HANDLE: either closes this port, too. Some systems (Wine before 9) leave the waits as
+** they are, so in an adopted port none is longer than LOOK without asking anew. A call that comes so late that the
+** kernel has given the number to another object is the owner's mistake, which nobody can notice.
 **
-** Packets given back (iocp_port_putback) cannot go to the head of the kernel's queue: they go behind it, so that the kernel
-** wakes who waits for them, within the limit.
+** Packets given back (iocp_port_putback) cannot go to the head of the kernel's queue: they go behind it, so that the
+** kernel wakes who waits for them, within the limit.
 **
 ** Locking: `lock` guards `waiters`.
 */
@@ -112,19 +112,20 @@ static void free_port(iocp_object *object)
 static int make_port(HANDLE system, int adopted, uint32_t concurrency, iocp_port **port)
 {
 	iocp_port *p = calloc(1, sizeof(*p));
+	iocp_object *entered = &p->object;
 	int r = p ? IOCP_OK : IOCP_NOMEM;
 	if (p) {
 		p->system = system;
 		p->adopted = adopted;
 		p->concurrency = concurrency;
-		r = iocp_object_register(&p->object, IOCP_KIND_PORT, system, free_port);
+		r = adopted ? iocp_object_adopt(&entered, IOCP_KIND_PORT, system, free_port)
+					: iocp_object_register(entered, IOCP_KIND_PORT, system, free_port);
 	}
-	if (r == IOCP_OK) {
-		*port = p;
-		return r;
-	}
-	free(p);
-	if (!adopted)
+	if (r == IOCP_OK)
+		*port = (iocp_port *)entered;
+	if (r != IOCP_OK || entered != &p->object)
+		free(p);
+	if (r != IOCP_OK && !adopted)
 		CloseHandle(system);
 	return r;
 }
@@ -145,7 +146,8 @@ int iocp_port_adopt(const void *native, iocp_port **port)
 		*port = (iocp_port *)object;
 		return IOCP_OK;
 	}
-	/* The kernel ignores a handle's two lowest bits, and knows handles that mean something else to each caller (-1, -2). */
+	/* The kernel ignores a handle's two lowest bits, and knows handles that mean something else to each caller (-1,
+	** -2). */
 	if ((intptr_t)native <= 0 || (uintptr_t)native % 4 != 0 || iocp_port_depth((HANDLE)(uintptr_t)native) < 0)
 		return IOCP_INVALID;
 	return make_port((HANDLE)(uintptr_t)native, 1, iocp_processors(), port); /* its real limit cannot be asked for */

@@ -55,8 +55,13 @@ uint32_t iocp_processors(void)
 
 int iocp_is_terminal(int descriptor)
 {
+	const DWORD understanding = ENABLE_PROCESSED_OUTPUT | ENABLE_VIRTUAL_TERMINAL_PROCESSING;
+	HANDLE console = GetStdHandle(descriptor == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE);
 	DWORD mode;
-	return GetConsoleMode(GetStdHandle(descriptor == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE), &mode) != 0;
+	if (!GetConsoleMode(console, &mode))
+		return 0;
+	/* Windows 10, version 1511, and later; those before refuse, and would show the sequences. */
+	return (mode & understanding) == understanding || SetConsoleMode(console, mode | understanding);
 }
 
 int iocp_pin(void)
@@ -79,9 +84,10 @@ static uintptr_t look_up(const char *library, const char *name)
 
 void iocp_name_this_thread(const char *name)
 {
-	/* Windows 10, version 1607, and later. Source: Microsoft's SetThreadDescription. */
+	/* Windows 10, version 1607, and later; at first, and on servers for long, not in kernel32. Source: Microsoft's
+	** SetThreadDescription. */
 	typedef HRESULT(WINAPI * describe)(HANDLE, PCWSTR);
-	describe set_description = (describe)look_up("kernel32.dll", "SetThreadDescription");
+	describe set_description = (describe)look_up("kernelbase.dll", "SetThreadDescription");
 	WCHAR wide[64];
 	if (set_description && MultiByteToWideChar(CP_UTF8, 0, name, -1, wide, sizeof(wide) / sizeof(wide[0])))
 		set_description(GetCurrentThread(), wide);
@@ -120,6 +126,10 @@ int iocp_system_code(DWORD error)
 	case ERROR_NOT_ENOUGH_MEMORY:
 	case ERROR_OUTOFMEMORY:
 	case ERROR_NO_SYSTEM_RESOURCES:
+	case ERROR_NONPAGED_SYSTEM_RESOURCES:
+	case ERROR_PAGED_SYSTEM_RESOURCES:
+	case ERROR_WORKING_SET_QUOTA:
+	case ERROR_PAGEFILE_QUOTA:
 	case ERROR_NOT_ENOUGH_QUOTA:
 	case ERROR_COMMITMENT_LIMIT:
 	case ERROR_MAX_THRDS_REACHED:
@@ -149,7 +159,9 @@ void iocp_system_error_text(int code, char *buffer, size_t size)
 	int bytes;
 	while (length > 0 && (wide[length - 1] <= L' ' || wide[length - 1] == L'.'))
 		length--;
-	bytes = size > 1 ? WideCharToMultiByte(CP_UTF8, 0, wide, (int)length, buffer, (int)size - 1, NULL, NULL) : 0;
+	do /* what does not fit is cut */
+		bytes = size > 1 ? WideCharToMultiByte(CP_UTF8, 0, wide, (int)length, buffer, (int)size - 1, NULL, NULL) : 0;
+	while (bytes == 0 && length > 0 && --length > 0);
 	if (bytes > 0)
 		buffer[bytes] = 0;
 	else

@@ -2,14 +2,14 @@
 ** thread.c - operating system threads.
 **
 ** Ownership: the thread object is freed with its last reference; a running thread holds one to itself, so its context,
-** in which it waits, lives while it runs. Each thread is created suspended, so that its handle and number are known before
-** it runs. One that is dropped before it was resumed is let go to find that out, and frees the object itself.
+** in which it waits, lives while it runs. Each thread is created suspended, so that its handle and number are known
+** before it runs. One that is dropped before it was resumed is let go to find that out, and frees the object itself.
 **
 ** Locking: `lock` guards `interruptible` and the change of `status` to an ended one. The thread is interruptible from
 ** before its body to after it, and is stopped under the lock, so it is within its body then.
 **
-** At the end of the process nothing is joined or torn down: the system ends the threads where they are. The library stays
-** loaded (iocp_pin), so a thread never finds its code or data gone.
+** At the end of the process nothing is joined or torn down: the system ends the threads where they are. The library
+** stays loaded (iocp_pin), so a thread never finds its code or data gone.
 */
 
 #include "windows/windows.h"
@@ -163,9 +163,10 @@ int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
 
 int iocp_thread_adopt(const void *native, iocp_thread **thread)
 {
-	iocp_object *object = iocp_object_find(native, IOCP_KIND_THREAD);
+	iocp_object *object = iocp_object_find(native, IOCP_KIND_THREAD), *entered;
 	iocp_thread *t;
 	DWORD id = 0;
+	int r;
 	if (object) {
 		*thread = (iocp_thread *)object;
 		return IOCP_OK;
@@ -179,12 +180,13 @@ int iocp_thread_adopt(const void *native, iocp_thread **thread)
 		return IOCP_NOMEM;
 	t->system = (HANDLE)(uintptr_t)native;
 	t->id = id;
-	if (iocp_object_register(&t->object, IOCP_KIND_THREAD, native, free_thread) != IOCP_OK) {
+	entered = &t->object;
+	r = iocp_object_adopt(&entered, IOCP_KIND_THREAD, native, free_thread);
+	if (r == IOCP_OK)
+		*thread = (iocp_thread *)entered;
+	if (r != IOCP_OK || entered != &t->object)
 		free(t);
-		return IOCP_NOMEM;
-	}
-	*thread = t;
-	return IOCP_OK;
+	return r;
 }
 
 /* ---- use --------------------------------------------------------------------------------------------------------- */

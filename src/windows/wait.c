@@ -5,27 +5,27 @@
 ** with a list. Contexts of the module's threads lie in the thread object, others are freed when their thread ends.
 **
 ** Waiting. A wait here is a loop that looks, before each stretch of the system's waiting, at all that may have happened
-** meanwhile. Whoever makes something happen (closes the port, cancels the thread, unlocks the heap)
-** first makes it visible and then nudges the thread. No wake-up is lost: the waiter's look comes before or after the change.
-** If after, it sees it. If before, the nudge comes after that look, and ends the stretch that the thread is in, or is about
-** to enter, since a nudge stays until one. A nudge that comes late ends some later stretch, and its wait looks and goes on.
+** meanwhile. Whoever makes something happen (closes the port, cancels the thread, unlocks the heap) first makes it
+** visible and then nudges the thread. No wake-up is lost: the waiter's look comes before or after the change. If after,
+** it sees it. If before, the nudge comes after that look, and ends the stretch that the thread is in, or is about to
+** enter, since a nudge stays until one. A nudge that comes late ends some later stretch, and its wait looks and goes on.
 **
 ** A wait for a packet, a time or a thread's end is an alertable one (GetQueuedCompletionStatusEx, SleepEx,
-** WaitForSingleObjectEx), and its nudge an asynchronous procedure call that does nothing. So the host's calls run in it, too,
-** as they do in such waits of its own. A wait for a locked heap, or for a semaphore, sleeps on a condition variable instead, as
-** nobody expects calls of his to run within HeapAlloc, which does not alert either.
+** WaitForSingleObjectEx), and its nudge an asynchronous procedure call that does nothing. So the host's calls run in
+** it, too, as they do in such waits of its own. A wait for a locked heap, or for a semaphore, sleeps on a condition
+** variable instead, as nobody expects calls of his to run within HeapAlloc, which does not alert either.
 **
 ** Calls and compiled code. A host's call may be a callback of LuaJIT's FFI, which must not run where code that LuaJIT
 ** compiled is under way: the process would end ("bad callback"). Compiled code enters the library by the FFI only, and
-** there all of the heap and every get that does not wait (ms = 0) is safe, since nothing of it is alertable. A get that is to
-** wait could be made so only without alerting: by nudging with packets, which other threads of the port would steal, or by
-** looking around now and then. So lua/iocp/jit.lua asks with ms = 0, and leaves the waiting to the classic method, which the
-** interpreter calls, where callbacks may run.
+** there all of the heap and every get that does not wait (ms = 0) is safe, since nothing of it is alertable. One that
+** waits could be so only if it were woken otherwise: by packets, which other threads of the port would take, or by
+** looking around now and then. So lua/iocp/jit.lua asks with ms = 0, and leaves the waiting to the classic method,
+** which the interpreter calls, where callbacks may run.
 **
 ** Ctrl-C. The system tells of it in a thread of its own; an interpreter's handler there sets a hook in the main state,
 ** which waits here. So we have a handler too, which nudges the threads that are not ours; their waits return
-** IOCP_INTERRUPTED and their caller runs the hook. Handlers run newest first, so the interpreter's may come after ours: for
-** a second those waits are therefore cut short again and again.
+** IOCP_INTERRUPTED and their caller runs the hook. Handlers run newest first, so the interpreter's may come after ours:
+** for a second those waits are therefore cut short again and again.
 */
 
 #include "windows/windows.h"
@@ -147,9 +147,9 @@ static void end_foreign(iocp_context *context)
 }
 
 /* The process ends, and the system has ended all threads but the calling one, wherever they were. What locks they held,
-** a heap's in a library's allocator, say, are held for ever, and the libraries that are told after this one would wait for them.
-** So if a thread that used this library was ended like that, the process ends here, with the exit code that the system
-** gave that thread as well. No lock is taken: nobody else is left. */
+** a heap's in a library's allocator, say, are held for ever, and the libraries that are told after this one would wait
+** for them. So if a thread that used this library was ended like that, the process ends here, with the exit code that
+** the system gave that thread as well. No lock is taken: nobody else is left. */
 static void end_process(void)
 {
 	const iocp_context *context, *own = TlsGetValue(slot);
@@ -159,9 +159,9 @@ static void end_process(void)
 			TerminateProcess(GetCurrentProcess(), code);
 }
 
-/* Only a library is told of these: linked into a program, this is not called, and a context is left for each thread that
-** others made. It is not called for the thread that ends the process either. Called under the loader's lock: nothing here
-** loads, waits or joins. */
+/* Only a library is told of these: linked into a program, this is not called, and a context is left for each thread
+** that others made. It is not called for the thread that ends the process either. Called under the loader's lock:
+** nothing here loads, waits or joins. */
 BOOL WINAPI DllMain(HINSTANCE library, DWORD reason, LPVOID reserved)
 {
 	(void)library;
@@ -252,8 +252,8 @@ void iocp_context_resume(iocp_context *context)
 
 void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
 {
-	/* Sequentially consistent, as the load below: see the top. Where it is cancelled already, whoever did that nudges: calls
-	** would pile up in the kernel for a thread that is cancelled again and again and never waits. */
+	/* Sequentially consistent, as the load below: see the top. Where it is cancelled already, whoever did that nudges:
+	** calls would pile up in the kernel for a thread that is cancelled again and again and never waits. */
 	if (!(atomic_fetch_or_explicit(&context->cancelled, (uint32_t)why, memory_order_seq_cst) & (uint32_t)why))
 		iocp_nudge(context);
 }

@@ -55,8 +55,8 @@ typedef struct iocp_bell {
 	int rung; /* guarded by the lock */
 } iocp_bell;
 
-/* One for every thread that ever waited here, the thread's own except where said. It is what os.h calls a waiter, since a
-** thread waits for one thing at a time. */
+/* One for every thread that ever waited here, the thread's own except where said. It is what os.h calls a waiter, since
+** a thread waits for one thing at a time. */
 typedef struct iocp_waiter {
 	HANDLE system;                     /* the thread, for QueueUserAPC */
 	iocp_thread *thread;               /* the module's thread this is, or NULL for one that others made */
@@ -80,11 +80,12 @@ iocp_context *iocp_context_have(void);
 /* For the module's own threads, whose context is part of the thread object. IOCP_OK or IOCP_NOMEM. */
 int iocp_context_begin(iocp_context *context, iocp_thread *thread);
 void iocp_context_end(iocp_context *context);
-/* Counts the threads that got from the port last and are not waiting on it: those that run and, apart, those in waits of
-** ours, for which the kernel lets others run. */
+/* Counts the threads that got from the port last and are not waiting on it: those that run and, apart, those in waits
+** of ours, for which the kernel lets others run. */
 void iocp_context_count(iocp_handle port, uint32_t *active, uint32_t *released);
-/* Ends the stretch of waiting that the thread is in or, if it is in none, its next one. It then looks around and goes on
-** waiting if it was for nothing. The thread has not ended: the caller holds the lock of a list it is on, or its object. */
+/* Ends the stretch of waiting that the thread is in or, if it is in none, its next one. It then looks around and goes
+** on waiting if it was for nothing. The thread has not ended: the caller holds the lock of a list it is on, or its
+** object. */
 void iocp_nudge(iocp_context *context);
 void iocp_context_cancel(iocp_context *context, enum iocp_cancel why);
 /* Takes IOCP_CANCEL_WORK back. */
@@ -93,8 +94,8 @@ int iocp_context_cancelled(const iocp_context *context);
 
 void iocp_waiters_push(iocp_waiters *waiters, iocp_context *context);
 void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context);
-/* Waits to be served, and not alertably: what it is served with, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED. The caller,
-** on the list since it last held the lock, is off it afterwards. */
+/* Waits to be served, and not alertably: what it is served with, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED. The
+** caller, on the list since it last held the lock, is off it afterwards. */
 int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, double deadline);
 /* What a wait that has not got what it waits for does next: IOCP_OK (wait again) or how it ends. `outcome` is the
 ** system's: WAIT_IO_COMPLETION, or WAIT_TIMEOUT. */

@@ -1,30 +1,36 @@
 /*
 ** heap/block.c - allocating, resizing and freeing, by the system's functions, with a registry of what lives.
 **
-** A block of an adopted heap is what the system says it is; the check of an address and its use are two steps there, so two
-** threads must not free the same block at once. See heap.h.
+** A block of an adopted heap is what the system says it is; the check of an address and its use are two steps there, so
+** two threads must not free the same block at once. See heap.h.
 */
 
 #include "windows/heap/heap.h"
 
 #include <string.h>
 
-/* ---- the maximum and the counters ---------------------------------------------------------------------------------- */
+/* ---- the maximum and the counters -------------------------------------------------------------------------------- */
+
+/* No block is larger, so that all of them, rounded up, have a sum. */
+#define LARGEST (SIZE_MAX >> 16)
 
 static int64_t charge_of(size_t size)
 {
 	return size ? (int64_t)((size + 15) / 16 * 16) : 16;
 }
 
-/* Takes `bytes` (or, negative, gives them back) from what the heap may hold. 0: it may not. */
+/* Takes `bytes` (or, negative, gives them back) from what the heap may hold. 0: it may not, and nothing was taken, not
+** even for a moment, in which others would find no room. */
 static int charge(iocp_heap *heap, int64_t bytes)
 {
 	/* Relaxed, as all in this part: sums that order nothing else. */
-	int64_t now = atomic_fetch_add_explicit(&heap->charged, bytes, memory_order_relaxed) + bytes;
-	if (bytes <= 0 || heap->maximum == 0 || (uint64_t)now <= heap->maximum)
-		return 1;
-	atomic_fetch_sub_explicit(&heap->charged, bytes, memory_order_relaxed);
-	return 0;
+	int64_t now = atomic_load_explicit(&heap->charged, memory_order_relaxed);
+	do
+		if (bytes > 0 && heap->maximum && (uint64_t)(now + bytes) > heap->maximum)
+			return 0;
+	while (!atomic_compare_exchange_weak_explicit(
+		&heap->charged, &now, now + bytes, memory_order_relaxed, memory_order_relaxed));
+	return 1;
 }
 
 static void count(iocp_heap *heap, int64_t blocks, int64_t bytes)
@@ -38,7 +44,7 @@ static void count(iocp_heap *heap, int64_t blocks, int64_t bytes)
 		;
 }
 
-/* ---- live blocks --------------------------------------------------------------------------------------------------- */
+/* ---- live blocks ------------------------------------------------------------------------------------------------- */
 
 /* Asks the system about a block of an adopted heap. HeapValidate looks at the header before the block, so that must be
 ** memory. */
@@ -65,12 +71,12 @@ void iocp_block_let(iocp_heap *heap, const void *address)
 		iocp_registry_let(heap, address);
 }
 
-/* ---- allocating ---------------------------------------------------------------------------------------------------- */
+/* ---- allocating -------------------------------------------------------------------------------------------------- */
 
 int iocp_block_alloc(iocp_heap *heap, size_t size, int flags, void **address)
 {
 	void *block;
-	if (size > PTRDIFF_MAX || !charge(heap, charge_of(size)))
+	if (size > LARGEST || !charge(heap, charge_of(size)))
 		return IOCP_NOMEM;
 	block = HeapAlloc(heap->system, flags & IOCP_ZERO ? HEAP_ZERO_MEMORY : 0, size);
 	if (block && !heap->adopted && iocp_registry_add(heap, block, size) != IOCP_OK) {
@@ -116,11 +122,11 @@ int iocp_heap_free(iocp_heap *heap, void *address)
 	return r;
 }
 
-/* ---- resizing ------------------------------------------------------------------------------------------------------ */
+/* ---- resizing ---------------------------------------------------------------------------------------------------- */
 
-/* Gives a claimed block another size where it is, or a copy in its place. NULL: there is no memory, and it is as it was;
-** there always is to shrink. Not by a HeapReAlloc that moves: the registry may lack memory for the new place, and the old
-** one is gone by then. What is new is cleared here: the system may take the block for larger than it is. */
+/* Gives a claimed block another size where it is, or a copy in its place. NULL: there is no memory, and it is as it
+** was; there always is to shrink. Not by a HeapReAlloc that moves: the registry may lack memory for the new place, and
+** the old one is gone by then. What is new is cleared here: the system may take the block for larger than it is. */
 static void *resize(iocp_heap *heap, void *address, size_t old_size, size_t size, int flags)
 {
 	size_t kept = old_size < size ? old_size : size;
@@ -155,8 +161,8 @@ static int realloc_block(iocp_heap *heap, void *address, size_t size, int flags,
 	void *block;
 	if (!(heap->adopted ? ask_system(heap, address, &old_size) : iocp_registry_claim(heap, address, &old_size)))
 		return IOCP_INVALID;
-	more = size <= PTRDIFF_MAX ? charge_of(size) - charge_of(old_size) : 0;
-	if (size > PTRDIFF_MAX || !charge(heap, more)) {
+	more = size <= LARGEST ? charge_of(size) - charge_of(old_size) : 0;
+	if (size > LARGEST || !charge(heap, more)) {
 		if (!heap->adopted)
 			iocp_registry_settle(heap, address, old_size);
 		return IOCP_NOMEM;

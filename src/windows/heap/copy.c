@@ -1,6 +1,6 @@
 /*
-** heap/copy.c - a block's size, and what goes in and out of it, always checked: what is copied lies within one live block,
-** which is held for as long as it is copied.
+** heap/copy.c - a block's size, and what goes in and out of it, always checked: what is copied lies within one live
+** block, which is held for as long as it is copied.
 */
 
 #include "windows/heap/heap.h"

@@ -2,13 +2,15 @@
 ** heap/gate.c - who may use a heap now: everyone, or the thread that locked it; nobody once it is destroyed.
 **
 ** `use` is held shared by every operation for as long as it touches the heap, so it is brief, and exclusively to change
-** `owner`, `depth` and `destroyed`. A thread that finds another owner puts itself on `waiters` before it lets `use` go, so
-** whoever changes the owner afterwards finds it there: no wake-up is lost. All that wait are woken, and look again.
+** `owner`, `depth` and `destroyed`. A thread that finds another owner puts itself on `waiters` before it lets `use` go,
+** so whoever changes the owner afterwards finds it there: no wake-up is lost. All that wait are woken, and look again.
 **
-** The owner also holds the system's HeapLock, which keeps out what other code does with the native handle. It is taken and
-** released outside `use`.
+** The owner also holds the system's HeapLock, which keeps out what other code does with the native handle. It is taken
+** and released outside `use`. Not that of the process' own heap: the C library's malloc is there, so every thread would
+** stop at its next allocation, and all the Lua states with it.
 **
-** Lock order: `use`, then `waiters_lock`, or `use`, then a shard of the registry. A thread inside waits for nothing else.
+** Lock order: `use`, then `waiters_lock`, or `use`, then a shard of the registry. A thread inside waits for nothing
+** else.
 */
 
 #include "windows/heap/heap.h"
@@ -81,6 +83,11 @@ static void unlock_all(iocp_context *context)
 		iocp_heap_unlock(context->locked);
 }
 
+static int has_own_lock(const iocp_heap *heap)
+{
+	return heap->system != GetProcessHeap();
+}
+
 int iocp_heap_lock(iocp_heap *heap)
 {
 	iocp_context *context = iocp_context_get();
@@ -95,7 +102,8 @@ int iocp_heap_lock(iocp_heap *heap)
 	depth = ++heap->depth;
 	ReleaseSRWLockExclusive(&heap->use);
 	if (depth == 1) {
-		HeapLock(heap->system);
+		if (has_own_lock(heap))
+			HeapLock(heap->system);
 		heap->next_locked = context->locked;
 		context->locked = iocp_heap_retain(heap);
 		context->unlock_heaps = unlock_all;
@@ -123,7 +131,8 @@ int iocp_heap_unlock(iocp_heap *heap)
 	if (!mine)
 		return IOCP_INVALID;
 	if (last) {
-		HeapUnlock(heap->system);
+		if (has_own_lock(heap))
+			HeapUnlock(heap->system);
 		unlist(context, heap);
 	}
 	AcquireSRWLockExclusive(&heap->use);

@@ -23,20 +23,23 @@ static void free_heap(iocp_object *object)
 static int make_heap(HANDLE system, int adopted, size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap **heap)
 {
 	iocp_heap *h = calloc(1, sizeof(*h)); /* zeroed locks are free ones */
+	iocp_object *entered = &h->object;
+	int r = h ? IOCP_OK : IOCP_NOMEM;
 	if (h) {
 		h->system = system;
 		h->adopted = adopted;
 		h->initial = initial;
 		h->maximum = maximum;
-		if (iocp_object_register(&h->object, kind, system, free_heap) == IOCP_OK) {
-			*heap = h;
-			return IOCP_OK;
-		}
+		r = adopted ? iocp_object_adopt(&entered, kind, system, free_heap)
+					: iocp_object_register(entered, kind, system, free_heap);
 	}
-	free(h);
-	if (!adopted)
+	if (r == IOCP_OK)
+		*heap = (iocp_heap *)entered;
+	if (r != IOCP_OK || entered != &h->object)
+		free(h);
+	if (r != IOCP_OK && !adopted)
 		HeapDestroy(system);
-	return IOCP_NOMEM;
+	return r;
 }
 
 static int create(size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap **heap)
@@ -124,16 +127,20 @@ static void list_block(void *state, uintptr_t address, size_t size)
 	l->bytes += size;
 }
 
-/* The caller has the heap locked. Allocates nothing: the system's heap may be the process' own. */
+/* The caller has the heap locked, but of the process' own not the system's lock, which a walk needs. Nothing is
+** allocated under it. */
 static void list_all(iocp_heap *heap, listing *l)
 {
 	PROCESS_HEAP_ENTRY at = {0};
-	if (!heap->adopted)
+	if (!heap->adopted) {
 		iocp_registry_walk(heap, list_block, l);
-	else
-		while (HeapWalk(heap->system, &at))
-			if (at.wFlags & PROCESS_HEAP_ENTRY_BUSY)
-				list_block(l, (uintptr_t)at.lpData, at.cbData);
+		return;
+	}
+	HeapLock(heap->system);
+	while (HeapWalk(heap->system, &at))
+		if (at.wFlags & PROCESS_HEAP_ENTRY_BUSY)
+			list_block(l, (uintptr_t)at.lpData, at.cbData);
+	HeapUnlock(heap->system);
 }
 
 int iocp_heap_walk(iocp_heap *heap, iocp_block *blocks, size_t capacity, size_t *count)

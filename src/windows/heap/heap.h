@@ -1,10 +1,10 @@
 /*
 ** heap.h - what the files of the heap share.
 **
-** A heap is one of the system's (HeapCreate), used through its own functions. What they leave undefined (a wrong address, a
-** double free, use after HeapDestroy) must be an answer here, so a heap that we made has beside it a registry of its live
-** blocks and a gate in front of it. An adopted heap is used by others too: what lives in it only the system knows, which is
-** asked (HeapValidate, HeapSize, HeapWalk), and it is never destroyed.
+** A heap is one of the system's (HeapCreate), used through its own functions. What they leave undefined (a wrong
+** address, a double free, use after HeapDestroy) must be an answer here, so a heap that we made has beside it a
+** registry of its live blocks and a gate in front of it. An adopted heap is used by others too: what lives in it only
+** the system knows, which is asked (HeapValidate, HeapSize, HeapWalk), and it is never destroyed.
 */
 
 #ifndef IOCP_WINDOWS_HEAP_H
@@ -39,7 +39,7 @@ struct iocp_heap {
 	iocp_heap *next_locked; /* in the owner's list */
 };
 
-/* ---- heap/gate.c -------------------------------------------------------------------------------------------------- */
+/* ---- heap/gate.c ------------------------------------------------------------------------------------------------- */
 
 /* Keeps the heap from being destroyed, and others from locking it, until iocp_heap_leave; waits for a thread that has
 ** it locked. IOCP_INVALID: destroyed; IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM. Not recursive. */
@@ -48,7 +48,7 @@ void iocp_heap_leave(iocp_heap *heap);
 /* Ends the heap's use for good: after it, nobody is inside or gets in. As iocp_heap_enter. */
 int iocp_heap_shut(iocp_heap *heap);
 
-/* ---- registry.c: the live blocks of a heap that is not adopted; the caller is inside ------------------------------- */
+/* ---- registry.c: the live blocks of a heap that is not adopted; the caller is inside ----------------------------- */
 
 /* IOCP_NOMEM: not added. */
 int iocp_registry_add(iocp_heap *heap, const void *address, size_t size);
@@ -64,7 +64,7 @@ void iocp_registry_drop(iocp_heap *heap, const void *address);
 void iocp_registry_walk(iocp_heap *heap, void (*visit)(void *state, uintptr_t address, size_t size), void *state);
 void iocp_registry_free(iocp_heap *heap);
 
-/* ---- heap/block.c ------------------------------------------------------------------------------------------------- */
+/* ---- heap/block.c ------------------------------------------------------------------------------------------------ */
 
 /* As iocp_registry_hold and iocp_registry_let, for any heap. */
 int iocp_block_hold(iocp_heap *heap, const void *address, size_t *size);

@@ -1,9 +1,9 @@
 /*
 ** registry.c - which blocks of a heap live, and how large they are.
 **
-** The system does not promise to notice a wrong address, and asking it (HeapValidate) and then acting on the answer are two
-** steps that other threads come between. Here they are one: whoever takes a block out of the registry is the one who frees
-** it.
+** The system does not promise to notice a wrong address, and asking it (HeapValidate) and then acting on the answer are
+** two steps that other threads come between. Here they are one: whoever takes a block out of the registry is the one
+** who frees it.
 **
 ** Locking: each shard has a reader/writer lock. A block that is read or written is held by its shard's lock in shared
 ** mode, so it is not freed meanwhile. Nothing is allocated under the lock: a fuller table is made ready outside.
