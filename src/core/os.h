@@ -26,8 +26,8 @@ void iocp_copy_known(void *to, size_t known, const void *from, size_t size);
 void iocp_lock_acquire(iocp_lock *lock);
 void iocp_lock_release(iocp_lock *lock);
 
-/* Threads that wait for the same thing, which has a lock that guards the list. A zeroed one is empty. What a waiter is, the
-** backend knows. */
+/* Threads that wait for the same thing, which has a lock that guards the list. A zeroed one is empty. What a waiter is,
+** the backend knows. */
 typedef struct iocp_waiters {
 	struct iocp_waiter *newest, *oldest;
 	uint32_t count;
@@ -36,8 +36,8 @@ typedef struct iocp_waiters {
 /* IOCP_OK: the calling thread can wait. IOCP_CANCELLED, IOCP_NOMEM. */
 int iocp_waiters_ready(void);
 /* Waits in the list, after the above; the lock is held, and released here. Returns what the thread is served with, or
-** IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED, and it is off the list. Meanwhile it does not count at the port that it
-** belongs to, and it belongs to that still. */
+** IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED, and it is off the list. Meanwhile it does not count at the port that
+** it belongs to, and it belongs to that still. */
 int iocp_waiters_join(iocp_waiters *waiters, iocp_lock *lock, double ms);
 /* Serves the one that has waited longest with `result`; the lock is held, and released here. */
 void iocp_waiters_serve_oldest(iocp_waiters *waiters, iocp_lock *lock, int result);
