@@ -196,7 +196,7 @@ enum iocp_pool_phase { IOCP_POOL_OPEN = 0, IOCP_POOL_DRAINING = 1, IOCP_POOL_CLO
 
 enum iocp_worker_end { IOCP_WORKER_TOLD, IOCP_WORKER_CLOSED, IOCP_WORKER_DIED };
 
-enum { IOCP_POOL_NAME = 32, IOCP_LINE = 64 /* bytes that one processor has to itself */ };
+enum { IOCP_POOL_NAME = 64, IOCP_LINE = 64 /* bytes that one processor has to itself */ };
 
 struct iocp_pool {
 	iocp_mortal mortal;

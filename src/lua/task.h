@@ -96,7 +96,7 @@ void iocp_notices_leave(iocp_watch *watch);
 /* Takes all watches of a task that has ended. */
 iocp_watch *iocp_watches_take(iocp_task *task);
 
-/* ---- task_graph.c ----------------------------------------------------------------------------------------------------- */
+/* ---- task_graph.c ------------------------------------------------------------------------------------------------ */
 
 /* Before the locks are taken: IOCP_OK or IOCP_NOMEM. */
 int iocp_arc_prepare(iocp_arc *arc, iocp_task *earlier, iocp_task *later);
