@@ -70,8 +70,9 @@ $(BUILD)/c/embed_test: spec/c/embed_test.c $(BUILD)/lua5.4/iocp/core.so
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -DMODULE_PATH='"$(BUILD)/lua5.4"' -o $@ $< -lcmocka -llua5.4 \
 		$(LIBRARIES)
 
-# The codec from inside, with Lua 5.4.
-$(BUILD)/c/value_test: spec/c/value_test.c $(BINDING:src/lua/%.c=$(BUILD)/lua5.4/obj/%.o) $(CORE_OBJECTS)
+# The codec and the pool's tasks from inside, with Lua 5.4.
+$(BUILD)/c/value_test $(BUILD)/c/task_test: $(BUILD)/c/%: spec/c/%.c \
+		$(BINDING:src/lua/%.c=$(BUILD)/lua5.4/obj/%.o) $(CORE_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -o $@ $^ -lcmocka -llua5.4 $(LIBRARIES)
 

@@ -92,6 +92,7 @@ build = {
             "src/lua/support.c",
             "src/lua/taken.c",
             "src/lua/task.c",
+            "src/lua/task_graph.c",
             "src/lua/task_submit.c",
             "src/lua/task_watch.c",
             "src/lua/thread.c",

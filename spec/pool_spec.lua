@@ -770,23 +770,81 @@ describe("a pool", function()
     assert.has_error(function() iocp.Heap():encode(pool) end, "cannot send arg 1: userdata (iocp.Pool)")
   end)
 
+  it("keeps the whole of a name, or refuses it", function()
+    local longest = ("n"):rep(63)
+    pool = iocp.Pool { workers = 1, name = longest }
+    assert.equal(longest, pool:name())
+    assert.equal(longest, pool:submit({ body = function() end, name = longest }):name())
+    assert.equal(longest, iocp.Thread({ body = "", name = longest }):name())
+    for _, wrong in ipairs { longest .. "n", "a\0b" } do
+      for _, call in ipairs {
+        function() iocp.Pool { name = wrong } end,
+        function() pool:submit { body = function() end, name = wrong } end,
+        function() pool:map({}, function() end, { name = wrong }) end,
+        function() iocp.Thread { body = "", name = wrong } end,
+        function() iocp.Thread(setmetatable({ body = "" }, { __index = { name = wrong } })) end,
+      } do
+        local ok, message = pcall(call)
+        assert.is_false(ok)
+        assert.matches("a string of at most 63 bytes, none of them 0", message, 1, true)
+      end
+    end
+    local module = ("m"):rep(80) .. ":f"
+    assert.equal("..." .. ("m"):rep(58) .. ":f", pool:submit(module):name())
+    local chunk = assert((loadstring or load)("return function() end", "@" .. ("f"):rep(50) .. ".lua"))()
+    assert.matches("^%.%.%.f+%.lua:1$", pool:submit(chunk):name())
+  end)
+
+  it("forgets names that are made up", function()
+    pool = iocp.Pool(1)
+    local function f() end
+    local function submit(from, to)
+      for i = from, to do
+        assert(pool:submit { body = f, name = "the task with the number " .. i }:wait())
+      end
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage("count")
+    end
+    local before = submit(1, 1000)
+    assert.is_true(submit(1001, 6000) < before + 100) -- KiB; 5,000 names would be some 1,000
+  end)
+
+  it("takes no binary chunk, as a thread takes none", function()
+    pool = iocp.Pool(1)
+    local dumped = string.dump(function() end)
+    for _, work in ipairs { dumped, { body = dumped } } do
+      local ok, message = pcall(pool.submit, pool, work)
+      assert.is_false(ok)
+      assert.matches("bad argument 'f' (attempt to load a binary chunk", message, 1, true)
+    end
+  end)
+
   it("refuses wrong options and arguments by name", function()
     local wrong = {
-      { { workers = -1 }, "workers: expected an integer from 0 to 100000, got -1" },
-      { { workers = 1.5 }, "workers: expected an integer" },
-      { { concurrency = "2" }, "concurrency: expected an integer from 0 to 4294967295, got string" },
-      { { on_error = "ignore" }, 'on_error: expected "keep", "log", "raise" or a function' },
-      { { queue_limit = 0 }, "queue_limit: expected an integer from 1" },
-      { { queue_wait = -1 }, "queue_wait: expected milliseconds" },
-      { { init = "x" }, "init: expected a function, got string" },
+      { { workers = -1 }, "bad argument 'workers' (expected an integer from 0 to 100000, got -1)" },
+      { { workers = 1.5 }, "'workers' (expected an integer" },
+      { { concurrency = "2" }, "'concurrency' (expected an integer from 0 to 4294967295, got string" },
+      { { on_error = "ignore" }, '(expected "keep", "log", "raise" or a function' },
+      { { queue_limit = 0 }, "'queue_limit' (expected an integer from 1" },
+      { { queue_wait = -1 }, "'queue_wait' (expected milliseconds" },
+      { { init = "x" }, "'init' (expected a function, got string" },
       { { worker = 1 }, "'worker' is none of workers" },
-      { "4", "options: expected a number of workers or a table, got string" },
+      { "4", "'options' (expected a number of workers or a table, got string" },
     }
     for _, row in ipairs(wrong) do
       local ok, message = pcall(iocp.Pool, row[1])
       assert.is_false(ok)
       assert.matches(row[2], message, 1, true)
     end
+    for name, value in pairs { name = {}, concurrency = -1, workers = 1.5, queue_limit = 0 } do
+      local ok, message = pcall(iocp.Pool, setmetatable({}, { __index = { [name] = value } }))
+      assert.is_false(ok)
+      assert.matches("bad argument '" .. name .. "' (expected ", message, 1, true)
+    end
+    local inherited = iocp.Pool(setmetatable({ workers = 0 }, { __index = { name = "from its class" } }))
+    assert.equal("from its class", inherited:name())
+    inherited:close()
     local ok, message = pcall(iocp.Pool, { init = coroutine.wrap(function() end) })
     assert.is_false(ok)
     assert.matches("cannot send the pool's options.init", message, 1, true)

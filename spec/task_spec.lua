@@ -338,7 +338,7 @@ describe("a task", function()
       local a, b, c = pool:task(f), pool:task(f), pool:task(f)
       a:after(b)
       b:after(c)
-      local expected = "task: it already runs after this one; tasks cannot wait for each other in a circle"
+      local expected = "task: it runs after this one, or waits for it; tasks cannot wait for each other in a circle"
       for _, call in ipairs { function() c:after(a) end, function() b:after(a) end, function() a:after(a) end } do
         local ok, message = pcall(call)
         assert.is_false(ok)

@@ -99,12 +99,13 @@ local function submit(loop)
   return true
 end
 
--- A chunk that has ended and is not open any more; or nil, message, code. What is raised here is Ctrl-C.
-local function next_ended(loop, ms)
+-- A chunk that has ended and is not open any more; or nil, message, code. `one` is one of those that are waited for: if it
+-- waits for the task that calls, that is INVALID. What is raised here is Ctrl-C.
+local function next_ended(loop, ms, one)
   local i, message, code
   loop.waits = true
   repeat
-    i, message, code = parts.wait_notice(loop.notices, ms)
+    i, message, code = parts.wait_notice(loop.notices, ms, one and one.task or nil)
   until not i or loop.chunks[i] -- not one that could not be submitted
   loop.waits = false
   if not i then
@@ -128,7 +129,8 @@ end
 -- error value.
 local function receive(loop)
   run_one(loop)
-  local chunk, message, code = next_ended(loop)
+  local _, one = next(loop.chunks)
+  local chunk, message, code = next_ended(loop, nil, one)
   if not chunk then
     return nil, message, code
   end

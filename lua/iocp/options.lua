@@ -9,6 +9,14 @@ local function refuse(name, expected, value)
   error(("bad argument '%s' (expected %s, got %s)"):format(name, expected, got), ABOVE)
 end
 
+--- Whether all of a name is kept: what holds it is C, and has room for that much.
+function options.is_name(value)
+  return type(value) == "string" and #value <= 63 and not value:find("\0", 1, true)
+end
+
+--- The rule of an option that is a name.
+options.NAME = { "name", options.is_name, "a string of at most 63 bytes, none of them 0" }
+
 --- Raises unless `ok`.
 function options.check(name, value, ok, expected)
   if not ok then

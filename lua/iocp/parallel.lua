@@ -12,7 +12,7 @@ local rules = {
   { "chunk", function(v) return type(v) == "number" and v >= 1 and v % 1 == 0 end, "an integer from 1 on" },
   { "errors", function(v) return v == "raise" or v == "collect" end, '"raise" or "collect"' },
   { "progress", function(v) return type(v) == "boolean" or type(v) == "function" end, "a boolean or a function" },
-  { "name", function(v) return type(v) == "string" end, "a string" },
+  options.NAME,
 }
 
 -- ---- jobs: see run in loop.lua ----

@@ -3,43 +3,50 @@
 -- @classmod iocp.Pool
 
 local load_chunk = rawget(_G, "loadstring") or load
+local options = require "iocp.options"
 local parallel = require "iocp.parallel"
 local trace = require "iocp.trace"
 
-local function fail(message, ...)
-  error(("bad argument 'options' to 'Pool' (" .. message .. ")"):format(...), 4) -- where Pool was called
+local function is_count(least, most)
+  return function(v)
+    return type(v) == "number" and v >= least and v <= most and v % 1 == 0
+  end
 end
 
-local function is_count(value, least, most)
-  return type(value) == "number" and value >= least and value <= most and value % 1 == 0
+local function is_function(v)
+  return type(v) == "function"
 end
 
--- What each option may be: a check, and what an error says that was expected.
 local rules = {
-  workers = { function(v) return is_count(v, 0, 100000) end, "an integer from 0 to 100000" },
-  concurrency = { function(v) return is_count(v, 0, 4294967295) end, "an integer from 0 to 4294967295" },
-  name = { function(v) return type(v) == "string" end, "a string" },
-  stack = { function(v) return is_count(v, 0, 2 ^ 40) end, "a number of bytes" },
-  init = { function(v) return type(v) == "function" end, "a function" },
-  logger = { function(v) return type(v) == "function" end, "a function" },
-  replace = { function(v) return type(v) == "boolean" end, "a boolean" },
-  queue_limit = { function(v) return is_count(v, 1, 1000000) end, "an integer from 1 to 1000000" },
-  queue_wait = { function(v) return type(v) == "number" and v >= 0 end, "milliseconds, a number from 0 on" },
-  on_error = {
-    function(v) return v == "keep" or v == "log" or v == "raise" or type(v) == "function" end,
-    [["keep", "log", "raise" or a function]],
-  },
+  { "workers", is_count(0, 100000), "an integer from 0 to 100000" },
+  { "concurrency", is_count(0, 4294967295), "an integer from 0 to 4294967295" },
+  options.NAME,
+  { "stack", is_count(0, 2 ^ 40), "a number of bytes" },
+  { "init", is_function, "a function" },
+  { "on_error", function(v) return v == "keep" or v == "log" or v == "raise" or is_function(v) end,
+    [["keep", "log", "raise" or a function]] },
+  { "logger", is_function, "a function" },
+  { "replace", function(v) return type(v) == "boolean" end, "a boolean" },
+  { "queue_limit", is_count(1, 1000000), "an integer from 1 to 1000000" },
+  { "queue_wait", function(v) return type(v) == "number" and v >= 0 end, "milliseconds, a number from 0 on" },
 }
 
-local function check(options)
-  for name, value in pairs(options) do
-    local rule = rules[name]
-    if not rule then
-      fail("'%s' is none of workers, concurrency, name, stack, init, on_error, logger, replace, queue_limit, queue_wait",
-        tostring(name))
-    elseif not rule[1](value) then
-      fail("%s: expected %s, got %s", name, rule[2], type(value) == "number" and tostring(value) or type(value))
+-- Values by keys, in two generations of `size`: a script that makes up its names and chunks does not fill the memory.
+-- Returns a function that gives, and keeps, what make(last, ...) makes; `last` is what it made for that key before, if
+-- that is still there.
+local function new_generations(size)
+  local young, old, count = {}, {}, 0
+  return function(key, make, ...)
+    local last = young[key]
+    if last == nil then
+      last = old[key]
+      if count >= size then
+        young, old, count = {}, young, 0
+      end
+      count = count + 1
     end
+    young[key] = make(last, ...)
+    return young[key]
   end
 end
 
@@ -53,17 +60,16 @@ return function(core, parts)
   -- logger, a function(text) for "log"; replace, whether a worker that died is replaced (true); queue_limit, how many tasks
   -- may be queued; queue_wait, how many ms submit waits for room (for ever).
   -- @return the pool; or nil, message, code
-  local function new(_, options)
-    if options == nil or type(options) == "number" then
-      options = { workers = options }
-    elseif type(options) ~= "table" then
-      error(("bad argument #1 to 'Pool' (options: expected a number of workers or a table, got %s)"):format(type(options)), 2)
+  local function new(_, given)
+    if given == nil or type(given) == "number" then
+      given = { workers = given }
     end
-    check(options)
-    local name = options.name or "iocp pool"
-    return parts.new_pool(options.workers or core.processors(), options.concurrency or 0, name, options.stack or 0,
-      options.replace ~= false, options.on_error == "raise", options.queue_limit or 0, options.queue_wait,
-      { name = name, init = options.init, on_error = options.on_error, logger = options.logger })
+    options.check("options", given, type(given) == "table", "a number of workers or a table")
+    given = options.read(given, rules)
+    local name = given.name or "iocp pool"
+    return parts.new_pool(given.workers or core.processors(), given.concurrency or 0, name, given.stack or 0,
+      given.replace ~= false, given.on_error == "raise", given.queue_limit or 0, given.queue_wait,
+      { name = name, init = given.init, on_error = given.on_error, logger = given.logger })
   end
 
   -- ---- what can be submitted besides functions ----
@@ -78,41 +84,48 @@ return function(core, parts)
     end
   end
 
-  -- The last work object for a function with that name and wish for the state: a table with both is made anew for each submit.
+  local NAMES, TEXTS = 64, 256
+
+  -- The last work objects of a function by name and wish for the state: a table with both is made anew for each submit.
   local named = setmetatable({}, { __mode = "k" })
 
-  function parts.named_work(f, name, wants_state)
-    local works = named[f] or {}
-    local key = (wants_state and "+" or "-") .. (name or "")
-    works[key] = parts.work(f, name, wants_state, works[key])
-    named[f] = works
-    return works[key]
+  local function renew(last, f, name, wants_state)
+    return parts.work(f, name, wants_state, last)
   end
 
-  -- Functions of texts, with their names, in two generations: a script that makes up its chunks does not fill the memory.
-  local young, old, count = {}, {}, 0
+  function parts.named_work(f, name, wants_state)
+    named[f] = named[f] or new_generations(NAMES)
+    return named[f]((wants_state and "+" or "-") .. (name or ""), renew, f, name, wants_state)
+  end
 
-  local function compile(text)
+  -- Its end says more than its beginning.
+  local function shortened(name)
+    return options.is_name(name) and name or "..." .. name:sub(-60)
+  end
+
+  local function compile(found, text)
+    if found then
+      return found
+    end
     local module, name = text:match("^([%w_.%-/]+):([%a_][%w_]*)$")
     if module then
-      return { by_name(module, name), text }
+      return { by_name(module, name), shortened(text) }
     end
-    local f, message = load_chunk(text, text)
+    local f, message = nil, "attempt to load a binary chunk: submit the function itself"
+    if text:byte(1) ~= 27 then
+      f, message = load_chunk(text, text)
+    end
     if not f then
-      error("bad argument 'f' (" .. tostring(message) .. ")", 5) -- where the pool's method was called
+      error("bad argument 'f' (" .. tostring(message) .. ")", 6) -- where the pool's method was called
     end
     return { f }
   end
 
+  local texts = new_generations(TEXTS)
+
   -- "module:function", which each worker requires for itself, or a chunk: the function, and its name if it has one.
   local function function_of(text)
-    local found = young[text] or old[text] or compile(text)
-    if not young[text] then
-      if count >= 256 then
-        young, old, count = {}, young, 0
-      end
-      young[text], count = found, count + 1
-    end
+    local found = texts(text, compile, text)
     return found[1], found[2]
   end
 
@@ -132,8 +145,8 @@ return function(core, parts)
       end
     end
     local body, name = f.body, f.name
-    if name ~= nil and type(name) ~= "string" then
-      bad_work("name: expected a string, got %s", type(name))
+    if name ~= nil and not options.is_name(name) then
+      bad_work("name: expected %s, got %s", options.NAME[3], type(name))
     elseif f.worker ~= nil and type(f.worker) ~= "boolean" then
       bad_work("worker: expected a boolean, got %s", type(f.worker))
     elseif type(body) == "string" then

@@ -1,9 +1,9 @@
 /*
 ** semaphore.c - the same for every backend, which has the threads wait (os.h).
 **
-** A post that finds a thread waiting hands its one over under the lock, past the count, so nobody who comes later gets it first; and
-** whether a wait was served or ended otherwise is decided under the same lock, so none is lost to a timeout or a cancel.
-** spec/model/pool.pml has it as a model.
+** A post that finds a thread waiting hands its one over under the lock, past the count, so nobody who comes later gets
+** it first; and whether a wait was served or ended otherwise is decided under the same lock, so none is lost to a
+** timeout or a cancel. spec/model/pool.pml has it as a model.
 */
 
 #include "core/semaphore.h"

@@ -1,8 +1,8 @@
 /*
 ** semaphore.h - a counter that threads wait for: permits, and events that are counted.
 **
-** It is no port, so whoever waits for one still belongs to the port that he got from last, and does not count there for the
-** time, as in a sleep. A zeroed one is open, with the count 0; it needs no end.
+** It is no port, so whoever waits for one still belongs to the port that he got from last, and does not count there for
+** the time, as in a sleep. A zeroed one is open, with the count 0; it needs no end.
 */
 
 #ifndef IOCP_SEMAPHORE_H
@@ -17,10 +17,11 @@ typedef struct iocp_semaphore {
 	int closed;
 } iocp_semaphore;
 
-/* Takes one from the count, or waits for that, first come, first served. IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM;
-** IOCP_CLOSED: it was closed before; IOCP_ABANDONED: meanwhile. */
+/* Takes one from the count, or waits for that, first come, first served. IOCP_TIMEOUT, IOCP_CANCELLED,
+** IOCP_INTERRUPTED, IOCP_NOMEM; IOCP_CLOSED: it was closed before; IOCP_ABANDONED: meanwhile. */
 int iocp_semaphore_wait(iocp_semaphore *semaphore, double ms);
-/* Adds one, which goes to the thread that has waited longest. The caller has the semaphore's owner keep it until this returns. */
+/* Adds one, which goes to the thread that has waited longest. The caller has the semaphore's owner keep it until this
+** returns. */
 void iocp_semaphore_post(iocp_semaphore *semaphore);
 /* Ends all waits, for good. */
 void iocp_semaphore_close(iocp_semaphore *semaphore);

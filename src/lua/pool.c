@@ -3,8 +3,8 @@
 **
 ** How many workers. The script says how many it wants. A worker that waits for a task counts as blocked, and there is always
 ** one more than are blocked: then the queue has a worker that does not wait for a task, which either comes back to the queue or
-** is itself about to wait, and then brings another. So tasks that wait for tasks cannot stop a pool, unless they wait in a
-** circle. What is too few is started, what is too many is sent quit packets: these queue behind the tasks that are there, and are
+** is itself about to wait, and then brings another. So tasks that wait for tasks cannot stop a pool, and
+** they do not wait in a circle (task_graph.c). What is too few is started, what is too many is sent quit packets: these queue behind the tasks that are there, and are
 ** passed over if the pool has grown again since (`generation`). If none can be started, a worker does not wait but says so;
 ** if the one that does not wait dies and cannot be replaced, the pool is closed.
 **

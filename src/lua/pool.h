@@ -4,6 +4,7 @@
 **   pool/function.c          a function on its way to the workers: it crosses to each of them once
 **   task.c          a task's life, without Lua: its one atomic state, its end
 **   task_watch.c    who is told of that
+**   task_graph.c    what can only end after what, without circles
 **   pool.c          the pool's life, without Lua: its port, how many workers there are to be, its end
 **   pool_stats.c    counters, times and spans, without Lua
 **   pool/worker.c        a worker: its thread, its state, the loop over the port
@@ -18,9 +19,10 @@
 ** ends. A task is held by scripts, by the packet that is queued for it, and by the task that it runs after.
 **
 ** Locks. `iocp_tasks` (task.c) guards what is rare in a task's life: who waits for it, what runs after it, cancelling
-** while it runs, timers. A pool's `lock` guards its list of workers and how many there are to be. Neither is taken under the
-** other, and under neither is anything called that may wait, allocate or call out. What tells a task's thread to stop is called
-** under the first (iocp_thread_cancel_work, iocp_running_cancel), so that the thread is not about something else by then.
+** while it runs, timers. A pool's `lock` guards its list of workers and how many there are to be. Neither is taken
+** under the other, and under neither is anything called that may wait, allocate or call out. What tells a task's thread
+** to stop is called under the first (iocp_thread_cancel_work, iocp_running_cancel), so that the thread is not about
+** something else by then. task_graph.c has a lock that is taken before the first.
 */
 
 #ifndef IOCP_POOL_H
@@ -39,6 +41,7 @@ typedef struct iocp_task iocp_task;
 typedef struct iocp_work iocp_work;
 typedef struct iocp_worker iocp_worker;
 typedef struct iocp_notices iocp_notices;
+typedef struct iocp_node iocp_node;
 
 enum iocp_task_state {
 	IOCP_TASK_UNSCHEDULED = 0,
@@ -155,14 +158,15 @@ int iocp_task_has_run(const iocp_task *task);
 /* Submits a task: it runs once all that it runs after have completed; delay > 0: so many ms later; period > 0: again and
 ** again. IOCP_INVALID: it was submitted before; IOCP_CANCELLED: it is cancelled; IOCP_CLOSED, IOCP_NOMEM: now it is. */
 int iocp_task_submit(iocp_task *task, double delay, double period);
-/* Makes `task` run after `earlier`; with `input` it is called with its results first. IOCP_INVALID: it was submitted already;
-** IOCP_ERROR: `earlier` runs after `task`. IOCP_NOMEM. */
+/* Makes `task` run after `earlier`; with `input` it is called with its results first. IOCP_INVALID: it was submitted
+** already; IOCP_ERROR: `earlier` runs after `task`, or waits for it. IOCP_NOMEM. */
 int iocp_task_after(iocp_task *task, iocp_task *earlier, int input);
 /* IOCP_OK: it will never run; IOCP_TIMEOUT: it runs, and was told; IOCP_INVALID: it had ended. */
 int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason);
 /* As above, and ends the worker that runs it. */
 int iocp_task_cancel_hard(iocp_task *task);
-/* Where a thread waits for ends of tasks, without belonging to a port for it. A new one has one reference; NULL: out of memory. */
+/* Where a thread waits for ends of tasks, without belonging to a port for it. A new one has one reference; NULL: out of
+** memory. */
 iocp_notices *iocp_notices_new(void);
 void iocp_notices_release(iocp_notices *notices);
 /* Takes the oldest notice, waiting for one: IOCP_OK, or as iocp_semaphore_wait. */
@@ -192,7 +196,7 @@ enum iocp_pool_phase { IOCP_POOL_OPEN = 0, IOCP_POOL_DRAINING = 1, IOCP_POOL_CLO
 
 enum iocp_worker_end { IOCP_WORKER_TOLD, IOCP_WORKER_CLOSED, IOCP_WORKER_DIED };
 
-enum { IOCP_POOL_NAME = 32, IOCP_LINE = 64 /* bytes that one processor has to itself */ };
+enum { IOCP_POOL_NAME = 64, IOCP_LINE = 64 /* bytes that one processor has to itself */ };
 
 struct iocp_pool {
 	iocp_mortal mortal;
@@ -281,10 +285,18 @@ int iocp_pool_take_spans(iocp_pool *pool, iocp_spans *copy);
 
 enum { IOCP_WORKER_DEPTH = 32 }; /* tasks that may run within each other on a thread */
 
+/* A task that can end only after another: see task_graph.c. */
+typedef struct iocp_arc {
+	iocp_node *earlier, *later;
+	struct iocp_arc *next_later, **link_later;     /* of those from the same one; NULL: it is not added */
+	struct iocp_arc *next_earlier, **link_earlier; /* of those to the same one */
+} iocp_arc;
+
 /* A task on a worker's thread. */
 typedef struct iocp_run {
 	iocp_task *task;
 	iocp_values outcome;
+	iocp_arc wait; /* from what the thread waits for */
 	struct iocp_run *outer;
 	const _Atomic uint32_t *stop; /* of a chunk's: not 0 when the thread is to stop, */
 	int32_t at;                   /* which item it is at, from 1 on; 0: at none, */
@@ -311,6 +323,10 @@ int iocp_worker_start(iocp_pool *pool);
 /* The worker that calls; NULL: no worker does. */
 iocp_worker *iocp_worker_current(void);
 int iocp_is_worker(const iocp_thread *thread);
+/* Around a wait without a time of the calling worker's for a task. IOCP_INVALID: it would never end, as that one waits
+** for what runs here, perhaps by way of others; IOCP_NOMEM. */
+int iocp_worker_await(iocp_worker *worker, iocp_task *task);
+void iocp_worker_awaited(iocp_worker *worker);
 /* Runs a task that the calling worker has claimed. Raises nothing. */
 void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task);
 

@@ -29,6 +29,8 @@ static void free_task(iocp_mortal *mortal)
 	if (task->extra)
 		iocp_task_release(task->extra->input);
 	free(task->extra);
+	/* Acquire: as in task_graph.c. */
+	free(atomic_load_explicit(&task->node, memory_order_acquire)); /* its arcs went with who had them */
 	iocp_pool_drop(task->pool);
 	free(task);
 }
@@ -144,11 +146,12 @@ const iocp_task *iocp_task_input(const iocp_task *task)
 /* ---- telling ------------------------------------------------------------------------------------------------------------ */
 
 /* A task that runs after one that has completed: it may be time for it. IOCP_OK, or why it cannot run. */
-static int advance(const iocp_watch *watch, iocp_task *earlier)
+static int advance(iocp_watch *watch, iocp_task *earlier)
 {
 	iocp_task *task = watch->task;
 	int ready;
 	iocp_lock_acquire(&iocp_tasks);
+	iocp_arc_remove(&watch->arc);
 	if (watch->input)
 		task->extra->input = iocp_task_retain(earlier);
 	ready = --task->extra->unmet == 0 && (iocp_task_word(task) & IOCP_SUBMITTED);
@@ -166,7 +169,7 @@ void iocp_task_blame(iocp_task *task, iocp_task *earlier)
 }
 
 /* The same, or it is cancelled; then those who watch it come first in the list. */
-static iocp_watch *tell_dependent(const iocp_watch *watch, iocp_task *earlier, iocp_watch *list)
+static iocp_watch *tell_dependent(iocp_watch *watch, iocp_task *earlier, iocp_watch *list)
 {
 	enum iocp_task_reason reason = IOCP_BY_DEPENDENCY;
 	iocp_task *task = watch->task;
@@ -179,6 +182,7 @@ static iocp_watch *tell_dependent(const iocp_watch *watch, iocp_task *earlier, i
 		reason = r == IOCP_CLOSED ? IOCP_BY_CLOSE : IOCP_BY_MEMORY;
 	} else {
 		iocp_lock_acquire(&iocp_tasks);
+		iocp_arc_remove(&watch->arc);
 		iocp_task_blame(task, earlier);
 		iocp_lock_release(&iocp_tasks);
 	}

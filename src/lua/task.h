@@ -1,5 +1,5 @@
 /*
-** task.h - what task.c, task_submit.c and task_watch.c share: a task's insides.
+** task.h - what the files of tasks share: a task's insides.
 */
 
 #ifndef IOCP_TASK_H
@@ -29,14 +29,13 @@ typedef struct iocp_watch {
 	iocp_task *task; /* a reference */
 	iocp_task *of;   /* while it is told: the task that has ended, a reference, if it is not the first one */
 	int input;
+	iocp_arc arc; /* of a task that runs after this one */
 } iocp_watch;
 
 /* What most tasks have not. Guarded by iocp_tasks. */
 typedef struct iocp_task_extra {
 	iocp_task *input;     /* whose results come first; a reference */
 	uint32_t unmet;       /* tasks that it runs after and that have not completed */
-	uint32_t mark;        /* of the walk that met it last */
-	iocp_task *walk;      /* the next one to be looked at there */
 	double delay, period; /* milliseconds; 0: none */
 	double due;           /* on iocp_clock, of a periodic one */
 	iocp_timer timer;     /* if armed */
@@ -55,6 +54,7 @@ struct iocp_task {
 	iocp_values values; /* arguments, until it has ended; then what came of it */
 	iocp_watch *watches;
 	iocp_task_extra *extra;
+	_Atomic(iocp_node *) node;     /* NULL, until it has had an arc */
 	_Atomic(iocp_worker *) runner; /* while it runs */
 	int chunk_runner; /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
 	/* While a chunk runs on top of the task that called its loop: that one. Guarded by iocp_tasks. */
@@ -95,6 +95,18 @@ int iocp_watch_add(iocp_task *task, iocp_watch *watch);
 void iocp_notices_leave(iocp_watch *watch);
 /* Takes all watches of a task that has ended. */
 iocp_watch *iocp_watches_take(iocp_task *task);
+
+/* ---- task_graph.c ------------------------------------------------------------------------------------------------ */
+
+/* Before the locks are taken: IOCP_OK or IOCP_NOMEM. */
+int iocp_arc_prepare(iocp_arc *arc, iocp_task *earlier, iocp_task *later);
+/* Around adding arcs. Takes iocp_tasks with it. */
+void iocp_graph_lock(void);
+void iocp_graph_unlock(void);
+/* 0: it would close a circle. iocp_tasks may be let go meanwhile. */
+int iocp_arc_add(iocp_arc *arc);
+/* An arc that was prepared, be it added or not. iocp_tasks is held. */
+void iocp_arc_remove(iocp_arc *arc);
 
 #pragma GCC visibility pop
 

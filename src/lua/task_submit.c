@@ -180,34 +180,25 @@ int iocp_task_repeat(iocp_task *task)
 
 /* ---- submitting --------------------------------------------------------------------------------------------------------- */
 
-/* Takes the lock with an `extra`, for a task that was not submitted yet. Else without the lock: IOCP_NOMEM; IOCP_INVALID: it
-** was; IOCP_CANCELLED: it is cancelled. */
-static int lock_linked(iocp_task *task)
+/* Makes a task that was not submitted yet one that waits for others (IOCP_LINKED), or is submitted as one
+** (IOCP_SUBMITTED too). It has an `extra` then, which may be `fresh`. IOCP_INVALID: it was submitted; IOCP_CANCELLED:
+** it is cancelled. The lock is held. */
+static int link_task(iocp_task *task, iocp_task_extra **fresh, uint32_t flags)
 {
-	iocp_task_extra *fresh = calloc(1, sizeof(*fresh));
 	uint32_t old = iocp_task_word(task);
-	int r = IOCP_TIMEOUT;
-	if (!fresh)
-		return IOCP_NOMEM;
-	iocp_lock_acquire(&iocp_tasks);
-	while (r == IOCP_TIMEOUT) {
+	do {
 		if ((old & IOCP_STATE) != IOCP_TASK_UNSCHEDULED || (old & IOCP_SUBMITTED))
-			r = (old & IOCP_STATE) == IOCP_TASK_CANCELLED ? IOCP_CANCELLED : IOCP_INVALID;
-		else if (iocp_task_change(task, &old, old | IOCP_LINKED))
-			r = IOCP_OK;
+			return (old & IOCP_STATE) == IOCP_TASK_CANCELLED ? IOCP_CANCELLED : IOCP_INVALID;
+	} while (!iocp_task_change(task, &old, old | flags));
+	if (!task->extra) {
+		task->extra = *fresh;
+		*fresh = NULL;
 	}
-	if (r == IOCP_OK && !task->extra) {
-		task->extra = fresh;
-		fresh = NULL;
-	}
-	if (r != IOCP_OK)
-		iocp_lock_release(&iocp_tasks);
-	free(fresh);
-	return r;
+	return IOCP_OK;
 }
 
 /* One that waits for nothing. Nobody needs the lock. */
-static int submit_plain(iocp_task *task)
+static int submit_plain(iocp_task *task, int *accepted)
 {
 	uint32_t old = iocp_task_word(task);
 	set_since(task, 0);
@@ -217,30 +208,28 @@ static int submit_plain(iocp_task *task)
 		if ((old & IOCP_STATE) != IOCP_TASK_UNSCHEDULED)
 			return (old & IOCP_STATE) == IOCP_TASK_CANCELLED ? IOCP_CANCELLED : IOCP_INVALID;
 	} while (!iocp_task_change(task, &old, IOCP_TASK_SCHEDULED | (old & IOCP_WATCHED)));
+	*accepted = 1;
 	return post(task);
 }
 
-static int submit_linked(iocp_task *task, double delay, double period)
+static int submit_linked(iocp_task *task, double delay, double period, int *accepted)
 {
-	uint32_t old;
-	int ready, r = lock_linked(task);
-	if (r != IOCP_OK)
-		return r;
-	task->extra->delay = delay;
-	task->extra->period = period;
-	ready = task->extra->unmet == 0;
-	for (old = iocp_task_word(task); !(old & IOCP_SUBMITTED);) {
-		if ((old & IOCP_STATE) != IOCP_TASK_UNSCHEDULED) {
-			r = IOCP_CANCELLED;
-			break;
-		}
-		if (iocp_task_change(task, &old, old | IOCP_SUBMITTED)) {
-			parked_add(task);
-			count(&task->pool->waiting, 1);
-			break;
-		}
+	iocp_task_extra *fresh = calloc(1, sizeof(*fresh));
+	int ready = 0, r;
+	if (!fresh)
+		return IOCP_NOMEM;
+	iocp_lock_acquire(&iocp_tasks);
+	r = link_task(task, &fresh, IOCP_LINKED | IOCP_SUBMITTED);
+	if (r == IOCP_OK) {
+		task->extra->delay = delay;
+		task->extra->period = period;
+		ready = task->extra->unmet == 0;
+		parked_add(task); /* who cancels it meanwhile waits for the lock */
+		count(&task->pool->waiting, 1);
+		*accepted = 1;
 	}
 	iocp_lock_release(&iocp_tasks);
+	free(fresh);
 	if (r == IOCP_OK && ready)
 		r = iocp_task_schedule(task);
 	else if (r == IOCP_OK)
@@ -251,7 +240,7 @@ static int submit_linked(iocp_task *task, double delay, double period)
 int iocp_task_submit(iocp_task *task, double delay, double period)
 {
 	iocp_pool *pool = task->pool;
-	int phase = atomic_load_explicit(&pool->phase, memory_order_seq_cst), r = IOCP_TIMEOUT;
+	int phase = atomic_load_explicit(&pool->phase, memory_order_seq_cst), r = IOCP_TIMEOUT, accepted = 0;
 	const iocp_worker *worker = iocp_worker_current();
 	if (phase != IOCP_POOL_OPEN && (phase == IOCP_POOL_CLOSED || !worker || worker->pool != pool || period > 0)) {
 		(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
@@ -259,71 +248,62 @@ int iocp_task_submit(iocp_task *task, double delay, double period)
 	}
 	count(&pool->submitted, 1); /* before it can end */
 	if (delay <= 0)
-		r = submit_plain(task);
+		r = submit_plain(task, &accepted);
 	if (r == IOCP_TIMEOUT)
-		r = submit_linked(task, delay, period);
-	if (r == IOCP_INVALID || r == IOCP_CANCELLED) {
+		r = submit_linked(task, delay, period, &accepted);
+	if (!accepted) { /* its end will not be counted */
 		count(&pool->submitted, -1);
 		iocp_pool_ended(pool);
-	} else if (r != IOCP_OK) {
-		(void)iocp_task_cancel(task, r == IOCP_CLOSED ? IOCP_BY_CLOSE : IOCP_BY_MEMORY);
 	}
+	if (r != IOCP_OK && r != IOCP_INVALID && r != IOCP_CANCELLED)
+		(void)iocp_task_cancel(task, r == IOCP_CLOSED ? IOCP_BY_CLOSE : IOCP_BY_MEMORY);
 	return r;
 }
 
 /* ---- after others ------------------------------------------------------------------------------------------------------- */
 
-/* Whether `later` runs after `task`, by however many steps. Each task is looked at once: `mark` says in which walk. The
-** lock is held. */
-static int runs_after(iocp_task *later, iocp_task *task)
+/* Has the task of the watch wait for `earlier`, if that has not ended. The lock is held. 0: it has, and the watch is
+** the caller's still. */
+static int wait_for_earlier(iocp_watch *watch, iocp_task *earlier)
 {
-	static uint32_t walks;
-	iocp_task *todo = NULL;
-	const iocp_watch *watch;
-	walks++;
-	for (;;) {
-		if (task == later)
-			return 1;
-		for (watch = task->watches; watch; watch = watch->next) {
-			if (watch->task && watch->task->extra->mark != walks) {
-				watch->task->extra->mark = walks;
-				watch->task->extra->walk = todo;
-				todo = watch->task;
-			}
-		}
-		if (!todo)
-			return 0;
-		task = todo;
-		todo = task->extra->walk;
+	iocp_task *task = watch->task;
+	if (iocp_watch_add(earlier, watch)) {
+		iocp_task_retain(task);
+		task->extra->unmet++;
+		return 1;
 	}
+	iocp_arc_remove(&watch->arc);
+	if (iocp_task_state(earlier) != IOCP_TASK_COMPLETED)
+		iocp_task_blame(task, earlier);
+	else if (watch->input)
+		task->extra->input = iocp_task_retain(earlier);
+	return 0;
 }
 
 int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
 {
 	iocp_watch *watch = calloc(1, sizeof(*watch));
-	int r = watch ? lock_linked(task) : IOCP_NOMEM, cancel = 0;
-	if (r != IOCP_OK) {
+	iocp_task_extra *fresh = calloc(1, sizeof(*fresh));
+	int r = watch && fresh ? iocp_arc_prepare(&watch->arc, earlier, task) : IOCP_NOMEM, waits = 0;
+	if (r == IOCP_OK) {
+		watch->task = task;
+		watch->input = input;
+		iocp_graph_lock();
+		r = link_task(task, &fresh, IOCP_LINKED);
+		if (r == IOCP_OK && !iocp_arc_add(&watch->arc))
+			r = IOCP_ERROR;
+		if (r == IOCP_OK)
+			r = link_task(task, &fresh, IOCP_LINKED); /* it may have been submitted meanwhile */
+		if (r == IOCP_OK)
+			waits = wait_for_earlier(watch, earlier);
+		else
+			iocp_arc_remove(&watch->arc);
+		iocp_graph_unlock();
+	}
+	free(fresh);
+	if (!waits)
 		free(watch);
-		return r;
-	}
-	watch->task = task;
-	watch->input = input;
-	/* What comes after nothing does not come after this one, however long the row is that this one begins. */
-	if (task == earlier || (earlier->extra && earlier->extra->unmet > 0 && runs_after(earlier, task))) {
-		r = IOCP_ERROR;
-	} else if (iocp_watch_add(earlier, watch)) {
-		iocp_task_retain(task);
-		task->extra->unmet++;
-		watch = NULL;
-	} else if (iocp_task_state(earlier) != IOCP_TASK_COMPLETED) {
-		iocp_task_blame(task, earlier);
-		cancel = 1;
-	} else if (input) {
-		task->extra->input = iocp_task_retain(earlier);
-	}
-	iocp_lock_release(&iocp_tasks);
-	free(watch);
-	if (cancel)
+	if (r == IOCP_OK && !waits && iocp_task_state(earlier) != IOCP_TASK_COMPLETED)
 		(void)iocp_task_cancel(task, IOCP_BY_DEPENDENCY);
 	return r;
 }

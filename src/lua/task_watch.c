@@ -1,11 +1,11 @@
 /*
 ** task_watch.c - who is told when a task has ended: tasks that run after it, and threads that wait.
 **
-** A thread waits on notices of its own, which are no port: it goes on belonging to the port that it got from. The watch itself is
-** what is left there, so telling takes no memory.
+** A thread waits on notices of its own, which are no port: it goes on belonging to the port that it got from. The watch
+** itself is what is left there, so telling takes no memory.
 **
-** References: notices belong to who waits and to each watch that is not told yet; so who tells has them until he is done.
-** Locks and orders: see task.c. `lock` here guards the list of those that were told, and is taken under no other.
+** References: notices belong to who waits and to each watch that is not told yet; so who tells has them until he is
+** done. Locks and orders: see task.c. `lock` here guards the list of those that were told, and is taken under no other.
 */
 
 #include <stdlib.h>

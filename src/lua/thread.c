@@ -87,6 +87,8 @@ static int thread_main(iocp_thread *thread, void *data)
 
 /* ---- creating ------------------------------------------------------------------------------------------------------ */
 
+enum { LONGEST_NAME = 63 };
+
 typedef struct options {
 	const char *name;
 	size_t stack;
@@ -99,37 +101,44 @@ static int bad_option(lua_State *L, const char *name, const char *expected)
 	return luaL_argerror(L, 1, lua_tostring(L, -1));
 }
 
-/* Reads the option at the top of the stack, whose name is below it. */
-static void read_option(lua_State *L, options *o)
+/* Raises if the table at 1 has a key that is no option. */
+static void refuse_others(lua_State *L)
 {
-	const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-	if (strcmp(name, "name") == 0) {
-		if (lua_type(L, -1) != LUA_TSTRING)
-			bad_option(L, name, "a string");
-		o->name = lua_tostring(L, -1); /* the table keeps it */
-	} else if (strcmp(name, "stack") == 0) {
-		uint64_t stack;
-		if (!iocp_to_integer(L, lua_gettop(L), SIZE_MAX / 2, &stack))
-			bad_option(L, name, "a number of bytes");
-		o->stack = (size_t)stack;
-	} else if (strcmp(name, "suspended") == 0) {
-		if (!lua_isboolean(L, -1))
-			bad_option(L, name, "a boolean");
-		o->suspended = lua_toboolean(L, -1);
-	} else if (strcmp(name, "body") != 0) {
-		luaL_argerror(L, 1,
-			lua_pushfstring(
-				L, "options: '%s' is none of body, name, stack, suspended", *name ? name : luaL_typename(L, -2)));
+	static const char *const known[] = {"body", "name", "stack", "suspended"};
+	size_t i;
+	for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+		const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+		for (i = 0; i < sizeof(known) / sizeof(*known) && strcmp(name, known[i]) != 0; i++)
+			;
+		if (i == sizeof(known) / sizeof(*known))
+			luaL_argerror(L, 1,
+				lua_pushfstring(
+					L, "options: '%s' is none of body, name, stack, suspended", *name ? name : luaL_typename(L, -2)));
 	}
 }
 
-/* Turns the table at 1 into options, and replaces it by its body. */
+/* Turns the table at 1 into options, and pushes the name, which it may have made up, and its body. */
 static void read_options(lua_State *L, options *o)
 {
-	lua_pushnil(L);
-	while (lua_next(L, 1)) {
-		read_option(L, o);
-		lua_pop(L, 1);
+	refuse_others(L);
+	lua_getfield(L, 1, "stack");
+	if (!lua_isnil(L, -1)) {
+		uint64_t stack;
+		if (!iocp_to_integer(L, lua_gettop(L), SIZE_MAX / 2, &stack))
+			bad_option(L, "stack", "a number of bytes");
+		o->stack = (size_t)stack;
+	}
+	lua_getfield(L, 1, "suspended");
+	if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+		bad_option(L, "suspended", "a boolean");
+	o->suspended = lua_toboolean(L, -1);
+	lua_pop(L, 2);
+	lua_getfield(L, 1, "name");
+	if (!lua_isnil(L, -1)) {
+		size_t length;
+		o->name = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
+		if (!o->name || length > LONGEST_NAME || strlen(o->name) < length)
+			bad_option(L, "name", "a string of at most 63 bytes, none of them 0");
 	}
 	lua_getfield(L, 1, "body");
 }
@@ -192,7 +201,8 @@ static int thread_create(lua_State *L)
 	luaL_checkany(L, 1);
 	if (lua_istable(L, 1)) {
 		read_options(L, &o);
-		lua_insert(L, 2); /* the table stays at 1, since it holds the name */
+		lua_insert(L, 2);
+		lua_replace(L, 1); /* the name stays there */
 	} else {
 		lua_pushvalue(L, 1);
 		lua_insert(L, 2);

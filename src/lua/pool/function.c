@@ -76,15 +76,19 @@ static iocp_work **push_box(lua_State *L)
 /* Where the function at `index` was written: the file's last name, and the line. */
 static void name_function(lua_State *L, int index, char *name)
 {
+	enum { LONGEST = 48, SHOWN = 45 };
 	lua_Debug about;
 	const char *file, *part;
+	size_t length;
 	lua_pushvalue(L, index);
 	lua_getinfo(L, ">S", &about);
 	file = about.short_src;
 	for (part = file; *part; part++)
 		if ((*part == '/' || *part == '\\') && part[1])
 			file = part + 1;
-	snprintf(name, IOCP_WORK_NAME, "%.48s:%d", file, about.linedefined);
+	length = strlen(file);
+	snprintf(name, IOCP_WORK_NAME, "%s%s:%d", length > LONGEST ? "..." : "",
+		length > LONGEST ? file + length - SHOWN : file, about.linedefined);
 }
 
 /* Whether the function at `index` has no upvalue but the globals. */

@@ -177,8 +177,8 @@ static int pool_submit_every(lua_State *L)
 	return submit_later(L, ms, ms);
 }
 
-/* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the arguments; a
-** notice with the key when it has ended, be it because it could not be queued. */
+/* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the
+** arguments; a notice with the key when it has ended, be it because it could not be queued. */
 static int submit_chunk(lua_State *L)
 {
 	iocp_pool *pool = check_pool(L);

@@ -1,9 +1,9 @@
 /*
 ** pool/task.c - the methods of tasks.
 **
-** Who waits for tasks waits on notices (task_watch.c), which lie in a userdata, so that an error in a hook that runs meanwhile
-** drops them. A worker that waits for a task of its own pool which nobody has begun runs it itself, on the spot. That is safe
-** where running just anything would not be: it could go on only after that task anyway.
+** Who waits for tasks waits on notices (task_watch.c), which lie in a userdata, so that an error in a hook that runs
+** meanwhile drops them. A worker that waits for a task of its own pool which nobody has begun runs it itself, on the
+** spot. That is safe where running just anything would not be: it could go on only after that task anyway.
 */
 
 #include <string.h>
@@ -134,9 +134,9 @@ static int wait_notices(void *notices, void *key, double ms)
 	return iocp_notices_wait(notices, key, ms);
 }
 
-/* Waits for a notice, in which a worker counts as blocked. Threads of ours are not interrupted, so in a worker nothing is raised
-** here. */
-static int wait_blocked(lua_State *L, iocp_notices *notices, uintptr_t *key, double ms)
+/* Waits for a notice, in which a worker counts as blocked; `task`, or NULL, is what it waits for, for which it may not
+** wait if that waits for it. Threads of ours are not interrupted, so in a worker nothing is raised here. */
+static int wait_blocked(lua_State *L, iocp_task *task, iocp_notices *notices, uintptr_t *key, double ms)
 {
 	iocp_worker *worker = iocp_worker_current();
 	int r;
@@ -146,11 +146,15 @@ static int wait_blocked(lua_State *L, iocp_notices *notices, uintptr_t *key, dou
 		notices, key, 0); /* mostly it is there already, and nobody need be started in this one's place */
 	if (r != IOCP_TIMEOUT)
 		return r;
-	r = iocp_pool_block(worker->pool);
+	r = task && ms < 0 ? iocp_worker_await(worker, task) : IOCP_OK; /* with a time, it ends */
 	if (r != IOCP_OK)
 		return r;
-	r = iocp_wait_in_lua(L, wait_notices, notices, key, ms);
-	iocp_pool_unblock(worker->pool);
+	r = iocp_pool_block(worker->pool);
+	if (r == IOCP_OK) {
+		r = iocp_wait_in_lua(L, wait_notices, notices, key, ms);
+		iocp_pool_unblock(worker->pool);
+	}
+	iocp_worker_awaited(worker);
 	return r;
 }
 
@@ -161,7 +165,7 @@ static int wait_end(lua_State *L, iocp_task *task, double ms)
 	int r = notices ? iocp_task_watch(task, notices, 0) : IOCP_NOMEM;
 	if (r != IOCP_OK)
 		return r;
-	r = wait_blocked(L, notices, &key, ms);
+	r = wait_blocked(L, task, notices, &key, ms);
 	if (r != IOCP_OK)
 		iocp_task_unwatch(task, notices);
 	return r == IOCP_OK || has_ended(task) ? IOCP_OK : r;
@@ -179,9 +183,10 @@ static const char *why_not(const iocp_task *task)
 static int push_wait_failure(lua_State *L, int r)
 {
 	return iocp_failure(L, r,
-		r == IOCP_TIMEOUT ? "the task has not ended in time"
-		: r == IOCP_ERROR ? "no worker would be left that does not wait, and none can be started: init fails"
-						  : NULL);
+		r == IOCP_TIMEOUT   ? "the task has not ended in time"
+		: r == IOCP_INVALID ? "the task waits for this one, perhaps by way of others: neither would end"
+		: r == IOCP_ERROR   ? "no worker would be left that does not wait, and none can be started: init fails"
+							: NULL);
 }
 
 static int task_wait(lua_State *L)
@@ -223,11 +228,13 @@ static int run_task(lua_State *L)
 	return 1;
 }
 
-/* parts.wait_notice(notices [, ms]): the key of a notice; or nil, message, code. */
+/* parts.wait_notice(notices [, ms [, task]]): the key of a notice; or nil, message, code. `task` is one of those that
+** are waited for. */
 static int wait_notice(lua_State *L)
 {
+	iocp_task *task = lua_isnoneornil(L, 3) ? NULL : check_task(L, 3, "task");
 	uintptr_t key;
-	int r = wait_blocked(L, iocp_notices_check(L, 1), &key, iocp_check_timeout(L, 2));
+	int r = wait_blocked(L, task, iocp_notices_check(L, 1), &key, iocp_check_timeout(L, 2));
 	if (r != IOCP_OK)
 		return push_wait_failure(L, r);
 	(void)iocp_push_address(L, key);
@@ -258,7 +265,7 @@ static int task_after(lua_State *L)
 		int r = iocp_task_after(task, check_task(L, i, "task"), 0);
 		if (r == IOCP_ERROR)
 			return luaL_argerror(
-				L, i, "task: it already runs after this one; tasks cannot wait for each other in a circle");
+				L, i, "task: it runs after this one, or waits for it; tasks cannot wait for each other in a circle");
 		if (r == IOCP_INVALID)
 			return luaL_argerror(L, 1, "self: the task was submitted; say what it runs after before that");
 		if (r == IOCP_NOMEM)
