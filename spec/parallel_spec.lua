@@ -423,35 +423,6 @@ describe("in a pool", function()
     end)
   end)
 
-  describe("progress", function()
-    local list = {}
-    for i = 1, 100 do
-      list[i] = i
-    end
-
-    it("is told to a function", function()
-      local calls, last, total = 0, 0, nil
-      pool:map(list, function(x) return x end, { chunk = 10, progress = function(done, all, ms)
-        assert.is_true(done > last and ms >= 0)
-        calls, last, total = calls + 1, done, all
-      end })
-      assert.same({ 10, 100, 100 }, { calls, last, total })
-    end)
-
-    it("is a line at the end where there is no terminal", function()
-      local code, output = support.child([[
-        local list = {}
-        for i = 1, 1234 do list[i] = i end
-        local pool = require("iocp").Pool(2)
-        pool:map(list, function(x) return x end, { progress = true, name = "work" })
-        pool:map({}, function(x) return x end, { progress = true, name = "nothing" })
-        pool:shutdown()
-      ]])
-      assert.equal(0, code, output)
-      assert.matches("^work 100 %% 1234/1234, [%d.]+ ?[kM]?/s, ETA 0:00\r?\nnothing 100 %% 0/0, 0/s, ETA 0:00", output)
-    end)
-  end)
-
   it("refuses wrong arguments by name", function()
     local function f() end
     for _, row in ipairs {

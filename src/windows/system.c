@@ -53,10 +53,12 @@ uint32_t iocp_processors(void)
 	return count ? count : 1;
 }
 
-int iocp_is_terminal(int descriptor)
+int iocp_terminal_columns(int descriptor)
 {
-	DWORD mode;
-	return GetConsoleMode(GetStdHandle(descriptor == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE), &mode) != 0;
+	CONSOLE_SCREEN_BUFFER_INFO info;
+	if (!GetConsoleScreenBufferInfo(GetStdHandle(descriptor == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE), &info))
+		return 0;
+	return info.srWindow.Right - info.srWindow.Left + 1;
 }
 
 int iocp_pin(void)
