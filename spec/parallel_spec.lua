@@ -1,4 +1,4 @@
--- Loops over a pool's workers, their progress, and traces.
+-- Loops over a pool's workers.
 local iocp = require "iocp"
 local support = require "support"
 
@@ -449,42 +449,5 @@ describe("in a pool", function()
       assert.matches("parallel_spec.lua:%d+: bad argument '", message)
       assert.matches(row[1], message, 1, true)
     end
-  end)
-
-  describe("a trace", function()
-    local path = os.tmpname()
-    teardown(function()
-      os.remove(path)
-    end)
-
-    it("says what ran where and when", function()
-      assert.same({ nil, "nothing is recorded: call trace with a path first", "INVALID" }, { pool:trace() })
-      assert.is_true(pool:trace(path))
-      for _ = 1, 600 do -- more than one piece of memory takes
-        pool:submit { body = function() end, name = 'a "quoted" \\ name' }
-      end
-      pool:submit({ body = function() error("x") end, name = "bad" }):wait()
-      assert.is_true(support.eventually(function() return pool:idle() end))
-      assert.is_true(pool:trace())
-      pool:submit(function() end):wait()
-      local file = assert(io.open(path))
-      local text = file:read("*a")
-      file:close()
-      assert.matches('^%[{"name":"process_name","ph":"M","pid":1,"args":{"name":"iocp pool"}},\n', text)
-      assert.matches("\n%]\n$", text)
-      local name = '"name":"a \\u0022quoted\\u0022 \\u005c name"'
-      local _, events = text:gsub(name .. ',"ph":"X","pid":1,"tid":%d,"ts":[%d.]+,"dur":[%d.]+', "")
-      assert.equal(600, events)
-      assert.matches('{"name":"bad",[^\n]*"cname":"terrible"}', text)
-      assert.matches('"name":"thread_name","ph":"M","pid":1,"tid":%d,"args":{"name":"worker %d"}', text)
-    end)
-
-    it("that cannot be written says why", function()
-      assert.is_true(pool:trace("no/such/folder/x.json"))
-      local ok, message, code = pool:trace()
-      assert.is_nil(ok)
-      assert.matches("no/such/folder", message, 1, true)
-      assert.equal("ERROR", code)
-    end)
   end)
 end)
