@@ -3,6 +3,7 @@
 -- @classmod iocp.Pool
 
 local load_chunk = rawget(_G, "loadstring") or load
+local check_self = require "iocp.options".check_self
 local parallel = require "iocp.parallel"
 local trace = require "iocp.trace"
 
@@ -56,6 +57,8 @@ return function(core, parts)
   local function new(_, options)
     if options == nil or type(options) == "number" then
       options = { workers = options }
+    elseif options == core then
+      error("bad argument #1 to 'Pool' (iocp.Pool(...) is called with a dot)", 2)
     elseif type(options) ~= "table" then
       error(("bad argument #1 to 'Pool' (options: expected a number of workers or a table, got %s)"):format(type(options)), 2)
     end
@@ -150,6 +153,7 @@ return function(core, parts)
   -- @tparam[opt] number ms how long to wait; nil for ever
   -- @return true; or nil, message, code: TIMEOUT (it goes on finishing), CANCELLED
   function methods.shutdown(pool, ms)
+    check_self(pool, methods)
     local _, own = parts.current_worker()
     if own == pool then
       error("bad argument #1 to 'shutdown' (self: a worker cannot wait for the end of its own pool; close ends it)", 2)

@@ -1,6 +1,8 @@
 --- What a pool's workers did and when, as a file that Perfetto and chrome://tracing open.
 -- The format is the "Trace Event Format" of Chromium: complete events ("X") in microseconds.
 
+local options = require "iocp.options"
+
 local UTF8 = { -- a letter of more than one byte
   "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]", "^[\225-\236\238\239][\128-\191][\128-\191]",
   "^\237[\128-\159][\128-\191]", "^\240[\144-\191][\128-\191][\128-\191]",
@@ -109,6 +111,7 @@ return function(parts)
   -- @tparam[opt] string path the file to write when the recording ends; nil: ends it
   -- @return true; or nil, message, code: ERROR (the file could not be written), INVALID (nothing is recorded)
   function methods.trace(pool, path)
+    options.check_self(pool, methods)
     if path ~= nil and type(path) ~= "string" then
       error(("bad argument #1 to 'trace' (path: expected a string or nil, got %s)"):format(type(path)), 2)
     end

@@ -288,6 +288,9 @@ static int class_call(lua_State *L)
 {
 	lua_CFunction create = lua_tocfunction(L, lua_upvalueindex(1));
 	lua_remove(L, 1); /* the class, so that arguments count from 1 */
+	if (iocp_takes_dot(L, 1))
+		return luaL_argerror(
+			L, 1, lua_pushfstring(L, "iocp.%s(...) is called with a dot", lua_tostring(L, lua_upvalueindex(2))));
 	return create(L);
 }
 
@@ -302,8 +305,10 @@ void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunc
 	lua_setfield(L, -2, "adopt");
 	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, create);
-	lua_pushcclosure(L, class_call, 1);
+	lua_pushstring(L, name);
+	lua_pushcclosure(L, class_call, 2);
 	lua_setfield(L, -2, "__call");
 	lua_setmetatable(L, -2);
+	iocp_dotted_add(L);
 	lua_setfield(L, -2, name);
 }
