@@ -268,6 +268,26 @@ describe("in a pool", function()
       end
     end)
 
+    it("stops too where a hard cancel ends the task that called it, and its worker", function()
+      local calls, list = iocp.IOCompletionPort(), {}
+      for i = 1, 2000 do
+        list[i] = "a" .. i
+      end
+      local function busy()
+        local clock = require("iocp").clock
+        local finish = clock() + 3
+        calls:enqueue(0)
+        repeat until clock() > finish
+      end
+      local task = pool:submit(function()
+        return require("iocp").Pool.current():map(list, busy, { chunk = 500 })
+      end)
+      assert.is_true(support.eventually(function() return calls:stats().posted > 4 end))
+      task:cancel("hard")
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      assert.is_true(calls:stats().posted < 400)
+    end)
+
     it("stops a chunk of trivial items, too", function()
       local function cheap(x)
         for _ = 1, 30 do x = math.sin(x) end

@@ -75,6 +75,8 @@ static void retain_task(void *task)
 
 static void release_task(void *task)
 {
+	if (iocp_task_runner(task)) /* a chunk, which its loop alone knows: an error may have ended that */
+		(void)iocp_task_cancel(task, IOCP_BY_CALL);
 	iocp_task_release(task);
 }
 
