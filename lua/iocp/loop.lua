@@ -1,7 +1,7 @@
 --- A loop over a pool's workers: its chunks on their way, not too many at once, and what comes of them in the caller.
 local CHUNKS = 16 -- for each worker: what one has more of than the others is then a sixteenth
 local LARGEST = 8192 -- items in a chunk: their numbers fit into a processor's cache
-local MOST = 2 ^ 31 - 1 -- the same where the caller says how many: they are counted in 32 bits
+local MOST = 2 ^ 30 -- the same where the caller says how many: they are counted in 32 bits
 local WINDOW = 4 -- chunks for each worker that are under way at once, so that a long list is not in memory twice
 local PATIENCE = 1000 -- ms for what runs, where the caller has an error of its own
 
