@@ -3,6 +3,9 @@
 LUAS := luajit lua5.1 lua5.2 lua5.3 lua5.4
 LUA ?=
 CHOSEN := $(if $(LUA),$(LUA),$(LUAS))
+ifneq ($(filter-out $(LUAS),$(LUA)),)
+$(error LUA=$(LUA) is none of: $(LUAS))
+endif
 
 include_luajit ?= /usr/include/luajit-2.1
 include_lua5.1 ?= /usr/include/lua5.1

@@ -1,7 +1,8 @@
 # The Windows test bed, included by the Makefile: everything is cross-built with mingw-w64 and runs under Wine.
 
 WINDOWS_LUAS := luajit lua5.1 lua5.4
-WINDOWS_CHOSEN := $(if $(LUA),$(filter $(WINDOWS_LUAS),$(LUA)),$(WINDOWS_LUAS))
+WINDOWS_CHOSEN = $(if $(LUA),$(or $(filter $(LUA),$(WINDOWS_LUAS)),$(error LUA=$(LUA) is none of: $(WINDOWS_LUAS))),\
+	$(WINDOWS_LUAS))
 WINDOWS_NEEDS = busted luarocks mingw wine $(if $(wildcard $(WINDOWS_SOURCES)/fetched),,dpkg-source) tap \
 	$(if $(filter 10,$(WINE)),$(if $(wildcard $(WINDOWS)/wine10/ready),,debootstrap))
 WINE ?= 8

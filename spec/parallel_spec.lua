@@ -1,4 +1,4 @@
--- Loops over a pool's workers, their progress, and traces.
+-- Loops over a pool's workers.
 local iocp = require "iocp"
 local support = require "support"
 
@@ -268,6 +268,26 @@ describe("in a pool", function()
       end
     end)
 
+    it("stops too where a hard cancel ends the task that called it, and its worker", function()
+      local calls, list = iocp.IOCompletionPort(), {}
+      for i = 1, 2000 do
+        list[i] = "a" .. i
+      end
+      local function busy()
+        local clock = require("iocp").clock
+        local finish = clock() + 3
+        calls:enqueue(0)
+        repeat until clock() > finish
+      end
+      local task = pool:submit(function()
+        return require("iocp").Pool.current():map(list, busy, { chunk = 500 })
+      end)
+      assert.is_true(support.eventually(function() return calls:stats().posted > 4 end))
+      task:cancel("hard")
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      assert.is_true(calls:stats().posted < 400)
+    end)
+
     it("stops a chunk of trivial items, too", function()
       local function cheap(x)
         for _ = 1, 30 do x = math.sin(x) end
@@ -423,35 +443,6 @@ describe("in a pool", function()
     end)
   end)
 
-  describe("progress", function()
-    local list = {}
-    for i = 1, 100 do
-      list[i] = i
-    end
-
-    it("is told to a function", function()
-      local calls, last, total = 0, 0, nil
-      pool:map(list, function(x) return x end, { chunk = 10, progress = function(done, all, ms)
-        assert.is_true(done > last and ms >= 0)
-        calls, last, total = calls + 1, done, all
-      end })
-      assert.same({ 10, 100, 100 }, { calls, last, total })
-    end)
-
-    it("is a line at the end where there is no terminal", function()
-      local code, output = support.child([[
-        local list = {}
-        for i = 1, 1234 do list[i] = i end
-        local pool = require("iocp").Pool(2)
-        pool:map(list, function(x) return x end, { progress = true, name = "work" })
-        pool:map({}, function(x) return x end, { progress = true, name = "nothing" })
-        pool:shutdown()
-      ]])
-      assert.equal(0, code, output)
-      assert.matches("^work 100 %% 1234/1234, [%d.]+ ?[kM]?/s, ETA 0:00\r?\nnothing 100 %% 0/0, 0/s, ETA 0:00", output)
-    end)
-  end)
-
   it("refuses wrong arguments by name", function()
     local function f() end
     for _, row in ipairs {
@@ -478,42 +469,5 @@ describe("in a pool", function()
       assert.matches("parallel_spec.lua:%d+: bad argument '", message)
       assert.matches(row[1], message, 1, true)
     end
-  end)
-
-  describe("a trace", function()
-    local path = os.tmpname()
-    teardown(function()
-      os.remove(path)
-    end)
-
-    it("says what ran where and when", function()
-      assert.same({ nil, "nothing is recorded: call trace with a path first", "INVALID" }, { pool:trace() })
-      assert.is_true(pool:trace(path))
-      for _ = 1, 600 do -- more than one piece of memory takes
-        pool:submit { body = function() end, name = 'a "quoted" \\ name' }
-      end
-      pool:submit({ body = function() error("x") end, name = "bad" }):wait()
-      assert.is_true(support.eventually(function() return pool:idle() end))
-      assert.is_true(pool:trace())
-      pool:submit(function() end):wait()
-      local file = assert(io.open(path))
-      local text = file:read("*a")
-      file:close()
-      assert.matches('^%[{"name":"process_name","ph":"M","pid":1,"args":{"name":"iocp pool"}},\n', text)
-      assert.matches("\n%]\n$", text)
-      local name = '"name":"a \\u0022quoted\\u0022 \\u005c name"'
-      local _, events = text:gsub(name .. ',"ph":"X","pid":1,"tid":%d,"ts":[%d.]+,"dur":[%d.]+', "")
-      assert.equal(600, events)
-      assert.matches('{"name":"bad",[^\n]*"cname":"terrible"}', text)
-      assert.matches('"name":"thread_name","ph":"M","pid":1,"tid":%d,"args":{"name":"worker %d"}', text)
-    end)
-
-    it("that cannot be written says why", function()
-      assert.is_true(pool:trace("no/such/folder/x.json"))
-      local ok, message, code = pool:trace()
-      assert.is_nil(ok)
-      assert.matches("no/such/folder", message, 1, true)
-      assert.equal("ERROR", code)
-    end)
   end)
 end)

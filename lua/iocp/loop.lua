@@ -1,7 +1,7 @@
 --- A loop over a pool's workers: its chunks on their way, not too many at once, and what comes of them in the caller.
 local CHUNKS = 16 -- for each worker: what one has more of than the others is then a sixteenth
 local LARGEST = 8192 -- items in a chunk: their numbers fit into a processor's cache
-local MOST = 2 ^ 31 - 1 -- the same where the caller says how many: they are counted in 32 bits
+local MOST = 2 ^ 30 -- the same where the caller says how many: they are counted in 32 bits
 local WINDOW = 4 -- chunks for each worker that are under way at once, so that a long list is not in memory twice
 local PATIENCE = 1000 -- ms for what runs, where the caller has an error of its own
 
@@ -17,14 +17,18 @@ end
 -- job: see run, at the end. `own`: the worker that calls is one of the pool's.
 local function new(pool, job, own)
   local workers, options = math.max(1, pool:workers()), job.options
-  local name = options.name or pool:name()
+  local update, stop
+  if options.progress then
+    update, stop = progress(core, parts, options.progress, job.count, options.name or pool:name())
+  end
   return {
     pool = pool,
     job = job,
     work = options.name and parts.named_work(job.f, options.name) or job.f,
     size = chunk_size(options.chunk, job.count, workers),
     window = workers * WINDOW, -- how many chunks may be open
-    update = options.progress and progress(core, parts, options.progress, job.count, name),
+    update = update,
+    stop = stop,
     own = own,
     notices = assert(parts.notices()), -- the numbers of chunks that have ended
     waits = false,
@@ -209,6 +213,9 @@ function lib.run(pool, job)
   end
   local loop = new(pool, job, current == pool)
   local returned, ok, message, code, value = pcall(go_on, loop)
+  if loop.stop and not (returned and ok) then
+    loop.stop()
+  end
   if not returned then
     abandon(loop, loop.waits and 0 or PATIENCE)
   elseif not ok then

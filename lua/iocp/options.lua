@@ -4,9 +4,17 @@ local options = {}
 
 local ABOVE = 4 -- from `refuse`: the check, the method, its caller
 
-local function refuse(name, expected, value)
+local function refuse(name, expected, value, advice)
   local got = type(value) == "number" and tostring(value) or type(value)
-  error(("bad argument '%s' (expected %s, got %s)"):format(name, expected, got), ABOVE)
+  error(("bad argument '%s' (expected %s, got %s%s)"):format(name, expected, got, advice or ""), ABOVE)
+end
+
+--- Raises unless `self` is an object whose methods these are.
+function options.check_self(self, methods)
+  local metatable = type(self) == "userdata" and getmetatable(self)
+  if type(metatable) ~= "table" or metatable.__index ~= methods then
+    refuse("self", "iocp.Pool", self, "; methods are called with a colon: pool:method(...)")
+  end
 end
 
 --- Whether all of a name is kept: what holds it is C, and has room for that much.

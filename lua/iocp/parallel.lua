@@ -107,6 +107,7 @@ end
 -- @return the results, in the list's order; with "collect" also the messages with tracebacks, and the error values, by
 -- index. Or nil, message, code: CLOSED, CANCELLED, TIMEOUT
 function methods.map(pool, list, f, given)
+  options.check_self(pool, parts.methods)
   check("list", list, type(list) == "table", "a table")
   check("f", f, type(f) == "function", "a function")
   given = options.read(given, rules)
@@ -121,6 +122,7 @@ end
 --- Calls f(i) for i = from, to, step, in the workers.
 -- @return true; with "collect" also the messages and the error values, by i. Or nil, message, code
 function methods.parallel_for(pool, from, to, step, f, given)
+  options.check_self(pool, parts.methods)
   if type(step) == "function" then
     step, f, given = 1, step, f
   end
@@ -182,6 +184,7 @@ end
 -- @param[opt] initial comes first
 -- @return what came of it: `initial` or nil for an empty list; or nil, message, code
 function methods.reduce(pool, list, f, initial, given)
+  options.check_self(pool, parts.methods)
   check("list", list, type(list) == "table", "a table")
   check("f", f, type(f) == "function", "a function")
   check("initial", initial, not are_options(initial, given), "nil or a value to begin with; options come behind it")

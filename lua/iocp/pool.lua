@@ -61,7 +61,9 @@ return function(core, parts)
   -- may be queued; queue_wait, how many ms submit waits for room (for ever).
   -- @return the pool; or nil, message, code
   local function new(_, given)
-    if given == nil or type(given) == "number" then
+    if given == core then
+      error("bad argument #1 to 'Pool' (iocp.Pool(...) is called with a dot)", 2)
+    elseif given == nil or type(given) == "number" then
       given = { workers = given }
     end
     options.check("options", given, type(given) == "table", "a number of workers or a table")
@@ -163,6 +165,7 @@ return function(core, parts)
   -- @tparam[opt] number ms how long to wait; nil for ever
   -- @return true; or nil, message, code: TIMEOUT (it goes on finishing), CANCELLED
   function methods.shutdown(pool, ms)
+    options.check_self(pool, methods)
     local _, own = parts.current_worker()
     if own == pool then
       error("bad argument #1 to 'shutdown' (self: a worker cannot wait for the end of its own pool; close ends it)", 2)

@@ -1,10 +1,47 @@
 --- What a pool's workers did and when, as a file that Perfetto and chrome://tracing open.
 -- The format is the "Trace Event Format" of Chromium: complete events ("X") in microseconds.
 
+local options = require "iocp.options"
+
+local UTF8 = { -- a letter of more than one byte
+  "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]", "^[\225-\236\238\239][\128-\191][\128-\191]",
+  "^\237[\128-\159][\128-\191]", "^\240[\144-\191][\128-\191][\128-\191]",
+  "^[\241-\243][\128-\191][\128-\191][\128-\191]", "^\244[\128-\143][\128-\191][\128-\191]",
+}
+local REPLACEMENT = "\239\191\189" -- U+FFFD
+
+-- The end of the letter at `at`; nil: the bytes there are none.
+local function letter_end(text, at)
+  for _, pattern in ipairs(UTF8) do
+    local _, last = text:find(pattern, at)
+    if last then
+      return last
+    end
+  end
+end
+
+-- JSON is UTF-8, and a name may be any bytes, or have been cut within a letter.
+local function to_utf8(bytes)
+  local letters, at = {}, 1
+  while at <= #bytes do
+    local last = letter_end(bytes, at)
+    letters[#letters + 1] = last and bytes:sub(at, last) or REPLACEMENT
+    at = (last or at) + 1
+  end
+  return table.concat(letters)
+end
+
 local function quoted(text)
-  return '"' .. text:gsub('[%c"\\]', function(c)
+  local escaped = text:gsub('[%z\1-\31\127"\\]', function(c)
     return ("\\u%04x"):format(c:byte())
-  end) .. '"'
+  end)
+  return '"' .. escaped:gsub("[\128-\255]+", to_utf8) .. '"'
+end
+
+-- Milliseconds as microseconds, to three places, with a point in every locale.
+local function microseconds(ms)
+  local ns = math.floor(ms * 1e6 + 0.5)
+  return ("%.0f.%03d"):format(math.floor(ns / 1000), ns % 1000)
 end
 
 -- The spans of one worker as events, and what lies between them as idle.
@@ -15,16 +52,18 @@ local function write_worker(file, worker, spans, first)
     end
     return a.begin < b.begin
   end)
-  local function event(name, begin, finish, colour)
-    file:write((',\n{"name":%s,"ph":"X","pid":1,"tid":%d,"ts":%.3f,"dur":%.3f,"cname":"%s"}'):format(
-      quoted(name), worker, (begin - first) * 1000, (finish - begin) * 1000, colour))
+  -- Perfetto shows category and arguments, the older viewer the colour.
+  local function event(name, begin, finish, state, colour)
+    local span = (',\n{"name":%s,"ph":"X","pid":1,"tid":%d,"ts":%s,"dur":%s,'):format(
+      quoted(name), worker, microseconds(begin - first), microseconds(finish - begin))
+    file:write(span, ('"cat":"%s","args":{"state":"%s"},"cname":"%s"}'):format(state, state, colour))
   end
   local free = nil
   for _, span in ipairs(spans) do
     if free and span.begin > free then
-      event("idle", free, span.begin, "grey")
+      event("idle", free, span.begin, "idle", "grey")
     end
-    event(span.name, span.begin, span.finish, span.state == "completed" and "good" or "terrible")
+    event(span.name, span.begin, span.finish, span.state, span.state == "completed" and "good" or "terrible")
     free = math.max(free or span.finish, span.finish)
   end
 end
@@ -72,6 +111,7 @@ return function(parts)
   -- @tparam[opt] string path the file to write when the recording ends; nil: ends it
   -- @return true; or nil, message, code: ERROR (the file could not be written), INVALID (nothing is recorded)
   function methods.trace(pool, path)
+    options.check_self(pool, methods)
     if path ~= nil and type(path) ~= "string" then
       error(("bad argument #1 to 'trace' (path: expected a string or nil, got %s)"):format(type(path)), 2)
     end

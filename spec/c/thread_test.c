@@ -82,9 +82,11 @@ static void data_is_destroyed_once(void **state)
 static int wait_cancelled(iocp_thread *thread, void *data)
 {
 	iocp_packet packet;
+	const _Atomic uint32_t *word = iocp_thread_cancel_word();
 	int r = iocp_port_dequeue(data, &packet, IOCP_INFINITE);
 	(void)thread;
-	return r == IOCP_CANCELLED && iocp_thread_cancelled() && iocp_sleep(1e6) == IOCP_CANCELLED ? r : IOCP_ERROR;
+	return r == IOCP_CANCELLED && *word && iocp_thread_cancelled() && iocp_sleep(1e6) == IOCP_CANCELLED ? r
+																										: IOCP_ERROR;
 }
 
 static void cancelling_reaches_a_wait_at_any_moment(void **state)

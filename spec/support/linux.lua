@@ -28,6 +28,21 @@ function linux.run(interpreter, script, seconds, memory, abandons)
   return tonumber(code), (printed:gsub("\n$", ""))
 end
 
+--- Runs a script on a terminal of so many columns, of the kind TERM; what it wrote there.
+function linux.on_terminal(interpreter, script, columns, kind)
+  local file = os.tmpname()
+  local f = assert(io.open(file, "w"))
+  f:write(script)
+  f:close()
+  local command = ("stty cols %d; LUA_PATH=%s LUA_CPATH=%s TERM=%s timeout -k 1 20 %s %s"):format(
+    columns, quote(package.path), quote(package.cpath), kind, quote(interpreter), quote(file))
+  local pipe = assert(io.popen(("script -qec %s /dev/null </dev/null"):format(quote(command))))
+  local output = pipe:read("*a")
+  pipe:close()
+  os.remove(file)
+  return output
+end
+
 --- The path of a file that may be written.
 linux.temporary = os.tmpname
 

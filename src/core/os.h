@@ -49,9 +49,8 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
 ** compilers need a library of their own for that.) */
 const void *iocp_thread_key(void);
 
-/* 1 if the standard output (1) or error output (2) is a terminal that understands control sequences. Windows' console
-** is told to, if it can. */
-int iocp_is_terminal(int descriptor);
+/* How many columns the terminal has that the standard output (1) or error output (2) is; 0: it is none. */
+int iocp_terminal_columns(int descriptor);
 
 /* The system's sentence about its own error code, terminated, cut to size. */
 void iocp_system_error_text(int code, char *buffer, size_t size);

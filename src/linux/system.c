@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -161,9 +162,14 @@ void iocp_prim_forget_content(void *address, size_t bytes)
 	madvise(address, bytes, MADV_DONTNEED);
 }
 
-int iocp_is_terminal(int descriptor)
+int iocp_terminal_columns(int descriptor)
 {
-	return isatty(descriptor);
+	enum { USUAL = 80 };
+	struct winsize size = {0};
+	if (!isatty(descriptor))
+		return 0;
+	(void)ioctl(descriptor, TIOCGWINSZ, &size);
+	return size.ws_col ? size.ws_col : USUAL;
 }
 
 int iocp_prim_pin(void (*inside)(void))

@@ -55,6 +55,10 @@ int iocp_push_lightuserdata(lua_State *L, void *pointer);
 int iocp_failure(lua_State *L, int code, const char *message);
 /* What an error says that it got: luaL_typename, or what the metatable of a userdata calls itself. */
 const char *iocp_type_name(lua_State *L, int index);
+/* The table at the top, the module or a class, has functions that are called with a dot. */
+void iocp_dotted_add(lua_State *L);
+/* Whether it is such a table: where an argument is expected, a colon stood in the place of a dot. */
+int iocp_takes_dot(lua_State *L, int index);
 /* Raises: bad argument, with its name, what was expected and what came. */
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected);
 /* The number at `index` as an integer 0..max; 0: it is none. */
@@ -68,7 +72,9 @@ uint64_t iocp_opt_integer(lua_State *L, int index, const char *name, uint64_t ma
 uintptr_t iocp_check_address(lua_State *L, int index, const char *name);
 /* As above, or nil: 0. */
 uintptr_t iocp_opt_address(lua_State *L, int index, const char *name);
-/* Milliseconds; nil: IOCP_INFINITE. */
+/* Milliseconds. */
+double iocp_check_ms(lua_State *L, int index);
+/* The same, or nil: IOCP_INFINITE. */
 double iocp_check_timeout(lua_State *L, int index);
 /* A handle as scripts pass it on; 0 (nobody's) for one that cannot be right; another type raises. */
 iocp_handle iocp_check_handle(lua_State *L, int index);

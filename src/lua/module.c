@@ -19,10 +19,7 @@ static int wait_sleep(void *object, void *argument, double ms)
 
 static int module_sleep(lua_State *L)
 {
-	int r;
-	if (lua_isnoneornil(L, 1))
-		return iocp_bad_argument(L, 1, "ms", "milliseconds, a number from 0 on");
-	r = iocp_wait_in_lua(L, wait_sleep, NULL, NULL, iocp_check_timeout(L, 1));
+	int r = iocp_wait_in_lua(L, wait_sleep, NULL, NULL, iocp_check_ms(L, 1));
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	lua_pushboolean(L, 1);
@@ -148,6 +145,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_set_functions(L, functions, 0);
 	lua_pushstring(L, iocp_version());
 	lua_setfield(L, -2, "_VERSION");
+	iocp_dotted_add(L);
 	iocp_lua_open_port(L);
 	iocp_lua_open_heap(L);
 	iocp_lua_open_thread(L);

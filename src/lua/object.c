@@ -75,6 +75,8 @@ static void retain_task(void *task)
 
 static void release_task(void *task)
 {
+	if (iocp_task_runner(task)) /* a chunk, which its loop alone knows: an error may have ended that */
+		(void)iocp_task_cancel(task, IOCP_BY_CALL);
 	iocp_task_release(task);
 }
 
@@ -290,6 +292,9 @@ static int class_call(lua_State *L)
 {
 	lua_CFunction create = lua_tocfunction(L, lua_upvalueindex(1));
 	lua_remove(L, 1); /* the class, so that arguments count from 1 */
+	if (iocp_takes_dot(L, 1))
+		return luaL_argerror(
+			L, 1, lua_pushfstring(L, "iocp.%s(...) is called with a dot", lua_tostring(L, lua_upvalueindex(2))));
 	return create(L);
 }
 
@@ -304,8 +309,10 @@ void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunc
 	lua_setfield(L, -2, "adopt");
 	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, create);
-	lua_pushcclosure(L, class_call, 1);
+	lua_pushstring(L, name);
+	lua_pushcclosure(L, class_call, 2);
 	lua_setfield(L, -2, "__call");
 	lua_setmetatable(L, -2);
+	iocp_dotted_add(L);
 	lua_setfield(L, -2, name);
 }

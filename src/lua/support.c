@@ -11,6 +11,7 @@
 #include "lua/binding.h"
 
 #define CONVERTER "iocp.cdata" /* registry key */
+#define DOTTED "iocp.dotted"   /* registry key: a set of tables */
 
 int iocp_failure(lua_State *L, int code, const char *message)
 {
@@ -41,14 +42,51 @@ const char *iocp_type_name(lua_State *L, int index)
 	return lua_type(L, index) == LUA_TNONE ? "nothing" : luaL_typename(L, index);
 }
 
+void iocp_dotted_add(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, DOTTED);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		lua_newtable(L);
+		lua_pushvalue(L, -1);
+		lua_setfield(L, LUA_REGISTRYINDEX, DOTTED);
+	}
+	lua_pushvalue(L, -2);
+	lua_pushboolean(L, 1);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+}
+
+int iocp_takes_dot(lua_State *L, int index)
+{
+	int takes;
+	if (!lua_istable(L, index))
+		return 0;
+	lua_pushvalue(L, index);
+	lua_getfield(L, LUA_REGISTRYINDEX, DOTTED);
+	lua_insert(L, -2);
+	lua_rawget(L, -2);
+	takes = lua_toboolean(L, -1);
+	lua_pop(L, 2);
+	return takes;
+}
+
+/* What is wrong besides, if a colon stands where a dot should, or a dot where a colon should. */
+static const char *advice(lua_State *L, int index, const char *name)
+{
+	if (strcmp(name, "self") == 0 && lua_type(L, index) != LUA_TUSERDATA)
+		return "; methods are called with a colon: object:method(...)";
+	return iocp_takes_dot(L, index) ? "; functions of iocp and its classes are called with a dot" : "";
+}
+
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected)
 {
+	const char *got = iocp_type_name(L, index);
 	if (lua_type(L, index) == LUA_TNUMBER) {
 		lua_pushvalue(L, index); /* not converted in place */
-		lua_pushfstring(L, "%s: expected %s, got %s", name, expected, lua_tostring(L, -1));
-	} else {
-		lua_pushfstring(L, "%s: expected %s, got %s", name, expected, iocp_type_name(L, index));
+		got = lua_tostring(L, -1);
 	}
+	lua_pushfstring(L, "%s: expected %s, got %s%s", name, expected, got, advice(L, index, name));
 	return luaL_argerror(L, index, lua_tostring(L, -1));
 }
 
@@ -155,15 +193,24 @@ uintptr_t iocp_opt_address(lua_State *L, int index, const char *name)
 	return lua_isnoneornil(L, index) ? 0 : iocp_check_address(L, index, name);
 }
 
+static double check_ms(lua_State *L, int index, const char *expected)
+{
+	double ms = lua_type(L, index) == LUA_TNUMBER ? (double)lua_tonumber(L, index) : -1;
+	if (!(ms >= 0))
+		iocp_bad_argument(L, index, "ms", expected);
+	return ms;
+}
+
+double iocp_check_ms(lua_State *L, int index)
+{
+	return check_ms(L, index, "milliseconds, a number from 0 on");
+}
+
 double iocp_check_timeout(lua_State *L, int index)
 {
-	double ms;
 	if (lua_isnoneornil(L, index))
 		return IOCP_INFINITE;
-	ms = lua_type(L, index) == LUA_TNUMBER ? (double)lua_tonumber(L, index) : -1;
-	if (!(ms >= 0))
-		iocp_bad_argument(L, index, "ms", "milliseconds, a number from 0 on, or nil for ever");
-	return ms;
+	return check_ms(L, index, "milliseconds, a number from 0 on, or nil for ever");
 }
 
 static iocp_handle parse_handle(const char *text, size_t length)

@@ -28,13 +28,10 @@ static int timer_cancel(lua_State *L)
 static int port_enqueue_after(lua_State *L)
 {
 	iocp_port *port = iocp_object_check(L, 1, IOCP_CLASS_PORT, "self");
-	double ms;
+	double ms = iocp_check_ms(L, 2);
 	iocp_packet packet = {.key = 0};
 	iocp_timer *timer;
 	int r;
-	if (lua_isnoneornil(L, 2))
-		return iocp_bad_argument(L, 2, "ms", "milliseconds, a number from 0 on");
-	ms = iocp_check_timeout(L, 2);
 	packet.key = iocp_check_address(L, 3, "key");
 	packet.bytes = (uint32_t)iocp_opt_integer(L, 4, "bytes", UINT32_MAX, 0);
 	packet.overlapped = iocp_check_overlapped(L, 5);

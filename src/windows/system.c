@@ -53,15 +53,12 @@ uint32_t iocp_processors(void)
 	return count ? count : 1;
 }
 
-int iocp_is_terminal(int descriptor)
+int iocp_terminal_columns(int descriptor)
 {
-	const DWORD understanding = ENABLE_PROCESSED_OUTPUT | ENABLE_VIRTUAL_TERMINAL_PROCESSING;
-	HANDLE console = GetStdHandle(descriptor == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE);
-	DWORD mode;
-	if (!GetConsoleMode(console, &mode))
+	CONSOLE_SCREEN_BUFFER_INFO info;
+	if (!GetConsoleScreenBufferInfo(GetStdHandle(descriptor == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE), &info))
 		return 0;
-	/* Windows 10, version 1511, and later; those before refuse, and would show the sequences. */
-	return (mode & understanding) == understanding || SetConsoleMode(console, mode | understanding);
+	return info.srWindow.Right - info.srWindow.Left + 1;
 }
 
 int iocp_pin(void)

@@ -333,10 +333,10 @@ static int current_worker(lua_State *L)
 	return 3;
 }
 
-/* parts.is_terminal(): whether the error output is a terminal. */
-static int is_terminal(lua_State *L)
+/* parts.terminal_columns(): how many the terminal has that the error output is, or 0. */
+static int terminal_columns(lua_State *L)
 {
-	lua_pushboolean(L, iocp_is_terminal(2));
+	lua_pushinteger(L, iocp_terminal_columns(2));
 	return 1;
 }
 
@@ -369,7 +369,7 @@ int iocp_lua_open_pool(lua_State *L)
 		{"pool_threads", pool_threads},
 		{"current_worker", current_worker},
 		{"set_resolver", set_resolver},
-		{"is_terminal", is_terminal},
+		{"terminal_columns", terminal_columns},
 		{"work", iocp_lua_work},
 		{NULL, NULL},
 	};
