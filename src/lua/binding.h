@@ -84,6 +84,13 @@ int iocp_push_address(lua_State *L, uintptr_t value);
 void iocp_push_count(lua_State *L, uint64_t value);
 /* t[name] = value, for the table at the top. */
 void iocp_set_count(lua_State *L, const char *name, uint64_t value);
+/* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
+int iocp_lua_set_cdata_converter(lua_State *L);
+
+struct iocp_taken;
+
+/* ---- wait.c: how a script waits ---------------------------------------------------------------------------------- */
+
 /* After IOCP_INTERRUPTED: gives the hooks their turn, which an interpreter's signal handler sets for Ctrl-C. May raise. */
 void iocp_run_hooks(lua_State *L);
 /* Repeats a call, whose result goes to r, for as long as signals interrupt it. */
@@ -98,8 +105,8 @@ int iocp_wait_in_lua(
 	lua_State *L, int (*wait)(void *object, void *argument, double ms), void *object, void *argument, double ms);
 /* Such a wait: iocp_port_dequeue. */
 int iocp_wait_packet(void *port, void *packet, double ms);
-/* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
-int iocp_lua_set_cdata_converter(lua_State *L);
+/* Takes packets, when none are left. A result code; may raise. */
+int iocp_taken_wait(lua_State *L, struct iocp_taken *t, double ms);
 
 /* ---- taken.c: packets taken together ----------------------------------------------------------------------------- */
 
@@ -126,8 +133,9 @@ iocp_taken *iocp_taken_push(lua_State *L, size_t max);
 /* From here it is in use, with `count` packets of the port. May be ended by garbage collection or the end of a loop. */
 void iocp_taken_begin(iocp_taken *t, iocp_port *port, size_t count);
 void iocp_taken_end(iocp_taken *t);
-/* Takes packets, when none are left. A result code; may raise. */
-int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
+/* It has packets of nobody any more; its packets and `count` were written. */
+void iocp_taken_clear(iocp_taken *t);
+void iocp_taken_filled(iocp_taken *t);
 /* The next packet, which the caller owns from now on; NULL: none is left. It stays there until packets are taken again. */
 static inline const iocp_packet *iocp_taken_next(iocp_taken *t)
 {
@@ -258,12 +266,28 @@ void iocp_push_bytes(lua_State *L, const iocp_packet *packet);
 /* Adds E and describe to the table at the top. */
 void iocp_lua_open_io_errors(lua_State *L);
 
-/* ---- port.c: packets --------------------------------------------------------------------------------------------------- */
+/* ---- packet.c -------------------------------------------------------------------------------------------------------- */
 
 /* key, bytes, overlapped; for a failed I/O or a key that does not fit: nil, message, code, key, bytes, overlapped. */
 int iocp_push_packet(lua_State *L, const iocp_packet *packet);
+/* Its parts. A key that no number of this Lua holds comes as a hexadecimal string: 0. */
+int iocp_push_key(lua_State *L, const iocp_packet *packet);
+void iocp_push_overlapped(lua_State *L, const iocp_packet *packet);
 /* An address or nil, but not what marks messages, which only send may post: receivers trust it. */
 uintptr_t iocp_check_overlapped(lua_State *L, int index);
+/* What a message's packet has for its `overlapped`: nobody else has that address. */
+uintptr_t iocp_message_mark(void);
+/* Whether a packet is a message. */
+int iocp_is_message(const iocp_packet *packet);
+
+/* ---- message.c ---------------------------------------------------------------------------------------------------------- */
+
+/* For a message that dequeue met: nil, message, "MESSAGE" and the values. The number of results. */
+int iocp_message_push(lua_State *L, iocp_port *port, const iocp_packet *packet);
+/* For a message that goes out as a packet: port:unpack finds it by its key. */
+void iocp_message_keep(lua_State *L, iocp_port *port, const iocp_packet *packet);
+/* Adds send, receive and unpack to the methods of ports, and MESSAGE to the module table at the top. */
+void iocp_lua_open_messages(lua_State *L);
 
 #pragma GCC visibility pop
 

@@ -21,13 +21,6 @@ enum {
 	LARGEST_TAKE = 16384  /* taken at once */
 };
 
-static const char mark; /* its address is a message's `overlapped` */
-
-int iocp_is_message(const iocp_packet *packet)
-{
-	return packet->overlapped == (uintptr_t)&mark;
-}
-
 static iocp_port *check_port(lua_State *L)
 {
 	return iocp_object_check(L, 1, IOCP_CLASS_PORT, "self");
@@ -110,7 +103,7 @@ static int port_send(lua_State *L)
 {
 	iocp_port *port = check_port(L);
 	iocp_encoding encoding = {.first = 2, .count = lua_gettop(L) - 1, .what = "arg", .owner = port};
-	iocp_packet packet = {.overlapped = (uintptr_t)&mark};
+	iocp_packet packet = {.overlapped = iocp_message_mark()};
 	void *block;
 	size_t size;
 	int r = iocp_port_heap(port, &encoding.heap);
@@ -333,6 +326,6 @@ void iocp_lua_open_messages(lua_State *L)
 		lua_setfield(L, LUA_REGISTRYINDEX, TAKEN);
 	}
 	lua_pop(L, 1);
-	(void)iocp_push_address(L, (uintptr_t)&mark);
+	(void)iocp_push_address(L, iocp_message_mark());
 	lua_setfield(L, -2, "MESSAGE");
 }

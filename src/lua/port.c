@@ -17,14 +17,6 @@ static iocp_port *check_port(lua_State *L)
 	return iocp_object_check(L, 1, IOCP_CLASS_PORT, "self");
 }
 
-uintptr_t iocp_check_overlapped(lua_State *L, int index)
-{
-	iocp_packet packet = {.overlapped = iocp_opt_address(L, index, "overlapped")};
-	if (iocp_is_message(&packet))
-		iocp_bad_argument(L, index, "overlapped", "any address but iocp.MESSAGE, which send alone posts");
-	return packet.overlapped;
-}
-
 static uint32_t check_bytes(lua_State *L, int index)
 {
 	return (uint32_t)iocp_opt_integer(L, index, "bytes", UINT32_MAX, 0);
@@ -41,39 +33,6 @@ static int wait_packets(void *port, void *argument, double ms)
 {
 	batch *b = argument;
 	return iocp_port_dequeue_many(port, b->packets, b->max, &b->count, ms);
-}
-
-/* ---- packets as values ------------------------------------------------------------------------------------------- */
-
-static void push_overlapped(lua_State *L, const iocp_packet *packet)
-{
-	if (!packet->overlapped || !iocp_push_address(L, packet->overlapped))
-		lua_pushnil(L);
-}
-
-/* A C host may post a key that no number of this Lua holds: it comes as a hexadecimal string. Returns whether it fits. */
-static int push_key(lua_State *L, const iocp_packet *packet)
-{
-	if (iocp_push_address(L, packet->key))
-		return 1;
-	iocp_push_handle(L, packet->key);
-	return 0;
-}
-
-int iocp_push_packet(lua_State *L, const iocp_packet *packet)
-{
-	int first = lua_gettop(L), fits;
-	if (packet->code != IOCP_OK)
-		iocp_push_io_error(L, packet->code);
-	fits = push_key(L, packet);
-	if (!fits && packet->code == IOCP_OK) {
-		iocp_failure(L, IOCP_INVALID, "the packet's key does not fit a number of this Lua");
-		lua_pushvalue(L, first + 1);
-		lua_remove(L, first + 1);
-	}
-	iocp_push_count(L, packet->bytes);
-	push_overlapped(L, packet);
-	return lua_gettop(L) - first;
 }
 
 /* ---- methods ------------------------------------------------------------------------------------------------------ */
@@ -144,11 +103,11 @@ static inline void store_packet(lua_State *L, iocp_port *port, int index, const 
 	int at = (int)(filled * 3);
 	if (iocp_is_message(packet))
 		iocp_message_keep(L, port, packet);
-	(void)push_key(L, packet);
+	(void)iocp_push_key(L, packet);
 	lua_rawseti(L, index, at + 1);
 	iocp_push_bytes(L, packet);
 	lua_rawseti(L, index, at + 2);
-	push_overlapped(L, packet);
+	iocp_push_overlapped(L, packet);
 	lua_rawseti(L, index, at + 3);
 }
 
@@ -197,10 +156,10 @@ static inline int hand_out_in_loop(lua_State *L, iocp_port *port, const iocp_pac
 {
 	if (iocp_is_message(packet))
 		iocp_message_keep(L, port, packet);
-	if (!push_key(L, packet))
+	if (!iocp_push_key(L, packet))
 		return luaL_error(L, "packets: a key that does not fit a number of this Lua: %s", lua_tostring(L, -1));
 	iocp_push_bytes(L, packet);
-	push_overlapped(L, packet);
+	iocp_push_overlapped(L, packet);
 	return 3;
 }
 

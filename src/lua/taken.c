@@ -99,6 +99,17 @@ void iocp_taken_begin(iocp_taken *t, iocp_port *port, size_t count)
 		enlist(t);
 }
 
+void iocp_taken_clear(iocp_taken *t)
+{
+	forget(t);
+}
+
+void iocp_taken_filled(iocp_taken *t)
+{
+	if (t->max > 1)
+		enlist(t);
+}
+
 void iocp_taken_end(iocp_taken *t)
 {
 	put_back(t);
@@ -107,22 +118,6 @@ void iocp_taken_end(iocp_taken *t)
 		atomic_fetch_sub_explicit(&iocp_takers, 1, memory_order_relaxed);
 	iocp_port_release(t->port);
 	t->port = NULL;
-}
-
-static int wait_packets(void *port, void *argument, double ms)
-{
-	iocp_taken *t = argument;
-	return iocp_port_dequeue_many(port, t->packets, t->max, &t->count, ms);
-}
-
-int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms)
-{
-	int r;
-	forget(t);
-	r = iocp_wait_in_lua(L, wait_packets, t->port, t, ms);
-	if (r == IOCP_OK && t->max > 1)
-		enlist(t);
-	return r;
 }
 
 /* ---- giving back ----------------------------------------------------------------------------------------------------- */

@@ -240,17 +240,6 @@ void iocp_outcome_keep_failure(lua_State *L, iocp_values *values, const void *ow
 /* nil, the message, the code, and the error value if it could cross; returns how many. */
 int iocp_outcome_push_failure(lua_State *L, int code, const iocp_values *failure);
 
-/* ---- message.c ---------------------------------------------------------------------------------------------------------- */
-
-/* Whether a packet is a message. */
-int iocp_is_message(const iocp_packet *packet);
-/* For a message that dequeue met: nil, message, "MESSAGE" and the values. The number of results. */
-int iocp_message_push(lua_State *L, iocp_port *port, const iocp_packet *packet);
-/* For a message that goes out as a packet: port:unpack finds it by its key. */
-void iocp_message_keep(lua_State *L, iocp_port *port, const iocp_packet *packet);
-/* Adds send, receive and unpack to the methods of ports, and MESSAGE to the module table at the top. */
-void iocp_lua_open_messages(lua_State *L);
-
 #pragma GCC visibility pop
 
 #endif
