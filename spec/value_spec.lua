@@ -260,6 +260,53 @@ describe("a value that crosses", function()
   end)
 end)
 
+describe("a method that crosses by name", function()
+  local port, heap, thread, pool = iocp.IOCompletionPort(), iocp.Heap(), iocp.Thread(""), iocp.Pool(1)
+  local task = pool:submit(function() end)
+  task:wait()
+  thread:join()
+  pool:close()
+
+  it("is any method of any class, kept in a local, also where nothing was required", function()
+    local count = 0
+    for class, methods in pairs { [port] = "IOCompletionPort", [heap] = "Heap", [thread] = "Thread", [pool] = "Pool",
+      [task] = "Task" } do
+      local name = "iocp." .. methods
+      for key in pairs(package.loaded["iocp.methods"][name]) do
+        local method = class[key]
+        assert.equal(method, crossed(method))
+        assert.is_true(there_and_back(method) == method, key)
+        local _, is_same = iocp.Thread(function() return method == package.loaded["iocp.methods"][name][key] end):join()
+        assert.is_true(is_same, key)
+        count = count + 1
+      end
+    end
+    assert.is_true(count > 50)
+  end)
+
+  it("works where it arrives", function()
+    local send, enqueue, alloc, wait = port.send, port.enqueue, heap.alloc, task.wait
+    assert.same({ true, true, true }, {
+      iocp.Thread(function()
+        send(port, "by name")
+        enqueue(port, 5)
+        return heap:validate(alloc(heap, 10)), (wait(task))
+      end):join(10000),
+    })
+    assert.same({ true, "by name" }, { port:receive(0) })
+    assert.equal(5, (port:dequeue(0)))
+  end)
+
+  it("is none that a script added: that one crosses as what it is", function()
+    local methods = package.loaded["iocp.methods"]["iocp.Heap"]
+    methods.spec_answer = function() return 42 end
+    local answer = heap.spec_answer
+    local _, got, known = iocp.Thread(function() return answer(), heap.spec_answer ~= nil end):join(10000)
+    methods.spec_answer = nil
+    assert.same({ 42, false }, { got, known })
+  end)
+end)
+
 describe("cdata that crosses", function()
   if not has_ffi then
     return

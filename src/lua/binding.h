@@ -199,6 +199,10 @@ int iocp_lua_load_when_used(lua_State *L);
 /* Opens iocp.core in a state that objects have reached before it asked for the module; with `pool` all that pools and tasks
 ** need, which is loaded when it is first asked for. */
 void iocp_state_open(lua_State *L, int pool);
+/* Pushes package.loaded[IOCP_METHODS], from the name of a class to its methods: so they cross by name, as functions of
+** modules do. */
+#define IOCP_METHODS "iocp.methods"
+void iocp_methods_push(lua_State *L);
 /* Creates the metatable, once a state; every class has handle and native besides `methods`. */
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
 /* Pushes a userdata without an object, then iocp_object_set gives it the caller's reference. In two steps, so that a

@@ -112,6 +112,8 @@ static int prepare(lua_State *L)
 	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_PREPARE);
 	lua_pushcfunction(L, open_late);
 	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_OPEN);
+	iocp_methods_push(L);
+	lua_pop(L, 1);
 	lua_getglobal(L, "package");
 	lua_getfield(L, -1, "preload");
 	if (lua_istable(L, -1)) {

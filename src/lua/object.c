@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lua/pool.h"
 
@@ -174,6 +175,41 @@ static int box_native(lua_State *L)
 
 static const luaL_Reg common_methods[] = {{"handle", box_handle}, {"native", box_native}, {NULL, NULL}};
 
+/* __index of the table of methods: `name` is a class and a method of it, with a zero byte between. What a state has not
+** opened yet is pools' and tasks', or everything. */
+static int find_method(lua_State *L)
+{
+	size_t length;
+	const char *name = luaL_checklstring(L, 2, &length);
+	const size_t class = strlen(name);
+	lua_settop(L, 2);
+	iocp_state_open(L, 1);
+	lua_pushlstring(L, name, class);
+	lua_rawget(L, 1);
+	if (lua_isnil(L, -1) || class >= length)
+		return 1;
+	lua_pushlstring(L, name + class + 1, length - class - 1);
+	lua_rawget(L, -2);
+	return 1;
+}
+
+void iocp_methods_push(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	lua_getfield(L, -1, IOCP_METHODS);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		lua_newtable(L);
+		lua_createtable(L, 0, 1);
+		lua_pushcfunction(L, find_method);
+		lua_setfield(L, -2, "__index");
+		lua_setmetatable(L, -2);
+		lua_pushvalue(L, -1);
+		lua_setfield(L, -3, IOCP_METHODS);
+	}
+	lua_remove(L, -2);
+}
+
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods)
 {
 	luaL_newmetatable(L, rows[c].name); /* found again if the module is opened twice in a state */
@@ -187,6 +223,10 @@ void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *method
 		lua_pushinteger(L, (lua_Integer)c);
 		iocp_set_functions(L, common_methods, 1);
 	}
+	iocp_methods_push(L);
+	lua_pushvalue(L, -2);
+	lua_setfield(L, -2, rows[c].name);
+	lua_pop(L, 1);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
 }

@@ -1,5 +1,6 @@
 /*
-** value/names.c - what crosses by name: loaded modules, C functions that are fields of them, registered metatables.
+** value/names.c - what crosses by name: loaded modules, C functions that are fields of them, this module's classes and
+** methods, registered metatables.
 **
 ** In the registry, a state's own: NAMES, from a module or C function to its name, weak so that it keeps nothing alive,
 ** made when a function is first sent and never trusted: what it says is looked up in package.loaded before it is used.
@@ -36,20 +37,53 @@ static void add_field(lua_State *L, int names, int name, int field)
 	lua_pop(L, 1);
 }
 
-/* Names the C functions in the table at the top, which stays and has the name below it; with `classes` also tables that
-** hold nothing else, which are the classes of this module. */
-static void add_fields(lua_State *L, int names, int classes)
+/* Whether the value at the top is a Lua function of one of this module's own files, which set methods. */
+static int is_own(lua_State *L)
+{
+	static const char *const files[] = {"iocp.jit", "iocp.pool", "iocp.parallel", "iocp.trace", NULL};
+	lua_Debug info, own;
+	int i, found = 0;
+	if (!lua_isfunction(L, -1))
+		return 0;
+	lua_pushvalue(L, -1);
+	lua_getinfo(L, ">S", &info);
+	push_loaded(L);
+	for (i = 0; files[i] && !found; i++) {
+		lua_getfield(L, -1, files[i]);
+		if (lua_isfunction(L, -1)) {
+			lua_getinfo(L, ">S", &own);
+			found = strcmp(own.source, info.source) == 0;
+		} else {
+			lua_pop(L, 1);
+		}
+	}
+	lua_pop(L, 1);
+	return found;
+}
+
+/* What of a table is named: C functions; also tables that hold nothing else, which are the classes of this module; of a
+** class's methods also those that are this module's in Lua. (Another one's function in Lua crosses as what it is.) */
+enum fields { FUNCTIONS, CLASSES, METHODS_OF_CLASSES, METHODS };
+
+static int is_named(lua_State *L, enum fields kind)
+{
+	return lua_iscfunction(L, -1) || ((kind == CLASSES || kind == METHODS_OF_CLASSES) && lua_istable(L, -1))
+		   || (kind == METHODS && is_own(L));
+}
+
+/* Names what is in the table at the top, which stays and has the name below it. */
+static void add_fields(lua_State *L, int names, enum fields kind)
 {
 	int table = lua_gettop(L);
 	lua_pushnil(L);
 	while (lua_next(L, table)) {
-		if (lua_type(L, -2) == LUA_TSTRING && (lua_iscfunction(L, -1) || (classes && lua_istable(L, -1)))) {
+		if (lua_type(L, -2) == LUA_TSTRING && is_named(L, kind)) {
 			add_field(L, names, table - 1, table + 1);
 			if (lua_istable(L, -1)) {
 				lua_pushvalue(L, -1);
 				lua_rawget(L, names);
 				lua_insert(L, -2);
-				add_fields(L, names, 0);
+				add_fields(L, names, kind == CLASSES ? FUNCTIONS : METHODS);
 				lua_pop(L, 1);
 			}
 		}
@@ -65,10 +99,15 @@ static int is_better(lua_State *L, int name, int other)
 		   || (other_length == length && strcmp(lua_tostring(L, other), lua_tostring(L, name)) < 0);
 }
 
-/* At the top: a key of package.loaded and its value, which is popped. */
-static void add_module(lua_State *L, int names)
+static enum fields kind_of(const char *module)
 {
-	int value = lua_gettop(L);
+	return strcmp(module, "iocp") == 0 ? CLASSES : strcmp(module, IOCP_METHODS) == 0 ? METHODS_OF_CLASSES : FUNCTIONS;
+}
+
+/* At the top: a key of package.loaded and its value, which is popped. 1: it is a new part of this module. */
+static int add_module(lua_State *L, int names)
+{
+	int value = lua_gettop(L), is_ours = 0;
 	if (lua_type(L, value - 1) == LUA_TSTRING && (lua_istable(L, value) || lua_isfunction(L, value))) {
 		lua_pushvalue(L, value);
 		lua_rawget(L, names);
@@ -77,19 +116,29 @@ static void add_module(lua_State *L, int names)
 			lua_pushvalue(L, value - 1);
 			lua_rawset(L, names);
 			lua_settop(L, value);
+			is_ours = strncmp(lua_tostring(L, value - 1), "iocp", 4) == 0;
 			if (lua_istable(L, value))
-				add_fields(L, names, strcmp(lua_tostring(L, value - 1), "iocp") == 0);
+				add_fields(L, names, kind_of(lua_tostring(L, value - 1)));
 		}
 	}
 	lua_settop(L, value - 1);
+	return is_ours;
 }
 
 static void add_modules(lua_State *L, int names)
 {
+	int is_new = 0;
 	push_loaded(L);
 	lua_pushnil(L);
 	while (lua_next(L, -2))
-		add_module(L, names);
+		is_new |= add_module(L, names);
+	if (is_new) { /* it may have brought methods */
+		lua_pushliteral(L, IOCP_METHODS);
+		lua_getfield(L, -2, IOCP_METHODS);
+		if (lua_istable(L, -1))
+			add_fields(L, names, METHODS_OF_CLASSES);
+		lua_pop(L, 2);
+	}
 	lua_pop(L, 1);
 }
 
@@ -111,7 +160,7 @@ static void push_new_names(lua_State *L)
 		lua_pushstring(L, standard[i]);
 		lua_pushvalue(L, -1);
 		lua_rawget(L, -3);
-		add_module(L, names);
+		(void)add_module(L, names);
 		lua_pop(L, 1);
 	}
 	lua_pop(L, 1);
