@@ -17,8 +17,6 @@
 
 #include <stdlib.h>
 
-iocp_lock iocp_tasks;
-
 /* ---- references --------------------------------------------------------------------------------------------------------- */
 
 static void free_task(iocp_mortal *mortal)
@@ -30,7 +28,7 @@ static void free_task(iocp_mortal *mortal)
 		iocp_task_release(task->extra->input);
 	free(task->extra);
 	/* Acquire: as in task_graph.c. */
-	free(atomic_load_explicit(&task->node, memory_order_acquire)); /* its arcs went with who had them */
+	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
 	iocp_pool_drop(task->pool);
 	free(task);
 }
