@@ -73,7 +73,7 @@ static enum found look_back(iocp_node *earlier, const iocp_node *later)
 
 static void lift(iocp_node *node, uint32_t level, iocp_node **todo)
 {
-	/* Relaxed: who has the lock has the arc that leads here, and its task. iocp_tasks is let go while it is in a list. */
+	/* Relaxed: under the lock its task is there. It is to stay when the lock is let go. */
 	atomic_fetch_add_explicit(&node->references, 1, memory_order_relaxed);
 	node->level = level;
 	node->next = *todo;
