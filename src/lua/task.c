@@ -162,7 +162,9 @@ void iocp_task_blame(iocp_task *task, iocp_task *earlier)
 	iocp_task *cause = earlier;
 	if (iocp_task_state(earlier) == IOCP_TASK_CANCELLED && iocp_task_reason(earlier) == IOCP_BY_DEPENDENCY)
 		cause = earlier->extra->input; /* not a chain of them, which would be freed one within the other */
-	if (!task->extra->input)
+	/* One that has ended needs no cause, and may be that cause itself: what is kept ended before who keeps it, so there is
+	** no circle of references. */
+	if (!task->extra->input && iocp_task_state(task) < IOCP_TASK_COMPLETED)
 		task->extra->input = iocp_task_retain(cause);
 }
 
