@@ -99,11 +99,34 @@ static void after_fails_whole(void **state)
 	(void)state;
 }
 
+/* A task that is cancelled is told, later, that one which it was to run after is cancelled because of itself. */
+static void a_task_is_not_its_own_cause(void **state)
+{
+	iocp_pool *pool = new_pool();
+	iocp_task *first = new_task(pool), *second = new_task(pool), *third = new_task(pool);
+	uint32_t before = atomic_load(&work.references);
+	assert_int_equal(iocp_task_after(third, second, 0), IOCP_OK);
+	assert_int_equal(iocp_task_cancel(third, IOCP_BY_CALL), IOCP_OK);
+	assert_int_equal(iocp_task_after(first, third, 0), IOCP_OK);
+	assert_int_equal(iocp_task_state(first), IOCP_TASK_CANCELLED);
+	assert_int_equal(iocp_task_after(second, first, 0), IOCP_OK);
+	assert_int_equal(iocp_task_state(second), IOCP_TASK_CANCELLED);
+	assert_ptr_equal(iocp_task_input(second), third);
+	iocp_task_release(first);
+	iocp_task_release(second);
+	iocp_task_release(third);
+	assert_int_equal(atomic_load(&work.references), before - 3); /* all three are freed */
+	iocp_pool_shutdown(pool);
+	assert_closed_and_drop(pool);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_memory_fails_for_was_not_submitted),
 		cmocka_unit_test(after_fails_whole),
+		cmocka_unit_test(a_task_is_not_its_own_cause),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

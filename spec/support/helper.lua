@@ -23,11 +23,11 @@ local function full_name(element)
     name = parent.name .. " " .. name
     parent = busted.parent(parent)
   end
-  return name, parent and parent.name:match("(%w+)_spec%.lua$")
+  return name, parent and parent.name:match("([%w_]+)_spec%.lua$")
 end
 
 busted.subscribe({ "file", "start" }, function(file)
-  files[file.name:match("(%w+)_spec%.lua$") or ""] = true
+  files[file.name:match("([%w_]+)_spec%.lua$") or ""] = true
   return nil, true -- to the next subscriber
 end)
 

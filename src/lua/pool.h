@@ -18,7 +18,7 @@
 ** those of tasks and workers are. With the last handle gone nobody can submit any more: the pool finishes what it has, and
 ** ends. A task is held by scripts, by the packet that is queued for it, and by the task that it runs after.
 **
-** Locks. `iocp_tasks` (task.c) guards what is rare in a task's life: who waits for it, what runs after it, cancelling
+** Locks. `iocp_tasks` (task_graph.c) guards what is rare in a task's life: who waits for it, what runs after it, cancelling
 ** while it runs, timers. A pool's `lock` guards its list of workers and how many there are to be. Neither is taken
 ** under the other, and under neither is anything called that may wait, allocate or call out. What tells a task's thread
 ** to stop is called under the first (iocp_thread_cancel_work, iocp_running_cancel), so that the thread is not about

@@ -17,8 +17,6 @@
 
 #include <stdlib.h>
 
-iocp_lock iocp_tasks;
-
 /* ---- references --------------------------------------------------------------------------------------------------------- */
 
 static void free_task(iocp_mortal *mortal)
@@ -30,7 +28,7 @@ static void free_task(iocp_mortal *mortal)
 		iocp_task_release(task->extra->input);
 	free(task->extra);
 	/* Acquire: as in task_graph.c. */
-	free(atomic_load_explicit(&task->node, memory_order_acquire)); /* its arcs went with who had them */
+	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
 	iocp_pool_drop(task->pool);
 	free(task);
 }
@@ -164,7 +162,9 @@ void iocp_task_blame(iocp_task *task, iocp_task *earlier)
 	iocp_task *cause = earlier;
 	if (iocp_task_state(earlier) == IOCP_TASK_CANCELLED && iocp_task_reason(earlier) == IOCP_BY_DEPENDENCY)
 		cause = earlier->extra->input; /* not a chain of them, which would be freed one within the other */
-	if (!task->extra->input)
+	/* One that has ended needs no cause, and may be that cause itself: what is kept ended before who keeps it, so there is
+	** no circle of references. */
+	if (!task->extra->input && iocp_task_state(task) < IOCP_TASK_COMPLETED)
 		task->extra->input = iocp_task_retain(cause);
 }
 

@@ -98,6 +98,8 @@ iocp_watch *iocp_watches_take(iocp_task *task);
 
 /* ---- task_graph.c ------------------------------------------------------------------------------------------------ */
 
+/* NULL is allowed. */
+void iocp_node_release(iocp_node *node);
 /* Before the locks are taken: IOCP_OK or IOCP_NOMEM. */
 int iocp_arc_prepare(iocp_arc *arc, iocp_task *earlier, iocp_task *later);
 /* Around adding arcs. Takes iocp_tasks with it. */

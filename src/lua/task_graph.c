@@ -27,16 +27,18 @@
 enum { LOOKS = 256, SLICE = 256 };
 
 struct iocp_node {
-	iocp_task *task;         /* whose it is */
-	uint32_t level;          /* this and the next two are of who holds `building` */
-	uint64_t search;         /* that met it last */
-	iocp_node *next;         /* in the list of a search, or of those that were lifted */
-	iocp_arc *later, *first; /* arcs from it, and to it */
+	_Atomic uint32_t references; /* its task's, and one while it is in a list of those that are lifted */
+	uint32_t level;              /* this and the next two are of who holds `building` */
+	uint64_t search;             /* that met it last */
+	iocp_node *next;             /* in the list of a search, or of those that were lifted */
+	iocp_arc *later, *first;     /* arcs from it, and to it */
 };
+
+iocp_lock iocp_tasks;
 
 static iocp_lock building;
 static uint64_t searches;     /* guarded by it, as is the next */
-static iocp_node *lifted;     /* each with a reference to its task, which cannot be dropped under a lock */
+static iocp_node *lifted;     /* each with a reference, to be dropped behind the locks */
 static const iocp_arc *ahead; /* of who lifts: where it goes on; guarded by iocp_tasks */
 
 /* ---- searching; both locks are held ------------------------------------------------------------------------------ */
@@ -71,7 +73,8 @@ static enum found look_back(iocp_node *earlier, const iocp_node *later)
 
 static void lift(iocp_node *node, uint32_t level, iocp_node **todo)
 {
-	iocp_task_retain(node->task); /* iocp_tasks is let go while it is in a list */
+	/* Relaxed: under the lock its task is there. It is to stay when the lock is let go. */
+	atomic_fetch_add_explicit(&node->references, 1, memory_order_relaxed);
 	node->level = level;
 	node->next = *todo;
 	*todo = node;
@@ -139,11 +142,18 @@ static iocp_node *node_of(iocp_task *task)
 	fresh = calloc(1, sizeof(*fresh));
 	if (!fresh)
 		return NULL;
-	fresh->task = task;
+	atomic_store_explicit(&fresh->references, 1, memory_order_relaxed); /* nobody else knows it yet */
 	if (atomic_compare_exchange_strong_explicit(&task->node, &node, fresh, memory_order_acq_rel, memory_order_acquire))
 		return fresh;
 	free(fresh);
 	return node;
+}
+
+void iocp_node_release(iocp_node *node)
+{
+	/* As in object.c. Its arcs went with who had them. */
+	if (node && atomic_fetch_sub_explicit(&node->references, 1, memory_order_acq_rel) == 1)
+		free(node);
 }
 
 int iocp_arc_prepare(iocp_arc *arc, iocp_task *earlier, iocp_task *later)
@@ -168,7 +178,7 @@ void iocp_graph_unlock(void)
 	iocp_lock_release(&building);
 	for (; node; node = next) {
 		next = node->next;
-		iocp_task_release(node->task);
+		iocp_node_release(node);
 	}
 }
 

@@ -87,7 +87,7 @@ static void name_function(lua_State *L, int index, char *name)
 		if ((*part == '/' || *part == '\\') && part[1])
 			file = part + 1;
 	length = strlen(file);
-	snprintf(name, IOCP_WORK_NAME, "%s%s:%d", length > LONGEST ? "..." : "",
+	snprintf(name, IOCP_WORK_NAME, "%s%.48s:%d", length > LONGEST ? "..." : "",
 		length > LONGEST ? file + length - SHOWN : file, about.linedefined);
 }
 
