@@ -129,7 +129,7 @@ sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with
 	$(call need,lua5.4,$(FOR_SPECS))
 	@tools/sanitize
 
-model: ## the port's protocol, checked exhaustively with spin
+model: ## the protocols of port, pool and heap, checked exhaustively with spin
 	$(call need,,gcc spin tap)
 	@tools/model
 

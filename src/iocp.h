@@ -295,7 +295,8 @@ IOCP_API int iocp_heap_unlock(iocp_heap *heap);
 /* Fills info->size bytes of *info at most. */
 IOCP_API int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info);
 /* Frees every block and gives the memory back to the system; the handle is never valid again. IOCP_INVALID: it was
-** destroyed before, or is the process' own. Waits for a thread that holds the lock. Source: Microsoft's HeapDestroy. */
+** destroyed before, or is the process' or a port's own. Waits for a thread that holds the lock. Source: Microsoft's
+** HeapDestroy. */
 IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 
 /* ---- thread -------------------------------------------------------------------------------------------------- */

@@ -427,6 +427,22 @@ static void the_process_heap_stays(void **state)
 	(void)state;
 }
 
+/* Queued messages name its blocks. */
+static void a_ports_own_heap_stays(void **state)
+{
+	iocp_port *port;
+	iocp_heap *own;
+	void *block;
+	size_t size;
+	assert_int_equal(iocp_port_create(0, &port), IOCP_OK);
+	assert_int_equal(iocp_port_heap(port, &own), IOCP_OK);
+	assert_int_equal(iocp_heap_alloc(own, 48, 0, &block), IOCP_OK);
+	assert_int_equal(iocp_heap_destroy(own), IOCP_INVALID);
+	assert_int_equal(iocp_heap_size(own, block, &size), IOCP_OK);
+	iocp_port_release(port);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +457,7 @@ int main(void)
 		cmocka_unit_test(many_heaps_in_one_thread),
 		cmocka_unit_test(hundreds_of_heaps_in_turn_are_as_quick_as_a_few),
 		cmocka_unit_test(the_process_heap_stays),
+		cmocka_unit_test(a_ports_own_heap_stays),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

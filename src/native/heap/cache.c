@@ -21,6 +21,8 @@
 ** The same wait, with the gate open, is a grace period: threads that entered before have left, so nobody still looks at
 ** what was unlinked before it. Memory is unmapped, and a page given another use, only after one.
 **
+** All of this is a model in spec/model/gate.pml.
+**
 ** No deadlock: the mutex is never held while waiting, and a thread inside waits for nothing but the mutex, so it leaves
 ** in bounded time; nobody quiesces from inside.
 */
