@@ -441,6 +441,26 @@ describe("the process' own heap, locked", function()
   end)
 end)
 
+describe("the library", function()
+  it("stays loaded once a thread has waited in it: Ctrl-C is told to it from then on", function()
+    ffi.cdef [[
+      void *LoadLibraryA(const char *), *GetModuleHandleA(const char *), *GetProcAddress(void *, const char *);
+      int FreeLibrary(void *);
+    ]]
+    local name = support.temporary():gsub("%.%w+$", "") .. ".dll"
+    local from = assert(io.open(package.searchpath("iocp.core", package.cpath), "rb"))
+    local to = assert(io.open(name, "wb"))
+    to:write(from:read("*a"))
+    to:close()
+    from:close()
+    local library = C.LoadLibraryA(name)
+    assert(library ~= nil)
+    assert.equal(0, ffi.cast("int (*)(double)", C.GetProcAddress(library, "iocp_sleep"))(0))
+    assert.equal(1, C.FreeLibrary(library))
+    assert.is_true(C.GetModuleHandleA(name) ~= nil)
+  end)
+end)
+
 describe("a console", function()
   it("is told to understand control sequences before a bar is drawn on it", function()
     local code, output = support.child([[
