@@ -167,7 +167,7 @@ describe("a pool under load", function()
       end
       collectgarbage()
     end
-    if not support.measures_memory then
+    if not support.measures then
       return round()
     end
     round()

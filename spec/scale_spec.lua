@@ -34,7 +34,7 @@ describe("a queue of a million packets", function()
       local after = resident()
       print(("before=%%d full=%%d after=%%d"):format(before, full, after))
     ]]):format(n))
-    if support.measures_memory then
+    if support.measures then
       assert.is_true((m.full - m.before) * 1024 / n <= 32)
       assert.is_true(m.after <= m.before * 1.2)
     end
@@ -43,9 +43,6 @@ end)
 
 describe("when memory runs out", function()
   it("a post says NOMEM, and nothing that was queued is lost (7)", function()
-    if not support.measures_memory then
-      return pending("a sanitizer needs more address space than is left here")
-    end
     local code, output = support.child([[
       local iocp = require "iocp"
       local port, n = iocp.IOCompletionPort(), 0
@@ -81,7 +78,7 @@ describe("objects by the thousand leave nothing behind:", function()
         print(("memory=%%d mappings=%%d files=%%d"):format(resident() - memory, support.mappings() - mappings,
           support.descriptors() - files))
       ]]):format(step, math.min(count, math.max(math.floor(count / 10), support.soaked(5000))), count))
-      if support.measures_memory then
+      if support.measures then
         assert.is_true(m.memory <= 2048, ("%d KiB more"):format(m.memory))
         assert.is_true(m.mappings <= 40, ("%d mappings more"):format(m.mappings))
       end
@@ -171,7 +168,7 @@ describe("objects that live at once", function()
       assert(select(2, kept[-2]:receive(0)) == 2 and kept[2]:validate())
       print(("full=%%d half=%%d"):format(full - before, half - before))
     ]]):format(support.scaled(2000)))
-    if support.measures_memory and not support.windows then
+    if support.measures and not support.windows then
       assert.is_true(m.full <= 400, m.full)
       assert.is_true(m.half <= 400, m.half)
     end
@@ -189,7 +186,7 @@ describe("waiting", function()
       iocp.sleep(2000)
       print(("microseconds=%.0f"):format((support.cpu() - before) * 1e6))
     ]])
-    if support.measures_memory then
+    if support.measures then
       assert.is_true(m.microseconds < 2000, m.microseconds)
     end
   end)
@@ -197,9 +194,6 @@ end)
 
 describe("busy consumers", function()
   it("take packets without a system call each", function()
-    if not support.measures_memory then
-      return pending("strace and a sanitizer do not go together")
-    end
     local n = 500000
     local code, output = support.child(([[
       local command = %q

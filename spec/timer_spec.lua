@@ -119,7 +119,7 @@ describe("enqueue_after", function()
       print(("memory=%%d"):format(support.resident() - before))
     ]]):format(n), 300)
     assert.equal(0, code, output)
-    if support.measures_memory then
+    if support.measures then
       -- 256 KiB: what the interpreter's own heap gained meanwhile.
       assert.is_true(tonumber(output:match("memory=(%d+)")) * 1024 <= n * 64 + 2 ^ 18, output)
     end

@@ -6,8 +6,12 @@ if not support.windows then
   support.nothing = "Linux has no kernel's ports"
   return
 end
+
+it("the kernel is reached by LuaJIT's ffi", function()
+  assert.is_function(require("ffi").cast)
+end)
+
 if not rawget(_G, "jit") then
-  pending("the kernel's own ports and heaps: only LuaJIT's ffi reaches them")
   return
 end
 
@@ -434,6 +438,26 @@ describe("the process' own heap, locked", function()
     assert.equal(1, found)
     assert.is_true(heap:validate())
     assert.is_true(heap:free(address))
+  end)
+end)
+
+describe("the library", function()
+  it("stays loaded once a thread has waited in it: Ctrl-C is told to it from then on", function()
+    ffi.cdef [[
+      void *LoadLibraryA(const char *), *GetModuleHandleA(const char *), *GetProcAddress(void *, const char *);
+      int FreeLibrary(void *);
+    ]]
+    local name = support.temporary():gsub("%.%w+$", "") .. ".dll"
+    local from = assert(io.open(package.searchpath("iocp.core", package.cpath), "rb"))
+    local to = assert(io.open(name, "wb"))
+    to:write(from:read("*a"))
+    to:close()
+    from:close()
+    local library = C.LoadLibraryA(name)
+    assert(library ~= nil)
+    assert.equal(0, ffi.cast("int (*)(double)", C.GetProcAddress(library, "iocp_sleep"))(0))
+    assert.equal(1, C.FreeLibrary(library))
+    assert.is_true(C.GetModuleHandleA(name) ~= nil)
   end)
 end)
 

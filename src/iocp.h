@@ -5,33 +5,35 @@
 ** with the behaviour written here.
 **
 ** Results. A function that can fail returns an int: IOCP_OK (0), one of the negative codes below, or a positive number,
-** which is the operating system's own error code (errno on Linux, GetLastError's on Windows). Out parameters are written only on IOCP_OK unless
-** said otherwise. No function prints, aborts or calls back unless said otherwise.
+** which is the operating system's own error code (errno on Linux, GetLastError's on Windows). Out parameters are
+** written only on IOCP_OK unless said otherwise. No function prints, aborts or calls back unless said otherwise.
 **
 ** References. A port, heap or thread is a reference-counted block of the process. `create`, `open`, `adopt` and
 ** `retain` give the caller one reference; `release` takes it away. Every other function borrows: the caller holds a
 ** reference for the length of the call.
 **
 ** Native objects. `native` gives what the system calls the object: on Windows the kernel's HANDLE (a completion port, a
-** heap, a thread), on Linux the address of the object here. `adopt` is its inverse; on Windows it also takes a HANDLE that
-** other code made, and which is never closed or destroyed here. It must stay open for as long as the object lives; only a
-** port's may be closed to end the waits in it, as iocp_port_close does: they return IOCP_ABANDONED, and the calls after that
-** IOCP_CLOSED, unless the kernel has given the HANDLE to another port by then. What then lives in a heap, or is queued in a
-** port, is what the system says: a block's address that somebody frees meanwhile is not noticed. A heap that was made with
-** HEAP_NO_SERIALIZE or HEAP_GENERATE_EXCEPTIONS is not to be adopted.
+** heap, a thread), on Linux the address of the object here. `adopt` is its inverse; on Windows it also takes a HANDLE
+** that other code made, and which is never closed or destroyed here. It must stay open for as long as the object lives;
+** only a port's may be closed to end the waits in it, as iocp_port_close does: they return IOCP_ABANDONED, and the
+** calls after that IOCP_CLOSED, unless the kernel has given the HANDLE to another port by then. What then lives in a
+** heap, or is queued in a port, is what the system says: a block's address that somebody frees meanwhile is not
+** noticed. A heap that was made with HEAP_NO_SERIALIZE or HEAP_GENERATE_EXCEPTIONS is not to be adopted.
 **
 ** Threads. Every function may be called from any thread at any time.
 **
-** On Windows sleeping, joining and a get that waits are alertable: asynchronous procedure calls of the host run in them. A get
-** with a timeout of 0 and all functions of a heap are not, also where they wait for a thread that holds iocp_heap_lock.
+** On Windows sleeping, joining and a get that waits are alertable: asynchronous procedure calls of the host run in
+** them. A get with a timeout of 0 and all functions of a heap are not, also where they wait for a thread that holds
+** iocp_heap_lock.
 **
-** ABI. Within a major version (before 1.0: within a minor one) a program that was compiled against one header runs with each
-** later library: functions keep their types and meaning, and constants their values. iocp_packet and iocp_block, which are
-** passed in arrays, never change. A struct that may grow begins with its size: the library fills, or reads, no more than the
-** caller knows of. The shared library's soname has the major version; all else that is in it is hidden.
+** ABI. Within a major version (before 1.0: within a minor one) a program that was compiled against one header runs with
+** each later library: functions keep their types and meaning, and constants their values. iocp_packet and iocp_block,
+** which are passed in arrays, never change. A struct that may grow begins with its size: the library fills, or reads,
+** no more than the caller knows of. The shared library's soname has the major version; all else that is in it is
+** hidden.
 **
-** Linking. On Linux nothing is to be said. On Windows the declarations below import from the DLL; who links the static library
-** defines IOCP_STATIC before including this.
+** Linking. On Linux nothing is to be said. On Windows the declarations below import from the DLL; who links the static
+** library defines IOCP_STATIC before including this.
 **
 ** Time. A timeout is a double in milliseconds, fractions allowed: 0 does not wait, IOCP_INFINITE (or any negative
 ** number) waits for ever. A timed wait lasts at least as long as asked.

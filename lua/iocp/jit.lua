@@ -73,8 +73,9 @@ return function(core, ffi)
   local BATCH = 1024 -- packets that are taken or posted at once; what is more is left to the classic method
   local BUFFER = 65536 -- bytes that are read over a buffer of our own
   local TIMEOUT, INTERRUPTED = -1, -8
-  -- Waits on Windows run the host's asynchronous procedure calls, and one that is a callback must not run where compiled code is
-  -- under way (src/windows/wait.c). There a method only looks, and the classic one, which the interpreter calls, waits.
+  -- Waits on Windows run the host's asynchronous procedure calls, and one that is a callback must not run where compiled
+  -- code is under way (src/windows/wait.c). There a method only looks, and the classic one, which the interpreter calls,
+  -- waits.
   local WAITS = ffi.os ~= "Windows"
 
   -- nil, message, code for the codes of iocp.h; made here, so that a loop that polls stays compiled.
@@ -286,7 +287,7 @@ return function(core, ffi)
   end
 
   local classic_packets = classic_port.packets
-  local classic_next = setmetatable({}, { __mode = "k" }) -- by the port: an iterator is garbage, and a loop may often wait
+  local classic_next = setmetatable({}, { __mode = "k" }) -- by the port: one iterator, however often its loop waits
   local function next_packet(self)
     local port = object_of(self, port_class)
     if port and is_free() then

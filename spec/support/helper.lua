@@ -1,12 +1,19 @@
---- busted's helper: makes the specs that pending.lua names pending.
+--- busted's helper: makes the specs that pending.lua names pending, and says of which the measures are not judged.
 -- A row that no spec of its file matches is an error, so that the table cannot rot.
 local busted = require "busted"
 local rows = require "support.pending"
+local support = require "support"
 
 local wine = os.getenv("IOCP_SPEC_WINE")
 local here = { [package.config:sub(1, 1) == "\\" and "windows" or "linux"] = true }
 if wine then
   here["wine"], here["wine" .. wine] = true, true
+end
+if support.divisor > 1 then
+  here["scaled"], here["sanitizer"] = true, not wine
+end
+if not rawget(_G, "jit") then
+  here["puc"], here["lua" .. _VERSION:match("%d%.%d")] = true, true
 end
 
 local filtered = false
@@ -23,27 +30,25 @@ local function full_name(element)
     name = parent.name .. " " .. name
     parent = busted.parent(parent)
   end
-  return name, parent and parent.name:match("([%w_]+)_spec%.lua$")
+  return name, parent and parent.name:match("([%w_]+)_spec%.lua$") or ""
 end
-
-busted.subscribe({ "file", "start" }, function(file)
-  files[file.name:match("([%w_]+)_spec%.lua$") or ""] = true
-  return nil, true -- to the next subscriber
-end)
 
 busted.subscribe({ "test", "start" }, function(element)
   local name, file = full_name(element)
+  files[file], support.measures = true, true
   for _, row in ipairs(rows) do
     if row[2] == file and name:find(row[3], 1, true) then
       matched[row] = true
-      if here[row[4]] then
+      if here[row[4]] and row.measure then
+        support.measures = false
+      elseif here[row[4]] then
         element.run = function()
           element.env.pending(row[5])
         end
       end
     end
   end
-  return nil, true
+  return nil, true -- to the next subscriber
 end)
 
 -- Before the output handler, which prints the sum.

@@ -27,8 +27,8 @@ end
 --- Why a spec file has nothing to show on this system. An empty file that does not say so has failed.
 support.nothing = nil
 
---- Whether memory is measured: a sanitizer's own bookkeeping, or Wine's, is not ours to judge.
-support.measures_memory = support.divisor <= 1
+--- Whether what the running spec measures is judged: pending.lua says where it is not.
+support.measures = true
 
 --- The program that runs this script.
 function support.interpreter()

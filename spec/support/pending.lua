@@ -1,7 +1,10 @@
 --- What cannot be shown everywhere: the specs in this table are pending where its fourth column says so. helper.lua
 -- reads it. A row: the statement of the contract, the spec file, a piece of the spec's name, where, and why. Where:
--- "linux", "windows" (under Wine or not), "wine" (every version), "wine8", "wine10". When a row is no longer needed
--- nothing says so: now and then, run without it.
+-- "linux", "windows" (under Wine or not), "wine" (every version), "wine8", "wine10", "sanitizer", "scaled" (sanitizers
+-- and Wine), "puc" (not LuaJIT), "lua5.1" and its like. With measure = true the spec runs, but what it measures is not
+-- judged (support.measures). When a row is no longer needed nothing says so: now and then, run without it.
+local BOOKS = "a sanitizer's own bookkeeping, or Wine's, is not ours to judge"
+
 return {
   { 7, "scale", "a post says NOMEM", "wine", "Wine does not keep a process within its job's memory limit" },
   { 22, "port", "(22)", "wine8", "Wine 8 wakes waiting threads first-in first-out" },
@@ -17,4 +20,19 @@ return {
   { "-", "messages", "make says", "windows", "there is no make" },
   { "-", "progress", "on a terminal", "windows", "a console's screen cannot be read by who started the process" },
   { "-", "scale", "without a system call each", "windows", "every get asks the kernel's port, and there is no strace" },
+  { "-", "scale", "without a system call each", "sanitizer", "strace and a sanitizer do not go together" },
+  { 7, "scale", "a post says NOMEM", "sanitizer", "a sanitizer needs more address space than is left here" },
+  { 24, "pool", "than the pool's concurrency", "wine", "Wine does not look at the concurrency value" },
+  { "-", "windows", "by LuaJIT's ffi", "puc", "only LuaJIT's ffi reaches the kernel's own ports and heaps" },
+  { "-", "value", "is lightuserdata", "lua5.1", "nothing here makes lightuserdata in this Lua" },
+  { 7, "scale", "within 32 bytes a packet", "scaled", BOOKS, measure = true },
+  { "-", "scale", "leave nothing behind:", "scaled", BOOKS, measure = true },
+  { "-", "scale", "costs next to no CPU", "scaled", "a sanitizer or Wine takes some of its own", measure = true },
+  { 31, "heap", "too large for any memory", "scaled",
+    "ThreadSanitizer maps memory of its own for ours, and dies of this", measure = true },
+  { "-", "heap", "takes no memory of its initial size", "scaled", BOOKS, measure = true },
+  { 33, "heap", "gives the memory back", "scaled", BOOKS, measure = true },
+  { "-", "timer", "takes 64 bytes at most", "scaled", BOOKS, measure = true },
+  { "-", "parallel", "leaves nothing behind in workers", "scaled", BOOKS, measure = true },
+  { "-", "pool_stress", "leaves nothing behind", "scaled", BOOKS, measure = true },
 }

@@ -75,6 +75,9 @@ const void *iocp_thread_key(void)
 static BOOL CALLBACK make_slot(PINIT_ONCE once, PVOID parameter, PVOID *result)
 {
 	(void)once, (void)parameter, (void)result;
+	/* The console's handler, and what is told when a thread ends, are this library's from now on: it must not go. */
+	if (iocp_pin() != IOCP_OK)
+		return FALSE;
 	slot = TlsAlloc();
 	SetConsoleCtrlHandler(on_console_event, TRUE);
 	return slot != TLS_OUT_OF_INDEXES;
