@@ -49,8 +49,8 @@ build = {
   type = "builtin",
   modules = lua_files,
   platforms = {
-    -- One call of the compiler, straight into the rock: type builtin leaves ./iocp/core.so and the objects in the checkout,
-    -- where the next Lua, built for another version, would find them first.
+    -- One call of the compiler, straight into the rock: type builtin leaves ./iocp/core.so and the objects in the
+    -- checkout, where the next Lua, built for another version, would find them first.
     linux = {
       type = "command",
       install = { lua = lua_files },

@@ -192,7 +192,7 @@ describe("a thread that blocks lets another in (26):", function()
   end)
 
   it("in a call that nobody knows of", function()
-    local ms = delay "require('support').block(1)"
+    local ms = delay "require('support').block(0.4)"
     print(("\na thread blocked in a foreign call lets another in after %.0f ms"):format(ms))
     assert.is_true(ms <= support.patience(100))
   end)

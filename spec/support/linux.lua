@@ -54,7 +54,7 @@ end
 
 --- Blocks the thread for some seconds, in a call that the module knows nothing of.
 function linux.block(seconds)
-  os.execute(("sleep %d"):format(seconds))
+  os.execute(("sleep %g"):format(seconds))
 end
 
 --- Resident memory of this process, in KiB.

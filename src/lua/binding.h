@@ -117,8 +117,8 @@ typedef struct iocp_taken {
 	iocp_packet packets[]; /* those from `next` to `count` are left */
 } iocp_taken;
 
-extern _Atomic uint32_t
-	iocp_takers; /* those in use in this process that may leave packets; a hint for iocp_give_back */
+/* Those in use in this process that may leave packets; a hint for iocp_give_back. */
+extern _Atomic uint32_t iocp_takers;
 
 iocp_left *iocp_push_left(lua_State *L);
 /* Pushes a userdata for up to `max` packets, not in use. */
