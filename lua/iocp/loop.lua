@@ -103,8 +103,8 @@ local function submit(loop)
   return true
 end
 
--- A chunk that has ended and is not open any more; or nil, message, code. `one` is one of those that are waited for: if it
--- waits for the task that calls, that is INVALID. What is raised here is Ctrl-C.
+-- A chunk that has ended and is not open any more; or nil, message, code. `one` is one of those that are waited for: if
+-- it waits for the task that calls, that is INVALID. What is raised here is Ctrl-C.
 local function next_ended(loop, ms, one)
   local i, message, code
   loop.waits = true
