@@ -60,8 +60,8 @@ describe("progress", function()
 
     local slow = "function(x) require('iocp').sleep(20) return x end"
 
-    local names = { '"a"', '("long"):rep(50)', '("\195\164"):rep(90)',
-      '("\230\188\162"):rep(90)', '"a\\nb\\27[2J"' }
+    local names = { '"a"', '("long"):rep(15)', '("\195\164"):rep(30)',
+      '("\230\188\162"):rep(21)', '"a\\nb\\27[2J"' }
 
     it("is a line that never reaches the last column, however long the name", function()
       for _, columns in ipairs { 30, 80 } do
