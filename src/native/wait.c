@@ -32,8 +32,7 @@ _Thread_local iocp_local iocp_this_thread __attribute__((tls_model("initial-exec
 static iocp_lock contexts_lock;
 static iocp_context *contexts;
 static pthread_key_t end_key;
-static pthread_once_t end_key_once = PTHREAD_ONCE_INIT;
-static int end_key_works;
+static int end_key_works; /* the two under the lock of all contexts */
 
 const void *iocp_thread_key(void)
 {
@@ -83,17 +82,22 @@ static void end_foreign(void *context)
 	free(context);
 }
 
-static void make_end_key(void)
+/* Made with the first context; where the system has none to give, asked for again with the next. */
+static int has_end_key(void)
 {
-	end_key_works = pthread_key_create(&end_key, end_foreign) == 0;
+	int works;
+	iocp_lock_acquire(&contexts_lock);
+	if (!end_key_works)
+		end_key_works = pthread_key_create(&end_key, end_foreign) == 0;
+	works = end_key_works;
+	iocp_lock_release(&contexts_lock);
+	return works;
 }
 
 iocp_context *iocp_context_make(void)
 {
-	iocp_context *context;
-	pthread_once(&end_key_once, make_end_key);
-	context = calloc(1, sizeof(*context));
-	if (!context || !end_key_works || pthread_setspecific(end_key, context) != 0) {
+	iocp_context *context = calloc(1, sizeof(*context));
+	if (!context || !has_end_key() || pthread_setspecific(end_key, context) != 0) {
 		free(context);
 		return NULL;
 	}
