@@ -5,8 +5,8 @@
 ** some 10 us instead of a millisecond. What it is asked for first is looked for along the package.path that the state was made
 ** with, and then along that of the first state which required the module: so it is found whatever scripts make of package.path.
 **
-** Ownership: a part stays until the process ends. Its list only grows, at the front, by a compare-and-swap: no locks. Two states
-** that compile the same part at once both enter it, and one is never found.
+** Ownership: a part stays until the process ends. Its list only grows, at the front, by a compare-and-swap: no locks. Of two
+** states that compile the same part at once one enters it.
 */
 
 #include <stdio.h>
@@ -46,14 +46,26 @@ static char *copy_text(char **to, const char *text)
 	return copy;
 }
 
+/* Enters a part, unless another state was faster or there are too many: then 0. */
+static int enter(part *p)
+{
+	if (atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) < MOST) {
+		while (!find(p->path, p->name)) {
+			/* Release: the part is written before it is found. */
+			if (atomic_compare_exchange_strong_explicit(
+					&parts, &p->next, p, memory_order_release, memory_order_relaxed))
+				return 1;
+		}
+	}
+	atomic_fetch_sub_explicit(&count, 1, memory_order_relaxed);
+	return 0;
+}
+
 /* Without memory for it, it is compiled again the next time. */
 static void keep(const char *path, const char *name, const char *file, const char *code, size_t size)
 {
-	part *p;
+	part *p = malloc(sizeof(*p) + size + strlen(path) + strlen(name) + strlen(file) + 3);
 	char *texts;
-	if (atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) >= MOST)
-		return;
-	p = malloc(sizeof(*p) + size + strlen(path) + strlen(name) + strlen(file) + 3);
 	if (!p)
 		return;
 	p->size = size;
@@ -62,10 +74,10 @@ static void keep(const char *path, const char *name, const char *file, const cha
 	p->path = copy_text(&texts, path);
 	p->name = copy_text(&texts, name);
 	p->file = copy_text(&texts, file);
+	/* Before enter looks for the part: what is entered from here on it finds, or the compare-and-swap fails. */
 	p->next = atomic_load_explicit(&parts, memory_order_relaxed);
-	/* Release: the part is written before it is found. */
-	while (!atomic_compare_exchange_weak_explicit(&parts, &p->next, p, memory_order_release, memory_order_relaxed))
-		;
+	if (!enter(p))
+		free(p);
 }
 
 /* Pushes the first file of the path for the module that can be opened and returns 1; 0: there is none. */
