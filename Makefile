@@ -76,6 +76,23 @@ $(BUILD)/c/value_test $(BUILD)/c/task_test: $(BUILD)/c/%: spec/c/%.c \
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -o $@ $^ -lcmocka -llua5.4 $(LIBRARIES)
 
+# What fails allocations, in place of the C library's for all that is linked here.
+comma := ,
+FAILING := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc free mmap munmap pthread_create \
+	pthread_key_create pthread_setspecific)
+
+$(BUILD)/failing_core: spec/c/failing_core.c spec/c/failing.c $(CORE_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) $(FAILING) -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
+
+# With Lua 5.4, whose states that the library makes are spec/c/failing_lua.c's to make.
+$(BUILD)/failing_lua: spec/c/failing_lua.c spec/c/failing.c $(BINDING:src/lua/%.c=$(BUILD)/lua5.4/obj/%.o) $(CORE_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -isystem $(include_lua5.4) $(FAILING) -Wl,--wrap=luaL_newstate \
+		-o $@ $(filter %.c %.o,$^) -llua5.4 $(LIBRARIES)
+
+$(BUILD)/failing_core $(BUILD)/failing_lua: spec/c/failing.h src/iocp.h
+
 # For the sanitizers, which set CFLAGS and BUILD.
 $(BUILD)/host: spec/c/host.c
 	@mkdir -p $(@D)

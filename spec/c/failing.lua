@@ -1,0 +1,384 @@
+-- What failing_lua.c runs: everything that the module does, twice. The first time allocations fail: what a call refuses
+-- it says, and what it accepts, happens. The second time nothing fails, and everything works.
+--
+-- Each part has an `act` and a `check`. While something fails `act` may be left at any place by an error that says so;
+-- it writes down in numbers, which need no memory, what was accepted. `check` never fails.
+local failing_on, failing_off = ...
+local iocp
+local parts = {}
+local LONG = 20000 -- ms
+
+local OUT = {} -- what is raised for a call that says that memory is out
+
+-- Errors that tell of it. A thread that could not be started says so with the system's number, EAGAIN; a pool whose
+-- workers could not be, that it has none left.
+local function tells_of_memory(message, code)
+  message = type(message) == "string" and message or message == OUT and "out of memory" or ""
+  return code == "NOMEM" or code == 11 or message:find("not enough memory") or message:find("out of memory")
+    or message:find("it has no workers left") or message:find("its pool has no workers left")
+end
+
+-- The values of a call that succeeded.
+local function need(value, ...)
+  if value then
+    return value, ...
+  end
+  local message, code = ...
+  error(tells_of_memory(message, code) and OUT or debug.traceback(tostring(message) .. " " .. tostring(code)), 0)
+end
+
+-- The same of a call that takes something, which may be nothing.
+local function take(value, ...)
+  if not value and select(2, ...) == "TIMEOUT" then
+    return nil
+  end
+  return need(value, ...)
+end
+
+-- ---- packets ----
+
+local packets = { keys = {} }
+parts.packets = packets
+for i = 1, 16 do
+  packets.keys[i] = i
+end
+
+function packets.act()
+  local batch = {}
+  packets.posted, packets.got = 0, 0
+  packets.port = need(iocp.IOCompletionPort(1))
+  for i = 1, 300 do
+    if packets.port:enqueue(i) then
+      packets.posted = packets.posted + i
+    end
+    if i % 30 == 0 and packets.port:enqueue_many(packets.keys) then
+      packets.posted = packets.posted + 136
+    end
+    if i % 5 == 0 then
+      local _, n = take(packets.port:dequeue_many(3, 0, batch))
+      for k = 1, (n or 0) * 3, 3 do
+        packets.got = packets.got + batch[k]
+      end
+    end
+  end
+  local n = 0
+  for key in packets.port:packets(8) do
+    packets.got, n = packets.got + key, n + 1
+    if n == 11 then
+      break
+    end
+  end
+end
+
+function packets.check()
+  collectgarbage()
+  local port = packets.port
+  packets.port = nil
+  if not port then
+    return
+  end
+  while #port > 0 do
+    packets.got = packets.got + assert(port:dequeue(0))
+  end
+  assert(packets.posted == packets.got, "packets are lost")
+  port:close()
+end
+
+-- ---- messages ----
+
+local messages = { text = ("text "):rep(1000) }
+parts.messages = messages
+
+function messages.act()
+  messages.sent, messages.got = 0, 0
+  messages.port = need(iocp.IOCompletionPort())
+  local shared = {}
+  for i = 1, 20 do
+    local value = { n = i, list = { 1, 2, { i } }, shared, shared, text = i % 3 == 0 and messages.text or nil,
+      f = i % 4 == 0 and function() return i, shared end or nil, port = i % 5 == 0 and messages.port or nil }
+    if messages.port:send(i, value) then
+      messages.sent = messages.sent + i
+    end
+    if i % 4 == 0 then
+      local _, n = take(messages.port:receive(0))
+      messages.got = messages.got + (n or 0)
+    end
+  end
+  local list = take(messages.port:receive_many(3, 0))
+  for i = 1, list and #list or 0 do
+    messages.got = messages.got + list[i][1]
+  end
+end
+
+function messages.check()
+  collectgarbage()
+  local port = messages.port
+  messages.port = nil
+  if not port then
+    return
+  end
+  while #port > 0 do
+    local ok, n, value = assert(port:receive(0))
+    assert(ok and value.n == n and value.list[3][1] == n and value[1] == value[2] and (not value.f or value.f() == n))
+    messages.got = messages.got + n
+  end
+  assert(messages.sent == messages.got, "messages are lost")
+  port:send("what stays goes with the port", { iocp.Heap() })
+  port:close()
+end
+
+-- ---- heaps ----
+
+local heaps = {}
+parts.heaps = heaps
+
+function heaps.act()
+  heaps.blocks, heaps.first, heaps.second = 0, nil, nil
+  heaps.heap = need(iocp.Heap(0, 2 ^ 24))
+  for i = 1, 40 do
+    local address = need(heaps.heap:alloc(i * i * 40))
+    heaps.blocks = heaps.blocks + 1
+    if i % 3 == 0 then
+      address = need(heaps.heap:realloc(address, i * 3000, true))
+    end
+    if i % 4 == 0 then
+      need(heaps.heap:free(address))
+      heaps.blocks = heaps.blocks - 1
+    end
+  end
+  heaps.first = need(heaps.heap:put(messages.text))
+  heaps.blocks = heaps.blocks + 1
+  heaps.second = need(heaps.heap:encode({ heaps.heap, messages.text }, 2))
+  heaps.blocks = heaps.blocks + 1
+  local values = need(heaps.heap:decode(heaps.second))
+  assert(values[2] == messages.text)
+  assert(need(heaps.heap:read(heaps.first)) == messages.text)
+end
+
+function heaps.check()
+  local heap = heaps.heap
+  heaps.heap = nil
+  if not heap then
+    return
+  end
+  local n = 0
+  for address, size in heap:walk() do
+    assert(heap:size(address) == size)
+    n = n + 1
+  end
+  assert(heap:validate() and n == heaps.blocks and heap:stats().blocks == n, "blocks are lost")
+  if heaps.second then
+    assert(heap:decode(heaps.second)[2] == messages.text and heap:take(heaps.first) == messages.text)
+  end
+  assert(heap:destroy())
+end
+
+-- ---- threads ----
+
+local threads = { list = {} }
+parts.threads = threads
+
+local function joined(thread)
+  local ok, result, code = thread:join(LONG)
+  assert(ok or tells_of_memory(result), result)
+  return ok and result, code
+end
+
+function threads.act()
+  threads.port, threads.back = need(iocp.IOCompletionPort()), need(iocp.IOCompletionPort())
+  threads.sent, threads.got = 0, 0
+  for i = 1, 2 do
+    threads.list[i] = need(iocp.Thread(function(port, back)
+      local sum = 0
+      while true do
+        local ok, n, data = port:receive()
+        if not ok then
+          break
+        end
+        sum = sum + n
+        back:send(n, data)
+      end
+      return sum
+    end, threads.port, threads.back))
+  end
+  for i = 1, 20 do
+    if threads.port:send(i, { i }) then
+      threads.sent = threads.sent + 1
+    end
+  end
+  local text = need(iocp.Thread { name = "text", body = "local a, b = ... error({a, b})" })
+  local ok, message = text:join(LONG)
+  assert(not ok and (tells_of_memory(message) or message:find("table")), message)
+end
+
+function threads.check()
+  if threads.port then
+    threads.port:close()
+  end
+  for i = #threads.list, 1, -1 do
+    joined(threads.list[i])
+    threads.list[i] = nil
+  end
+  threads.port, threads.back = nil, nil
+end
+
+-- ---- timers ----
+
+local timers = {}
+parts.timers = timers
+
+function timers.act()
+  timers.set = 0
+  timers.port = need(iocp.IOCompletionPort())
+  for i = 1, 70 do
+    local timer = timers.port:enqueue_after(i % 4, i)
+    if timer then
+      timers.set = timers.set + 1
+      if i % 7 == 0 and timer:cancel() then
+        timers.set = timers.set - 1
+      end
+    end
+  end
+end
+
+function timers.check()
+  local port = timers.port
+  timers.port = nil
+  if port then
+    for _ = 1, timers.set do
+      assert(port:dequeue(LONG))
+    end
+    assert(not port:dequeue(10))
+  end
+end
+
+-- ---- pools ----
+
+local pools = {}
+parts.pools = pools
+
+-- A task has ended well, or memory was out for it.
+local function ended(task, expected)
+  local ok, result, code = task:wait(LONG)
+  -- The reason of another task, which this one was to run after, may have found no room.
+  local because = code == "CANCELLED" and result:find("which it was to run after")
+  assert(ok or because or tells_of_memory(result, code), result)
+  assert(not ok or result == expected, "a wrong result")
+  return ok
+end
+
+local function double(x)
+  return x * 2
+end
+
+local function cut(x)
+  return { x, ("%d"):format(x) }
+end
+
+-- The result of a loop, or nothing if memory was out.
+local function looped(ok, result, message, code)
+  if ok and result then
+    return result
+  elseif not ok then
+    message = result
+  end
+  assert(tells_of_memory(message, code), message)
+end
+
+function pools.act()
+  pools.pool = need(iocp.Pool { workers = 2, queue_limit = 20, name = "failing", init = function() return 5 end })
+  local pool = pools.pool
+  local tasks = {}
+  for i = 1, 8 do
+    tasks[i] = need(pool:submit(double, i))
+  end
+  local last = need(pool:task(function() return 7 end))
+  need(last:after(tasks[1], tasks[2]))
+  need(last:submit())
+  local chained = need(tasks[3]:then_(double))
+  local late = need(pool:submit_after(2, double, 50))
+  local again = need(pool:submit_every(1, double, 1))
+  local inner = need(pool:submit(function(f)
+    local _, own = require("iocp").Pool.current()
+    local task = assert(require("iocp").Pool.current():submit(f, 3))
+    return own and select(2, assert(task:wait()))
+  end, double))
+  for i = 1, 8 do
+    ended(tasks[i], i * 2)
+  end
+  ended(last, 7)
+  ended(chained, 12)
+  ended(late, 100)
+  ended(inner, 6)
+  again:cancel()
+end
+
+-- Loops: what comes is right, or it is told that memory was out.
+function pools.loops()
+  local pool = pools.pool or need(iocp.Pool(2))
+  pools.pool = pool
+  local numbers = {}
+  for i = 1, 40 do
+    numbers[i] = i
+  end
+  local doubled = looped(pcall(pool.map, pool, numbers, double, { chunk = 3 }))
+  assert(not doubled or #doubled == 40 and doubled[40] == 80)
+  local tables = looped(pcall(pool.map, pool, numbers, cut, { chunk = 3, errors = "collect" }))
+  for i = 1, tables and 40 or 0 do
+    assert(not tables[i] or tables[i][1] == i)
+  end
+  looped(pcall(pool.parallel_for, pool, 1, 30, double))
+  local sum = looped(pcall(pool.reduce, pool, numbers, function(a, b) return a + b end))
+  assert(not sum or sum == 820)
+end
+
+function pools.check()
+  local pool = pools.pool
+  pools.pool = nil
+  if pool then
+    assert(pool:shutdown(LONG))
+    local s = pool:stats()
+    assert(s.submitted == s.completed + s.failed + s.cancelled and s.queued + s.active + s.live == 0)
+  end
+end
+
+-- ---- all ----
+
+local order = { "packets", "messages", "heaps", "threads", "timers", "pools" }
+
+local function try(f)
+  local ok, message = xpcall(f, function(message)
+    return tells_of_memory(message) and message or debug.traceback(tostring(message))
+  end)
+  if not ok and not tells_of_memory(message) then
+    failing_off()
+    error(message, 0)
+  end
+end
+
+local function load_all()
+  iocp = require "iocp"
+end
+
+failing_on(false)
+try(load_all)
+failing_off()
+load_all()
+for _, name in ipairs(order) do
+  local part = parts[name]
+  failing_on(false)
+  try(part.act)
+  if part.loops then
+    try(part.loops)
+  end
+  failing_off()
+  part.check()
+end
+for _, name in ipairs(order) do
+  local part = parts[name]
+  part.act()
+  if part.loops then
+    part.loops()
+  end
+  part.check()
+end
