@@ -11,7 +11,7 @@
 #include "failing.h"
 #include "iocp.h"
 
-enum { PACKETS = 500, TIMERS = 70, THREADS = 3, BLOCKS = 100, LONG = 20000 /* ms */ };
+enum { PACKETS = 500, TIMERS = 70, THREADS = 3, BLOCKS = 100, LONG = 10000 /* ms */ };
 
 /* What may come of a call while memory is out: 1, it was done; 0, it was not. Anything else ends the run. */
 static int done(int r, const char *what)
@@ -270,7 +270,32 @@ static void check_threads(exchange *e)
 typedef struct timers {
 	iocp_port *port;
 	int set;
+	iocp_port *closed; /* before they are due */
+	int late;
+	_Atomic int dropped;
 } timers;
+
+static void count_drop(iocp_port *port, const iocp_packet *packet, void *data)
+{
+	(void)port;
+	(void)packet;
+	((timers *)data)->dropped++;
+}
+
+static void use_late_timers(timers *t)
+{
+	int i;
+	if (!done(iocp_port_create(0, &t->closed), "port"))
+		return;
+	iocp_port_set_discard(t->closed, count_drop, t);
+	for (i = 1; i <= TIMERS / 4; i++) {
+		const iocp_packet packet = {.key = (uintptr_t)i};
+		iocp_timer timer;
+		t->late += done(iocp_port_enqueue_after(t->closed, &packet, i % 5, &timer), "enqueue_after");
+	}
+	iocp_port_close(t->closed);
+	(void)done(iocp_sleep(10), "sleep"); /* they are due while allocations fail */
+}
 
 static void use_timers(timers *t)
 {
@@ -287,18 +312,24 @@ static void use_timers(timers *t)
 		if (i % 10 == 0 && iocp_timer_cancel(timer) == IOCP_OK)
 			t->set--;
 	}
+	use_late_timers(t);
 }
 
 static void check_timers(timers *t)
 {
 	iocp_packet packet;
+	int i;
 	if (!t->port)
 		return;
 	for (; t->set > 0; t->set--)
 		sure(iocp_port_dequeue(t->port, &packet, LONG), "a timer's packet does not come");
 	must(iocp_port_dequeue(t->port, &packet, 20) == IOCP_TIMEOUT, "a timer's packet comes twice");
+	for (i = 0; i < LONG && t->dropped < t->late; i++)
+		sure(iocp_sleep(1), "sleep");
+	must(t->dropped == t->late, "a timer's packet for a closed port is not dropped");
+	iocp_port_release(t->closed);
 	iocp_port_release(t->port);
-	*t = (timers){NULL, 0};
+	*t = (timers){0};
 }
 
 /* ---- all --------------------------------------------------------------------------------------------------------- */

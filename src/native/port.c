@@ -17,6 +17,7 @@
 #include "native/native.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "native/port.h"
 
@@ -233,24 +234,41 @@ int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
 	return iocp_port_dequeue_many(port, packet, 1, &count, ms);
 }
 
+/* Puts packets before all others: in place of some that were taken or, with a chunk for them, in that, which is then the
+** queue's. 0: there is neither. The lock is held. */
+static int prepend(iocp_port *port, const iocp_packet *packets, size_t count, iocp_chunk **chunk)
+{
+	if (*chunk) {
+		memcpy((*chunk)->packets, packets, count * sizeof(*packets));
+		(*chunk)->last = count;
+		iocp_queue_prepend(&port->queue, *chunk);
+		*chunk = NULL;
+	} else if (!iocp_queue_put_back(&port->queue, packets, count)) {
+		return 0;
+	}
+	port->dequeued -= count;
+	return 1;
+}
+
 int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 {
 	iocp_after_unlock after;
-	iocp_chunk *chunk = iocp_chunk_new(count, 0);
-	if (!chunk)
-		return IOCP_NOMEM;
-	for (; chunk->last < count; chunk->last++)
-		chunk->packets[chunk->last] = packets[chunk->last];
+	iocp_chunk *chunk = NULL;
+	int done = 0, closed;
 	iocp_after_unlock_begin(&after);
-	iocp_lock_acquire(&port->lock);
-	if (!port->closed) {
-		port->dequeued -= count;
-		iocp_queue_prepend(&port->queue, chunk);
-		chunk = NULL;
-		iocp_port_settle(port, &after);
+	while (!done) {
+		iocp_lock_acquire(&port->lock);
+		closed = (int)port->closed;
+		done = closed || prepend(port, packets, count, &chunk);
+		if (done && !closed)
+			iocp_port_settle(port, &after);
+		iocp_port_unlock(port, &after);
+		if (!done && !(chunk = iocp_chunk_new(count, 0)))
+			return IOCP_NOMEM;
 	}
-	iocp_port_unlock(port, &after);
-	discard_chunks(port, chunk); /* the port is closed */
+	iocp_chunks_free(chunk);
+	if (closed)
+		iocp_port_own_discard(&port->own, port, packets, count);
 	return IOCP_OK;
 }
 

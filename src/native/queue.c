@@ -186,6 +186,21 @@ size_t iocp_queue_take(iocp_queue *queue, iocp_packet *packets, size_t max, iocp
 	return taken;
 }
 
+int iocp_queue_put_back(iocp_queue *queue, const iocp_packet *packets, size_t count)
+{
+	iocp_chunk *head = queue->head;
+	if (!head || head->first < count) {
+		if (queue->count || !iocp_queue_has_room(queue, count))
+			return 0;
+		iocp_queue_append_many(queue, packets, count);
+		return 1;
+	}
+	head->first -= count;
+	memcpy(head->packets + head->first, packets, count * sizeof(*packets));
+	queue->count += count;
+	return 1;
+}
+
 void iocp_queue_prepend(iocp_queue *queue, iocp_chunk *chunk)
 {
 	chunk->next = queue->head;

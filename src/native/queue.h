@@ -38,6 +38,8 @@ void iocp_queue_append(iocp_queue *queue, const iocp_packet *packet);
 void iocp_queue_append_many(iocp_queue *queue, const iocp_packet *packets, size_t count);
 /* Takes up to `max` packets; chunks no longer needed are linked to *garbage. Returns how many. */
 size_t iocp_queue_take(iocp_queue *queue, iocp_packet *packets, size_t max, iocp_chunk **garbage);
+/* Puts packets before all others, where packets lay that were taken. 0: there is not that much room. */
+int iocp_queue_put_back(iocp_queue *queue, const iocp_packet *packets, size_t count);
 /* Puts a chunk with its packets before all others. */
 void iocp_queue_prepend(iocp_queue *queue, iocp_chunk *chunk);
 /* Empties the queue; returns all its chunks. */
