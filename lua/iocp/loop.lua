@@ -46,10 +46,16 @@ end
 
 -- ---- chunks ----
 
+-- The chunk is in the table before it is under way, so that no lack of memory comes between.
 local function post(loop, chunk, refused)
-  loop.key = loop.key + 1
-  return pcall(parts.submit_chunk, loop.pool, loop.job.runner, loop.notices, loop.key, loop.work, chunk.first, chunk.n,
-    chunk.packed, chunk.extra, refused)
+  local key = loop.key + 1
+  loop.key, loop.chunks[key] = key, chunk
+  local fine, task, message, code = pcall(parts.submit_chunk, loop.pool, loop.job.runner, loop.notices, key, loop.work,
+    chunk.first, chunk.n, chunk.packed, chunk.extra, refused)
+  if not fine or not task then
+    loop.chunks[key] = nil
+  end
+  return fine, task, message, code
 end
 
 -- Why items of a chunk cannot be sent, by their places in it, and the first such place. nil: all of them can.
@@ -88,8 +94,9 @@ end
 -- Submits the next chunk: true; false if there is no room in the queue; or nil, message, code.
 local function submit(loop)
   local job, first = loop.job, loop.last * loop.size + 1
-  local chunk = { first = first, n = math.min(loop.size, job.count - first + 1) }
-  chunk.packed, chunk.extra = job:cut(first, chunk.n)
+  local n = math.min(loop.size, job.count - first + 1)
+  local packed, extra = job:cut(first, n)
+  local chunk = { first = first, n = n, packed = packed, extra = extra, task = false }
   local task, message, code = offer(loop, chunk)
   if not task then
     job:take(chunk, false)
@@ -98,8 +105,7 @@ local function submit(loop)
     end
     return nil, message, code
   end
-  loop.last, loop.open = loop.last + 1, loop.open + 1
-  chunk.task, loop.chunks[loop.key] = task, chunk
+  loop.last, loop.open, chunk.task = loop.last + 1, loop.open + 1, task
   return true
 end
 
