@@ -97,6 +97,7 @@ build = {
             "src/lua/task_watch.c",
             "src/lua/thread.c",
             "src/lua/timer.c",
+            "src/lua/wait.c",
             "src/lua/value/cdata.c",
             "src/lua/value/decode.c",
             "src/lua/value/encode.c",

@@ -277,32 +277,3 @@ void iocp_set_count(lua_State *L, const char *name, uint64_t value)
 	iocp_push_count(L, value);
 	lua_setfield(L, -2, name);
 }
-
-void iocp_run_hooks(lua_State *L)
-{
-	if (luaL_loadstring(L, "return") == 0)
-		lua_call(L, 0, 0);
-	else
-		lua_pop(L, 1);
-}
-
-int iocp_wait_packet(void *port, void *packet, double ms)
-{
-	return iocp_port_dequeue(port, packet, ms);
-}
-
-int iocp_wait_in_lua(lua_State *L, int (*wait)(void *, void *, double), void *object, void *argument, double ms)
-{
-	double deadline = ms > 0 ? iocp_clock() + ms : 0;
-	int r;
-	iocp_give_back(L);
-	while ((r = wait(object, argument, ms)) == IOCP_INTERRUPTED) {
-		iocp_run_hooks(L);
-		if (ms > 0) {
-			ms = deadline - iocp_clock();
-			if (ms < 0)
-				ms = 0;
-		}
-	}
-	return r;
-}
