@@ -89,7 +89,8 @@ $(BUILD)/failing_core: spec/c/failing_core.c spec/c/failing.c $(CORE_OBJECTS)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) $(FAILING) -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
 
 # With Lua 5.4, whose states that the library makes are spec/c/failing_lua.c's to make.
-$(BUILD)/failing_lua: spec/c/failing_lua.c spec/c/failing.c $(BINDING:src/lua/%.c=$(BUILD)/lua5.4/obj/%.o) $(CORE_OBJECTS)
+$(BUILD)/failing_lua: spec/c/failing_lua.c spec/c/failing.c $(BINDING:src/lua/%.c=$(BUILD)/lua5.4/obj/%.o) \
+		$(CORE_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -isystem $(include_lua5.4) $(FAILING) -Wl,--wrap=luaL_newstate \
 		-o $@ $(filter %.c %.o,$^) -llua5.4 $(LIBRARIES)

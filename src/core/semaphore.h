@@ -10,6 +10,8 @@
 
 #include "core/os.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct iocp_semaphore {
 	iocp_lock lock; /* guards the rest */
 	iocp_waiters waiters;
@@ -25,5 +27,7 @@ int iocp_semaphore_wait(iocp_semaphore *semaphore, double ms);
 void iocp_semaphore_post(iocp_semaphore *semaphore);
 /* Ends all waits, for good. */
 void iocp_semaphore_close(iocp_semaphore *semaphore);
+
+#pragma GCC visibility pop
 
 #endif

@@ -87,27 +87,6 @@ void iocp_set_count(lua_State *L, const char *name, uint64_t value);
 /* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
 int iocp_lua_set_cdata_converter(lua_State *L);
 
-struct iocp_taken;
-
-/* ---- wait.c: how a script waits ---------------------------------------------------------------------------------- */
-
-/* After IOCP_INTERRUPTED: gives the hooks their turn, which an interpreter's signal handler sets for Ctrl-C. May raise. */
-void iocp_run_hooks(lua_State *L);
-/* Repeats a call, whose result goes to r, for as long as signals interrupt it. */
-#define IOCP_RETRY(L, r, call)                                                                                         \
-	do {                                                                                                               \
-		while ((r = (call)) == IOCP_INTERRUPTED)                                                                       \
-			iocp_run_hooks(L);                                                                                         \
-	} while (0)
-/* Calls wait(object, argument, ms) until it returns something else than IOCP_INTERRUPTED; in between hooks run, and
-** what is left of `ms` shrinks. Before, what the state has left of packets goes back: taken.c. */
-int iocp_wait_in_lua(
-	lua_State *L, int (*wait)(void *object, void *argument, double ms), void *object, void *argument, double ms);
-/* Such a wait: iocp_port_dequeue. */
-int iocp_wait_packet(void *port, void *packet, double ms);
-/* Takes packets, when none are left. A result code; may raise. */
-int iocp_taken_wait(lua_State *L, struct iocp_taken *t, double ms);
-
 /* ---- taken.c: packets taken together ----------------------------------------------------------------------------- */
 
 /* What a state has left of packets; lua/iocp/jit.lua knows both structs. */
@@ -133,9 +112,10 @@ iocp_taken *iocp_taken_push(lua_State *L, size_t max);
 /* From here it is in use, with `count` packets of the port. May be ended by garbage collection or the end of a loop. */
 void iocp_taken_begin(iocp_taken *t, iocp_port *port, size_t count);
 void iocp_taken_end(iocp_taken *t);
-/* It has packets of nobody any more; its packets and `count` were written. */
-void iocp_taken_clear(iocp_taken *t);
-void iocp_taken_filled(iocp_taken *t);
+/* What is still in it is nobody's any more. */
+void iocp_taken_forget(iocp_taken *t);
+/* Once it has packets: those left are the state's. */
+void iocp_taken_enlist(iocp_taken *t);
 /* The next packet, which the caller owns from now on; NULL: none is left. It stays there until packets are taken again. */
 static inline const iocp_packet *iocp_taken_next(iocp_taken *t)
 {
@@ -148,6 +128,25 @@ static inline void iocp_give_back(lua_State *L)
 	if (atomic_load_explicit(&iocp_takers, memory_order_relaxed)) /* its own are there: this thread counted them */
 		iocp_give_back_left(L);
 }
+
+/* ---- wait.c: how a state waits ---------------------------------------------------------------------------------- */
+
+/* After IOCP_INTERRUPTED: gives the hooks their turn, which an interpreter's signal handler sets for Ctrl-C. May raise. */
+void iocp_run_hooks(lua_State *L);
+/* Repeats a call, whose result goes to r, for as long as signals interrupt it. */
+#define IOCP_RETRY(L, r, call)                                                                                         \
+	do {                                                                                                               \
+		while ((r = (call)) == IOCP_INTERRUPTED)                                                                       \
+			iocp_run_hooks(L);                                                                                         \
+	} while (0)
+/* Calls wait(object, argument, ms) until it returns something else than IOCP_INTERRUPTED; in between hooks run, and
+** what is left of `ms` shrinks. Before, what the state has left of packets goes back: taken.c. */
+int iocp_wait_in_lua(
+	lua_State *L, int (*wait)(void *object, void *argument, double ms), void *object, void *argument, double ms);
+/* Such a wait: iocp_port_dequeue. */
+int iocp_wait_packet(void *port, void *packet, double ms);
+/* Takes packets, when none are left. A result code; may raise. */
+int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
 
 /* ---- script.c: hooks, and an error raised in another thread ------------------------------------------------------ */
 

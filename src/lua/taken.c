@@ -17,8 +17,10 @@
 
 _Atomic uint32_t iocp_takers;
 
-static void enlist(iocp_taken *t)
+void iocp_taken_enlist(iocp_taken *t)
 {
+	if (t->max == 1 || t->count == 0)
+		return;
 	t->newer = NULL;
 	t->older = t->left->newest;
 	if (t->older)
@@ -26,8 +28,7 @@ static void enlist(iocp_taken *t)
 	t->left->newest = t;
 }
 
-/* What is still in it is nobody's any more. */
-static void forget(iocp_taken *t)
+void iocp_taken_forget(iocp_taken *t)
 {
 	size_t count = t->count;
 	t->next = t->count = 0;
@@ -45,7 +46,7 @@ static void forget(iocp_taken *t)
 static void put_back(iocp_taken *t)
 {
 	if (t->next == t->count || iocp_port_putback(t->port, t->packets + t->next, t->count - t->next) == IOCP_OK)
-		forget(t);
+		iocp_taken_forget(t);
 }
 
 static int collect_taken(lua_State *L)
@@ -95,25 +96,13 @@ void iocp_taken_begin(iocp_taken *t, iocp_port *port, size_t count)
 	if (t->max > 1)
 		atomic_fetch_add_explicit(&iocp_takers, 1, memory_order_relaxed);
 	t->count = count;
-	if (count > 0)
-		enlist(t);
-}
-
-void iocp_taken_clear(iocp_taken *t)
-{
-	forget(t);
-}
-
-void iocp_taken_filled(iocp_taken *t)
-{
-	if (t->max > 1)
-		enlist(t);
+	iocp_taken_enlist(t);
 }
 
 void iocp_taken_end(iocp_taken *t)
 {
 	put_back(t);
-	forget(t);
+	iocp_taken_forget(t);
 	if (t->max > 1)
 		atomic_fetch_sub_explicit(&iocp_takers, 1, memory_order_relaxed);
 	iocp_port_release(t->port);

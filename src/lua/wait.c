@@ -1,6 +1,5 @@
 /*
-** wait.c - how a script waits: hooks run in between, so that Ctrl-C gets through, and packets that the state has left go back
-** first. Owns nothing.
+** wait.c - how a state waits: what it has left of packets goes back before, hooks run when a signal interrupts.
 */
 
 #include "lua/binding.h"
@@ -43,9 +42,9 @@ static int wait_packets(void *port, void *argument, double ms)
 int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms)
 {
 	int r;
-	iocp_taken_clear(t);
+	iocp_taken_forget(t);
 	r = iocp_wait_in_lua(L, wait_packets, t->port, t, ms);
 	if (r == IOCP_OK)
-		iocp_taken_filled(t);
+		iocp_taken_enlist(t);
 	return r;
 }
