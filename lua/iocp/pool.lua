@@ -65,8 +65,6 @@ return function(core, parts)
       error("bad argument #1 to 'Pool' (iocp.Pool(...) is called with a dot)", 2)
     elseif given == nil or type(given) == "number" then
       given = { workers = given }
-    elseif given == core then
-      error("bad argument #1 to 'Pool' (iocp.Pool(...) is called with a dot)", 2)
     end
     options.check("options", given, type(given) == "table", "a number of workers or a table")
     given = options.read(given, rules)
