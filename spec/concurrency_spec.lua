@@ -1,5 +1,5 @@
--- Who counts at a port: statements 24 to 28 of the semantics, and the hot thread of 22. Handlers spin, so that they are on a
--- CPU; what they do is told to a port `log`, and they spin until something is posted to the port `flag`.
+-- Who counts at a port: statements 24 to 28 of the semantics, and the hot thread of 22. Handlers spin, so that they are
+-- on a CPU; what they do is told to a port `log`, and they spin until something is posted to the port `flag`.
 local iocp = require "iocp"
 local support = require "support"
 local system = require "system" -- busted's own clock

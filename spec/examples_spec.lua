@@ -110,7 +110,8 @@ describe("the example", function()
 
   it("exceptions logs what failed and goes on", function()
     local output = succeed("examples/exceptions.lua", "log")
-    assert.equal(2, count(output, "logged: orders: exceptions.lua:%d+ failed in worker [12]: [^\n]*exceptions.lua:%d+: "))
+    assert.equal(2, count(output,
+      "logged: orders: exceptions.lua:%d+ failed in worker [12]: [^\n]*exceptions.lua:%d+: "))
     assert.matches("6 orders packed in 70 boxes, 2 failed", output, 1, true)
   end)
 

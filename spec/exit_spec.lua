@@ -9,7 +9,8 @@ local threads = {
   ]],
   running = [[
     for i = 1, 4 do
-      iocp.Thread("local port = ... port:enqueue(1) while true do local t = {} for i = 1, 100 do t[i] = tostring(i) end end",
+      iocp.Thread("local port = ... port:enqueue(1) "
+        .. "while true do local t = {} for i = 1, 100 do t[i] = tostring(i) end end",
         port)
     end
     for i = 1, 4 do port:dequeue() end

@@ -16,9 +16,11 @@ local function some_object()
   return objects[random(#objects)]
 end
 
-local numbers = { 0, 1, 2, 7, 48, 4096, -1, -0.5, 0.5, 1e-300, 2 ^ 31, 2 ^ 32, 2 ^ 32 - 1, 2 ^ 47, 2 ^ 52, 2 ^ 53 - 1, 2 ^ 53,
+local numbers = { 0, 1, 2, 7, 48, 4096, -1, -0.5, 0.5, 1e-300, 2 ^ 31, 2 ^ 32, 2 ^ 32 - 1, 2 ^ 47, 2 ^ 52,
+  2 ^ 53 - 1, 2 ^ 53,
   2 ^ 63, 2 ^ 64, -2 ^ 63, 1e308, 1 / 0, -1 / 0, 0 / 0 }
-local strings = { "", "x", "0x0000000000400000", "0xffffffffffffffff", "hard", "return ...", "return", "\0\27", ("y"):rep(5000) }
+local strings = { "", "x", "0x0000000000400000", "0xffffffffffffffff", "hard", "return ...", "return", "\0\27",
+  ("y"):rep(5000) }
 local addresses = {}
 
 local makers = {

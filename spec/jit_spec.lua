@@ -1,5 +1,5 @@
--- LuaJIT's fast path (lua/iocp/jit.lua): that loops with it compile, and that it says what the classic methods say. The other
--- specs run with it and, under IOCP_NOJIT=1, without: then there is nothing to show here.
+-- LuaJIT's fast path (lua/iocp/jit.lua): that loops with it compile, and that it says what the classic methods say. The
+-- other specs run with it and, under IOCP_NOJIT=1, without: then there is nothing to show here.
 local support = require "support"
 
 if not rawget(_G, "jit") or os.getenv("IOCP_NOJIT") == "1" then
@@ -11,8 +11,8 @@ if not rawget(_G, "jit") or os.getenv("IOCP_NOJIT") == "1" then
   return
 end
 
--- Runs `loop`, source of a function of n, port and heap, in a fresh process, a warm-up first. Returns how many traces were
--- made in the warm-up, how many attempts failed after it, and how much garbage a turn made.
+-- Runs `loop`, source of a function of n, port and heap, in a fresh process, a warm-up first. Returns how many traces
+-- were made in the warm-up, how many attempts failed after it, and how much garbage a turn made.
 local function compiled(loop)
   local code, output = support.child(([[
     local iocp = require "iocp"
@@ -223,7 +223,9 @@ describe("in a thread that got its objects without requiring the module, they", 
 
   it("do not come for a few calls, or with the compiler off", function()
     assert.same({ true, "C", "C" }, kinds "port:enqueue(5) heap:free(heap:alloc(5))")
-    assert.same({ true, "C", "C" }, kinds "for i = 1, 100 do assert(not port.nothing and not heap[i] and port.send) end")
+    assert.same({ true, "C", "C" }, kinds [[
+      for i = 1, 100 do assert(not port.nothing and not heap[i] and port.send) end
+    ]])
     assert.same({ true, "C", "C" }, kinds "jit.off() for i = 1, 100 do port:enqueue(i) assert(port:dequeue() == i) end")
   end)
 

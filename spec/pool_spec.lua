@@ -59,7 +59,8 @@ describe("a pool", function()
       assert.same({ true, "x" }, { pool:submit({ body = "string:lower" }, "X"):wait() })
       assert.has_error(function() pool:submit { body = 1 } end,
         "bad argument 'f' (body: expected a function or a string, got number)")
-      assert.has_error(function() pool:submit { bodi = "" } end, "bad argument 'f' ('bodi' is none of body, name, worker)")
+      assert.has_error(function() pool:submit { bodi = "" } end,
+        "bad argument 'f' ('bodi' is none of body, name, worker)")
     end)
 
     it("nothing else", function()
@@ -323,7 +324,8 @@ describe("a pool", function()
         assert.equal(1, (log:dequeue(20000)))
       end
       assert.is_nil((log:dequeue(0)))
-      assert.same({ true, "made by init" }, { pool:submit({ body = function(state) return state[1] end, worker = true }):wait() })
+      local work = { body = function(state) return state[1] end, worker = true }
+      assert.same({ true, "made by init" }, { pool:submit(work):wait() })
       assert.same({ true, true }, { pool:submit({
         body = function(state) return state == shared end, worker = true }):wait() }) -- luacheck: ignore
     end)
@@ -599,7 +601,8 @@ describe("a pool", function()
       assert.matches("it broke", message)
       assert.same({ pool = "p", task = "job", worker = 1 }, about)
       local code, output = support.child([[
-        local pool = require("iocp").Pool { workers = 1, name = "r", on_error = function() error("the handler too") end }
+        local pool = require("iocp").Pool { workers = 1, name = "r",
+          on_error = function() error("the handler too") end }
         pool:submit(function() error("it broke") end):wait()
         assert(pool:submit(function() return 1 end):wait())
       ]])
@@ -653,7 +656,8 @@ describe("a pool", function()
     end)
 
     it("whose limit a loop goes along with", function()
-      assert.same({ 1, 2, 3, 4, 5, 6 }, iocp.Pool { workers = 1, queue_limit = 1, queue_wait = 0 }:map({ 1, 2, 3, 4, 5, 6 },
+      local narrow = iocp.Pool { workers = 1, queue_limit = 1, queue_wait = 0 }
+      assert.same({ 1, 2, 3, 4, 5, 6 }, narrow:map({ 1, 2, 3, 4, 5, 6 },
         function(x) return x end, { chunk = 1 }))
     end)
 
@@ -711,7 +715,8 @@ describe("a pool", function()
       local delayed = pool:submit_after(1e7, function() end)
       local waiting = pool:task(function() end):after(delayed):submit()
       local stats = pool:stats()
-      local expected = { workers = 2, live = 2, active = 2, queued = 6, delayed = 1, waiting = 1, submitted = 11, completed = 0,
+      local expected = { workers = 2, live = 2, active = 2, queued = 6, delayed = 1, waiting = 1,
+        submitted = 11, completed = 0,
         failed = 0, cancelled = 1, dead = 0, blocked = 0, peak_active = 2, closed = false }
       for name, value in pairs(expected) do
         assert.equal(value, stats[name], name)
@@ -726,7 +731,8 @@ describe("a pool", function()
       second:wait()
       assert.is_true(support.eventually(function() return pool:idle() end))
       stats = pool:stats()
-      assert.same({ 0, 0, 0, 0, 7, 1, 3, 11 }, { stats.active, stats.queued, stats.delayed, stats.waiting, stats.completed,
+      assert.same({ 0, 0, 0, 0, 7, 1, 3, 11 }, { stats.active, stats.queued, stats.delayed, stats.waiting,
+        stats.completed,
         stats.failed, stats.cancelled, stats.submitted })
       pool:reset_peaks()
       assert.same({ 0, 0 }, { pool:stats().peak_queued, pool:stats().peak_active })

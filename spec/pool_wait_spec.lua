@@ -1,5 +1,5 @@
--- What the pool's calls wait with: they are no ports, so a thread that calls them goes on belonging to its own port (24-27); and
--- the places in a queue with a limit.
+-- What the pool's calls wait with: they are no ports, so a thread that calls them goes on belonging to its own port
+-- (24-27); and the places in a queue with a limit.
 local iocp = require "iocp"
 local support = require "support"
 

@@ -348,7 +348,8 @@ describe("closing a port", function()
   it("wakes every waiter with ABANDONED (16)", function()
     local port, waiters = iocp.IOCompletionPort(), {}
     for i = 1, 100 do
-      waiters[i] = iocp.Thread("local port, ms = ... return select(3, port:dequeue(ms))", port, i % 2 == 0 and 1e7 or nil)
+      waiters[i] = iocp.Thread("local port, ms = ... return select(3, port:dequeue(ms))", port,
+        i % 2 == 0 and 1e7 or nil)
     end
     assert.is_true(support.parked(port, 100))
     port:close()

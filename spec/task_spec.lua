@@ -200,7 +200,8 @@ describe("a task", function()
         end
       end
       local stats = pool:stats()
-      assert.same({ n, completed, cancelled, 0 }, { completed + cancelled, stats.completed, stats.cancelled, stats.failed })
+      assert.same({ n, completed, cancelled, 0 },
+        { completed + cancelled, stats.completed, stats.cancelled, stats.failed })
       assert.is_true(log:stats().queued >= completed) -- one that ran may have been told too late
     end)
   end)
@@ -283,7 +284,8 @@ describe("a task", function()
     it("that have completed, in whatever order they do", function()
       for _ = 1, 50 do
         local log = iocp.IOCompletionPort()
-        local a, b, c, d = pool:task(mark, log, 1), pool:task(mark, log, 2), pool:task(mark, log, 3), pool:task(mark, log, 4)
+        local a, b, c, d = pool:task(mark, log, 1), pool:task(mark, log, 2),
+          pool:task(mark, log, 3), pool:task(mark, log, 4)
         d:after(b, c)
         b:after(a)
         c:after(a)
@@ -316,7 +318,8 @@ describe("a task", function()
       local nothing, message, code = third:wait()
       assert.is_nil(nothing)
       assert.equal("CANCELLED", code)
-      assert.matches("^the task was cancelled: 'task_spec.lua:%d+', which it was to run after, failed: .*bad\nstack", message)
+      assert.matches("^the task was cancelled: 'task_spec.lua:%d+', which it was to run after, failed: .*bad\nstack",
+        message)
       assert.equal("cancelled", second:status())
       local late = pool:task(function() end):after(bad)
       assert.equal("cancelled", late:status())
@@ -481,8 +484,10 @@ describe("a task", function()
   it("has the right kind of arguments", function()
     local task = pool:task(print)
     for _, call in ipairs {
-      function() task.wait({}) end, function() task:wait(-1) end, function() task:wait("x") end, function() task:after(1) end,
-      function() task:after(pool) end, function() task:submit(-1) end, function() task:then_() end, function() task:then_(1) end,
+      function() task.wait({}) end, function() task:wait(-1) end, function() task:wait("x") end,
+      function() task:after(1) end,
+      function() task:after(pool) end, function() task:submit(-1) end, function() task:then_() end,
+      function() task:then_(1) end,
     } do
       local ok, message = pcall(call)
       assert.is_false(ok)

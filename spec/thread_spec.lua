@@ -208,7 +208,8 @@ describe("an error in a body", function()
   it("leaves the process, the ports and the other threads alone (39)", function()
     local port, threads = iocp.IOCompletionPort(), {}
     for i = 1, 20 do
-      threads[i] = iocp.Thread("local port, i = ... local key = port:dequeue() if i % 2 == 0 then error(key, 0) end return key",
+      threads[i] = iocp.Thread("local port, i = ... local key = port:dequeue() "
+        .. "if i % 2 == 0 then error(key, 0) end return key",
         port, i)
     end
     local sum = 0
@@ -270,7 +271,8 @@ describe("what crosses", function()
     local ok, self = run("return require('iocp').current()")
     assert.is_true(ok)
     assert.equal("finished", self:status())
-    assert.equal(13, select("#", run("return ...", nil, true, false, 0, -1.5, 2 ^ 53, 1 / 0, "", "a\0b", port, heap, nil)))
+    assert.equal(13, select("#",
+      run("return ...", nil, true, false, 0, -1.5, 2 ^ 53, 1 / 0, "", "a\0b", port, heap, nil)))
   end)
 
   it("keeps integers integers and floats floats", function()

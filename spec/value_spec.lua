@@ -615,7 +615,8 @@ describe("messages still queued", function()
     local handle = inner:handle()
     port:send(inner, setmetatable({}, iocp.register("spec.Unknown", {})))
     inner = nil -- luacheck: ignore
-    assert.same({ true, "INVALID" }, { iocp.Thread("local port = ... return (select(3, port:receive()))", port):join(10000) })
+    assert.same({ true, "INVALID" },
+      { iocp.Thread("local port = ... return (select(3, port:receive()))", port):join(10000) })
     assert.is_true(is_gone(handle))
     assert.equal(0, #port:handle() - 18)
   end)

@@ -32,7 +32,8 @@ ffi.cdef [[
   BOOL GetQueuedCompletionStatus(HANDLE port, DWORD *bytes, ULONG_PTR *key, OVERLAPPED **overlapped, DWORD ms);
   HANDLE CreateNamedPipeA(const char *name, DWORD mode, DWORD pipe_mode, DWORD instances, DWORD out, DWORD in, DWORD ms,
     void *security);
-  HANDLE CreateFileA(const char *name, DWORD access, DWORD share, void *security, DWORD how, DWORD flags, HANDLE template);
+  HANDLE CreateFileA(const char *name, DWORD access, DWORD share, void *security, DWORD how, DWORD flags,
+    HANDLE template);
   BOOL ReadFile(HANDLE file, void *buffer, DWORD size, DWORD *count, OVERLAPPED *overlapped);
   BOOL WriteFile(HANDLE file, const void *buffer, DWORD size, DWORD *count, OVERLAPPED *overlapped);
   BOOL CancelIo(HANDLE file);
@@ -192,7 +193,8 @@ describe("a port of ours", function()
   it("that is closed sends 8 parked threads away within a second (16)", function()
     local port, threads = iocp.IOCompletionPort(), {}
     for i = 1, 8 do
-      threads[i] = iocp.Thread("local port, ms = ... return select(3, port:dequeue(ms))", port, i % 2 == 0 and 1e7 or nil)
+      threads[i] = iocp.Thread("local port, ms = ... return select(3, port:dequeue(ms))", port,
+        i % 2 == 0 and 1e7 or nil)
     end
     assert.is_true(support.parked(port, 8))
     local start = system.monotime()

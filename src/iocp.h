@@ -182,9 +182,9 @@ IOCP_API int iocp_pin(void);
 IOCP_API int iocp_port_create(uint32_t concurrency, iocp_port **port);
 /* One more reference by handle. IOCP_INVALID: no live port answers to it. */
 IOCP_API int iocp_port_open(iocp_handle handle, iocp_port **port);
-/* One more reference by what iocp_port_native gave, or a new port over a HANDLE, whose concurrency is not known. Closing that
-** wakes who waits here, and leaves the queue to the HANDLE's owner. IOCP_INVALID: no live port is there; nothing is
-** dereferenced. IOCP_NOMEM. */
+/* One more reference by what iocp_port_native gave, or a new port over a HANDLE, whose concurrency is not known.
+** Closing that wakes who waits here, and leaves the queue to the HANDLE's owner. IOCP_INVALID: no live port is there;
+** nothing is dereferenced. IOCP_NOMEM. */
 IOCP_API int iocp_port_adopt(const void *native, iocp_port **port);
 IOCP_API iocp_port *iocp_port_retain(iocp_port *port);
 /* Drops a reference; the last one frees the port and discards its packets. NULL is allowed. */
@@ -195,8 +195,8 @@ IOCP_API void *iocp_port_native(iocp_port *port);
 /* Posts one packet; never blocks. If a thread is parked in a get the newest of them receives it, else it is queued.
 ** IOCP_CLOSED, IOCP_NOMEM (nothing is queued then). Source: Microsoft's PostQueuedCompletionStatus. */
 IOCP_API int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped);
-/* Posts packets[0..count-1] in this order: all of them or, on failure, none; on Windows, whose kernel takes one at a time,
-** those before the one that failed are queued. */
+/* Posts packets[0..count-1] in this order: all of them or, on failure, none; on Windows, whose kernel takes one at a
+** time, those before the one that failed are queued. */
 IOCP_API int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count);
 /* Takes the oldest packet, waiting up to `ms` for one. IOCP_TIMEOUT, IOCP_CLOSED, IOCP_ABANDONED, IOCP_CANCELLED,
 ** IOCP_NOMEM, IOCP_INTERRUPTED: `packet` is untouched. Source: Microsoft's GetQueuedCompletionStatus. */
@@ -213,8 +213,8 @@ IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size
 IOCP_API void iocp_port_close(iocp_port *port);
 /* Fills info->size bytes of *info at most. */
 IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
-/* on = 1, as at first: a thread that waits here looks for a packet for a few microseconds before it sleeps, if that has paid
-** lately. 0: it sleeps at once. Nothing changes on Windows, where the kernel decides. */
+/* on = 1, as at first: a thread that waits here looks for a packet for a few microseconds before it sleeps, if that has
+** paid lately. 0: it sleeps at once. Nothing changes on Windows, where the kernel decides. */
 IOCP_API void iocp_port_set_spin(iocp_port *port, int on);
 /* From now on `peak` is the most that waits from now on. */
 IOCP_API void iocp_port_reset_peak(iocp_port *port);
@@ -222,20 +222,20 @@ IOCP_API void iocp_port_reset_peak(iocp_port *port);
 ** address names it, so only who holds the port can reach its blocks. IOCP_NOMEM. IOCP_INVALID: a port over a HANDLE of
 ** other code has none, since its queue outlives it. */
 IOCP_API int iocp_port_heap(iocp_port *port, iocp_heap **heap);
-/* What the port calls with `data`, from then on, for each packet that it drops: queued ones when it is closed or its last
-** reference goes, and those put back after a close. Called without any lock, in the thread that closes, releases or puts
-** back, while the port's heap is still there; with the last reference gone, iocp_port_heap is all that may be done with the
-** port. NULL, as at first: nothing is called. `data` lives as long as the port. */
+/* What the port calls with `data`, from then on, for each packet that it drops: queued ones when it is closed or its
+** last reference goes, and those put back after a close. Called without any lock, in the thread that closes, releases
+** or puts back, while the port's heap is still there; with the last reference gone, iocp_port_heap is all that may be
+** done with the port. NULL, as at first: nothing is called. `data` lives as long as the port. */
 typedef void (*iocp_discard)(iocp_port *port, const iocp_packet *packet, void *data);
 IOCP_API void iocp_port_set_discard(iocp_port *port, iocp_discard discard, void *data);
-/* The same for those packets alone whose `overlapped` is this one, not 0, and in the place of the above: for who posts packets
-** of a kind of their own among others', as the Lua binding posts its messages. IOCP_INVALID: the port's packets have
-** another such kind; a port has room for one, and keeps what was set first. */
+/* The same for those packets alone whose `overlapped` is this one, not 0, and in the place of the above: for who posts
+** packets of a kind of their own among others', as the Lua binding posts its messages. IOCP_INVALID: the port's packets
+** have another such kind; a port has room for one, and keeps what was set first. */
 IOCP_API int iocp_port_set_discard_of(iocp_port *port, uintptr_t overlapped, iocp_discard discard, void *data);
 
-/* Posts a packet once `ms` (>= 0; NaN counts as 0) have passed, from a thread of the library's own. The timer keeps a reference to
-** the port until then; a packet for a port that is closed by then is dropped. IOCP_NOMEM, or the system's code if the
-** library's thread cannot be made. Source: Microsoft's CreateTimerQueueTimer. */
+/* Posts a packet once `ms` (>= 0; NaN counts as 0) have passed, from a thread of the library's own. The timer keeps a
+** reference to the port until then; a packet for a port that is closed by then is dropped. IOCP_NOMEM, or the system's
+** code if the library's thread cannot be made. Source: Microsoft's CreateTimerQueueTimer. */
 IOCP_API int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double ms, iocp_timer *timer);
 /* IOCP_OK: the packet will never arrive. IOCP_INVALID: it was posted, or cancelled, before. */
 IOCP_API int iocp_timer_cancel(iocp_timer timer);
@@ -266,7 +266,8 @@ IOCP_API iocp_handle iocp_heap_handle(const iocp_heap *heap);
 IOCP_API void *iocp_heap_native(iocp_heap *heap);
 /* In all that follows: IOCP_INVALID means that the heap was destroyed or that `address` is not a live block of this
 ** heap (freed, foreign, inside a block); such an address is never read. IOCP_CANCELLED means that the calling thread
-** was cancelled while it waited for a thread that holds iocp_heap_lock, IOCP_INTERRUPTED that a signal came meanwhile. */
+** was cancelled while it waited for a thread that holds iocp_heap_lock, IOCP_INTERRUPTED that a signal came
+** meanwhile. */
 /* A block of `size` bytes (0 allowed), 16-byte aligned. IOCP_NOMEM. Source: Microsoft's HeapAlloc. */
 IOCP_API int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address);
 /* Resizes, moving if it must; with IOCP_ZERO the new tail is cleared. NULL allocates. On failure the block is as
@@ -304,8 +305,8 @@ IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 /* ---- thread -------------------------------------------------------------------------------------------------- */
 
 /* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. IOCP_INVALID: the options are of a newer
-** version than the library. The thread holds a reference to itself while it runs. On Linux it has the caller's signal mask.
-** Source: Microsoft's CreateThread, _beginthreadex. */
+** version than the library. The thread holds a reference to itself while it runs. On Linux it has the caller's signal
+** mask. Source: Microsoft's CreateThread, _beginthreadex. */
 IOCP_API int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread);
 IOCP_API int iocp_thread_open(iocp_handle handle, iocp_thread **thread);
 /* As iocp_port_adopt. A thread over a HANDLE can be joined and has a status and a number, no more. */

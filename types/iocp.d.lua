@@ -2,7 +2,8 @@
 -- Types and documentation of iocp for editors (LuaCATS). Point the language server's workspace.library here.
 --
 -- Everywhere: wrong use raises and names the argument; what can happen at run time returns nil, message, code. Every
--- function may be called from any thread; objects of the same port, heap or thread in several states are references to one.
+-- function may be called from any thread; objects of the same port, heap or thread in several states are references to
+-- one.
 
 ---@alias iocp.Code
 ---| "TIMEOUT"   # the time given has passed
@@ -24,8 +25,8 @@
 ---@alias iocp.Address integer
 
 --- What crosses between states, as a copy: nil, booleans, numbers, strings, tables (shared parts and cycles kept), Lua
---- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata, lightuserdata;
---- and references to ports, heaps and threads. Anything else raises an error that names the path to it.
+--- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata,
+--- lightuserdata; and references to ports, heaps and threads. Anything else raises an error that names the path to it.
 ---@alias iocp.Value any
 
 ---@class iocp
@@ -51,7 +52,8 @@ function iocp.sleep(ms) end
 ---@return true
 function iocp.yield() end
 
---- What the bytes of a packet say that dequeue_many or packets gave: of an I/O that failed -(transferred * 65536 + number).
+--- What the bytes of a packet say that dequeue_many or packets gave: of an I/O that failed -(transferred * 65536 +
+--- number).
 ---@param bytes integer
 ---@return string|integer|nil name POSIX' name, or the system's own number; nil: it has not failed
 ---@return string? text
@@ -70,7 +72,8 @@ function iocp.cancelled() end
 ---@return iocp.Thread?
 function iocp.current() end
 
---- Tables with this metatable cross with its name, and get the one that is registered under it in the state they arrive in.
+--- Tables with this metatable cross with its name, and get the one that is registered under it in the state they arrive
+--- in.
 ---@generic T: table
 ---@param name string
 ---@param metatable T
@@ -94,8 +97,8 @@ local IOCompletionPort = {}
 ---@return iocp.IOCompletionPort|nil, string? message, iocp.Code? code INVALID
 function IOCompletionPort.open(handle) end
 
---- One more reference, by what native() gave; on Windows also an object over a HANDLE of other code, which is never closed
---- here.
+--- One more reference, by what native() gave; on Windows also an object over a HANDLE of other code, which is never
+--- closed here.
 ---@param native iocp.Address
 ---@return iocp.IOCompletionPort|nil, string? message, iocp.Code? code INVALID
 function IOCompletionPort.adopt(native) end
@@ -124,8 +127,8 @@ local timer = {}
 ---@return boolean
 function timer:cancel() end
 
---- Posts a packet once `ms` have passed. The timer is pending though it is collected, and keeps the port until then; a port that
---- is closed by then gets nothing. Source: Microsoft's CreateTimerQueueTimer.
+--- Posts a packet once `ms` have passed. The timer is pending though it is collected, and keeps the port until then; a
+--- port that is closed by then gets nothing. Source: Microsoft's CreateTimerQueueTimer.
 ---@param ms number milliseconds from 0 on
 ---@param key iocp.Address
 ---@param bytes integer? 0..2^32-1, default 0
@@ -133,8 +136,8 @@ function timer:cancel() end
 ---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
 function port:enqueue_after(ms, key, bytes, overlapped) end
 
---- Takes the oldest packet, waiting for one if there is none. Of several waiting threads the one that came last is served
---- first. Source: Microsoft's GetQueuedCompletionStatus.
+--- Takes the oldest packet, waiting for one if there is none. Of several waiting threads the one that came last is
+--- served first. Source: Microsoft's GetQueuedCompletionStatus.
 ---@param ms number? milliseconds from 0 on; nil for ever
 ---@return iocp.Address|nil key, integer|string bytes, iocp.Address|iocp.Code|nil overlapped
 --- On failure nil, message, TIMEOUT, CLOSED, ABANDONED, CANCELLED or NOMEM.
@@ -160,7 +163,7 @@ function port:send(...) end
 
 --- Takes the oldest message, as dequeue takes a packet, and rebuilds its values.
 ---@param ms number? milliseconds from 0 on; nil for ever
----@return true|nil, any ... the values; or message, code. RAW: then key, bytes, overlapped of a packet that enqueue posted.
+---@return true|nil, any ... the values; or message, code. RAW: then key, bytes, overlapped of a packet
 --- INVALID: the message needs a module, metatable or type that this state does not know, and is dropped.
 function port:receive(ms) end
 
@@ -171,7 +174,8 @@ function port:receive(ms) end
 ---@return table[]|nil messages, integer|string n, iocp.Code? code as dequeue
 function port:receive_many(max, ms) end
 
---- The values of a message that dequeue_many or packets of this state met as a packet, whose overlapped is iocp.MESSAGE.
+--- The values of a message that dequeue_many or packets of this state met as a packet, whose overlapped is
+--- iocp.MESSAGE.
 ---@param key iocp.Address the packet's
 ---@return true|nil, any ... the values; or message, INVALID: none of this port's, or unpacked before
 function port:unpack(key) end
@@ -211,8 +215,8 @@ function Heap.adopt(native) end
 ---@return iocp.Heap|nil, string? message, iocp.Code? code NOMEM
 function Heap.process() end
 
---- All functions of a heap return INVALID once it is destroyed, and CANCELLED if the calling thread is cancelled while it
---- waits for a thread that holds lock().
+--- All functions of a heap return INVALID once it is destroyed, and CANCELLED if the calling thread is cancelled while
+--- it waits for a thread that holds lock().
 ---@class iocp.Heap
 local heap = {}
 
@@ -268,11 +272,12 @@ function heap:encode(...) end
 
 --- The values of a block that encode made; the block stays.
 ---@param address iocp.Address
----@return any ... the values; or nil, message, INVALID: no such block, damaged, an object is gone, or it needs what this
---- state does not know
+---@return any ... the values; or nil, message, INVALID: no such block, damaged, an object is gone, it needs what
+--- this state does not know
 function heap:decode(address) end
 
---- Whether a live block starts there; without an address, whether the heap is in order. Source: Microsoft's HeapValidate.
+--- Whether a live block starts there; without an address, whether the heap is in order. Source: Microsoft's
+--- HeapValidate.
 ---@param address iocp.Address?
 ---@return boolean
 function heap:validate(address) end
@@ -309,8 +314,8 @@ function heap:native() end
 
 ---@class iocp.ThreadClass
 ---@overload fun(body: string|function|iocp.ThreadOptions, ...: iocp.Value): iocp.Thread|nil, string?, iocp.Code?
---- Starts a thread that calls body(...) in a state of its own. body: Lua text, or a function, whose upvalues are copied.
---- NOMEM or the system's number. Source: Microsoft's CreateThread.
+--- Starts a thread that calls body(...) in a state of its own. body: Lua text, or a function, whose upvalues are
+--- copied. NOMEM or the system's number. Source: Microsoft's CreateThread.
 local Thread = {}
 
 ---@param handle iocp.Handle
@@ -383,8 +388,8 @@ function PoolClass.current() end
 ---@class iocp.Pool
 local pool = {}
 
---- A function that crosses to each worker once; a chunk; "module:function"; or a table with a name for messages and traces, and
---- worker = true to be called with what init returned first.
+--- A function that crosses to each worker once; a chunk; "module:function"; or a table with a name for messages and
+--- traces, and worker = true to be called with what init returned first.
 ---@alias iocp.Work function|string|{body: function|string, name?: string, worker?: boolean}
 
 --- Queues a call of f(...) in a worker.
@@ -415,7 +420,7 @@ function pool:task(f, ...) end
 ---@class iocp.LoopOptions
 ---@field chunk? integer items in a task, from 1 on
 ---@field errors? "raise"|"collect" the first error cancels the rest and is raised; or all are collected (not by reduce)
----@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines, on stderr
+---@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines
 ---@field name? string
 
 --- The results of f(item, index), in order. Raises the first error: the value, or of a text the message with its item.
@@ -473,8 +478,8 @@ function pool:close() end
 ---@field waiting integer tasks that wait for those they are after
 ---@field peak_queued integer
 ---@field peak_active integer
----@field submitted integer tasks ever, each run of a periodic one apart: the sum of queued, active, delayed, waiting, completed,
---- failed and cancelled
+---@field submitted integer tasks ever, each run of a periodic one apart: the sum of queued, active, delayed,
+--- waiting, completed, failed and cancelled
 ---@field completed integer
 ---@field failed integer
 ---@field cancelled integer
@@ -509,7 +514,7 @@ local task = {}
 
 --- Until it has ended. A worker runs a queued task of its own pool itself, on the spot.
 ---@param ms? number
----@return true|nil, any ... results; or message with traceback, iocp.Code (ERROR CANCELLED TIMEOUT INVALID), error value
+---@return true|nil, any ... results; or message with traceback, iocp.Code, error value
 function task:wait(ms) end
 
 --- As wait, at once; TIMEOUT: it has not ended.

@@ -1,6 +1,6 @@
 /*
-** workers.c - the first article's program in C: workers that know nothing but two numbers, a port's and a heap's handle, share
-** work, and whoever takes a message frees it.
+** workers.c - the first article's program in C: workers that know nothing but two numbers, a port's and a heap's
+** handle, share work, and whoever takes a message frees it.
 **
 **   cc workers.c $(pkg-config --cflags --libs iocp) -o workers && ./workers
 */

@@ -1,6 +1,6 @@
---- What LuaJIT's cdata are to iocp.core, whose C functions cannot look into one.
--- Wherever an address, key or handle is expected, a pointer means its address and a 64-bit integer its value. Structs and
--- arrays are refused: their memory belongs to the garbage collector, which would free it under the address.
+--- What LuaJIT's cdata are to iocp.core, whose C functions cannot look into one. Wherever an address, key or handle is
+-- expected, a pointer means its address and a 64-bit integer its value. Structs and arrays are refused: their memory
+-- belongs to the garbage collector, which would free it under the address.
 --
 -- As a value that crosses to another state, a cdata is the name of its type and its bytes: numbers, structs, unions and
 -- arrays of a fixed size whose type has a name, const and volatile or not. A pointer is refused; one inside a struct

@@ -1,5 +1,5 @@
---- Real OS threads for Lua scripts, working off one I/O completion port, with messages owned by a private heap.
--- What takes time to load is loaded when it is used: a thread whose body requires this costs little more than its state.
+--- Real OS threads for Lua scripts, working off one I/O completion port, with messages owned by a private heap. What
+-- takes time to load is loaded when it is used: a thread whose body requires this costs little more than its state.
 -- @module iocp
 local core = require "iocp.core"
 local private = require "iocp.private" -- what only the module's own files use; iocp.core brings it

@@ -1,17 +1,18 @@
---- LuaJIT's fast path: the methods that hot loops call, over the C functions of iocp.h instead of the C functions of Lua.
--- A loop with them compiles to machine code that calls the library directly; a loop that the compiler cannot take calls them
--- as small compiled functions of their own. Both are faster than a call of a classic C function, which no trace can hold.
+--- LuaJIT's fast path: the methods that hot loops call, over the C functions of iocp.h instead of the C functions of
+-- Lua. A loop with them compiles to machine code that calls the library directly; a loop that the compiler cannot take
+-- calls them as small compiled functions of their own. Both are faster than a call of a classic C function, which no
+-- trace can hold.
 --
--- Each method here does what is usual and leaves the rest to the classic method of the same name: wrong arguments, so that
--- errors are the same; closed objects; interrupted waits, so that hooks run, and on Windows all that wait. Packets that are
--- messages, bring an I/O's error or a key that no number holds go to what stands behind the get in the classic method.
--- Nothing here makes garbage but results.
+-- Each method here does what is usual and leaves the rest to the classic method of the same name: wrong arguments, so
+-- that errors are the same; closed objects; interrupted waits, so that hooks run, and on Windows all that wait. Packets
+-- that are messages, bring an I/O's error or a key that no number holds go to what stands behind the get in the classic
+-- method. Nothing here makes garbage but results.
 --
 -- Results of built-in functions go through a local: a trace may end in a return, but not in a tail call of one, if the
 -- caller is not to be compiled (jit.off).
 --
--- Not used where the compiler is off when the module is loaded, since interpreted FFI calls are some ten times slower than
--- classic ones, nor with IOCP_NOJIT=1 in the environment.
+-- Not used where the compiler is off when the module is loaded, since interpreted FFI calls are some ten times slower
+-- than classic ones, nor with IOCP_NOJIT=1 in the environment.
 -- @module iocp.jit
 
 local private = require "iocp.private"
@@ -30,7 +31,8 @@ return function(core, ffi)
     return
   end
 
-  -- Names of our own for the functions, so that nothing a script declares itself meets them. An address is an integer here.
+  -- Names of our own for the functions, so that nothing a script declares itself meets them. An address is an integer
+  -- here.
   if not pcall(function() return C.iocp_jit_enqueue end) then
     ffi.cdef [[
       int iocp_jit_enqueue(void *, uintptr_t, uint32_t, uintptr_t) __asm__("iocp_port_enqueue");
@@ -73,9 +75,9 @@ return function(core, ffi)
   local BATCH = 1024 -- packets that are taken or posted at once; what is more is left to the classic method
   local BUFFER = 65536 -- bytes that are read over a buffer of our own
   local TIMEOUT, INTERRUPTED = -1, -8
-  -- Waits on Windows run the host's asynchronous procedure calls, and one that is a callback must not run where compiled
-  -- code is under way (src/windows/wait.c). There a method only looks, and the classic one, which the interpreter calls,
-  -- waits.
+  -- Waits on Windows run the host's asynchronous procedure calls, and one that is a callback must not run where
+  -- compiled code is under way (src/windows/wait.c). There a method only looks, and the classic one, which the
+  -- interpreter calls, waits.
   local WAITS = ffi.os ~= "Windows"
 
   -- nil, message, code for the codes of iocp.h; made here, so that a loop that polls stays compiled.
@@ -89,9 +91,10 @@ return function(core, ffi)
   end
 
   -- Where the C functions write to. A state runs in one thread, but reading a result may make garbage where the code is
-  -- interpreted, so that a finalizer runs, which may call any method here: from a call that writes to the last that reads,
-  -- `busy` is set, and whoever finds it set leaves the work to the classic method. What is taken lies in a userdata of
-  -- src/lua/taken.c, where the functions behind the classic get find it; they reset `busy`. The structs are binding.h's.
+  -- interpreted, so that a finalizer runs, which may call any method here: from a call that writes to the last that
+  -- reads, `busy` is set, and whoever finds it set leaves the work to the classic method. What is taken lies in a
+  -- userdata of src/lua/taken.c, where the functions behind the classic get find it; they reset `busy`. The structs are
+  -- binding.h's.
   local parts = private.open_fast(BATCH)
   local left = cast("struct { void *newest; uint32_t busy; } *", parts.left)
   local taken = cast("struct { void *port, *newer, *older, *left; size_t max, next, count; " .. packet_type
@@ -127,8 +130,8 @@ return function(core, ffi)
     return nil
   end
 
-  -- Whether a packet can be handed out as three numbers. The key and the overlapped are signed here, since the processor turns
-  -- those into numbers in one step.
+  -- Whether a packet can be handed out as three numbers. The key and the overlapped are signed here, since the
+  -- processor turns those into numbers in one step.
   local function is_plain(p)
     local key, overlapped = p.key, p.overlapped
     return p.code == 0 and key >= 0 and key < EXACT
@@ -143,7 +146,7 @@ return function(core, ffi)
     return tonumber(p.key), p.bytes, tonumber(overlapped)
   end
 
-  -- ---- port ----------------------------------------------------------------------------------------------------------
+  -- ---- port ---------------------------------------------------------------------------------------------------------
 
   local port_methods = {}
 
@@ -162,8 +165,8 @@ return function(core, ffi)
     return classic_enqueue(self, key, bytes, overlapped)
   end
 
-  -- Takes up to `max` packets within `ms` (-1: for ever): the code, and what is left of the time if the classic method is to
-  -- go on. `busy` is set from then on. The clock is asked only where there is nothing at once.
+  -- Takes up to `max` packets within `ms` (-1: for ever): the code, and what is left of the time if the classic method
+  -- is to go on. `busy` is set from then on. The clock is asked only where there is nothing at once.
   local function take(port, max, ms)
     left.busy = 1
     local code = c_dequeue_many(port, packets, max, count, (ms > 0 or not WAITS) and 0 or ms)
@@ -318,7 +321,7 @@ return function(core, ffi)
     return classic_packets(self, batch)
   end
 
-  -- ---- heap ----------------------------------------------------------------------------------------------------------
+  -- ---- heap ---------------------------------------------------------------------------------------------------------
 
   local heap_methods = {}
 

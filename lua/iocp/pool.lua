@@ -57,8 +57,8 @@ return function(core, parts)
   -- @tparam[opt] number|table options how many workers (as many as processors), or a table: workers; concurrency, how
   -- many of them work at a time (0: as many as processors); name; stack, bytes; init, a function that each worker calls
   -- first; on_error, "keep", "log", "raise" or a function(message, {pool=, task=, worker=}) that runs in the worker;
-  -- logger, a function(text) for "log"; replace, whether a worker that died is replaced (true); queue_limit, how many tasks
-  -- may be queued; queue_wait, how many ms submit waits for room (for ever).
+  -- logger, a function(text) for "log"; replace, whether a worker that died is replaced (true); queue_limit, how many
+  -- tasks may be queued; queue_wait, how many ms submit waits for room (for ever).
   -- @return the pool; or nil, message, code
   local function new(_, given)
     if given == core then
@@ -171,8 +171,9 @@ return function(core, parts)
       error("bad argument #1 to 'shutdown' (self: a worker cannot wait for the end of its own pool; close ends it)", 2)
     end
     if ms ~= nil and not (type(ms) == "number" and ms >= 0) then
-      error(("bad argument #1 to 'shutdown' (ms: expected milliseconds, a number from 0 on, or nil for ever, got %s)"):format(
-        type(ms) == "number" and tostring(ms) or type(ms)), 2)
+      local got = type(ms) == "number" and tostring(ms) or type(ms)
+      error("bad argument #1 to 'shutdown' (ms: expected milliseconds, a number from 0 on, or nil for ever, got "
+        .. got .. ")", 2)
     end
     local deadline = ms and core.clock() + ms
     local threads = parts.pool_threads(pool)

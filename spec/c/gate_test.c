@@ -1,6 +1,6 @@
 /*
-** gate_test.c - the heap's gate where the kernel's barrier for a process is denied: always, or from some time on, and with
-** it the other ways to such a barrier.
+** gate_test.c - the heap's gate where the kernel's barrier for a process is denied: always, or from some time on, and
+** with it the other ways to such a barrier.
 **
 ** A filter of system calls is for good, so each case is a process of its own.
 */
@@ -37,7 +37,7 @@ enum { GOOD = 0, BAD = 1, CANNOT_FILTER = 2 }; /* exit codes */
 static iocp_heap *heap;
 static _Atomic int enough;
 
-/* ---- the filter ------------------------------------------------------------------------------------------------------ */
+/* ---- the filter -------------------------------------------------------------------------------------------------- */
 
 static _Atomic int barriers, moves; /* calls that were denied */
 
@@ -75,7 +75,7 @@ static void deny(int first, int second)
 		_exit(CANNOT_FILTER);
 }
 
-/* ---- the lock -------------------------------------------------------------------------------------------------------- */
+/* ---- the lock ---------------------------------------------------------------------------------------------------- */
 
 enum { SIZE = 16384 };
 
@@ -116,7 +116,7 @@ static int slipped_in(int rounds)
 	return slips;
 }
 
-/* ---- cases ----------------------------------------------------------------------------------------------------------- */
+/* ---- cases ------------------------------------------------------------------------------------------------------- */
 
 static void require(int holds, int line)
 {

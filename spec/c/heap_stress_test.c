@@ -1,6 +1,7 @@
 /*
-** heap_stress_test.c - threads that do all there is to do to a few heaps, at random and at once: allocate, resize with the
-** tail cleared, free each other's blocks, copy in and out, lock, walk, validate, and destroy the heap under the others.
+** heap_stress_test.c - threads that do all there is to do to a few heaps, at random and at once: allocate, resize with
+** the tail cleared, free each other's blocks, copy in and out, lock, walk, validate, and destroy the heap under the
+** others.
 **
 ** heap_stress_test [SECONDS [SEED]]: as long as that (half a second), beginning with that seed.
 */
@@ -33,7 +34,7 @@ static void broken(const char *what, int line)
 	abort();
 }
 
-/* ---- heaps ----------------------------------------------------------------------------------------------------------- */
+/* ---- heaps ------------------------------------------------------------------------------------------------------- */
 
 /* A heap and what only its lock guards. The place has a reference, and so has each block that is kept. */
 typedef struct shared_heap {
@@ -87,7 +88,7 @@ static int went_well(const shared_heap *s, int r, int may_lack)
 	return r == IOCP_OK;
 }
 
-/* ---- blocks ---------------------------------------------------------------------------------------------------------- */
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
 /* Bytes up to `filled` are `mark`, the others up to `size` are 0. */
 typedef struct kept_block {
@@ -188,7 +189,7 @@ static void exchange(kept_block *b, unsigned *random)
 	free(other);
 }
 
-/* ---- the whole of a heap --------------------------------------------------------------------------------------------- */
+/* ---- the whole of a heap ----------------------------------------------------------------------------------------- */
 
 static void lock(shared_heap *s)
 {
@@ -233,7 +234,7 @@ static void do_to_heap(unsigned *random)
 	drop_shared(s);
 }
 
-/* ---- threads --------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static void *work(void *number)
 {

@@ -270,7 +270,7 @@ static void the_lock_excludes(void **state)
 	(void)state;
 }
 
-/* ---- without memory ------------------------------------------------------------------------------------------------ */
+/* ---- without memory ---------------------------------------------------------------------------------------------- */
 
 static _Thread_local int without_memory;
 
@@ -352,7 +352,7 @@ static void freeing_takes_no_memory(void **state)
 	assert_int_equal(iocp_heap_validate(heap, NULL), IOCP_OK);
 }
 
-/* ---- many heaps ---------------------------------------------------------------------------------------------------- */
+/* ---- many heaps -------------------------------------------------------------------------------------------------- */
 
 /* One thread over more heaps than it keeps magazines of. */
 static void many_heaps_in_one_thread(void **state)

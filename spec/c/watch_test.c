@@ -84,7 +84,8 @@ static void wait_until(uint32_t waiting)
 	} while (info.waiting != waiting);
 }
 
-/* The first thread blocks with the only slot, where no watcher can be started; the second is let in after a later post. */
+/* The first thread blocks with the only slot, where no watcher can be started; the second is let in after a later
+** post. */
 static void a_watcher_that_could_not_be_started_is_started_later(void **state)
 {
 	pthread_t first, second;

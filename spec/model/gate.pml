@@ -1,22 +1,24 @@
 /*
-** gate.pml - who is inside a heap, for spin: the gate, the waiting for all to leave once, the switch to a fenced gate when the
-** kernel's barrier is denied, and what the first thread of a heap may do as long as it is alone. What it models is
-** src/linux/heap_cache.c with enter and leave of heap.h; names are the same (but `opened`, which there is `open`).
+** gate.pml - who is inside a heap, for spin: the gate, the waiting for all to leave once, the switch to a fenced gate
+** when the kernel's barrier is denied, and what the first thread of a heap may do as long as it is alone. What it
+** models is src/linux/heap_cache.c with enter and leave of heap.h; names are the same (but `opened`, which there is
+** `open`).
 **
-** A thread's writes of `busy` go through a buffer, as a processor's stores do (TSO): they become visible in order, at any later
-** time, at the latest with a barrier. What reads do early beyond that, on other processors, is left to the orders in the source.
-** A section under the heap's mutex is one atomic step. A barrier for the process reaches one thread after another.
+** A thread's writes of `busy` go through a buffer, as a processor's stores do (TSO): they become visible in order, at
+** any later time, at the latest with a barrier. What reads do early beyond that, on other processors, is left to the
+** orders in the source. A section under the heap's mutex is one atomic step. A barrier for the process reaches one
+** thread after another.
 **
-** -DPART=1: two threads enter and leave, one locks, unlocks and destroys, one gives a page back, and at any time, or never,
-** the barrier begins to fail. Checked: while one has the lock, and when the heap is unmapped, nobody is inside; nobody
-** looks at a page that was given back; everyone ends (else spin reports an invalid end state).
-** -DPART=2: the first thread frees a block in two steps while it believes to be alone; a second one comes, and two guests,
-** which share the spare cache; all free the same block. Checked: one of them succeeds; one guest is inside at a time.
+** -DPART=1: two threads enter and leave, one locks, unlocks and destroys, one gives a page back, and at any time, or
+** never, the barrier begins to fail. Checked: while one has the lock, and when the heap is unmapped, nobody is inside;
+** nobody looks at a page that was given back; everyone ends (else spin reports an invalid end state). -DPART=2: the
+** first thread frees a block in two steps while it believes to be alone; a second one comes, and two guests, which
+** share the spare cache; all free the same block. Checked: one of them succeeds; one guest is inside at a time.
 **
-** -DBROKEN=n breaks a rule, which must be found: in part 1, 1 no barrier, 2 the look at the gate comes before `busy`, 3 a
-** barrier that fails is taken for one, 4 `fenced` is set before the slow barrier, 5 a page is given back without waiting,
-** 6 unlock opens a fenced gate to all; in part 2, 7 the second thread does not wait for the first, 8 a guest that finds
-** `shared` set does not wait.
+** -DBROKEN=n breaks a rule, which must be found: in part 1, 1 no barrier, 2 the look at the gate comes before `busy`, 3
+** a barrier that fails is taken for one, 4 `fenced` is set before the slow barrier, 5 a page is given back without
+** waiting, 6 unlock opens a fenced gate to all; in part 2, 7 the second thread does not wait for the first, 8 a guest
+** that finds `shared` set does not wait.
 */
 
 #ifndef BROKEN

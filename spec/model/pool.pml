@@ -1,22 +1,20 @@
 /*
 ** pool.pml - four protocols of the worker pool, for spin. What they model is src/lua/task.c, pool.c, worker.c and
-** src/core/semaphore.c. A section
-** under a lock is one atomic step here, as all that is touched in it is guarded by that lock; the atomics outside are steps
-** of their own.
+** src/core/semaphore.c. A section under a lock is one atomic step here, as all that is touched in it is guarded by that
+** lock; the atomics outside are steps of their own.
 **
-** -DPART=1: cancelling a task that runs. Checked: a cancel that finds it running ends its wait (else spin reports an invalid end
-** state), and never reaches what the worker does next.
-** -DPART=2: shutting down, while a task ends that another runs after. Checked: the pool closes, and not before that one has run.
-** -DPART=3: workers that wait for delayed tasks, while the pool grows and shrinks. Checked: all tasks end, and then there are as
-** many workers as are wanted.
-** -DPART=4: places in a queue with a limit, some of whose takers have little patience. Checked: never more tasks than places, every
-** taker gets one or gives up, nobody overtakes who waits, and at the end all places are there.
+** -DPART=1: cancelling a task that runs. Checked: a cancel that finds it running ends its wait (else spin reports an
+** invalid end state), and never reaches what the worker does next. -DPART=2: shutting down, while a task ends that
+** another runs after. Checked: the pool closes, and not before that one has run. -DPART=3: workers that wait for
+** delayed tasks, while the pool grows and shrinks. Checked: all tasks end, and then there are as many workers as are
+** wanted. -DPART=4: places in a queue with a limit, some of whose takers have little patience. Checked: never more
+** tasks than places, every taker gets one or gives up, nobody overtakes who waits, and at the end all places are there.
 **
-** -DBROKEN=n breaks a rule, which must be found: in part 1, 1 a worker that has claimed a task does not look whether it was
-** cancelled meanwhile, 2 the end of a cancelled task takes nothing back; in part 2, 3 a task is counted before those who watch it
-** are told; in part 3, 4 no worker is started in the place of one that waits, 5 growing again does not keep those who were to leave; in
-** part 4, 6 who gives up does not look whether he was served meanwhile, 7 a place that is given back is added to the count though
-** somebody waits.
+** -DBROKEN=n breaks a rule, which must be found: in part 1, 1 a worker that has claimed a task does not look whether it
+** was cancelled meanwhile, 2 the end of a cancelled task takes nothing back; in part 2, 3 a task is counted before
+** those who watch it are told; in part 3, 4 no worker is started in the place of one that waits, 5 growing again does
+** not keep those who were to leave; in part 4, 6 who gives up does not look whether he was served meanwhile, 7 a place
+** that is given back is added to the count though somebody waits.
 */
 
 #ifndef BROKEN

@@ -1,6 +1,6 @@
 /*
-** error.c - names and texts of the result codes, and what else of the contract is the same everywhere. Owns nothing; may be
-** called from anywhere.
+** error.c - names and texts of the result codes, and what else of the contract is the same everywhere. Owns nothing;
+** may be called from anywhere.
 */
 
 #include <stdio.h>

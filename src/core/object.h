@@ -57,8 +57,8 @@ void iocp_object_revoke(iocp_object *object);
 void iocp_free_in_turn(iocp_mortal *mortal);
 void iocp_object_retain(iocp_object *object);
 void iocp_object_release(iocp_object *object);
-/* A new reference to the live object of that kind, or one of those kinds, which the handle, or the native one, names; NULL
-** if there is none. */
+/* A new reference to the live object of that kind, or one of those kinds, which the handle, or the native one, names;
+** NULL if there is none. */
 iocp_object *iocp_object_open(iocp_handle handle, unsigned kinds);
 iocp_object *iocp_object_find(const void *native, enum iocp_kind kind);
 

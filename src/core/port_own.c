@@ -4,8 +4,8 @@
 **
 ** Ownership: the port holds the one reference to its heap.
 **
-** Locking: `lock` guards what is called, a function and its data, and is held for no longer than it takes to copy them. Who
-** drops a packet is ordered behind who posted it by the port's lock, and so behind whatever that thread set before.
+** Locking: `lock` guards what is called, a function and its data, and is held for no longer than it takes to copy them.
+** Who drops a packet is ordered behind who posted it by the port's lock, and so behind whatever that thread set before.
 */
 
 #include "core/port_own.h"
@@ -38,8 +38,8 @@ void iocp_port_own_set_discard(iocp_port_own *own, iocp_discard discard, void *d
 
 int iocp_port_own_set_discard_of(iocp_port_own *own, uintptr_t overlapped, iocp_discard discard, void *data)
 {
-	/* Relaxed, here and below: it says nothing about anything else, as `marked` is read under the lock. Mostly it is the one
-	** already; then the line is left to those who read it. */
+	/* Relaxed, here and below: it says nothing about anything else, as `marked` is read under the lock. Mostly it is
+	** the one already; then the line is left to those who read it. */
 	uintptr_t mark = atomic_load_explicit(&own->mark, memory_order_relaxed);
 	if (!mark) {
 		iocp_lock_acquire(&own->lock);

@@ -26,8 +26,8 @@ typedef struct iocp_port_own {
 	iocp_port_discard marked;
 } iocp_port_own;
 
-/* iocp_port_heap, where create() makes a heap with one reference that no handle and no address names; iocp_port_set_discard,
-** iocp_port_set_discard_of. */
+/* iocp_port_heap, where create() makes a heap with one reference that no handle and no address names;
+** iocp_port_set_discard, iocp_port_set_discard_of. */
 int iocp_port_own_heap(iocp_port_own *own, int (*create)(iocp_heap **heap), iocp_heap **heap);
 void iocp_port_own_set_discard(iocp_port_own *own, iocp_discard discard, void *data);
 int iocp_port_own_set_discard_of(iocp_port_own *own, uintptr_t overlapped, iocp_discard discard, void *data);

@@ -1,6 +1,6 @@
 /*
-** system.c - Linux under src/native: what prim.h and core/os.h ask of a system. Owns no state but the answers of the kernel that
-** never change.
+** system.c - Linux under src/native: what prim.h and core/os.h ask of a system. Owns no state but the answers of the
+** kernel that never change.
 */
 
 #ifndef _GNU_SOURCE
@@ -75,8 +75,8 @@ static long membarrier(int command)
 	return syscall(SYS_membarrier, command, 0, 0);
 }
 
-/* Whether membarrier works: 0 unknown, 1 no, 2 yes. Relaxed, all of it: whoever finds it unknown asks the kernel again, and
-** a yes that is no longer true is noticed with the next barrier. */
+/* Whether membarrier works: 0 unknown, 1 no, 2 yes. Relaxed, all of it: whoever finds it unknown asks the kernel again,
+** and a yes that is no longer true is noticed with the next barrier. */
 static _Atomic int barrier_works;
 
 int iocp_prim_barrier_works(void)
@@ -98,8 +98,8 @@ int iocp_prim_barrier(void)
 	return 0;
 }
 
-/* Visits every processor that this process may use. Whoever runs there is switched out, which is a full barrier, as was any
-** earlier switch of those who do not run. 0: there is none that we may go to. */
+/* Visits every processor that this process may use. Whoever runs there is switched out, which is a full barrier, as was
+** any earlier switch of those who do not run. 0: there is none that we may go to. */
 static int visit_processors(void)
 {
 	cpu_set_t mine, one;
@@ -138,14 +138,16 @@ void *iocp_prim_map(size_t bytes, size_t alignment)
 	memory = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return NULL;
-	/* The highest place: the kernel maps downwards, so what is mapped in turn comes to lie side by side and counts as one. */
+	/* The highest place: the kernel maps downwards, so what is mapped in turn comes to lie side by side and counts as
+	** one. */
 	aligned = (char *)(((uintptr_t)memory + more) & ~(uintptr_t)(alignment - 1));
 	before = (size_t)(aligned - memory);
 	if (before)
 		munmap(memory, before);
 	if (before < more)
 		munmap(aligned + bytes, more - before);
-	/* Where the two are mixed, in one mapping, pages are split and joined again and again. That it fails is harmless. */
+	/* Where the two are mixed, in one mapping, pages are split and joined again and again. That it fails is
+	** harmless. */
 	madvise(aligned, bytes, alignment == IOCP_HUGE_PAGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	return aligned;
 }
@@ -194,7 +196,7 @@ void iocp_system_error_text(int code, char *buffer, size_t size)
 		snprintf(buffer, size, "system error %d", code);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 uint64_t iocp_prim_thread_id(void)
 {

@@ -118,11 +118,12 @@ int iocp_push_lightuserdata(lua_State *L, void *pointer)
 #endif
 }
 
-/* ---- upvalues that functions share ------------------------------------------------------------------------------------ */
+/* ---- upvalues that functions share ------------------------------------------------------------------------------- */
 
 #if LUA_VERSION_NUM < 502
 
-/* LuaJIT can share upvalues and Lua 5.1 cannot, but a module built for one may be loaded by the other: the library knows. */
+/* LuaJIT can share upvalues and Lua 5.1 cannot, but a module built for one may be loaded by the other: the library
+** knows. */
 static int push_debug(lua_State *L, const char *name)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

@@ -44,7 +44,7 @@ static int push_block(lua_State *L, int r, const void *block)
 	return 1;
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------------------------- */
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
 static int heap_alloc(lua_State *L)
 {
@@ -89,7 +89,7 @@ static int heap_size(lua_State *L)
 	return 1;
 }
 
-/* ---- contents ----------------------------------------------------------------------------------------------------- */
+/* ---- contents ---------------------------------------------------------------------------------------------------- */
 
 static int out_of_range(lua_State *L, size_t size, size_t offset, size_t length)
 {
@@ -177,7 +177,7 @@ static int heap_take(lua_State *L)
 	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static int heap_validate(lua_State *L)
 {
@@ -253,7 +253,7 @@ static int heap_unlock(lua_State *L)
 	return push_result(L, r);
 }
 
-/* ---- values --------------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 /* What encode writes lies where anything may happen to it: it is sealed, and decode works on a copy. */
 
@@ -278,8 +278,8 @@ static void **push_encoded(lua_State *L)
 	return encoded;
 }
 
-/* By way of malloc, since another thread may have the heap locked: waiting for it in the middle could be cancelled, when
-** the half-written block could not be freed either. */
+/* By way of malloc, since another thread may have the heap locked: waiting for it in the middle could be cancelled,
+** when the half-written block could not be freed either. */
 static int heap_encode(lua_State *L)
 {
 	iocp_heap *heap = iocp_object_check(L, 1, IOCP_CLASS_HEAP, "self");

@@ -1,13 +1,13 @@
 /*
 ** late.c - what a new state gets only once it pays.
 **
-** What lua/iocp adds to iocp.core for LuaJIT, the methods that compile, takes some 0.1 ms to load, most of what a thread takes to
-** make. So a thread's state that requires the module gets them with the first look for a method that has such a twin, whether the
-** script goes on to call it once or keeps it in a local for a loop.
+** What lua/iocp adds to iocp.core for LuaJIT, the methods that compile, takes some 0.1 ms to load, most of what a
+** thread takes to make. So a thread's state that requires the module gets them with the first look for a method that
+** has such a twin, whether the script goes on to call it once or keeps it in a local for a loop.
 **
-** A state that has not required the module, where objects came as arguments of its thread, gets them when it has looked for
-** such methods IOCP_LOOKS_ENOUGH times, or for `packets`, which is looked for once and then loops. By then the script has also had its
-** chance to switch the compiler off on top (jit.off()), which keeps the methods that there are.
+** A state that has not required the module, where objects came as arguments of its thread, gets them when it has looked
+** for such methods IOCP_LOOKS_ENOUGH times, or for `packets`, which is looked for once and then loops. By then the
+** script has also had its chance to switch the compiler off on top (jit.off()), which keeps the methods that there are.
 */
 
 #include <string.h>

@@ -1,10 +1,10 @@
 /*
 ** message.c - port:send, port:receive and port:unpack: values as packets.
 **
-** A message is a packet whose `overlapped` is an address that only this file knows, whose key is a private parcel in the
-** port's own heap and whose bytes are the parcel's size. It belongs to the port while it is queued, and to whoever takes
-** it then. The port gives those it drops to drop_message. A parcel's references do not count the port that it is in,
-** which would keep itself for ever.
+** A message is a packet whose `overlapped` is an address that only this file knows, whose key is a private parcel in
+** the port's own heap and whose bytes are the parcel's size. It belongs to the port while it is queued, and to whoever
+** takes it then. The port gives those it drops to drop_message. A parcel's references do not count the port that it is
+** in, which would keep itself for ever.
 **
 ** No locks: everything is encoded before and decoded after the port is called.
 */
@@ -26,7 +26,7 @@ static iocp_port *check_port(lua_State *L)
 	return iocp_object_check(L, 1, IOCP_CLASS_PORT, "self");
 }
 
-/* ---- a message's memory --------------------------------------------------------------------------------------------------- */
+/* ---- a message's memory ------------------------------------------------------------------------------------------ */
 
 static size_t message_size(iocp_heap *heap, const iocp_packet *packet)
 {
@@ -97,7 +97,7 @@ static holder *push_holder(lua_State *L)
 	return h;
 }
 
-/* ---- sending ---------------------------------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 static int port_send(lua_State *L)
 {
@@ -124,7 +124,7 @@ static int port_send(lua_State *L)
 	return 1;
 }
 
-/* ---- receiving -------------------------------------------------------------------------------------------------------------- */
+/* ---- receiving --------------------------------------------------------------------------------------------------- */
 
 /* Pushes the values of a message and frees it; as iocp_decode. What is small and holds no references is freed at once,
 ** so that nothing is lost if Lua raises; anything else is the holder's meanwhile. */
@@ -150,9 +150,9 @@ static int decode_message(lua_State *L, iocp_port *port, const iocp_packet *pack
 	return count;
 }
 
-/* An empty holder, made before there is a message to lose. The one that the calling function keeps, unless that is in use:
-** receiving may call a script, which may receive; and after an error it still has its message, which goes with it. It
-** is at the top of the stack. */
+/* An empty holder, made before there is a message to lose. The one that the calling function keeps, unless that is in
+** use: receiving may call a script, which may receive; and after an error it still has its message, which goes with it.
+** It is at the top of the stack. */
 static holder *borrow_holder(lua_State *L)
 {
 	holder *h = lua_touserdata(L, lua_upvalueindex(1));
@@ -193,7 +193,7 @@ static int port_receive(lua_State *L)
 	return count >= 0 ? 1 + count : iocp_failure(L, IOCP_INVALID, lua_tostring(L, -1));
 }
 
-/* ---- many at once ------------------------------------------------------------------------------------------------------------ */
+/* ---- many at once ------------------------------------------------------------------------------------------------ */
 
 /* Makes what lies from `first` on, behind a table, its elements, and `n` their number. */
 static void collect(lua_State *L, int first)
@@ -265,7 +265,7 @@ int iocp_message_push(lua_State *L, iocp_port *port, const iocp_packet *packet)
 	return count >= 0 ? 3 + count : iocp_failure(L, IOCP_INVALID, lua_tostring(L, -1));
 }
 
-/* ---- messages that go out as packets ------------------------------------------------------------------------------------------ */
+/* ---- messages that go out as packets ----------------------------------------------------------------------------- */
 
 void iocp_message_keep(lua_State *L, iocp_port *port, const iocp_packet *packet)
 {
@@ -276,7 +276,8 @@ void iocp_message_keep(lua_State *L, iocp_port *port, const iocp_packet *packet)
 	lua_pop(L, 1);
 }
 
-/* Takes the message at that address out of those that went out, and pushes its holder. NULL: it is none of the port's. */
+/* Takes the message at that address out of those that went out, and pushes its holder. NULL: it is none of the
+** port's. */
 static holder *take_kept(lua_State *L, const iocp_port *port, uintptr_t address)
 {
 	holder *h;

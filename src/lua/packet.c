@@ -30,7 +30,8 @@ void iocp_push_overlapped(lua_State *L, const iocp_packet *packet)
 		lua_pushnil(L);
 }
 
-/* A C host may post a key that no number of this Lua holds: it comes as a hexadecimal string. Returns whether it fits. */
+/* A C host may post a key that no number of this Lua holds: it comes as a hexadecimal string. Returns whether it
+** fits. */
 int iocp_push_key(lua_State *L, const iocp_packet *packet)
 {
 	if (iocp_push_address(L, packet->key))

@@ -1,12 +1,13 @@
 /*
 ** part.c - the module's own files in Lua, for new states: read and compiled once a process.
 **
-** A new state that requires iocp, or a part of it, gets what the first state that asked had compiled, as bytecode: that takes
-** some 10 us instead of a millisecond. What it is asked for first is looked for along the package.path that the state was made
-** with, and then along that of the first state which required the module: so it is found whatever scripts make of package.path.
+** A new state that requires iocp, or a part of it, gets what the first state that asked had compiled, as bytecode: that
+** takes some 10 us instead of a millisecond. What it is asked for first is looked for along the package.path that the
+** state was made with, and then along that of the first state which required the module: so it is found whatever
+** scripts make of package.path.
 **
-** Ownership: a part stays until the process ends. Its list only grows, at the front, by a compare-and-swap: no locks. Of two
-** states that compile the same part at once one enters it.
+** Ownership: a part stays until the process ends. Its list only grows, at the front, by a compare-and-swap: no locks.
+** Of two states that compile the same part at once one enters it.
 */
 
 #include <stdio.h>

@@ -35,7 +35,7 @@ static int wait_packets(void *port, void *argument, double ms)
 	return iocp_port_dequeue_many(port, b->packets, b->max, &b->count, ms);
 }
 
-/* ---- methods ------------------------------------------------------------------------------------------------------ */
+/* ---- methods ----------------------------------------------------------------------------------------------------- */
 
 static int port_enqueue(lua_State *L)
 {
@@ -149,7 +149,7 @@ static int port_dequeue_many(lua_State *L)
 	return 2;
 }
 
-/* ---- packets() ---------------------------------------------------------------------------------------------------- */
+/* ---- packets() --------------------------------------------------------------------------------------------------- */
 
 /* What an iterator says of a packet. */
 static inline int hand_out_in_loop(lua_State *L, iocp_port *port, const iocp_packet *packet)
@@ -200,10 +200,10 @@ static int port_packets(lua_State *L)
 	return 4; /* function, nil, nil, and from Lua 5.4 on the value that is closed when the loop is left */
 }
 
-/* ---- what LuaJIT's compiled get took ------------------------------------------------------------------------------ */
+/* ---- what LuaJIT's compiled get took ----------------------------------------------------------------------------- */
 
-/* lua/iocp/jit.lua takes packets itself, into a userdata of ours, and hands out what is three plain numbers. These do the
-** rest, with the port as first argument: they are what stands behind the get in the classic method. */
+/* lua/iocp/jit.lua takes packets itself, into a userdata of ours, and hands out what is three plain numbers. These do
+** the rest, with the port as first argument: they are what stands behind the get in the classic method. */
 
 static iocp_taken *fast_taken(lua_State *L)
 {
@@ -279,7 +279,7 @@ int iocp_lua_open_fast(lua_State *L)
 	return 1;
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------ */
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 static int port_close(lua_State *L)
 {

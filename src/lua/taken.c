@@ -2,12 +2,12 @@
 ** taken.c - packets that a state took from a port together, and has not handed out yet.
 **
 ** Whoever takes several holds them in a userdata of this file. What is left there when a loop ends early, or when Lua
-** raises, would be in nobody's reach until garbage is collected. So it goes back to the port at the latest when the state
-** waits the next time (iocp_give_back), for whatever it is. A loop that goes on keeps what it has: it is found on the stack,
-** where `for` keeps what it calls. (One in another coroutine is not found; it takes its packets anew.)
+** raises, would be in nobody's reach until garbage is collected. So it goes back to the port at the latest when the
+** state waits the next time (iocp_give_back), for whatever it is. A loop that goes on keeps what it has: it is found on
+** the stack, where `for` keeps what it calls. (One in another coroutine is not found; it takes its packets anew.)
 **
-** Ownership: a userdata in use has a reference to its port. The state's list, in the registry, has those with packets left,
-** and no reference: a userdata that is collected leaves it. It is the state's own, so there are no locks.
+** Ownership: a userdata in use has a reference to its port. The state's list, in the registry, has those with packets
+** left, and no reference: a userdata that is collected leaves it. It is the state's own, so there are no locks.
 */
 
 #include "lua/value/format.h"
@@ -109,7 +109,7 @@ void iocp_taken_end(iocp_taken *t)
 	t->port = NULL;
 }
 
-/* ---- giving back ----------------------------------------------------------------------------------------------------- */
+/* ---- giving back ------------------------------------------------------------------------------------------------- */
 
 /* Whether the value at the top is the packets, or a C function over them; pops it. */
 static int is_theirs(lua_State *L, const iocp_taken *t)

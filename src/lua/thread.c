@@ -1,8 +1,8 @@
 /*
 ** thread.c - iocp.Thread: a thread, its Lua state, and what passes between it and those who hold it.
 **
-** Ownership: all that the thread needs is copied into a `job` before it starts; the job belongs to the thread object and is
-** freed with it, so results can be read again and again. The state is made, used and closed by the thread alone.
+** Ownership: all that the thread needs is copied into a `job` before it starts; the job belongs to the thread object
+** and is freed with it, so results can be read again and again. The state is made, used and closed by the thread alone.
 ** `results` and `failure` are written before the thread ends and read after a join that saw the end.
 */
 
@@ -34,7 +34,7 @@ static void free_job(void *data)
 	free(j);
 }
 
-/* ---- in the thread ------------------------------------------------------------------------------------------------- */
+/* ---- in the thread ----------------------------------------------------------------------------------------------- */
 
 /* Runs protected, in a fresh state. Leaves the results in the job. */
 static int run_body(lua_State *L)
@@ -85,7 +85,7 @@ static int thread_main(iocp_thread *thread, void *data)
 	return iocp_thread_cancelled() ? IOCP_CANCELLED : IOCP_ERROR;
 }
 
-/* ---- creating ------------------------------------------------------------------------------------------------------ */
+/* ---- creating ---------------------------------------------------------------------------------------------------- */
 
 enum { LONGEST_NAME = 63 };
 
@@ -230,7 +230,7 @@ static int thread_create(lua_State *L)
 	return 1;
 }
 
-/* ---- methods ------------------------------------------------------------------------------------------------------- */
+/* ---- methods ----------------------------------------------------------------------------------------------------- */
 
 /* NULL: a C host made the thread, so it has no state of ours. */
 static job *job_of(const iocp_thread *thread)

@@ -1,6 +1,6 @@
 /*
-** timer.c - port:enqueue_after and the Timer it gives, which is a number in a userdata and owns nothing: a timer that is
-** collected stays pending.
+** timer.c - port:enqueue_after and the Timer it gives, which is a number in a userdata and owns nothing: a timer that
+** is collected stays pending.
 */
 
 #include "lua/binding.h"

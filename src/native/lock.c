@@ -8,10 +8,10 @@
 
 #include "native/native.h"
 
-/* A critical section of ours is some 20 ns, and a `pause` takes from 1 to 40 ns on today's processors. Before a thread sleeps
-** it looks for ROUNDS times, after 2^SHORTEST pauses, then twice as many, up to 2^LONGEST. Not sooner: where two threads post
-** and get, each change of sides moves half a dozen cache lines, so it pays to let the other do dozens of items first; a look
-** that comes too soon takes the lines from it for one. */
+/* A critical section of ours is some 20 ns, and a `pause` takes from 1 to 40 ns on today's processors. Before a thread
+** sleeps it looks for ROUNDS times, after 2^SHORTEST pauses, then twice as many, up to 2^LONGEST. Not sooner: where two
+** threads post and get, each change of sides moves half a dozen cache lines, so it pays to let the other do dozens of
+** items first; a look that comes too soon takes the lines from it for one. */
 enum { ROUNDS = 10, SHORTEST = 4, LONGEST = 7 };
 
 static void pause_for(int round)

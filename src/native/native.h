@@ -18,8 +18,8 @@
 
 /* ---- wait.c: what a thread is to this library --------------------------------------------------------------- */
 
-/* A thread waiting for something: a packet, a thread's end, a heap's lock. Each thread has one, in its context, since it
-** can wait for one thing at a time. While it is on a list, that list's lock guards all but `word`. */
+/* A thread waiting for something: a packet, a thread's end, a heap's lock. Each thread has one, in its context, since
+** it can wait for one thing at a time. While it is on a list, that list's lock guards all but `word`. */
 typedef struct iocp_waiter {
 	_Atomic uint32_t word; /* IOCP_ARMED, IOCP_ASLEEP or IOCP_SERVED; the futex the thread sleeps on */
 	int result;            /* what the one who serves it decided: a result code */
@@ -102,9 +102,9 @@ void iocp_context_end(iocp_context *context);
 /* Calls visit(state, context) for each thread that belongs to the port. None of them ends meanwhile. */
 void iocp_context_each(iocp_handle port, void (*visit)(void *state, iocp_context *context), void *state);
 
-/* Waiting, in two steps. (1) Under the lock of what is waited for: iocp_waiters_wait. (2) Without it: iocp_wait, which sleeps
-** and then, under the lock again, takes the waiter off the list or finds that it was served meanwhile, so that what it was
-** given is never lost. */
+/* Waiting, in two steps. (1) Under the lock of what is waited for: iocp_waiters_wait. (2) Without it: iocp_wait, which
+** sleeps and then, under the lock again, takes the waiter off the list or finds that it was served meanwhile, so that
+** what it was given is never lost. */
 void iocp_waiters_wait(iocp_waiters *waiters, iocp_waiter *waiter);
 /* The list itself. */
 void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter);

@@ -1,17 +1,18 @@
 /*
 ** port.c - the completion port: a queue of packets and a stack of threads that wait for one.
 **
-** Locking: `lock` guards everything in a port but what is fixed at birth. It is held for a few dozen instructions; chunks
-** are allocated and freed, and sleepers woken, outside.
+** Locking: `lock` guards everything in a port but what is fixed at birth. It is held for a few dozen instructions;
+** chunks are allocated and freed, and sleepers woken, outside.
 **
-** Slots. At most `limit` threads work on packets of a port; slot.c says which threads count. Invariant, whenever the lock
-** is free: a thread is parked and a packet is queued only if no slot is free (active >= limit). Whatever queues a packet or
-** frees a slot under the lock ends with iocp_port_settle, which restores it: packets go to the newest parked thread, as many
-** as its get takes, with a slot, then to the next. That is the last-in first-out release; nobody else can take the packets,
-** and a close that comes later finds them delivered. A get first gives its own slot back, so a running thread takes the next
-** packet without a switch, and parks only if the queue is empty or more threads than the limit were active. So a packet is in
-** exactly one place, and a thread is parked only while there is nothing for it, or no slot. How a thread parks, and why no
-** wake-up is lost to a timeout, a cancel or a close: wait.c. The same as a model that is checked exhaustively: spec/model.
+** Slots. At most `limit` threads work on packets of a port; slot.c says which threads count. Invariant, whenever the
+** lock is free: a thread is parked and a packet is queued only if no slot is free (active >= limit). Whatever queues a
+** packet or frees a slot under the lock ends with iocp_port_settle, which restores it: packets go to the newest parked
+** thread, as many as its get takes, with a slot, then to the next. That is the last-in first-out release; nobody else
+** can take the packets, and a close that comes later finds them delivered. A get first gives its own slot back, so a
+** running thread takes the next packet without a switch, and parks only if the queue is empty or more threads than the
+** limit were active. So a packet is in exactly one place, and a thread is parked only while there is nothing for it, or
+** no slot. How a thread parks, and why no wake-up is lost to a timeout, a cancel or a close: wait.c. The same as a
+** model that is checked exhaustively: spec/model.
 */
 
 #include "native/native.h"
@@ -68,8 +69,8 @@ int iocp_port_create(uint32_t concurrency, iocp_port **port)
 	return r;
 }
 
-/* Takes the lock of an open port with room for `count` packets in the queue; `may_hand_over`: or with a thread that takes the
-** only one. */
+/* Takes the lock of an open port with room for `count` packets in the queue; `may_hand_over`: or with a thread that
+** takes the only one. */
 static int lock_with_room(iocp_port *port, size_t count, int may_hand_over)
 {
 	iocp_chunk *fresh = NULL;
@@ -234,8 +235,8 @@ int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
 	return iocp_port_dequeue_many(port, packet, 1, &count, ms);
 }
 
-/* Puts packets before all others: in place of some that were taken or, with a chunk for them, in that, which is then the
-** queue's. 0: there is neither. The lock is held. */
+/* Puts packets before all others: in place of some that were taken or, with a chunk for them, in that, which is then
+** the queue's. 0: there is neither. The lock is held. */
 static int prepend(iocp_port *port, const iocp_packet *packets, size_t count, iocp_chunk **chunk)
 {
 	if (*chunk) {

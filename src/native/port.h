@@ -55,18 +55,18 @@ static inline void iocp_after_unlock_begin(iocp_after_unlock *after)
 	after->garbage = NULL;
 }
 
-/* ---- wake.c ------------------------------------------------------------------------------------------------------- */
+/* ---- wake.c ------------------------------------------------------------------------------------------------------ */
 
 /* `waiter` was served in its sleep. The lock is held. Returns its word if the caller is to wake it, once the lock is
 ** released. */
 _Atomic uint32_t *iocp_wake_or_defer(iocp_port *port, iocp_waiter *waiter);
-/* How long the caller, about to park, may spin, ns. The lock is held; if the answer is not 0, the caller is the spinner until
-** iocp_wake_wait has returned. */
+/* How long the caller, about to park, may spin, ns. The lock is held; if the answer is not 0, the caller is the spinner
+** until iocp_wake_wait has returned. */
 int32_t iocp_spin_begins(iocp_port *port);
 /* As iocp_wait, for the caller, which is on the port's list. No lock is held. */
 int iocp_wake_wait(iocp_port *port, iocp_context *context, double ms, int32_t spin);
 
-/* ---- slot.c ------------------------------------------------------------------------------------------------------- */
+/* ---- slot.c ------------------------------------------------------------------------------------------------------ */
 
 static inline int iocp_port_has_slot(const iocp_port *port)
 {
@@ -79,16 +79,16 @@ void iocp_slot_set(iocp_port *port, iocp_context *context, enum iocp_slot slot);
 void iocp_slot_move(iocp_context *context, const iocp_port *port);
 /* From now on it belongs to this one. The lock is held. */
 void iocp_slot_join(iocp_port *port, iocp_context *context);
-/* Gives the newest parked thread the `count` packets that lie in its buffer now, and a slot. The lock is held. Returns the
-** word of a thread to wake, or NULL. */
+/* Gives the newest parked thread the `count` packets that lie in its buffer now, and a slot. The lock is held. Returns
+** the word of a thread to wake, or NULL. */
 _Atomic uint32_t *iocp_port_hand_over(iocp_port *port, size_t count);
-/* Hands queued packets to parked threads for as long as there are both, and free slots. The lock is held; whatever makes
-** a slot free or a packet queued ends with it. */
+/* Hands queued packets to parked threads for as long as there are both, and free slots. The lock is held; whatever
+** makes a slot free or a packet queued ends with it. */
 void iocp_port_settle(iocp_port *port, iocp_after_unlock *after);
 /* Releases the lock and does the rest. */
 void iocp_port_unlock(iocp_port *port, iocp_after_unlock *after);
-/* Whether the port is to be watched from now on: threads that block may be what keeps the parked ones from the queue. The
-** lock is held. */
+/* Whether the port is to be watched from now on: threads that block may be what keeps the parked ones from the queue.
+** The lock is held. */
 int iocp_port_begins_to_stick(iocp_port *port);
 /* Has it watched, until nothing is stuck there. No lock is held. */
 void iocp_port_watch(iocp_port *port);

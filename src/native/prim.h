@@ -1,9 +1,9 @@
 /*
-** prim.h - the whole contract between src/native and the system under it. A folder each (src/linux) implements it, and what
-** core/os.h asks of a backend besides the lock and the waiters, which are built on this.
+** prim.h - the whole contract between src/native and the system under it. A folder each (src/linux) implements it, and
+** what core/os.h asks of a backend besides the lock and the waiters, which are built on this.
 **
-** Nothing here knows a port, a heap or a thread of ours. Any thread may call any of it at any time. Times are nanoseconds on a
-** clock that only goes forward.
+** Nothing here knows a port, a heap or a thread of ours. Any thread may call any of it at any time. Times are
+** nanoseconds on a clock that only goes forward.
 */
 
 #ifndef IOCP_NATIVE_PRIM_H
@@ -16,18 +16,18 @@
 
 #pragma GCC visibility push(hidden)
 
-/* ---- waiting on a word ------------------------------------------------------------------------------------------------ */
+/* ---- waiting on a word ------------------------------------------------------------------------------------------- */
 
 #define IOCP_FOREVER INT64_MAX /* a deadline that never comes */
 
-/* Sleeps while *word is `expected`, until a wake, the deadline or a signal; that the word is looked at and the thread falls
-** asleep is one step to who changes it and then wakes. Returns 0, ETIMEDOUT, EINTR or EAGAIN (it was not `expected`); 0 may be
-** spurious. */
+/* Sleeps while *word is `expected`, until a wake, the deadline or a signal; that the word is looked at and the thread
+** falls asleep is one step to who changes it and then wakes. Returns 0, ETIMEDOUT, EINTR or EAGAIN (it was not
+** `expected`); 0 may be spurious. */
 int iocp_prim_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 /* Wakes at most one sleeper. The word is not accessed, so its memory may be gone. */
 void iocp_prim_wake(_Atomic uint32_t *word);
 
-/* ---- time and processors ---------------------------------------------------------------------------------------------- */
+/* ---- time and processors ----------------------------------------------------------------------------------------- */
 
 int64_t iocp_prim_nanoseconds(void);
 /* How many processors this process may run on, at least 1. */
@@ -43,12 +43,12 @@ int iocp_prim_barrier(void);
 /* Makes them do so without the system's call for it, which takes milliseconds. */
 void iocp_prim_barrier_slowly(void);
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------ */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 enum { IOCP_SMALL_PAGE = 4096, IOCP_HUGE_PAGE = 2 << 20 };
 
-/* Maps `bytes`, a multiple of IOCP_SMALL_PAGE, zeroed, at a multiple of `alignment`, a power of two from IOCP_SMALL_PAGE on; of
-** IOCP_HUGE_PAGE for huge pages, if the system has any. NULL: out of memory. */
+/* Maps `bytes`, a multiple of IOCP_SMALL_PAGE, zeroed, at a multiple of `alignment`, a power of two from
+** IOCP_SMALL_PAGE on; of IOCP_HUGE_PAGE for huge pages, if the system has any. NULL: out of memory. */
 void *iocp_prim_map(size_t bytes, size_t alignment);
 /* Gives it back, or whole pages of it. */
 void iocp_prim_unmap(void *address, size_t bytes);
@@ -57,7 +57,7 @@ void iocp_prim_forget_content(void *address, size_t bytes);
 /* Keeps the library that has `inside` in memory until the process ends. 0, or the system's code. */
 int iocp_prim_pin(void (*inside)(void));
 
-/* ---- threads ----------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 /* The system's number of the calling thread, never 0. */
 uint64_t iocp_prim_thread_id(void);
@@ -73,7 +73,8 @@ enum iocp_prim_state {
 
 /* What the thread of that number does. */
 enum iocp_prim_state iocp_prim_thread_state(uint64_t id);
-/* Has a signal that nobody handles call `handler` from now on; it ends system calls that block. Its number; 0: none is free. */
+/* Has a signal that nobody handles call `handler` from now on; it ends system calls that block. Its number; 0: none is
+** free. */
 int iocp_prim_take_signal(void (*handler)(int number));
 
 #pragma GCC visibility pop

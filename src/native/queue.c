@@ -1,12 +1,12 @@
 /*
 ** queue.c - see queue.h.
 **
-** Chunks grow from 4 KiB to 128 KiB as packets pass, so an idle port is small and a busy one makes few system calls; large
-** ones are mapped, so that a drained backlog's memory goes back to the system whatever malloc thinks. A backlog of
-** DEEP bytes and more goes on in huge pages: clearing one takes a fifth of the time that its 512 small ones take. (The price: a
-** backlog just beyond that has 2 MiB more than it needs.) When a chunk is drained the queue keeps one spare, a huge one only
-** while it is deep: so what streams through a backlog is not cleared again and again. Drained, it has the chunk it works in
-** and a spare of 128 KiB.
+** Chunks grow from 4 KiB to 128 KiB as packets pass, so an idle port is small and a busy one makes few system calls;
+** large ones are mapped, so that a drained backlog's memory goes back to the system whatever malloc thinks. A backlog
+** of DEEP bytes and more goes on in huge pages: clearing one takes a fifth of the time that its 512 small ones take.
+** (The price: a backlog just beyond that has 2 MiB more than it needs.) When a chunk is drained the queue keeps one
+** spare, a huge one only while it is deep: so what streams through a backlog is not cleared again and again. Drained,
+** it has the chunk it works in and a spare of 128 KiB.
 */
 
 #include "native/queue.h"

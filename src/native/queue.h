@@ -30,7 +30,8 @@ typedef struct iocp_queue {
 int iocp_queue_has_room(const iocp_queue *queue, size_t count);
 /* How large the queue's next chunk had better be, bytes. */
 size_t iocp_queue_next_size(const iocp_queue *queue);
-/* A chunk of that size, or larger if `count` packets need it; 0 bytes: a small one. NULL: out of memory. Needs no lock. */
+/* A chunk of that size, or larger if `count` packets need it; 0 bytes: a small one. NULL: out of memory. Needs no
+** lock. */
 iocp_chunk *iocp_chunk_new(size_t count, size_t bytes);
 void iocp_queue_add_spare(iocp_queue *queue, iocp_chunk *chunk);
 /* There is room. */

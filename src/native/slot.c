@@ -1,24 +1,24 @@
 /*
 ** slot.c - who counts as working for a port, and who is let in when a slot is free.
 **
-** A thread belongs to the port that it last tried to get from, and to no other. From the get that served it, or that timed
-** out, until its next get, it has a slot there (IOCP_SLOT_HELD), which the port counts in `active`. While it blocks it is
-** without: it gave the slot up itself before a wait of this library or of iocp_block_enter (IOCP_SLOT_BLOCKED), or the watcher
-** took it (IOCP_SLOT_RELEASED). It takes the slot back when it goes on, whether the limit allows or not: then more than
-** `limit` threads are active, and no packet is handed out until fewer are.
+** A thread belongs to the port that it last tried to get from, and to no other. From the get that served it, or that
+** timed out, until its next get, it has a slot there (IOCP_SLOT_HELD), which the port counts in `active`. While it
+** blocks it is without: it gave the slot up itself before a wait of this library or of iocp_block_enter
+** (IOCP_SLOT_BLOCKED), or the watcher took it (IOCP_SLOT_RELEASED). It takes the slot back when it goes on, whether the
+** limit allows or not: then more than `limit` threads are active, and no packet is handed out until fewer are.
 **
-** Locking: a thread's slot is guarded by the lock of the port it belongs to. `belongs_to` is a handle and no reference, so
-** that a thread does not keep a port alive: a handle that opens nothing means a port that is closed or freed, whose slots
-** nobody looks at any more. That this is so at once for the thread which finds it out: a port is marked closed before its
-** handle is revoked, and a reference count of zero is read with acquire (core/object.c).
+** Locking: a thread's slot is guarded by the lock of the port it belongs to. `belongs_to` is a handle and no reference,
+** so that a thread does not keep a port alive: a handle that opens nothing means a port that is closed or freed, whose
+** slots nobody looks at any more. That this is so at once for the thread which finds it out: a port is marked closed
+** before its handle is revoked, and a reference count of zero is read with acquire (core/object.c).
 **
-** A port is watched while packets are queued there, threads are parked and no slot is free: then one blocked thread keeps
-** another from working. The watcher (watch.c) looks every few milliseconds at the threads that belong to such ports; the system
-** says of each whether it runs (and spins, and yields) or not (sleeps, reads, is stopped). Who was found blocked twice in a row
-** loses the slot until it is found running, or gets again. Where nothing is stuck, nobody looks. `watched` is set, under the port's
-** lock, by whoever finds it stuck, and reset in the watcher's turn, or where there is no watcher to be had: then the next post or
-** get that finds the port stuck tries again. The watcher holds the lock of all contexts while it looks, so that none of the
-** threads ends, and the port's lock within that.
+** A port is watched while packets are queued there, threads are parked and no slot is free: then one blocked thread
+** keeps another from working. The watcher (watch.c) looks every few milliseconds at the threads that belong to such
+** ports; the system says of each whether it runs (and spins, and yields) or not (sleeps, reads, is stopped). Who was
+** found blocked twice in a row loses the slot until it is found running, or gets again. Where nothing is stuck, nobody
+** looks. `watched` is set, under the port's lock, by whoever finds it stuck, and reset in the watcher's turn, or where
+** there is no watcher to be had: then the next post or get that finds the port stuck tries again. The watcher holds the
+** lock of all contexts while it looks, so that none of the threads ends, and the port's lock within that.
 */
 
 #include "native/port.h"
@@ -35,7 +35,7 @@ void iocp_slot_set(iocp_port *port, iocp_context *context, enum iocp_slot slot)
 	context->blocked_looks = 0;
 }
 
-/* ---- letting threads in: the lock is held --------------------------------------------------------------------------------- */
+/* ---- letting threads in: the lock is held ------------------------------------------------------------------------ */
 
 _Atomic uint32_t *iocp_port_hand_over(iocp_port *port, size_t count)
 {
@@ -82,7 +82,7 @@ void iocp_port_unlock(iocp_port *port, iocp_after_unlock *after)
 		iocp_port_watch(port);
 }
 
-/* ---- the calling thread's own slot ------------------------------------------------------------------------------------------ */
+/* ---- the calling thread's own slot ------------------------------------------------------------------------------- */
 
 /* The port that the calling thread belongs to, locked, with a reference; NULL: none that is open. */
 static iocp_port *lock_own_port(iocp_context *context)
@@ -158,7 +158,7 @@ void iocp_slot_join(iocp_port *port, iocp_context *context)
 	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
 }
 
-/* ---- being watched ----------------------------------------------------------------------------------------------------------- */
+/* ---- being watched ----------------------------------------------------------------------------------------------- */
 
 static iocp_port *port_of_watched(iocp_watched *watched)
 {

@@ -8,14 +8,14 @@
 ** interruptible from before its body to after it, and is sent its signal under the lock, so it exists then.
 **
 ** Signals. A thread has the mask of the one that made it, as with pthread_create: whatever it starts (system, popen, a
-** library's fork and exec) has that mask too, so programs find the signals they count on (PIPE, CHLD, INT and the rest) as
-** they do when the main thread starts them. So a thread that runs scripts cannot block the host's signals. It need not: the
-** kernel gives a signal that is meant for the process to its main thread, unless that blocks it; and where a handler of the
-** host's runs here after all, the waits of this library go on (wait.c). A thread that runs no code but ours blocks
-** everything (watch.c).
+** library's fork and exec) has that mask too, so programs find the signals they count on (PIPE, CHLD, INT and the rest)
+** as they do when the main thread starts them. So a thread that runs scripts cannot block the host's signals. It need
+** not: the kernel gives a signal that is meant for the process to its main thread, unless that blocks it; and where a
+** handler of the host's runs here after all, the waits of this library go on (wait.c). A thread that runs no code but
+** ours blocks everything (watch.c).
 **
-** At the end of the process nothing is joined or torn down: threads stop where they are when the system ends the process.
-** The library has no destructor and stays mapped (iocp_pin), so a thread never finds its code or data gone.
+** At the end of the process nothing is joined or torn down: threads stop where they are when the system ends the
+** process. The library has no destructor and stays mapped (iocp_pin), so a thread never finds its code or data gone.
 */
 
 #include "native/native.h"

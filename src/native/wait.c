@@ -2,14 +2,14 @@
 ** wait.c - what every thread is to this library, and how a thread waits.
 **
 ** Ownership: a context is written by its own thread; `waiter` is shared as described below, `cancelled` is set by any
-** thread, `belongs_to` is read by any, `slot` and what is about it are the port's (slot.c), which
-** it knows as a `membership` that gives the slot away and takes it back. Contexts of the module's threads lie in the thread object, others
-** are freed when their thread ends.
+** thread, `belongs_to` is read by any, `slot` and what is about it are the port's (slot.c), which it knows as a
+** `membership` that gives the slot away and takes it back. Contexts of the module's threads lie in the thread object,
+** others are freed when their thread ends.
 **
-** The waiting protocol. A waiter's word goes ARMED -> ASLEEP -> ARMED (nudged by a cancel) and, only once and only under
-** the lock of the list it is on, -> SERVED; whoever makes it SERVED has taken it off the list under the same lock. The
-** waiter itself decides under that lock whether it was served or leaves, so there is one outcome, and what was handed
-** over is never lost to a timeout or a cancel.
+** The waiting protocol. A waiter's word goes ARMED -> ASLEEP -> ARMED (nudged by a cancel) and, only once and only
+** under the lock of the list it is on, -> SERVED; whoever makes it SERVED has taken it off the list under the same
+** lock. The waiter itself decides under that lock whether it was served or leaves, so there is one outcome, and what
+** was handed over is never lost to a timeout or a cancel.
 **
 ** No lost wake-up by a server: it exchanges SERVED into the word; if it finds ASLEEP it wakes the futex, if it finds
 ** ARMED the waiter is yet to do its ARMED -> ASLEEP exchange, which fails. The kernel sleeps only if it finds ASLEEP.
@@ -298,7 +298,7 @@ void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
 		iocp_prim_wake(&context->waiter.word);
 }
 
-/* ---- blocking ---------------------------------------------------------------------------------------------------------- */
+/* ---- blocking ---------------------------------------------------------------------------------------------------- */
 
 static void block_enter(iocp_context *context)
 {

@@ -3,18 +3,19 @@
 **
 ** One wake-up at a time. Waking costs the waker microseconds, and it takes some 29 us until the woken thread runs; if a
 ** poster woke a thread for each packet, it would do nothing else. So only one thread a port is `in_flight`: served and
-** being woken. Others that are served meanwhile, asleep, go on the list `deferred`; a thread that has woken up wakes the
-** next, the one that was served first, before it returns. Why nobody is forgotten: a thread on the list has one in flight
-** before it, and every thread that slept reports, under the lock, when it is awake for whatever reason: if it is in flight
-** it passes that on to the next, if it is still on the list it leaves it. If a thread is in flight for longer than IN_FLIGHT_LIMIT,
-** because its processor is busy, the next one served takes its place and is woken; without further posts those on the
-** list wait for the first to be scheduled.
+** being woken. Others that are served meanwhile, asleep, go on the list `deferred`; a thread that has woken up wakes
+** the next, the one that was served first, before it returns. Why nobody is forgotten: a thread on the list has one in
+** flight before it, and every thread that slept reports, under the lock, when it is awake for whatever reason: if it is
+** in flight it passes that on to the next, if it is still on the list it leaves it. If a thread is in flight for longer
+** than IN_FLIGHT_LIMIT, because its processor is busy, the next one served takes its place and is woken; without
+** further posts those on the list wait for the first to be scheduled.
 **
-** The spin. A thread that parks costs its poster a system call and itself some 29 us of waking, so a waiter first looks at
-** its word for a while, if that has paid lately: at most one thread a port does, never if the last poster ran on this
-** processor (it cannot run while we spin), after a spin that paid for twice as long as before, after one in vain for half as
-** long, down to not at all; then a packet that comes soon after a park starts it again. It spins for at most IOCP_SPIN_LIMIT, so no
-** wait costs more than twice what it had to; much less, and little delays of the other side end the spins.
+** The spin. A thread that parks costs its poster a system call and itself some 29 us of waking, so a waiter first looks
+** at its word for a while, if that has paid lately: at most one thread a port does, never if the last poster ran on
+** this processor (it cannot run while we spin), after a spin that paid for twice as long as before, after one in vain
+** for half as long, down to not at all; then a packet that comes soon after a park starts it again. It spins for at
+** most IOCP_SPIN_LIMIT, so no wait costs more than twice what it had to; much less, and little delays of the other side
+** end the spins.
 **
 ** Locking: the port's lock guards `in_flight`, `deferred` and `poster_cpu`; `no_spin`, `spinner` and `spin` are hints.
 */

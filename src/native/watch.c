@@ -1,10 +1,10 @@
 /*
-** watch.c - the watcher: one thread of the process that looks after things now and then, every PERIOD, for as long as there are
-** any; then it ends. What is watched are ports where a thread that blocks in foreign code (a socket library, os.execute,
-** io.read) may keep others from their work: slot.c.
+** watch.c - the watcher: one thread of the process that looks after things now and then, every PERIOD, for as long as
+** there are any; then it ends. What is watched are ports where a thread that blocks in foreign code (a socket library,
+** os.execute, io.read) may keep others from their work: slot.c.
 **
-** Ownership: what is watched is on the list, and is its owner's again, who then may add it anew, once its `look` has returned 0 or
-** its `give_up` was called.
+** Ownership: what is watched is on the list, and is its owner's again, who then may add it anew, once its `look` has
+** returned 0 or its `give_up` was called.
 **
 ** Locking: `watch_lock` guards the list and `running`. Neither call is made under it.
 */
@@ -31,7 +31,8 @@ static _Atomic uint32_t work; /* futex: changes when a port is added */
 
 enum answer { UNKNOWN, NO, YES };
 
-/* Whether this system tells which threads block. UNKNOWN: it cannot be asked now, which says nothing of the next time. */
+/* Whether this system tells which threads block. UNKNOWN: it cannot be asked now, which says nothing of the next
+** time. */
 static enum answer system_tells(void)
 {
 	/* Relaxed: whoever finds it unknown asks again and gets the same answer. */

@@ -8,7 +8,8 @@
 ** meanwhile. Whoever makes something happen (closes the port, cancels the thread, unlocks the heap) first makes it
 ** visible and then nudges the thread. No wake-up is lost: the waiter's look comes before or after the change. If after,
 ** it sees it. If before, the nudge comes after that look, and ends the stretch that the thread is in, or is about to
-** enter, since a nudge stays until one. A nudge that comes late ends some later stretch, and its wait looks and goes on.
+** enter, since a nudge stays until one. A nudge that comes late ends some later stretch, and its wait looks and goes
+** on.
 **
 ** A wait for a packet, a time or a thread's end is an alertable one (GetQueuedCompletionStatusEx, SleepEx,
 ** WaitForSingleObjectEx), and its nudge an asynchronous procedure call that does nothing. So the host's calls run in

@@ -103,7 +103,7 @@ int iocp_wait_again(const iocp_context *context, DWORD outcome, double deadline)
 /* How long the caller may wait at a stretch. */
 DWORD iocp_stretch(const iocp_context *context, double deadline);
 
-/* ---- heap/heap.c -------------------------------------------------------------------------------------------------- */
+/* ---- heap/heap.c ------------------------------------------------------------------------------------------------- */
 
 /* A heap with one reference that no handle and no address names: a port's own. IOCP_NOMEM. */
 int iocp_heap_create_private(iocp_heap **heap);

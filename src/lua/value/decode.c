@@ -2,12 +2,12 @@
 ** value/decode.c - values from a parcel onto the stack.
 **
 ** Nothing that the parcel says is believed: lengths, counts, numbers and tags are checked, tables are never made larger
-** than what is left of the parcel could fill, and nesting is an explicit stack with a limit. Bytecode cannot be checked: an
-** open parcel's is what the encoder wrote, since the parcel is private or its seal was right.
-** On the Lua stack: the memory table, if the parcel remembers things, then the values, then for each frame the object and,
-** if its value comes next, a key. Those of frames beyond IOCP_NESTING, but for the newest, are in the memory table, frame
-** f's at [-(2f + 1)] and [-(2f + 2)]; from 1 on it holds what has a number.
-** No locks; the decoder belongs to the call, and the parcel to the caller.
+** than what is left of the parcel could fill, and nesting is an explicit stack with a limit. Bytecode cannot be
+** checked: an open parcel's is what the encoder wrote, since the parcel is private or its seal was right. On the Lua
+** stack: the memory table, if the parcel remembers things, then the values, then for each frame the object and, if its
+** value comes next, a key. Those of frames beyond IOCP_NESTING, but for the newest, are in the memory table, frame f's
+** at [-(2f + 1)] and [-(2f + 2)]; from 1 on it holds what has a number. No locks; the decoder belongs to the call, and
+** the parcel to the caller.
 */
 
 #include <string.h>
@@ -47,7 +47,7 @@ static size_t left(const decoder *d)
 	return (size_t)(d->in.end - d->in.at);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* A length and as many bytes. */
 static int get_bytes(decoder *d, const char **bytes, size_t *length)
@@ -70,7 +70,7 @@ static int get_fixed(decoder *d, void *to, size_t size)
 	return 1;
 }
 
-/* ---- what has a number ---------------------------------------------------------------------------------------------------- */
+/* ---- what has a number ------------------------------------------------------------------------------------------- */
 
 /* The value at the top is one that may be referred to. */
 static void remember(decoder *d)
@@ -90,7 +90,7 @@ static int push_remembered(decoder *d, uint64_t number)
 	return 1;
 }
 
-/* ---- frames --------------------------------------------------------------------------------------------------------------- */
+/* ---- frames ------------------------------------------------------------------------------------------------------ */
 
 static void more_frames(decoder *d)
 {
@@ -159,8 +159,8 @@ static int key_comes(const decoder *d)
 	return d->depth > 0 && d->frames[d->depth - 1].part == KEY;
 }
 
-/* Puts the value at the top where the newest frame wants it. A function is complete with its last upvalue, and then goes
-** itself where the frame below wants it. */
+/* Puts the value at the top where the newest frame wants it. A function is complete with its last upvalue, and then
+** goes itself where the frame below wants it. */
 static int store(decoder *d)
 {
 	lua_State *L = d->L;
@@ -189,7 +189,7 @@ static int store(decoder *d)
 	return 1;
 }
 
-/* ---- values --------------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static int push_key_again(decoder *d)
 {

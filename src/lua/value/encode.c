@@ -1,12 +1,12 @@
 /*
 ** value/encode.c - values from the stack into a parcel.
 **
-** One pass, without recursion (see value/encoder.h). What is small is copied from the buffer on the C stack into a block of
-** its size at the end; anything else is in its block then, which takes its size. No metamethod is called: tables are read
-** with lua_next.
+** One pass, without recursion (see value/encoder.h). What is small is copied from the buffer on the C stack into a
+** block of its size at the end; anything else is in its block then, which takes its size. No metamethod is called:
+** tables are read with lua_next.
 **
-** The first pass takes tables for plain ones. Where it meets a function, a metatable or a foreign userdata, which is where
-** modules may be near, it starts again and looks up every table, whether it stands in package.loaded.
+** The first pass takes tables for plain ones. Where it meets a function, a metatable or a foreign userdata, which is
+** where modules may be near, it starts again and looks up every table, whether it stands in package.loaded.
 **
 ** No locks; the encoder belongs to the call.
 */
@@ -20,7 +20,7 @@ enum {
 	KEYS_KNOWN = 4096 /* more distinct ones than that are not remembered */
 };
 
-/* ---- what needs no frame -------------------------------------------------------------------------------------------------- */
+/* ---- what needs no frame ----------------------------------------------------------------------------------------- */
 
 static void put_integer(iocp_encoder *e, int64_t value)
 {
@@ -94,7 +94,7 @@ static int put_key(iocp_encoder *e, const char *bytes, size_t length)
 	return put_string(e, bytes, length);
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 /* Writes the tag of the table at the top, with the name of its metatable if that is registered. 0: stop. -1: written by
 ** its own name. */
@@ -134,7 +134,7 @@ static int write_table(iocp_encoder *e)
 	return 1;
 }
 
-/* ---- any value ------------------------------------------------------------------------------------------------------------- */
+/* ---- any value --------------------------------------------------------------------------------------------------- */
 
 /* Writes the value at the top and takes it off, or opens it. */
 static int write_value(iocp_encoder *e)
@@ -181,7 +181,7 @@ static int write_value(iocp_encoder *e)
 	return 1;
 }
 
-/* ---- the parts of what is open --------------------------------------------------------------------------------------------- */
+/* ---- the parts of what is open ----------------------------------------------------------------------------------- */
 
 static void end_elements(iocp_encoder *e, iocp_frame *f)
 {
@@ -271,7 +271,7 @@ static int step(iocp_encoder *e)
 	return write_parts(e, f);
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static int write_values(iocp_encoder *e)
 {

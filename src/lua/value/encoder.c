@@ -1,6 +1,6 @@
 /*
-** value/encoder.c - the encoder's memory: what it writes to, and what it keeps while it runs: the path of frames, and which
-** pointer was met before. Of those a few stand in a row, more in a hash table with open addressing.
+** value/encoder.c - the encoder's memory: what it writes to, and what it keeps while it runs: the path of frames, and
+** which pointer was met before. Of those a few stand in a row, more in a hash table with open addressing.
 **
 ** It is written to a buffer on the C stack. What outgrows that moves to a block at once, which grows by being resized.
 */
@@ -16,7 +16,7 @@ enum {
 	FIRST_CAPACITY = 256 /* of a hash table of identities */
 };
 
-/* ---- identities: which pointer was met before, and its number ------------------------------------------------------------ */
+/* ---- identities: which pointer was met before, and its number ---------------------------------------------------- */
 
 /* Where the pointer is, or the empty slot where it would be. */
 static iocp_identity *slot_of(const iocp_identities *m, const void *pointer)
@@ -62,7 +62,7 @@ void iocp_identities_move(iocp_identities *m, void *memory, size_t size)
 	}
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static int collect_holdings(lua_State *L)
 {
@@ -145,7 +145,7 @@ void iocp_encoder_add_identity(iocp_encoder *e, iocp_identities *m, const void *
 	}
 }
 
-/* ---- what has no parts -------------------------------------------------------------------------------------------------- */
+/* ---- what has no parts ------------------------------------------------------------------------------------------- */
 
 int iocp_encoder_bytes(iocp_encoder *e, const void *bytes, size_t length)
 {
@@ -179,7 +179,7 @@ int iocp_encoder_is_careful(iocp_encoder *e)
 	return e->careful;
 }
 
-/* ---- frames ----------------------------------------------------------------------------------------------------------------- */
+/* ---- frames ------------------------------------------------------------------------------------------------------ */
 
 static void more_frames(iocp_encoder *e)
 {

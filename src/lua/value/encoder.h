@@ -30,7 +30,7 @@ typedef struct iocp_frame {
 	size_t sizes;    /* where the table's size codes stand */
 } iocp_frame;
 
-/* ---- identities: which pointer was met before ------------------------------------------------------------------------------ */
+/* ---- identities: which pointer was met before -------------------------------------------------------------------- */
 
 enum { IOCP_IDENTITIES_FEW = 16 };
 
@@ -104,7 +104,7 @@ enum iocp_kept { IOCP_KEEP_FRAMES = 1, IOCP_KEEP_NUMBERS, IOCP_KEEP_KEYS, IOCP_K
 
 /* Where a function here returns an int, 0 means to stop, with the code set, unless said otherwise. */
 
-/* ---- value/encoder.c -------------------------------------------------------------------------------------------------- */
+/* ---- value/encoder.c --------------------------------------------------------------------------------------------- */
 
 int iocp_encoder_grow(iocp_encoder *e, size_t size);
 
@@ -141,18 +141,18 @@ int iocp_encoder_is_careful(iocp_encoder *e);
 iocp_frame *iocp_encoder_open(iocp_encoder *e, enum iocp_part part);
 /* The newest frame is complete; of its slots only the first is left. */
 void iocp_encoder_close(iocp_encoder *e);
-/* ---- value/function.c: writes the value at the top and takes it off, or opens it ------------------------------------------ */
+/* ---- value/function.c: writes the value at the top and takes it off, or opens it --------------------------------- */
 
 int iocp_encoder_function(iocp_encoder *e);
 int iocp_encoder_userdata(iocp_encoder *e);
 int iocp_encoder_cdata(iocp_encoder *e);
 /* A table or function that is a module crosses by its name. 1: that was written. */
 int iocp_encoder_named(iocp_encoder *e);
-/* Goes on with the newest frame, a function: writes its next upvalue or ends it, and returns 1; 0: the upvalue is at the top, and
-** to be written like any value. */
+/* Goes on with the newest frame, a function: writes its next upvalue or ends it, and returns 1; 0: the upvalue is at
+** the top, and to be written like any value. */
 int iocp_encoder_upvalue(iocp_encoder *e, iocp_frame *f);
 
-/* ---- value/refuse.c ------------------------------------------------------------------------------------------------------ */
+/* ---- value/refuse.c ---------------------------------------------------------------------------------------------- */
 
 /* Raises: the value at the top cannot be sent. `why` may be NULL. */
 int iocp_encoder_refuse(iocp_encoder *e, const char *why);

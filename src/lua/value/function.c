@@ -10,7 +10,7 @@
 
 #include "lua/value/encoder.h"
 
-/* ---- upvalues --------------------------------------------------------------------------------------------------------- */
+/* ---- upvalues ---------------------------------------------------------------------------------------------------- */
 
 /* Whether the upvalue of that name, whose value is at the top, is the globals. A function without debug information has
 ** no names, but the value tells. */
@@ -70,7 +70,7 @@ int iocp_encoder_upvalue(iocp_encoder *e, iocp_frame *f)
 	return 0;
 }
 
-/* ---- functions -------------------------------------------------------------------------------------------------------- */
+/* ---- functions --------------------------------------------------------------------------------------------------- */
 
 int iocp_encoder_named(iocp_encoder *e)
 {
@@ -156,7 +156,7 @@ int iocp_encoder_function(iocp_encoder *e)
 	return 1;
 }
 
-/* ---- objects and cdata ------------------------------------------------------------------------------------------------ */
+/* ---- objects and cdata ------------------------------------------------------------------------------------------- */
 
 int iocp_encoder_userdata(iocp_encoder *e)
 {

@@ -14,7 +14,7 @@
 #define NAMES "iocp.names"
 #define METATABLES "iocp.metatables"
 
-/* ---- modules ------------------------------------------------------------------------------------------------------------ */
+/* ---- modules ----------------------------------------------------------------------------------------------------- */
 
 static void push_loaded(lua_State *L)
 {
@@ -91,7 +91,8 @@ static void add_fields(lua_State *L, int names, enum fields kind)
 	}
 }
 
-/* Whether of two names of one module the second is to be used: the shorter one, so that it does not depend on their order. */
+/* Whether of two names of one module the second is to be used: the shorter one, so that it does not depend on their
+** order. */
 static int is_better(lua_State *L, int name, int other)
 {
 	size_t length = lua_rawlen(L, name), other_length = lua_rawlen(L, other);
@@ -142,8 +143,8 @@ static void add_modules(lua_State *L, int names)
 	lua_pop(L, 1);
 }
 
-/* A table with weak keys, that knows the standard libraries. Other modules may hold their functions too, but these every
-** state has. */
+/* A table with weak keys, that knows the standard libraries. Other modules may hold their functions too, but these
+** every state has. */
 static void push_new_names(lua_State *L)
 {
 	static const char *const standard[] = {"_G", "string", "table", "math", "io", "os", "coroutine", "debug", "package",
@@ -294,7 +295,7 @@ int iocp_names_resolve(lua_State *L, const char *name, size_t length)
 	return 0;
 }
 
-/* ---- metatables ----------------------------------------------------------------------------------------------------------- */
+/* ---- metatables -------------------------------------------------------------------------------------------------- */
 
 /* Pushes the table of registered metatables and returns 1; 0, with nothing pushed: there is none. */
 static int push_metatables(lua_State *L)

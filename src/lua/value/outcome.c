@@ -1,6 +1,6 @@
 /*
-** value/outcome.c - what came of a function that ran in a thread or task, as values for other states: results, or a message
-** with its traceback and the error value.
+** value/outcome.c - what came of a function that ran in a thread or task, as values for other states: results, or a
+** message with its traceback and the error value.
 **
 ** Others than the pcall that a message handler was given to see what it returns: the load of a chunk that reads with a
 ** function, whatever loads with it, and in Lua 5.4 the __close metamethods on the way. So ours returns the value as it

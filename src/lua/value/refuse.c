@@ -1,6 +1,6 @@
 /*
-** value/refuse.c - what an error says about a value that cannot cross: what it is, and the path that leads there, such as
-** "cannot send arg 2.cfg.sock: userdata (FILE*)".
+** value/refuse.c - what an error says about a value that cannot cross: what it is, and the path that leads there, such
+** as "cannot send arg 2.cfg.sock: userdata (FILE*)".
 */
 
 #include <ctype.h>

@@ -1,10 +1,10 @@
 /*
 ** heap/arena.c - where the megabytes come from that the segments of all heaps lie in: fifteen of them share a mapping.
 **
-** The kernel limits a process to some 65,000 mappings (vm.max_map_count), so a heap, or a port with messages, must not take
-** one of its own. An arena is sixteen megabytes at a multiple of that, of which the first holds nothing but the arena's own
-** description. A segment that is given back loses its memory to the system at once. An arena is unmapped when all its
-** segments have been given back, but for one, which is kept for the next heap.
+** The kernel limits a process to some 65,000 mappings (vm.max_map_count), so a heap, or a port with messages, must not
+** take one of its own. An arena is sixteen megabytes at a multiple of that, of which the first holds nothing but the
+** arena's own description. A segment that is given back loses its memory to the system at once. An arena is unmapped
+** when all its segments have been given back, but for one, which is kept for the next heap.
 **
 ** Locking: `lock` guards the list, the counter and the descriptions; nothing is mapped or unmapped under it.
 */

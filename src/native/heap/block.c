@@ -1,9 +1,9 @@
 /*
 ** heap/block.c - allocating, freeing and resizing blocks, and the checks of an address.
 **
-** Every function that looks at a block does so inside (iocp_heap_enter ... leave), so what it looks at stays mapped, and
-** checks the address before it believes it: the region map says whether the megabyte is ours, the page whether a block
-** starts there, the header whether it is live. None of the three reads memory that is not the heap's own.
+** Every function that looks at a block does so inside (iocp_heap_enter ... leave), so what it looks at stays mapped,
+** and checks the address before it believes it: the region map says whether the megabyte is ours, the page whether a
+** block starts there, the header whether it is live. None of the three reads memory that is not the heap's own.
 */
 
 #include "native/heap/heap.h"
@@ -223,7 +223,8 @@ static int alloc_slowly(iocp_heap *heap, size_t size, int flags, void **address)
 	return r;
 }
 
-/* The way of nearly every block: small, no maximum to mind, a magazine with blocks. alloc_slowly can do all of it too. */
+/* The way of nearly every block: small, no maximum to mind, a magazine with blocks. alloc_slowly can do all of it
+** too. */
 int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address)
 {
 	iocp_cache *cache;
@@ -257,7 +258,8 @@ int iocp_heap_put(iocp_heap *heap, const void *data, size_t size, void **address
 
 /* ---- freeing ----------------------------------------------------------------------------------------------------- */
 
-/* Inside. The block was found live. What it is charged for is the caller's, and a large one is for leave_after to drop. */
+/* Inside. The block was found live. What it is charged for is the caller's, and a large one is for leave_after to
+** drop. */
 static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const iocp_found *f)
 {
 	if (!set_header(address, f, 0))

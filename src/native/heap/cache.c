@@ -2,24 +2,24 @@
 ** heap/cache.c - each thread's magazines, the depot they are exchanged with, and the gate.
 **
 ** Magazines (Bonwick and Adams, "Magazines and Vmem", 2001): a thread allocates from and frees to two magazines of 64
-** blocks a class that are its own; only a full or empty one is exchanged with the heap's depot, under the mutex, so a block
-** that is allocated in one thread and freed in another costs a thirty-second of two lock pairs. Beyond DEPOT_LIMIT full
-** magazines a class, blocks go back to their pages.
+** blocks a class that are its own; only a full or empty one is exchanged with the heap's depot, under the mutex, so a
+** block that is allocated in one thread and freed in another costs a thirty-second of two lock pairs. Beyond
+** DEPOT_LIMIT full magazines a class, blocks go back to their pages.
 **
 ** The gate. Its word is 0, or names the context that shut it; IOCP_GATE_DESTROYED for ever. A thread is inside from
 ** `busy = 1` followed by a look at the gate that found it open (or its own), until `busy = 0`. Whoever shuts the gate
-** writes the word, then waits for each cache's `busy` to be 0 once (iocp_heap_quiesce). Claim: after that nobody else is
-** inside, or gets in, until the gate opens. The two sides are Dekker's: write mine, look at the other's. The rare side's
-** iocp_prim_barrier puts a full barrier into the frequent side, wherever that runs: either its write of `busy` is
-** visible to us, and we wait, or its look at the gate comes after our write, and it leaves.
-** Where the kernel has no such barrier an open gate is IOCP_GATE_FENCED, which only iocp_heap_enter_slowly takes for open: it
-** orders its two steps itself. A process that denies itself the call later makes its gates so then, one by one: whoever
-** finds that the barrier fails writes the word, and what is needed once, a barrier for those who may have entered before, is
-** had more slowly. `fenced` is set behind that; until then everyone who waits makes that barrier too.
-** In the same way a second thread that comes to a heap says so in `shared` and waits for the first to leave once, so that
-** as long as a thread inside finds `shared` unset, it is the only one inside.
-** The same wait, with the gate open, is a grace period: threads that entered before have left, so nobody still looks at
-** what was unlinked before it. Memory is unmapped, and a page given another use, only after one.
+** writes the word, then waits for each cache's `busy` to be 0 once (iocp_heap_quiesce). Claim: after that nobody else
+** is inside, or gets in, until the gate opens. The two sides are Dekker's: write mine, look at the other's. The rare
+** side's iocp_prim_barrier puts a full barrier into the frequent side, wherever that runs: either its write of `busy`
+** is visible to us, and we wait, or its look at the gate comes after our write, and it leaves. Where the kernel has no
+** such barrier an open gate is IOCP_GATE_FENCED, which only iocp_heap_enter_slowly takes for open: it orders its two
+** steps itself. A process that denies itself the call later makes its gates so then, one by one: whoever finds that the
+** barrier fails writes the word, and what is needed once, a barrier for those who may have entered before, is had more
+** slowly. `fenced` is set behind that; until then everyone who waits makes that barrier too. In the same way a second
+** thread that comes to a heap says so in `shared` and waits for the first to leave once, so that as long as a thread
+** inside finds `shared` unset, it is the only one inside. The same wait, with the gate open, is a grace period: threads
+** that entered before have left, so nobody still looks at what was unlinked before it. Memory is unmapped, and a page
+** given another use, only after one.
 **
 ** All of this is a model in spec/model/gate.pml.
 **
@@ -62,8 +62,8 @@ void iocp_heap_quiesce(iocp_heap *heap)
 	/* Acquire: pairs with fence_gate. */
 	if (!atomic_load_explicit(&heap->fenced, memory_order_acquire) && !iocp_prim_barrier())
 		fence_gate(heap);
-	/* Changes nothing. Sequentially consistent: whoever enters a fenced gate after we looked at its `busy` has read this, or
-	** something later, and so sees all that was unlinked before. */
+	/* Changes nothing. Sequentially consistent: whoever enters a fenced gate after we looked at its `busy` has read
+	** this, or something later, and so sees all that was unlinked before. */
 	atomic_fetch_or_explicit(&heap->gate, 0, memory_order_seq_cst);
 	/* Acquire, here: pairs with push_cache. A cache that is pushed later belongs to a thread that has yet to
 	** look at the gate, after it has held the mutex that whoever shut the gate held before. */
@@ -293,8 +293,9 @@ static iocp_cache *own_cache(iocp_heap *heap)
 /* ---- a thread's table of caches ---------------------------------------------------------------------------------- */
 
 /* A hash table: a heap is in one of the WINDOW entries from the number of its slot on. An entry of the same slot with
-** another handle is of a heap that is gone or destroyed. Where there is no room the table is doubled, up to LARGEST_TABLE;
-** then a heap takes the place of another, to which its cache goes back, so that a thread holds blocks of so many at most. */
+** another handle is of a heap that is gone or destroyed. Where there is no room the table is doubled, up to
+** LARGEST_TABLE; then a heap takes the place of another, to which its cache goes back, so that a thread holds blocks of
+** so many at most. */
 enum { WINDOW = 8, LEAST_TABLE = 16, LARGEST_TABLE = 1024 };
 
 static iocp_cached *entry_at(const iocp_context *context, iocp_handle heap, uint32_t i)

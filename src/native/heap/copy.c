@@ -1,5 +1,6 @@
 /*
-** heap/copy.c - a block's size, and what goes in and out of it, always checked: what is copied lies within one live block.
+** heap/copy.c - a block's size, and what goes in and out of it, always checked: what is copied lies within one live
+** block.
 */
 
 #include "native/heap/heap.h"

@@ -313,7 +313,7 @@ int iocp_heap_can_reclaim(const iocp_heap *heap);
 void iocp_heap_reclaim(iocp_heap *heap);
 /* Live blocks and bytes with what the caches hold back. The mutex is held. */
 void iocp_heap_totals(iocp_heap *heap, int64_t *blocks, int64_t *bytes);
-/* ---- heap/block.c ------------------------------------------------------------------------------------------------- */
+/* ---- heap/block.c ------------------------------------------------------------------------------------------------ */
 
 /* A live block, found by its address. */
 typedef struct iocp_found {

@@ -1,12 +1,13 @@
 /*
 ** heap/large.c - blocks above IOCP_MEDIUM_LIMIT, each mapped on its own.
 **
-** The first touch of a mapping's pages costs more than copying what goes there, so some of those that are freed are kept for
-** the heap's next such block: the newest, as long as all heaps together keep no more than KEPT_LIMIT, and only if the
-** next one needs at least half of it. A heap with a maximum keeps none, so that it has no more than it is charged for.
+** The first touch of a mapping's pages costs more than copying what goes there, so some of those that are freed are
+** kept for the heap's next such block: the newest, as long as all heaps together keep no more than KEPT_LIMIT, and only
+** if the next one needs at least half of it. A heap with a maximum keeps none, so that it has no more than it is
+** charged for.
 **
-** A block that is kept stays the heap's in the region map, with a header that says "not live", so whoever looks at its stale
-** address finds that, as with a small one. Only what is unmapped needs a grace period.
+** A block that is kept stays the heap's in the region map, with a header that says "not live", so whoever looks at its
+** stale address finds that, as with a small one. Only what is unmapped needs a grace period.
 **
 ** Locking: the heap's mutex guards both lists. `kept_bytes` is a counter that orders nothing else, hence relaxed.
 */

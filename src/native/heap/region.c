@@ -2,8 +2,8 @@
 ** heap/region.c - which heap a megabyte of the address space belongs to.
 **
 ** A two-level table over 48-bit addresses: 2^14 leaves of 2^14 megabytes. An entry is the heap's address with the kind
-** of region in its low bits (malloc aligns to 16), so a lookup compares and never reads memory that it was only told about. Leaves are mapped
-** when first needed and stay.
+** of region in its low bits (malloc aligns to 16), so a lookup compares and never reads memory that it was only told
+** about. Leaves are mapped when first needed and stay.
 **
 ** Ordering: entries are written and read relaxed. A thread that was rightly given an address got it through something
 ** that orders the write of the entry before (a port, a lock); for an address that is stale or made up either answer is

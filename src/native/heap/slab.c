@@ -3,13 +3,13 @@
 **
 ** A segment is a megabyte at a multiple of a megabyte: 64 pages of 16 KiB, of which page 0 holds the segment's own
 ** description. A small page serves one size class: first the headers of its blocks, 4 bytes each, then the blocks. A
-** medium block is a run of whole pages, its header in the first page's description. Headers lie apart from the blocks so
-** that blocks of 48 bytes take 52 and are still 16-byte aligned, and so that a write past a block's end reaches another
-** block's content but never what this code trusts.
+** medium block is a run of whole pages, its header in the first page's description. Headers lie apart from the blocks
+** so that blocks of 48 bytes take 52 and are still 16-byte aligned, and so that a write past a block's end reaches
+** another block's content but never what this code trusts.
 **
-** A small block's header is size << 1 | live while it is live, and (index of the next free block + 1) << 1 while it is on
-** its page's list. A live header is set by the thread that takes the block, and ended by a compare-and-swap by whoever
-** frees it, so of two that free it at once one fails.
+** A small block's header is size << 1 | live while it is live, and (index of the next free block + 1) << 1 while it is
+** on its page's list. A live header is set by the thread that takes the block, and ended by a compare-and-swap by
+** whoever frees it, so of two that free it at once one fails.
 **
 ** Locking: the heap's mutex, but for iocp_slab_check and the headers' atomics.
 */
