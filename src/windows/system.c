@@ -99,15 +99,26 @@ long iocp_port_depth(HANDLE port)
 	return query_port && query_port(port, 0, &depth, sizeof(depth), NULL) >= 0 ? depth : -1;
 }
 
+/* What an I/O that is given back failed with: the number, in a status of the kind that the system leaves to users. */
+#define GIVEN_BACK UINT32_C(0xE10C0000)
+
+/* Source: Microsoft's RtlNtStatusToDosError. */
+static DWORD error_of(LONG status)
+{
+	typedef ULONG(NTAPI * convert)(LONG);
+	convert to_error = (convert)look_up("ntdll.dll", "RtlNtStatusToDosError");
+	return to_error ? to_error(status) : ERROR_GEN_FAILURE;
+}
+
 int iocp_port_post(HANDLE port, const iocp_packet *packet)
 {
-	/* PostQueuedCompletionStatus knows no failed I/O; what it calls does. A status of facility 7 is a Win32 error. */
+	/* PostQueuedCompletionStatus knows no failed I/O; what it calls does. */
 	typedef LONG(NTAPI * set)(HANDLE, ULONG_PTR, ULONG_PTR, LONG, ULONG_PTR);
 	set set_completion = packet->code ? (set)look_up("ntdll.dll", "NtSetIoCompletion") : NULL;
 	if (set_completion) {
-		LONG status = (LONG)(0x80070000u | ((uint32_t)packet->code & 0xffff));
+		LONG status = (LONG)(GIVEN_BACK | ((uint32_t)packet->code & 0xffff));
 		LONG r = set_completion(port, packet->key, packet->overlapped, status, packet->bytes);
-		return r >= 0 ? IOCP_OK : iocp_system_code((DWORD)iocp_status_code((ULONG_PTR)r));
+		return r >= 0 ? IOCP_OK : iocp_system_code(error_of(r));
 	}
 	return PostQueuedCompletionStatus(port, packet->bytes, packet->key, (OVERLAPPED *)packet->overlapped)
 			   ? IOCP_OK
@@ -138,14 +149,12 @@ int iocp_system_code(DWORD error)
 
 int32_t iocp_status_code(ULONG_PTR status)
 {
-	/* Source: Microsoft's RtlNtStatusToDosError. Negative statuses are warnings and errors, as for
-	** GetQueuedCompletionStatus. */
-	typedef ULONG(NTAPI * convert)(LONG);
-	convert to_error;
+	/* Negative statuses are warnings and errors, as for GetQueuedCompletionStatus. */
 	if ((LONG)status >= 0)
 		return 0;
-	to_error = (convert)look_up("ntdll.dll", "RtlNtStatusToDosError");
-	return iocp_io_error_of(to_error ? to_error((LONG)status) : ERROR_GEN_FAILURE);
+	if (((uint32_t)status & 0xffff0000) == GIVEN_BACK)
+		return (int32_t)((uint32_t)status & 0xffff);
+	return iocp_io_error_of(error_of((LONG)status));
 }
 
 void iocp_system_error_text(int code, char *buffer, size_t size)
