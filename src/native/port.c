@@ -234,8 +234,8 @@ int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
 	return iocp_port_dequeue_many(port, packet, 1, &count, ms);
 }
 
-/* Puts packets before all others: in place of some that were taken or, with a chunk for them, in that, which is then the
-** queue's. 0: there is neither. The lock is held. */
+/* Puts packets before all others: in place of some that were taken or, with a chunk for them, in that, which is then
+** the queue's. 0: there is neither. The lock is held. */
 static int prepend(iocp_port *port, const iocp_packet *packets, size_t count, iocp_chunk **chunk)
 {
 	if (*chunk) {
