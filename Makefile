@@ -27,7 +27,8 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples test sanitize model bench env rock lint picture clean packages c-tests lib install
+.PHONY: help run check-run examples test sanitize soak model bench env rock lint picture clean packages \
+	c-tests lib install
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -130,6 +131,11 @@ sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with
 	$(call need,lua5.4,$(FOR_SPECS))
 	@tools/sanitize
 
+soak: ## stress, random input, leaks and failing allocations for hours: the long forms of what test and sanitize do
+	$(call need,luajit lua5.4,$(FOR_SPECS) strace)
+	@$(MAKE) --no-print-directory -s -j2 build-luajit build-lua5.4
+	@tools/soak
+
 model: ## the protocols of port, pool and heap, checked exhaustively with spin
 	$(call need,,gcc spin tap)
 	@tools/model
@@ -190,7 +196,8 @@ rock: ## luarocks make into a fresh tree, and a script that requires the rock fr
 	$(call need,luajit lua5.4,luarocks gcc clang tap)
 	@tools/rock
 
-lint: packages ## luacheck, the sources' layout and width, and whether they keep to tools/house.lua
+lint: ## luacheck, the sources' layout and width, and whether they keep to tools/house.lua
+	$(call need,lua5.4,luacheck clang-format)
 	@luacheck -q .
 	@clang-format --dry-run -Werror $(shell find src spec/c bench -name '*.[ch]')
 	@lua5.4 tools/columns.lua tools/columns.txt

@@ -46,7 +46,8 @@ static timer *timers;
 static deadline *heap; /* a binary heap: the earliest first; among equals, in any order */
 static uint32_t capacity, used, pending, first_free = NOWHERE;
 static iocp_semaphore bell; /* rung when the earliest deadline has changed */
-static _Atomic int running; /* written under the lock; see start */
+static _Atomic int started; /* a thread was, and none need be */
+static int running;         /* one is: of several that were started at once, the first */
 
 /* ---- the heap; the lock is held ------------------------------------------------------------------------------------ */
 
@@ -130,9 +131,13 @@ static int run(iocp_thread *thread, void *data)
 {
 	timer due[AT_ONCE];
 	double wait;
-	int r = IOCP_OK;
+	int mine, r = IOCP_OK;
 	(void)thread, (void)data;
-	while (r != IOCP_CLOSED) { /* which never happens */
+	iocp_lock_acquire(&lock);
+	mine = !running;
+	running = 1;
+	iocp_lock_release(&lock);
+	while (mine && r != IOCP_CLOSED) { /* which never happens */
 		int count = take_due(due, AT_ONCE, &wait), i;
 		for (i = 0; i < count; i++)
 			post(&due[i]);
@@ -142,31 +147,22 @@ static int run(iocp_thread *thread, void *data)
 	return IOCP_OK;
 }
 
-/* Makes sure that the thread runs. Callers race for it; the lock decides. */
+/* Makes sure that the thread runs: whoever gets IOCP_OK has seen one start. Callers who race for it may start one each,
+** of which one goes on. */
 static int start(void)
 {
-	const iocp_thread_options options = {.main = run, .name = "iocp timers", .suspended = 1};
+	const iocp_thread_options options = {.size = sizeof(options), .main = run, .name = "iocp timers"};
 	iocp_thread *thread;
-	int mine, r;
+	int r;
 	/* Relaxed, here and below: it says nothing about anything else. */
-	if (atomic_load_explicit(&running, memory_order_relaxed))
+	if (atomic_load_explicit(&started, memory_order_relaxed))
 		return IOCP_OK;
 	r = iocp_thread_create(&options, &thread);
 	if (r != IOCP_OK)
 		return r;
-	iocp_lock_acquire(&lock);
-	mine = !atomic_load_explicit(&running, memory_order_relaxed);
-	atomic_store_explicit(&running, 1, memory_order_relaxed);
-	iocp_lock_release(&lock);
-	if (mine)
-		r = iocp_thread_resume(thread);
-	if (r != IOCP_OK) {
-		iocp_lock_acquire(&lock);
-		atomic_store_explicit(&running, 0, memory_order_relaxed); /* the next one tries again */
-		iocp_lock_release(&lock);
-	}
+	atomic_store_explicit(&started, 1, memory_order_relaxed);
 	iocp_thread_release(thread);
-	return r;
+	return IOCP_OK;
 }
 
 /* ---- adding and cancelling ----------------------------------------------------------------------------------------- */

@@ -313,13 +313,17 @@ static int open_function(decoder *d)
 	uint32_t length;
 	uint64_t upvalues;
 	const char *code;
+	int status;
 	if (!d->parcel->trusted || !get_fixed(d, &length, sizeof(length)) || length > left(d))
 		return damaged(d);
 	code = (const char *)d->in.at;
 	d->in.at += length;
 	if (!iocp_get_varint(&d->in, &upvalues) || upvalues > 255)
 		return damaged(d);
-	if (luaL_loadbuffer(L, code, length, "=function") != 0) /* it brings its own name */
+	status = luaL_loadbuffer(L, code, length, "=function"); /* it brings its own name */
+	if (status == LUA_ERRMEM)
+		return lua_error(L); /* the block is not damaged: as where any other value finds no memory */
+	if (status != 0)
 		return 0;
 	remember(d);
 	if (upvalues == 0)
