@@ -148,7 +148,7 @@ int iocp_wait_packet(void *port, void *packet, double ms);
 /* Takes packets, when none are left. A result code; may raise. */
 int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
 
-/* ---- script.c: hooks, and an error raised in another thread ------------------------------------------------------ */
+/* ---- cancel.c: hooks, and an error raised in another thread ------------------------------------------------------ */
 
 /* At the beginning of the data of each thread that runs scripts. */
 typedef struct iocp_running {

@@ -304,7 +304,7 @@ typedef struct iocp_run {
 } iocp_run;
 
 struct iocp_worker {
-	iocp_running running; /* first: see script.c */
+	iocp_running running; /* first: see cancel.c */
 	iocp_pool *pool;      /* a reference, until the worker ends */
 	iocp_thread *thread;  /* this one */
 	iocp_worker *previous, *next;

@@ -12,7 +12,7 @@
 #include "lua/pool.h"
 
 typedef struct job {
-	iocp_running running;         /* first: see script.c */
+	iocp_running running;         /* first: see cancel.c */
 	iocp_description description; /* of the parent's state */
 	iocp_values call;             /* the body, a function, and its arguments */
 	iocp_values results;          /* of a body that returned */

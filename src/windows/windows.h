@@ -43,7 +43,7 @@ void iocp_name_this_thread(const char *name);
 /* io_error.c: the number of an error of the system's. */
 int iocp_io_error_of(DWORD error);
 
-/* ---- wait.c: what a thread is to this library -------------------------------------------------------------------- */
+/* ---- context.c: what a thread is to this library ------------------------------------------------------------------ */
 
 /* Why waits end: for good, or for as long as what the thread does is cancelled. */
 enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };
@@ -70,7 +70,7 @@ typedef struct iocp_waiter {
 	iocp_bell bell;                    /* what iocp_wait sleeps on */
 	struct iocp_waiter *newer, *older; /* in the list of those who wait for the same */
 	void (*unlock_heaps)(struct iocp_waiter *); /* when it ends; NULL: it never locked one */
-	struct iocp_waiter *next, *previous;        /* list of all contexts, under wait.c's lock */
+	struct iocp_waiter *next, *previous;        /* list of all contexts, under context.c's lock */
 } iocp_context;
 
 /* The calling thread's context, made at first use; NULL if memory is out. */
@@ -87,10 +87,21 @@ void iocp_context_count(iocp_handle port, uint32_t *active, uint32_t *released);
 ** on waiting if it was for nothing. The thread has not ended: the caller holds the lock of a list it is on, or its
 ** object. */
 void iocp_nudge(iocp_context *context);
+/* The same for one that waits in iocp_wait. */
+void iocp_ring(iocp_context *context);
+/* Whether Ctrl-C came a short while ago. */
+int iocp_interrupted_lately(void);
+/* The calling thread ends: frees its context, if others made it. */
+void iocp_context_detach(void);
+/* Whether the system has ended a thread, wherever it was, as it does when a process ends; *code is what it gave it. No
+** lock is taken: nobody else is left. */
+int iocp_context_ended_by_system(DWORD *code);
 void iocp_context_cancel(iocp_context *context, enum iocp_cancel why);
 /* Takes IOCP_CANCEL_WORK back. */
 void iocp_context_resume(iocp_context *context);
 int iocp_context_cancelled(const iocp_context *context);
+
+/* ---- wait.c: how a thread waits ---------------------------------------------------------------------------------- */
 
 void iocp_waiters_push(iocp_waiters *waiters, iocp_context *context);
 void iocp_waiters_remove(iocp_waiters *waiters, iocp_context *context);

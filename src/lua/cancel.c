@@ -1,5 +1,5 @@
 /*
-** script.c - hooks: cancel("hard"), an error raised in code that runs in another thread, and those that tasks leave.
+** cancel.c - hooks: cancel("hard"), an error raised in code that runs in another thread, and those that tasks leave.
 **
 ** A thread of ours has an iocp_running at the beginning of its data. `state` is there while code of a script may run in
 ** it; the thread sets and clears it, and the interrupt that reads it runs in that very thread.
