@@ -35,7 +35,7 @@
 enum { GOOD = 0, BAD = 1, CANNOT_FILTER = 2 }; /* exit codes */
 
 static iocp_heap *heap;
-static _Atomic int enough;
+static _Atomic int writes, enough;
 
 /* ---- the filter -------------------------------------------------------------------------------------------------- */
 
@@ -87,10 +87,23 @@ static void *write_until_enough(void *unused)
 	static char patterns[2][SIZE];
 	unsigned i;
 	memset(patterns[1], 1, SIZE);
-	for (i = 0; !enough; i++)
+	for (i = 0; !enough; i++) {
 		if (iocp_heap_write(heap, block, 0, patterns[i % 2], SIZE) != IOCP_OK)
 			abort();
+		writes = 1;
+	}
 	return unused;
+}
+
+/* Once it writes, it has made the barriers of a thread that is new to the heap. */
+static pthread_t start_writer(void)
+{
+	pthread_t writer;
+	if (pthread_create(&writer, NULL, write_until_enough, NULL) != 0)
+		abort();
+	while (!writes)
+		iocp_yield();
+	return writer;
 }
 
 /* How often somebody wrote while this thread held the lock. */
@@ -162,8 +175,7 @@ static void filtered_later(int also)
 	heap = new_heap();
 	REQUIRE(iocp_heap_alloc(heap, SIZE, IOCP_ZERO, (void **)&block) == IOCP_OK);
 	REQUIRE(lock_and_unlock(heap) && lock_and_unlock(other));
-	pthread_create(&writer, NULL, write_until_enough, NULL);
-	iocp_sleep(5);
+	writer = start_writer();
 	deny(SYS_membarrier, also);
 	REQUIRE(lock_and_unlock(heap));
 	REQUIRE(barriers == 1);                                /* it is noticed, */
@@ -182,8 +194,7 @@ static void filtered_first(int also)
 	deny(SYS_membarrier, also);
 	heap = new_heap();
 	REQUIRE(iocp_heap_alloc(heap, SIZE, IOCP_ZERO, (void **)&block) == IOCP_OK);
-	pthread_create(&writer, NULL, write_until_enough, NULL);
-	iocp_sleep(5);
+	writer = start_writer();
 	use_filtered(new_heap());
 	enough = 1;
 	pthread_join(writer, NULL);
