@@ -75,9 +75,9 @@ enum {
 	IOCP_NOMEM = -5,     /* out of memory, or past a heap's maximum */
 	IOCP_INVALID = -6,   /* a handle or address that is not (or no longer) a live object of the kind asked for */
 	IOCP_ERROR = -7,     /* a thread's body failed */
-	IOCP_INTERRUPTED =
-		-8 /* a signal handler (Windows: an asynchronous procedure call) ran in a thread that is not ours:
-							 call again. Never reaches Lua scripts */
+	/* A signal handler (Windows: an asynchronous procedure call) ran in a thread that is not ours: call again. Never
+	** reaches Lua scripts. */
+	IOCP_INTERRUPTED = -8
 };
 
 typedef struct iocp_port iocp_port;
