@@ -281,6 +281,16 @@ describe("a method that crosses by name", function()
     assert.is_true(count > 50)
   end)
 
+  it("is a class's function too, in Lua or in C, also where the class is not loaded yet", function()
+    local current, open, process = iocp.Pool.current, iocp.Thread.open, iocp.Heap.process
+    local _, is_same, found = iocp.Thread(function()
+      local got, opened, heap_of = current, open, process
+      local i = require "iocp"
+      return got == i.Pool.current and opened == i.Thread.open and heap_of == i.Heap.process, got() == nil
+    end):join(10000)
+    assert.same({ true, true }, { is_same, found })
+  end)
+
   it("works where it arrives", function()
     local send, enqueue, alloc, wait = port.send, port.enqueue, heap.alloc, task.wait
     assert.same({ true, true, true }, {

@@ -144,14 +144,15 @@ static int pool_submit(lua_State *L)
 }
 
 /* The function at 3, its arguments behind; for which nobody waits, so the queue's limit does not count it. */
-static int submit_later(lua_State *L, double delay, double period)
+static int submit_later(lua_State *L, double least, int again)
 {
-	iocp_pool *pool = check_pool(L);
+	iocp_pool *pool = check_pool(L); /* first: without a colon the delay is wrong too */
+	double delay = iocp_check_delay(L, 2, least);
 	iocp_task *task;
 	int r;
 	iocp_pool_raise(L, pool);
 	task = iocp_task_create(L, pool, 3);
-	r = task ? iocp_task_submit(task, delay, period) : IOCP_NOMEM;
+	r = task ? iocp_task_submit(task, delay, again ? delay : 0) : IOCP_NOMEM;
 	return r == IOCP_OK ? 1 : refuse(L, pool, r);
 }
 
@@ -168,13 +169,12 @@ double iocp_check_delay(lua_State *L, int index, double least)
 
 static int pool_submit_after(lua_State *L)
 {
-	return submit_later(L, iocp_check_delay(L, 2, 0), 0);
+	return submit_later(L, 0, 0);
 }
 
 static int pool_submit_every(lua_State *L)
 {
-	double ms = iocp_check_delay(L, 2, 0.001);
-	return submit_later(L, ms, ms);
+	return submit_later(L, 0.001, 1);
 }
 
 /* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the

@@ -61,14 +61,13 @@ static int is_own(lua_State *L)
 	return found;
 }
 
-/* What of a table is named: C functions; also tables that hold nothing else, which are the classes of this module; of a
-** class's methods also those that are this module's in Lua. (Another one's function in Lua crosses as what it is.) */
-enum fields { FUNCTIONS, CLASSES, METHODS_OF_CLASSES, METHODS };
+/* What of a table is named: C functions; also tables that hold nothing else, which are the classes of this module and
+** their methods; of those also what is this module's in Lua. (Another one's function in Lua crosses as what it is.) */
+enum fields { FUNCTIONS, CLASSES, OF_A_CLASS };
 
 static int is_named(lua_State *L, enum fields kind)
 {
-	return lua_iscfunction(L, -1) || ((kind == CLASSES || kind == METHODS_OF_CLASSES) && lua_istable(L, -1))
-		   || (kind == METHODS && is_own(L));
+	return lua_iscfunction(L, -1) || (kind == CLASSES && lua_istable(L, -1)) || (kind == OF_A_CLASS && is_own(L));
 }
 
 /* Names what is in the table at the top, which stays and has the name below it. */
@@ -83,7 +82,7 @@ static void add_fields(lua_State *L, int names, enum fields kind)
 				lua_pushvalue(L, -1);
 				lua_rawget(L, names);
 				lua_insert(L, -2);
-				add_fields(L, names, kind == CLASSES ? FUNCTIONS : METHODS);
+				add_fields(L, names, OF_A_CLASS);
 				lua_pop(L, 1);
 			}
 		}
@@ -102,7 +101,7 @@ static int is_better(lua_State *L, int name, int other)
 
 static enum fields kind_of(const char *module)
 {
-	return strcmp(module, "iocp") == 0 ? CLASSES : strcmp(module, IOCP_METHODS) == 0 ? METHODS_OF_CLASSES : FUNCTIONS;
+	return strcmp(module, "iocp") == 0 || strcmp(module, IOCP_METHODS) == 0 ? CLASSES : FUNCTIONS;
 }
 
 /* At the top: a key of package.loaded and its value, which is popped. 1: it is a new part of this module. */
@@ -126,6 +125,20 @@ static int add_module(lua_State *L, int names)
 	return is_ours;
 }
 
+/* A new part of this module may have brought classes and methods. At the top: package.loaded. */
+static void add_classes(lua_State *L, int names)
+{
+	static const char *const modules[] = {"iocp", IOCP_METHODS};
+	int i;
+	for (i = 0; i < 2; i++) {
+		lua_pushstring(L, modules[i]);
+		lua_getfield(L, -2, modules[i]);
+		if (lua_istable(L, -1))
+			add_fields(L, names, CLASSES);
+		lua_pop(L, 2);
+	}
+}
+
 static void add_modules(lua_State *L, int names)
 {
 	int is_new = 0;
@@ -133,13 +146,8 @@ static void add_modules(lua_State *L, int names)
 	lua_pushnil(L);
 	while (lua_next(L, -2))
 		is_new |= add_module(L, names);
-	if (is_new) { /* it may have brought methods */
-		lua_pushliteral(L, IOCP_METHODS);
-		lua_getfield(L, -2, IOCP_METHODS);
-		if (lua_istable(L, -1))
-			add_fields(L, names, METHODS_OF_CLASSES);
-		lua_pop(L, 2);
-	}
+	if (is_new)
+		add_classes(L, names);
 	lua_pop(L, 1);
 }
 
@@ -242,10 +250,16 @@ static int require_module(lua_State *L, const char *name, size_t length)
 	return 0;
 }
 
-/* At 1 a module, at 2 the name of a field. */
+/* At 1 a module, at 2 the names of fields, each of what the one before gives. */
 static int get_field(lua_State *L)
 {
-	lua_gettable(L, 1);
+	size_t length;
+	const char *name = lua_tolstring(L, 2, &length), *end = name + length;
+	lua_pushvalue(L, 1);
+	for (; name <= end; name += strlen(name) + 1) {
+		lua_getfield(L, -1, name);
+		lua_remove(L, -2);
+	}
 	return 1;
 }
 
