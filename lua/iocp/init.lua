@@ -5,17 +5,15 @@ local core = require "iocp.core"
 local private = require "iocp.private" -- what only the module's own files use; iocp.core brings it
 
 if rawget(_G, "jit") then
-  local has_ffi, ffi = pcall(require, "ffi") -- a LuaJIT can be built without
-  if has_ffi then
-    require "iocp.cdata"(private)
-    local function load()
-      require "iocp.jit"(core, ffi)
+  local function load()
+    if pcall(require, "ffi") then -- a LuaJIT can be built without
+      require "iocp.jit"()
     end
-    if core.current() then
-      private.load_when_used(load)
-    else
-      load()
-    end
+  end
+  if core.current() then
+    private.load_when_used(load)
+  else
+    load()
   end
 end
 

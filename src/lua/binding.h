@@ -84,15 +84,15 @@ int iocp_push_address(lua_State *L, uintptr_t value);
 void iocp_push_count(lua_State *L, uint64_t value);
 /* t[name] = value, for the table at the top. */
 void iocp_set_count(lua_State *L, const char *name, uint64_t value);
-/* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
-int iocp_lua_set_cdata_converter(lua_State *L);
+/* value/cdata.c: replaces the cdata at `index` > 0 by its number; it stays if it has none. */
+void iocp_cdata_convert(lua_State *L, int index);
 
 /* ---- taken.c: packets taken together ----------------------------------------------------------------------------- */
 
-/* What a state has left of packets; lua/iocp/jit.lua knows both structs. */
+/* What a state has left of packets; lua/iocp/jit/fast.lua knows both structs. */
 typedef struct iocp_left {
 	struct iocp_taken *newest;
-	uint32_t busy; /* jit.lua's: its own packets are in use */
+	uint32_t busy; /* of the compiled methods: their own packets are in use */
 } iocp_left;
 
 typedef struct iocp_taken {
@@ -121,6 +121,8 @@ static inline const iocp_packet *iocp_taken_next(iocp_taken *t)
 {
 	return t->next < t->count ? &t->packets[t->next++] : NULL;
 }
+/* Pushes a table with the sizes and offsets that lua/iocp/jit/fast.lua assumes. */
+void iocp_layout_push(lua_State *L);
 /* To be called before the state waits: what nobody can come to hand out goes back to its port. */
 void iocp_give_back_left(lua_State *L);
 static inline void iocp_give_back(lua_State *L)
@@ -184,6 +186,12 @@ enum iocp_class {
 	IOCP_CLASS_TASK = 4,
 	IOCP_CLASS_COUNT = 5
 };
+
+/* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
+typedef struct iocp_box {
+	void *object;
+	uint64_t mark;
+} iocp_box;
 
 /* ---- late.c: what comes when it pays ------------------------------------------------------------------------------------ */
 
@@ -257,7 +265,7 @@ int iocp_lua_open_pool(lua_State *L);
 /* Adds the class of tasks, and to the table at the top. */
 void iocp_lua_open_task(lua_State *L);
 int iocp_lua_current(lua_State *L);
-/* private.open_fast(max), for lua/iocp/jit.lua: a table of what it needs to take up to `max` packets itself. */
+/* private.open_fast(max), for lua/iocp/jit/fast.lua: a table of what it needs to take up to `max` packets itself. */
 int iocp_lua_open_fast(lua_State *L);
 
 /* ---- io_error.c: what an I/O failed with ------------------------------------------------------------------------ */

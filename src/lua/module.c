@@ -74,8 +74,6 @@ static void open_private(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{"open_pool", iocp_lua_open_pool},
 		{"open_fast", iocp_lua_open_fast},
-		{"set_cdata_converter", iocp_lua_set_cdata_converter},
-		{"set_cdata_codec", iocp_lua_set_cdata_codec},
 		{"load_when_used", iocp_lua_load_when_used},
 		{NULL, NULL},
 	};
