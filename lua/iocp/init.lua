@@ -19,10 +19,11 @@ end
 
 setmetatable(core, {
   __index = function(_, name)
-    if name ~= "Pool" then
-      return nil
+    if name == "Pool" then
+      require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
+    elseif name == "E" then
+      core.E = private.io_errors()
     end
-    require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
     return rawget(core, name)
   end,
 })

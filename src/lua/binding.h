@@ -274,8 +274,10 @@ int iocp_lua_open_fast(lua_State *L);
 int iocp_push_io_error(lua_State *L, int number);
 /* A packet's bytes where there is no room for that: of a failed I/O -(transferred * 65536 + number). */
 void iocp_push_bytes(lua_State *L, const iocp_packet *packet);
-/* Adds E and describe to the table at the top. */
-void iocp_lua_open_io_errors(lua_State *L);
+/* iocp.describe(bytes): name, text, transferred; for what has not failed nil, nil, bytes. */
+int iocp_lua_describe(lua_State *L);
+/* private.io_errors(), for lua/iocp/init.lua: a new table of the numbers by name. */
+int iocp_lua_io_errors(lua_State *L);
 
 /* ---- packet.c -------------------------------------------------------------------------------------------------------- */
 
