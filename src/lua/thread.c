@@ -6,6 +6,7 @@
 ** `results` and `failure` are written before the thread ends and read after a join that saw the end.
 */
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,12 +88,14 @@ static int thread_main(iocp_thread *thread, void *data)
 
 /* ---- creating ---------------------------------------------------------------------------------------------------- */
 
-enum { LONGEST_NAME = 63 };
+enum { LONGEST_NAME = 63, MOST_PROCESSORS = 1024 };
 
 typedef struct options {
 	const char *name;
 	size_t stack;
-	int suspended;
+	int suspended, priority;
+	size_t processor_count;
+	uint32_t processors[MOST_PROCESSORS];
 } options;
 
 static int bad_option(lua_State *L, const char *name, const char *expected)
@@ -104,7 +107,7 @@ static int bad_option(lua_State *L, const char *name, const char *expected)
 /* Raises if the table at 1 has a key that is no option. */
 static void refuse_others(lua_State *L)
 {
-	static const char *const known[] = {"body", "name", "stack", "suspended"};
+	static const char *const known[] = {"affinity", "body", "name", "priority", "stack", "suspended"};
 	size_t i;
 	for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
 		const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
@@ -112,15 +115,44 @@ static void refuse_others(lua_State *L)
 			;
 		if (i == sizeof(known) / sizeof(*known))
 			luaL_argerror(L, 1,
-				lua_pushfstring(
-					L, "options: '%s' is none of body, name, stack, suspended", *name ? name : luaL_typename(L, -2)));
+				lua_pushfstring(L, "options: '%s' is none of affinity, body, name, priority, stack, suspended",
+					*name ? name : luaL_typename(L, -2)));
 	}
+}
+
+/* Where and how much the thread is to run. */
+static void read_scheduling(lua_State *L, options *o)
+{
+	static const char expected[] = "a list of 1 to 1024 numbers of processors, from 0 on";
+	lua_Number priority;
+	lua_getfield(L, 1, "affinity");
+	if (!lua_isnil(L, -1)) {
+		size_t i, count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+		if (count == 0 || count > MOST_PROCESSORS)
+			bad_option(L, "affinity", expected);
+		for (i = 0; i < count; i++) {
+			uint64_t number;
+			lua_rawgeti(L, -1, (int)i + 1);
+			if (!iocp_to_integer(L, lua_gettop(L), UINT32_MAX, &number))
+				bad_option(L, "affinity", expected);
+			o->processors[i] = (uint32_t)number;
+			lua_pop(L, 1);
+		}
+		o->processor_count = count;
+	}
+	lua_getfield(L, 1, "priority");
+	priority = lua_isnil(L, -1) ? 0 : lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
+	if (!(priority >= -2 && priority <= 2) || priority != floor(priority))
+		bad_option(L, "priority", "an integer from -2 to 2");
+	o->priority = (int)priority;
+	lua_pop(L, 2);
 }
 
 /* Turns the table at 1 into options, and pushes the name, which it may have made up, and its body. */
 static void read_options(lua_State *L, options *o)
 {
 	refuse_others(L);
+	read_scheduling(L, o);
 	lua_getfield(L, 1, "stack");
 	if (!lua_isnil(L, -1)) {
 		uint64_t stack;
@@ -191,14 +223,38 @@ static int fill_job(lua_State *L, job *j, int count)
 	return r == IOCP_OK ? iocp_values_copy(L, &encoding, &j->call) : r;
 }
 
+/* Why a thread does not start. */
+static int start_failure(lua_State *L, int r)
+{
+	return iocp_failure(L, r,
+		r == IOCP_INVALID ? "affinity: one of these processors does not exist, or this process may run on none" : NULL);
+}
+
+/* The native options, apart from the thread's data. */
+static iocp_thread_options native_of(const options *o)
+{
+	return (iocp_thread_options){
+		.size = sizeof(iocp_thread_options),
+		.main = thread_main,
+		.destroy = free_job,
+		.name = o->name,
+		.stack_size = o->stack,
+		.suspended = o->suspended,
+		.processors = o->processor_count ? o->processors : NULL,
+		.processor_count = o->processor_count,
+		.priority = o->priority,
+	};
+}
+
 static int thread_create(lua_State *L)
 {
-	options o = {NULL, 0, 0};
-	iocp_thread_options native = {.main = thread_main, .destroy = free_job};
+	options o;
+	iocp_thread_options native;
 	int count = lua_gettop(L), r;
 	iocp_thread *thread;
 	job **guard;
 	luaL_checkany(L, 1);
+	memset(&o, 0, offsetof(options, processors));
 	if (lua_istable(L, 1)) {
 		read_options(L, &o);
 		lua_insert(L, 2);
@@ -216,14 +272,12 @@ static int thread_create(lua_State *L)
 	r = fill_job(L, *guard, count - 1);
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
+	native = native_of(&o);
 	native.data = *guard;
-	native.name = o.name;
-	native.stack_size = o.stack;
-	native.suspended = o.suspended;
 	lua_settop(L, count + 3);
 	r = iocp_thread_create(&native, &thread);
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return start_failure(L, r);
 	*guard = NULL;
 	lua_settop(L, count + 2);
 	iocp_object_set(L, thread);
@@ -296,7 +350,10 @@ static int thread_cancel(lua_State *L)
 
 static int thread_resume(lua_State *L)
 {
-	int r = iocp_thread_resume(check_thread(L));
+	iocp_thread *thread = check_thread(L);
+	int r = iocp_thread_resume(thread);
+	if (r != IOCP_OK && iocp_thread_status(thread) == IOCP_SUSPENDED)
+		return start_failure(L, r);
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, r == IOCP_INVALID ? "the thread was started before" : NULL);
 	lua_pushboolean(L, 1);
