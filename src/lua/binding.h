@@ -41,6 +41,8 @@ int iocp_load_text(lua_State *L, const char *text, size_t length, const char *na
 int iocp_protect(lua_State *L, lua_CFunction f);
 /* lua_dump with debug information, of the Lua function at the top. */
 int iocp_dump(lua_State *L, lua_Writer writer, void *data);
+/* Pushes what that writes, a string. */
+void iocp_dump_push(lua_State *L);
 void iocp_push_globals(lua_State *L);
 /* What upvalue n of the function at `index` is known by; NULL: nobody knows. */
 const void *iocp_upvalue_id(lua_State *L, int index, int n);

@@ -15,7 +15,7 @@
 typedef struct job {
 	iocp_running running;         /* first: see script.c */
 	iocp_description description; /* of the parent's state */
-	iocp_values call;             /* the body, a function, and its arguments */
+	iocp_values call;             /* the body, a function or the code of one, and its arguments */
 	iocp_values results;          /* of a body that returned */
 	iocp_values failure;          /* message with traceback, and the error value if it can cross */
 } job;
@@ -37,6 +37,22 @@ static void free_job(void *data)
 
 /* ---- in the thread ----------------------------------------------------------------------------------------------- */
 
+/* Pushes the body and its arguments; how many values these are. */
+static int push_call(lua_State *L, const job *j)
+{
+	int body = lua_gettop(L) + 1, count = iocp_values_push(L, &j->call);
+	if (count < 0)
+		return lua_error(L);
+	if (lua_type(L, body) == LUA_TSTRING) {
+		size_t size;
+		const char *code = lua_tolstring(L, body, &size);
+		if (luaL_loadbuffer(L, code, size, "=body") != 0) /* the code has a name of its own */
+			return lua_error(L);
+		lua_replace(L, body);
+	}
+	return count;
+}
+
 /* Runs protected, in a fresh state. Leaves the results in the job. */
 static int run_body(lua_State *L)
 {
@@ -44,9 +60,7 @@ static int run_body(lua_State *L)
 	iocp_encoding encoding = {.first = 1, .what = "result", .owner = iocp_thread_current()};
 	int count;
 	iocp_state_prepare(L, &j->description);
-	count = iocp_values_push(L, &j->call);
-	if (count < 0)
-		return lua_error(L);
+	count = push_call(L, j);
 	iocp_running_begin(&j->running, L);
 	lua_call(L, count - 1, LUA_MULTRET);
 	iocp_running_end(&j->running, L);
@@ -175,7 +189,7 @@ static void read_options(lua_State *L, options *o)
 	lua_getfield(L, 1, "body");
 }
 
-/* Makes the body at `index` a function. */
+/* Makes the body at `index` a function, or the code of one, if it comes as text: that needs no names of modules. */
 static void compile(lua_State *L, int index, const char *name)
 {
 	if (lua_type(L, index) == LUA_TSTRING) {
@@ -184,6 +198,7 @@ static void compile(lua_State *L, int index, const char *name)
 		const char *chunk = name ? lua_pushfstring(L, "=%s", name) : text;
 		if (iocp_load_text(L, text, length, chunk) != 0)
 			luaL_argerror(L, 1, lua_pushfstring(L, "body: %s", lua_tostring(L, -1)));
+		iocp_dump_push(L);
 		lua_replace(L, index);
 	} else if (!lua_isfunction(L, index)) {
 		lua_pushvalue(L, index);
