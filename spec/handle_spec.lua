@@ -109,6 +109,19 @@ end
 
 if rawget(_G, "jit") then
   describe("LuaJIT's cdata", function()
+    it("is looked into from when a state first meets one, whether it has required the module or not", function()
+      local port = iocp.IOCompletionPort()
+      for _, start in ipairs { "", "require 'iocp'" } do
+        local thread = iocp.Thread(start .. [[
+          local port = ...
+          local ffi, before = require "ffi", package.loaded["iocp.cdata"]
+          port:enqueue(ffi.cast("void *", 4096))
+          return before, type(package.loaded["iocp.cdata"]), (port:dequeue(0))
+        ]], port)
+        assert.same({ true, nil, "table", 4096 }, { thread:join() })
+      end
+    end)
+
     local ffi = require "ffi"
 
     it("pointers and 64-bit integers are handles", function()

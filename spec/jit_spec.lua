@@ -191,6 +191,40 @@ describe("the fast path", function()
     assert.equal(2, batch[4])
   end)
 
+  it("is refused where C lays out its structs in another way, which leaves threads the classic methods", function()
+    local code, output = support.child([[
+      local iocp = require "iocp"
+      local port = iocp.IOCompletionPort()
+      local body = [=[
+        local port, name, change = ...
+        require "iocp"
+        local private = require "iocp.private"
+        local open_fast = private.open_fast
+        function private.open_fast(max)
+          local parts = open_fast(max)
+          assert(parts.layout[name])
+          parts.layout[name] = parts.layout[name] + change
+          return parts
+        end
+        local kind = debug.getinfo(port.dequeue, "S").what
+        package.loaded["iocp.jit.fast"] = nil
+        local ok, message = pcall(require, "iocp.jit.fast")
+        return kind, ok or message
+      ]=]
+      for _, name in ipairs { "box", "left.busy", "packet.code", "taken.packets" } do
+        print(select(2, iocp.Thread(body, port, name, 0):join()))
+        print(select(2, iocp.Thread(body, port, name, 8):join()))
+      end
+    ]])
+    assert.equal(0, code, output)
+    local kinds = {}
+    for line in output:gmatch("[^\n]+") do
+      kinds[#kinds + 1] = line:match("^%a+")
+      assert.equal(kinds[#kinds] == "C", line:find(" here, and ", 1, true) ~= nil, line)
+    end
+    assert.same({ "Lua", "C", "Lua", "C", "Lua", "C", "Lua", "C" }, kinds)
+  end)
+
   it("keeps away where the compiler is off", function()
     local code, output = support.child([[
       jit.off()

@@ -240,6 +240,72 @@ describe("an error in a body", function()
   end)
 end)
 
+describe("a thread's processors and priority", function()
+  -- What Linux says of the thread: the processors it may run on, and its nice value.
+  local body = [[
+    local function read(name)
+      local file = assert(io.open("/proc/thread-self/" .. name))
+      local text = file:read("*a")
+      file:close()
+      return text
+    end
+    local nice = read("stat"):match("%) " .. ("%S+ "):rep(16) .. "(%-?%d+)")
+    return read("status"):match("Cpus_allowed_list:%s*(%S+)"), tonumber(nice)
+  ]]
+  local function scheduled(options)
+    options.body = body
+    return select(2, assert(iocp.Thread(options)):join(10000))
+  end
+
+  if not support.windows then
+    it("are those of the one that makes it, or as asked", function()
+      local all, nice = scheduled {}
+      local first = tonumber(all:match("^%d+"))
+      local seen = { scheduled { affinity = { first } } }
+      assert.same({ tostring(first), nice }, seen)
+      assert.same({ all, math.min(nice + 5, 19) }, { scheduled { priority = -1 } })
+      assert.same({ all, math.min(nice + 10, 19) }, { scheduled { priority = -2 } })
+      assert.same({ all, nice }, { scheduled { priority = 0 } })
+      local thread, message, code = iocp.Thread { body = body, priority = 1 }
+      if thread then
+        assert.equal(math.max(nice - 5, -20), select(3, thread:join(10000)))
+      else -- without the right to it
+        assert.is_string(message)
+        assert.is_number(code)
+      end
+      assert.same({ all, nice }, { scheduled {} }) -- nothing is left of it here
+    end)
+
+    it("are what its own threads have", function()
+      local _, nice = scheduled {}
+      local made = iocp.Thread({ priority = -1, body = [[
+        return select(2, require("iocp").Thread(...):join())
+      ]] }, body)
+      assert.equal(math.min(nice + 5, 19), select(3, made:join(10000)))
+    end)
+  end
+
+  it("are used by threads that start later, too", function()
+    local thread = assert(iocp.Thread { body = "return 5", affinity = { 0 }, priority = -1, suspended = true })
+    assert.is_true(thread:resume())
+    assert.same({ true, 5 }, { thread:join(10000) })
+  end)
+
+  it("are refused if there are no such processors", function()
+    for _, affinity in ipairs { { 1023 }, { 0, 1023 }, { 2 ^ 32 - 1 } } do
+      local thread, message, code = iocp.Thread { body = "", affinity = affinity }
+      assert.same({ nil, "INVALID" }, { thread, code })
+      assert.matches("affinity: one of these processors does not exist", message, 1, true)
+      thread, message, code = iocp.Thread { body = "", affinity = affinity, suspended = true }
+      if thread then -- Windows refuses it at once
+        thread, message, code = thread:resume()
+      end
+      assert.same({ nil, "INVALID" }, { thread, code })
+      assert.matches("affinity: one of these processors does not exist", message, 1, true)
+    end
+  end)
+end)
+
 describe("a thread that cannot be created", function()
   it("is nil, message, code (40)", function()
     local thread, message, code = iocp.Thread { body = "", stack = 2 ^ 50 }
@@ -256,7 +322,9 @@ describe("a thread that cannot be created", function()
   it("through a wrong option is an argument error", function()
     for _, options in ipairs {
       { body = "", name = 5 }, { body = "", stack = "big" }, { body = "", stack = -1 }, { body = "", suspended = 1 },
-      { body = "", nmae = "typo" }, { body = "", "x" },
+      { body = "", nmae = "typo" }, { body = "", "x" }, { body = "", affinity = 0 }, { body = "", affinity = {} },
+      { body = "", affinity = { "a" } }, { body = "", affinity = { -1 } }, { body = "", affinity = { 0.5 } },
+      { body = "", priority = 3 }, { body = "", priority = -0.5 }, { body = "", priority = "low" },
     } do
       assert.has_error(function() iocp.Thread(options) end)
     end

@@ -140,13 +140,17 @@ enum { /* iocp_thread_status */
 typedef int (*iocp_thread_main)(iocp_thread *thread, void *data);
 
 typedef struct iocp_thread_options {
-	size_t size; /* sizeof(iocp_thread_options); 0: those of version 0.2, which end with `suspended` */
+	size_t size; /* sizeof(iocp_thread_options); 0: those that end with `suspended` */
 	iocp_thread_main main;
 	void *data;                  /* given to `main` */
 	void (*destroy)(void *data); /* called once with the last reference, in whichever thread drops it; may be NULL */
 	const char *name;            /* for debuggers, UTF-8, copied; NULL for "iocp". Systems cut it (Linux: 15 bytes) */
 	size_t stack_size;           /* bytes; 0 for 2 MiB; raised to 256 KiB, or the system's minimum */
 	int suspended;               /* 1: it does not start before iocp_thread_resume */
+	const uint32_t *processors;  /* the numbers of those it may run on, copied; NULL: as the thread that makes it */
+	size_t processor_count;
+	int priority; /* -2..2: so many steps below or above the thread that makes it. On Linux a step is 5 of `nice`, and
+				  ** to go up needs the right to */
 } iocp_thread_options;
 
 /* ---- process ------------------------------------------------------------------------------------------------- */
@@ -305,7 +309,8 @@ IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 /* ---- thread -------------------------------------------------------------------------------------------------- */
 
 /* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. IOCP_INVALID: the options are of a newer
-** version than the library. The thread holds a reference to itself while it runs. On Linux it has the caller's signal
+** version than the library, a processor does not exist, or the process may run on none of them; as the system's code if
+** it may not raise the priority, that may also come from resume. The thread holds a reference to itself while it runs. On Linux it has the caller's signal
 ** mask. Source: Microsoft's CreateThread, _beginthreadex. */
 IOCP_API int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread);
 IOCP_API int iocp_thread_open(iocp_handle handle, iocp_thread **thread);

@@ -311,6 +311,8 @@ function heap:native() end
 ---@field name string? for debuggers and tracebacks; at most 63 bytes, none of them 0
 ---@field stack integer? C stack in bytes, default 2 MiB, at least 256 KiB
 ---@field suspended boolean? true: it waits for resume()
+---@field affinity integer[]? the numbers of the processors it may run on, from 0 on
+---@field priority integer? -2 to 2: steps below or above the thread that makes it
 
 ---@class iocp.ThreadClass
 ---@overload fun(body: string|function|iocp.ThreadOptions, ...: iocp.Value): iocp.Thread|nil, string?, iocp.Code?

@@ -5,6 +5,8 @@
 -- As a value that crosses to another state, a cdata is the name of its type and its bytes: numbers, structs, unions and
 -- arrays of a fixed size whose type has a name, const and volatile or not. A pointer is refused; one inside a struct
 -- cannot be told, and crosses as the address that it is.
+--
+-- src/lua/value/cdata.c requires this when it first meets a cdata.
 -- @module iocp.cdata
 local ffi = require "ffi"
 
@@ -122,9 +124,4 @@ local function unpack(name, content)
   return is_aggregate(name) and memory or ffi.new(name, memory[0])
 end
 
---- Makes the conversions known to the core.
--- @tparam table private what only the module's own files use
-return function(private)
-  private.set_cdata_converter(converter())
-  private.set_cdata_codec(type_of, pack, unpack)
-end
+return { number_of = converter(), type_of = type_of, pack = pack, unpack = unpack }

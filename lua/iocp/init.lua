@@ -5,26 +5,25 @@ local core = require "iocp.core"
 local private = require "iocp.private" -- what only the module's own files use; iocp.core brings it
 
 if rawget(_G, "jit") then
-  local has_ffi, ffi = pcall(require, "ffi") -- a LuaJIT can be built without
-  if has_ffi then
-    require "iocp.cdata"(private)
-    local function load()
-      require "iocp.jit"(core, ffi)
+  local function load()
+    if pcall(require, "ffi") then -- a LuaJIT can be built without
+      require "iocp.jit"()
     end
-    if core.current() then
-      private.load_when_used(load)
-    else
-      load()
-    end
+  end
+  if core.current() then
+    private.load_when_used(load)
+  else
+    load()
   end
 end
 
 setmetatable(core, {
   __index = function(_, name)
-    if name ~= "Pool" then
-      return nil
+    if name == "Pool" then
+      require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
+    elseif name == "E" then
+      core.E = private.io_errors()
     end
-    require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
     return rawget(core, name)
   end,
 })

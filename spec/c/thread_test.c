@@ -151,6 +151,31 @@ static void options_of_a_newer_version_are_refused(void **state)
 	(void)state;
 }
 
+static void shorter_options_are_read_as_far_as_they_go(void **state)
+{
+	const uint32_t none = UINT32_MAX;
+	int result = 0;
+	size_t sizes[] = {0, offsetof(iocp_thread_options, processors), offsetof(iocp_thread_options, priority)}, i;
+	for (i = 0; i < 3; i++) {
+		iocp_thread_options options = {.size = sizes[i], .main = answer, .data = &result, .priority = 7};
+		iocp_thread *thread;
+		options.processors = i < 2 ? &none : NULL;
+		options.processor_count = 1;
+		assert_int_equal(iocp_thread_create(&options, &thread), IOCP_OK);
+		assert_int_equal(iocp_thread_join(thread, IOCP_INFINITE), IOCP_OK);
+		iocp_thread_release(thread);
+		options.size = sizeof(options);
+		assert_int_equal(iocp_thread_create(&options, &thread), IOCP_INVALID);
+		options.priority = 0;
+		assert_int_equal(iocp_thread_create(&options, &thread), i < 2 ? IOCP_INVALID : IOCP_OK);
+		if (i == 2) {
+			assert_int_equal(iocp_thread_join(thread, IOCP_INFINITE), IOCP_OK);
+			iocp_thread_release(thread);
+		}
+	}
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +183,7 @@ int main(void)
 		cmocka_unit_test(data_is_destroyed_once),
 		cmocka_unit_test(cancelling_reaches_a_wait_at_any_moment),
 		cmocka_unit_test(an_interrupt_runs_in_the_thread),
+		cmocka_unit_test(shorter_options_are_read_as_far_as_they_go),
 		cmocka_unit_test(options_of_a_newer_version_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

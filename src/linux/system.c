@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -201,6 +202,42 @@ void iocp_system_error_text(int code, char *buffer, size_t size)
 uint64_t iocp_prim_thread_id(void)
 {
 	return (uint64_t)gettid();
+}
+
+/* The kernel leaves processors that do not exist out of a set without a word. */
+static int processor_exists(uint32_t number)
+{
+	static const char folder[] = "/sys/devices/system/cpu";
+	char path[64];
+	snprintf(path, sizeof(path), "%s/cpu%u", folder, (unsigned)number);
+	return number < CPU_SETSIZE && (access(path, F_OK) == 0 || access(folder, F_OK) != 0);
+}
+
+int iocp_prim_place(pthread_attr_t *attributes, const uint32_t *processors, size_t count)
+{
+	cpu_set_t set;
+	size_t i;
+	CPU_ZERO(&set);
+	for (i = 0; i < count; i++) {
+		if (!processor_exists(processors[i]))
+			return EINVAL;
+		CPU_SET(processors[i], &set);
+	}
+	return pthread_attr_setaffinity_np(attributes, sizeof(set), &set);
+}
+
+/* Linux has a `nice` value a thread. Source: setpriority(2), C library/kernel differences. */
+int iocp_prim_move_priority(int steps, int *before)
+{
+	enum { STEP = 5 };
+	*before = getpriority(PRIO_PROCESS, (id_t)gettid());
+	return setpriority(PRIO_PROCESS, (id_t)gettid(), *before - STEP * steps) == 0 ? 0
+																				  : errno; /* cut to what there is */
+}
+
+void iocp_prim_restore_priority(int before)
+{
+	setpriority(PRIO_PROCESS, (id_t)gettid(), before);
 }
 
 void iocp_prim_name_thread(const char *name)

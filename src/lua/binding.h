@@ -41,6 +41,8 @@ int iocp_load_text(lua_State *L, const char *text, size_t length, const char *na
 int iocp_protect(lua_State *L, lua_CFunction f);
 /* lua_dump with debug information, of the Lua function at the top. */
 int iocp_dump(lua_State *L, lua_Writer writer, void *data);
+/* Pushes what that writes, a string. */
+void iocp_dump_push(lua_State *L);
 void iocp_push_globals(lua_State *L);
 /* What upvalue n of the function at `index` is known by; NULL: nobody knows. */
 const void *iocp_upvalue_id(lua_State *L, int index, int n);
@@ -84,15 +86,15 @@ int iocp_push_address(lua_State *L, uintptr_t value);
 void iocp_push_count(lua_State *L, uint64_t value);
 /* t[name] = value, for the table at the top. */
 void iocp_set_count(lua_State *L, const char *name, uint64_t value);
-/* Makes the function that turns LuaJIT's cdata into numbers known; see lua/iocp/cdata.lua. */
-int iocp_lua_set_cdata_converter(lua_State *L);
+/* value/cdata.c: replaces the cdata at `index` > 0 by its number; it stays if it has none. */
+void iocp_cdata_convert(lua_State *L, int index);
 
 /* ---- taken.c: packets taken together ----------------------------------------------------------------------------- */
 
-/* What a state has left of packets; lua/iocp/jit.lua knows both structs. */
+/* What a state has left of packets; lua/iocp/jit/fast.lua knows both structs. */
 typedef struct iocp_left {
 	struct iocp_taken *newest;
-	uint32_t busy; /* jit.lua's: its own packets are in use */
+	uint32_t busy; /* of the compiled methods: their own packets are in use */
 } iocp_left;
 
 typedef struct iocp_taken {
@@ -121,6 +123,8 @@ static inline const iocp_packet *iocp_taken_next(iocp_taken *t)
 {
 	return t->next < t->count ? &t->packets[t->next++] : NULL;
 }
+/* Pushes a table with the sizes and offsets that lua/iocp/jit/fast.lua assumes. */
+void iocp_layout_push(lua_State *L);
 /* To be called before the state waits: what nobody can come to hand out goes back to its port. */
 void iocp_give_back_left(lua_State *L);
 static inline void iocp_give_back(lua_State *L)
@@ -184,6 +188,12 @@ enum iocp_class {
 	IOCP_CLASS_TASK = 4,
 	IOCP_CLASS_COUNT = 5
 };
+
+/* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
+typedef struct iocp_box {
+	void *object;
+	uint64_t mark;
+} iocp_box;
 
 /* ---- late.c: what comes when it pays ------------------------------------------------------------------------------------ */
 
@@ -257,7 +267,7 @@ int iocp_lua_open_pool(lua_State *L);
 /* Adds the class of tasks, and to the table at the top. */
 void iocp_lua_open_task(lua_State *L);
 int iocp_lua_current(lua_State *L);
-/* private.open_fast(max), for lua/iocp/jit.lua: a table of what it needs to take up to `max` packets itself. */
+/* private.open_fast(max), for lua/iocp/jit/fast.lua: a table of what it needs to take up to `max` packets itself. */
 int iocp_lua_open_fast(lua_State *L);
 
 /* ---- io_error.c: what an I/O failed with ------------------------------------------------------------------------ */
@@ -266,8 +276,10 @@ int iocp_lua_open_fast(lua_State *L);
 int iocp_push_io_error(lua_State *L, int number);
 /* A packet's bytes where there is no room for that: of a failed I/O -(transferred * 65536 + number). */
 void iocp_push_bytes(lua_State *L, const iocp_packet *packet);
-/* Adds E and describe to the table at the top. */
-void iocp_lua_open_io_errors(lua_State *L);
+/* iocp.describe(bytes): name, text, transferred; for what has not failed nil, nil, bytes. */
+int iocp_lua_describe(lua_State *L);
+/* private.io_errors(), for lua/iocp/init.lua: a new table of the numbers by name. */
+int iocp_lua_io_errors(lua_State *L);
 
 /* ---- packet.c -------------------------------------------------------------------------------------------------------- */
 

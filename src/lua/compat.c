@@ -87,6 +87,39 @@ int iocp_dump(lua_State *L, lua_Writer writer, void *data)
 #endif
 }
 
+typedef struct code {
+	char *to;
+	size_t size, room; /* what came, and what there is for it */
+} code;
+
+/* May not touch the stack, which is not the caller's in the middle of LuaJIT's lua_dump. */
+static int append(lua_State *L, const void *bytes, size_t size, void *data)
+{
+	code *c = data;
+	(void)L;
+	if (c->size + size <= c->room)
+		memcpy(c->to + c->size, bytes, size);
+	c->size += size;
+	return 0;
+}
+
+void iocp_dump_push(lua_State *L)
+{
+	char few[4096];
+	code c = {few, 0, sizeof(few)};
+	int function = lua_gettop(L), r = iocp_dump(L, append, &c);
+	if (r == 0 && c.size > c.room) { /* once more, now that the size is known */
+		c = (code){lua_newuserdata(L, c.size), 0, c.size};
+		lua_pushvalue(L, function);
+		r = iocp_dump(L, append, &c);
+	}
+	if (r != 0)
+		luaL_error(L, "out of memory");
+	lua_pushlstring(L, c.to, c.size);
+	lua_insert(L, function + 1);
+	lua_settop(L, function + 1);
+}
+
 void iocp_push_globals(lua_State *L)
 {
 #if LUA_VERSION_NUM >= 502

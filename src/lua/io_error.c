@@ -46,8 +46,7 @@ void iocp_push_bytes(lua_State *L, const iocp_packet *packet)
 	}
 }
 
-/* iocp.describe(bytes): name, text, transferred; for what has not failed nil, nil, bytes. */
-static int describe(lua_State *L)
+int iocp_lua_describe(lua_State *L)
 {
 	lua_Number bytes = lua_type(L, 1) == LUA_TNUMBER ? lua_tonumber(L, 1) : NAN;
 	int64_t both = fabs(bytes) < (lua_Number)((uint64_t)NUMBERS << 32) ? (int64_t)bytes : -NUMBERS;
@@ -66,14 +65,12 @@ static int describe(lua_State *L)
 	return 3;
 }
 
-void iocp_lua_open_io_errors(lua_State *L)
+int iocp_lua_io_errors(lua_State *L)
 {
 	int number;
 	lua_createtable(L, 0, 128);
 	for (number = 1; number < IOCP_IO_NAMED; number++)
 		if (iocp_io_error_name(number))
 			iocp_set_count(L, iocp_io_error_name(number), (uint64_t)number);
-	lua_setfield(L, -2, "E");
-	lua_pushcfunction(L, describe);
-	lua_setfield(L, -2, "describe");
+	return 1;
 }

@@ -74,8 +74,7 @@ static void open_private(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{"open_pool", iocp_lua_open_pool},
 		{"open_fast", iocp_lua_open_fast},
-		{"set_cdata_converter", iocp_lua_set_cdata_converter},
-		{"set_cdata_codec", iocp_lua_set_cdata_codec},
+		{"io_errors", iocp_lua_io_errors},
 		{"load_when_used", iocp_lua_load_when_used},
 		{NULL, NULL},
 	};
@@ -133,6 +132,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"current", iocp_lua_current},
 		{"cancelled", module_cancelled},
 		{"clock", module_clock},
+		{"describe", iocp_lua_describe},
 		{"register", iocp_lua_register},
 		{NULL, NULL},
 	};
@@ -152,6 +152,5 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_heap(L);
 	iocp_lua_open_thread(L);
 	iocp_lua_open_timer(L);
-	iocp_lua_open_io_errors(L);
 	return 1;
 }

@@ -12,11 +12,6 @@
 
 #include "lua/pool.h"
 
-typedef struct box {
-	void *object;
-	uint64_t mark;
-} box;
-
 #define MARK UINT64_C(0x696f63706f626a00) /* + class */
 
 /* The functions of iocp.h that port, heap and thread have, with one type, so that the code here is written once. */
@@ -104,10 +99,10 @@ static const struct class_row {
 	{"iocp.Task", NULL, NULL, retain_task, release_task, address_of, NULL},
 };
 
-static box *to_box(lua_State *L, int index)
+static iocp_box *to_box(lua_State *L, int index)
 {
-	box *b;
-	if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(box))
+	iocp_box *b;
+	if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(iocp_box))
 		return NULL;
 	b = lua_touserdata(L, index);
 	return b->mark >= MARK && b->mark < MARK + IOCP_CLASS_COUNT ? b : NULL;
@@ -115,7 +110,7 @@ static box *to_box(lua_State *L, int index)
 
 static int box_collect(lua_State *L)
 {
-	box *b = to_box(L, 1);
+	iocp_box *b = to_box(L, 1);
 	if (b && b->object) {
 		void *object = b->object;
 		b->object = NULL;
@@ -126,7 +121,7 @@ static int box_collect(lua_State *L)
 
 static int box_equal(lua_State *L)
 {
-	const box *a = to_box(L, 1), *b = to_box(L, 2);
+	const iocp_box *a = to_box(L, 1), *b = to_box(L, 2);
 	lua_pushboolean(L, a && b && a->mark == b->mark && a->object == b->object);
 	return 1;
 }
@@ -134,7 +129,7 @@ static int box_equal(lua_State *L)
 static int box_to_string(lua_State *L)
 {
 	char text[64];
-	const box *b = to_box(L, 1);
+	const iocp_box *b = to_box(L, 1);
 	if (!b)
 		return iocp_bad_argument(L, 1, "self", "an iocp object");
 	if (b->object)
@@ -240,7 +235,7 @@ void iocp_state_open(lua_State *L, int pool)
 
 void iocp_object_push(lua_State *L, enum iocp_class c)
 {
-	box *b = lua_newuserdata(L, sizeof(box));
+	iocp_box *b = lua_newuserdata(L, sizeof(iocp_box));
 	b->object = NULL;
 	b->mark = MARK + (uint64_t)c;
 	luaL_getmetatable(L, rows[c].name);
@@ -254,13 +249,13 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 
 void iocp_object_set(lua_State *L, void *object)
 {
-	box *b = lua_touserdata(L, -1);
+	iocp_box *b = lua_touserdata(L, -1);
 	b->object = object;
 }
 
 void *iocp_object_test(lua_State *L, int index, enum iocp_class *c)
 {
-	const box *b = to_box(L, index);
+	const iocp_box *b = to_box(L, index);
 	if (!b || !b->object)
 		return NULL;
 	*c = (enum iocp_class)(b->mark - MARK);
@@ -269,7 +264,7 @@ void *iocp_object_test(lua_State *L, int index, enum iocp_class *c)
 
 void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name)
 {
-	const box *b = to_box(L, index);
+	const iocp_box *b = to_box(L, index);
 	if (!b || b->mark != MARK + (uint64_t)c || !b->object)
 		iocp_bad_argument(L, index, name, b && !b->object ? "an object that was not collected" : rows[c].name);
 	return b->object;

@@ -106,36 +106,15 @@ static int push_file(lua_State *L, const char *path, const char *name)
 	return 0;
 }
 
-/* What lua_dump has written. */
-typedef struct dumped {
-	char *code; /* from malloc */
-	size_t size, room;
-} dumped;
-
-static int append(lua_State *L, const void *data, size_t size, void *to)
-{
-	dumped *d = to;
-	(void)L;
-	if (size > d->room - d->size) {
-		size_t room = (d->size + size) * 2;
-		char *larger = realloc(d->code, room);
-		if (!larger)
-			return 1;
-		d->code = larger;
-		d->room = room;
-	}
-	memcpy(d->code + d->size, data, size);
-	d->size += size;
-	return 0;
-}
-
 /* Keeps the function at the top. */
 static void compile(lua_State *L, const char *path, const char *name, const char *file)
 {
-	dumped d = {NULL, 0, 0};
-	if (iocp_dump(L, append, &d) == 0)
-		keep(path, name, file, d.code, d.size);
-	free(d.code);
+	size_t size;
+	const char *code;
+	iocp_dump_push(L);
+	code = lua_tolstring(L, -1, &size);
+	keep(path, name, file, code, size);
+	lua_pop(L, 1);
 }
 
 static int is_ours(const char *name)

@@ -202,7 +202,7 @@ static int port_packets(lua_State *L)
 
 /* ---- what LuaJIT's compiled get took ----------------------------------------------------------------------------- */
 
-/* lua/iocp/jit.lua takes packets itself, into a userdata of ours, and hands out what is three plain numbers. These do
+/* lua/iocp/jit/port.lua takes packets itself, into a userdata of ours, and hands out what is three plain numbers. These do
 ** the rest, with the port as first argument: they are what stands behind the get in the classic method. */
 
 static iocp_taken *fast_taken(lua_State *L)
@@ -269,7 +269,9 @@ int iocp_lua_open_fast(lua_State *L)
 		{"give_back", fast_give_back},
 		{NULL, NULL},
 	};
-	lua_createtable(L, 0, 6);
+	lua_createtable(L, 0, 7);
+	iocp_layout_push(L);
+	lua_setfield(L, -2, "layout");
 	(void)iocp_push_left(L);
 	lua_setfield(L, -2, "left");
 	(void)iocp_taken_push(L, (size_t)luaL_checkinteger(L, 1));

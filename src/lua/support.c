@@ -10,8 +10,7 @@
 
 #include "lua/binding.h"
 
-#define CONVERTER "iocp.cdata" /* registry key */
-#define DOTTED "iocp.dotted"   /* registry key: a set of tables */
+#define DOTTED "iocp.dotted" /* registry key: a set of tables */
 
 int iocp_failure(lua_State *L, int code, const char *message)
 {
@@ -137,36 +136,12 @@ uint64_t iocp_opt_integer(lua_State *L, int index, const char *name, uint64_t ma
 	return lua_isnoneornil(L, index) ? otherwise : iocp_check_integer(L, index, name, max);
 }
 
-int iocp_lua_set_cdata_converter(lua_State *L)
-{
-	luaL_checktype(L, 1, LUA_TFUNCTION);
-	lua_settop(L, 1);
-	lua_setfield(L, LUA_REGISTRYINDEX, CONVERTER);
-	return 0;
-}
-
-/* Replaces a cdata by its number, or by nil if it has none. */
-static void convert_cdata(lua_State *L, int index)
-{
-	lua_getfield(L, LUA_REGISTRYINDEX, CONVERTER);
-	if (!lua_isfunction(L, -1)) {
-		lua_pop(L, 1);
-		return;
-	}
-	lua_pushvalue(L, index);
-	lua_call(L, 1, 1);
-	if (lua_isnil(L, -1))
-		lua_pop(L, 1); /* stays a cdata, which the error will say */
-	else
-		lua_replace(L, index);
-}
-
 int iocp_to_address(lua_State *L, int index, uintptr_t *value)
 {
 	uint64_t integer = 0;
 	int type = lua_type(L, index);
 	if (type == IOCP_TCDATA) {
-		convert_cdata(L, index);
+		iocp_cdata_convert(L, index);
 	} else if (type == LUA_TLIGHTUSERDATA) {
 		*value = (uintptr_t)lua_touserdata(L, index);
 		return 1;
@@ -228,7 +203,7 @@ iocp_handle iocp_check_handle(lua_State *L, int index)
 {
 	uint64_t value = 0;
 	if (lua_type(L, index) == IOCP_TCDATA)
-		convert_cdata(L, index);
+		iocp_cdata_convert(L, index);
 	switch (lua_type(L, index)) {
 	case LUA_TSTRING: {
 		size_t length;

@@ -109,6 +109,30 @@ void iocp_taken_end(iocp_taken *t)
 	t->port = NULL;
 }
 
+void iocp_layout_push(lua_State *L)
+{
+	static const struct {
+		const char *name;
+		size_t value;
+	} facts[] = {
+		{"box", sizeof(iocp_box)},
+		{"box.object", offsetof(iocp_box, object)},
+		{"left", sizeof(iocp_left)},
+		{"left.newest", offsetof(iocp_left, newest)},
+		{"left.busy", offsetof(iocp_left, busy)},
+		{"packet", sizeof(iocp_packet)},
+		{"packet.key", offsetof(iocp_packet, key)},
+		{"packet.overlapped", offsetof(iocp_packet, overlapped)},
+		{"packet.bytes", offsetof(iocp_packet, bytes)},
+		{"packet.code", offsetof(iocp_packet, code)},
+		{"taken.packets", offsetof(iocp_taken, packets)},
+	};
+	size_t i, count = sizeof(facts) / sizeof(*facts);
+	lua_createtable(L, 0, (int)count);
+	for (i = 0; i < count; i++)
+		iocp_set_count(L, facts[i].name, facts[i].value);
+}
+
 /* ---- giving back ------------------------------------------------------------------------------------------------- */
 
 /* Whether the value at the top is the packets, or a C function over them; pops it. */

@@ -6,6 +6,7 @@
 ** `results` and `failure` are written before the thread ends and read after a join that saw the end.
 */
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@
 typedef struct job {
 	iocp_running running;         /* first: see cancel.c */
 	iocp_description description; /* of the parent's state */
-	iocp_values call;             /* the body, a function, and its arguments */
+	iocp_values call;             /* the body, a function or the code of one, and its arguments */
 	iocp_values results;          /* of a body that returned */
 	iocp_values failure;          /* message with traceback, and the error value if it can cross */
 } job;
@@ -36,6 +37,22 @@ static void free_job(void *data)
 
 /* ---- in the thread ----------------------------------------------------------------------------------------------- */
 
+/* Pushes the body and its arguments; how many values these are. */
+static int push_call(lua_State *L, const job *j)
+{
+	int body = lua_gettop(L) + 1, count = iocp_values_push(L, &j->call);
+	if (count < 0)
+		return lua_error(L);
+	if (lua_type(L, body) == LUA_TSTRING) {
+		size_t size;
+		const char *code = lua_tolstring(L, body, &size);
+		if (luaL_loadbuffer(L, code, size, "=body") != 0) /* the code has a name of its own */
+			return lua_error(L);
+		lua_replace(L, body);
+	}
+	return count;
+}
+
 /* Runs protected, in a fresh state. Leaves the results in the job. */
 static int run_body(lua_State *L)
 {
@@ -43,9 +60,7 @@ static int run_body(lua_State *L)
 	iocp_encoding encoding = {.first = 1, .what = "result", .owner = iocp_thread_current()};
 	int count;
 	iocp_state_prepare(L, &j->description);
-	count = iocp_values_push(L, &j->call);
-	if (count < 0)
-		return lua_error(L);
+	count = push_call(L, j);
 	iocp_running_begin(&j->running, L);
 	lua_call(L, count - 1, LUA_MULTRET);
 	iocp_running_end(&j->running, L);
@@ -87,12 +102,14 @@ static int thread_main(iocp_thread *thread, void *data)
 
 /* ---- creating ---------------------------------------------------------------------------------------------------- */
 
-enum { LONGEST_NAME = 63 };
+enum { LONGEST_NAME = 63, MOST_PROCESSORS = 1024 };
 
 typedef struct options {
 	const char *name;
 	size_t stack;
-	int suspended;
+	int suspended, priority;
+	size_t processor_count;
+	uint32_t processors[MOST_PROCESSORS];
 } options;
 
 static int bad_option(lua_State *L, const char *name, const char *expected)
@@ -104,7 +121,7 @@ static int bad_option(lua_State *L, const char *name, const char *expected)
 /* Raises if the table at 1 has a key that is no option. */
 static void refuse_others(lua_State *L)
 {
-	static const char *const known[] = {"body", "name", "stack", "suspended"};
+	static const char *const known[] = {"affinity", "body", "name", "priority", "stack", "suspended"};
 	size_t i;
 	for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
 		const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
@@ -112,15 +129,44 @@ static void refuse_others(lua_State *L)
 			;
 		if (i == sizeof(known) / sizeof(*known))
 			luaL_argerror(L, 1,
-				lua_pushfstring(
-					L, "options: '%s' is none of body, name, stack, suspended", *name ? name : luaL_typename(L, -2)));
+				lua_pushfstring(L, "options: '%s' is none of affinity, body, name, priority, stack, suspended",
+					*name ? name : luaL_typename(L, -2)));
 	}
+}
+
+/* Where and how much the thread is to run. */
+static void read_scheduling(lua_State *L, options *o)
+{
+	static const char expected[] = "a list of 1 to 1024 numbers of processors, from 0 on";
+	lua_Number priority;
+	lua_getfield(L, 1, "affinity");
+	if (!lua_isnil(L, -1)) {
+		size_t i, count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+		if (count == 0 || count > MOST_PROCESSORS)
+			bad_option(L, "affinity", expected);
+		for (i = 0; i < count; i++) {
+			uint64_t number;
+			lua_rawgeti(L, -1, (int)i + 1);
+			if (!iocp_to_integer(L, lua_gettop(L), UINT32_MAX, &number))
+				bad_option(L, "affinity", expected);
+			o->processors[i] = (uint32_t)number;
+			lua_pop(L, 1);
+		}
+		o->processor_count = count;
+	}
+	lua_getfield(L, 1, "priority");
+	priority = lua_isnil(L, -1) ? 0 : lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
+	if (!(priority >= -2 && priority <= 2) || priority != floor(priority))
+		bad_option(L, "priority", "an integer from -2 to 2");
+	o->priority = (int)priority;
+	lua_pop(L, 2);
 }
 
 /* Turns the table at 1 into options, and pushes the name, which it may have made up, and its body. */
 static void read_options(lua_State *L, options *o)
 {
 	refuse_others(L);
+	read_scheduling(L, o);
 	lua_getfield(L, 1, "stack");
 	if (!lua_isnil(L, -1)) {
 		uint64_t stack;
@@ -143,7 +189,7 @@ static void read_options(lua_State *L, options *o)
 	lua_getfield(L, 1, "body");
 }
 
-/* Makes the body at `index` a function. */
+/* Makes the body at `index` a function, or the code of one, if it comes as text: that needs no names of modules. */
 static void compile(lua_State *L, int index, const char *name)
 {
 	if (lua_type(L, index) == LUA_TSTRING) {
@@ -152,6 +198,7 @@ static void compile(lua_State *L, int index, const char *name)
 		const char *chunk = name ? lua_pushfstring(L, "=%s", name) : text;
 		if (iocp_load_text(L, text, length, chunk) != 0)
 			luaL_argerror(L, 1, lua_pushfstring(L, "body: %s", lua_tostring(L, -1)));
+		iocp_dump_push(L);
 		lua_replace(L, index);
 	} else if (!lua_isfunction(L, index)) {
 		lua_pushvalue(L, index);
@@ -191,14 +238,38 @@ static int fill_job(lua_State *L, job *j, int count)
 	return r == IOCP_OK ? iocp_values_copy(L, &encoding, &j->call) : r;
 }
 
+/* Why a thread does not start. */
+static int start_failure(lua_State *L, int r)
+{
+	return iocp_failure(L, r,
+		r == IOCP_INVALID ? "affinity: one of these processors does not exist, or this process may run on none" : NULL);
+}
+
+/* The native options, apart from the thread's data. */
+static iocp_thread_options native_of(const options *o)
+{
+	return (iocp_thread_options){
+		.size = sizeof(iocp_thread_options),
+		.main = thread_main,
+		.destroy = free_job,
+		.name = o->name,
+		.stack_size = o->stack,
+		.suspended = o->suspended,
+		.processors = o->processor_count ? o->processors : NULL,
+		.processor_count = o->processor_count,
+		.priority = o->priority,
+	};
+}
+
 static int thread_create(lua_State *L)
 {
-	options o = {NULL, 0, 0};
-	iocp_thread_options native = {.main = thread_main, .destroy = free_job};
+	options o;
+	iocp_thread_options native;
 	int count = lua_gettop(L), r;
 	iocp_thread *thread;
 	job **guard;
 	luaL_checkany(L, 1);
+	memset(&o, 0, offsetof(options, processors));
 	if (lua_istable(L, 1)) {
 		read_options(L, &o);
 		lua_insert(L, 2);
@@ -216,14 +287,12 @@ static int thread_create(lua_State *L)
 	r = fill_job(L, *guard, count - 1);
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
+	native = native_of(&o);
 	native.data = *guard;
-	native.name = o.name;
-	native.stack_size = o.stack;
-	native.suspended = o.suspended;
 	lua_settop(L, count + 3);
 	r = iocp_thread_create(&native, &thread);
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return start_failure(L, r);
 	*guard = NULL;
 	lua_settop(L, count + 2);
 	iocp_object_set(L, thread);
@@ -296,7 +365,10 @@ static int thread_cancel(lua_State *L)
 
 static int thread_resume(lua_State *L)
 {
-	int r = iocp_thread_resume(check_thread(L));
+	iocp_thread *thread = check_thread(L);
+	int r = iocp_thread_resume(thread);
+	if (r != IOCP_OK && iocp_thread_status(thread) == IOCP_SUSPENDED)
+		return start_failure(L, r);
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, r == IOCP_INVALID ? "the thread was started before" : NULL);
 	lua_pushboolean(L, 1);

@@ -36,6 +36,7 @@ struct iocp_thread {
 	void *data;
 	void (*destroy)(void *);
 	size_t stack_size;
+	int priority;
 	char name[NAME_SIZE];
 	_Atomic int status;
 	_Atomic uint64_t id;
@@ -44,6 +45,8 @@ struct iocp_thread {
 	int interruptible;
 	pthread_t pthread; /* valid while interruptible */
 	iocp_waiters joiners;
+	size_t processor_count; /* 0: those of the thread that makes it */
+	uint32_t processors[];
 };
 
 static iocp_thread *thread_of(iocp_object *object)
@@ -102,8 +105,10 @@ static void free_thread(iocp_object *object)
 static void *run(void *argument)
 {
 	iocp_thread *thread = argument;
-	int r;
+	int r, before;
 	iocp_prim_name_thread(thread->name);
+	if (thread->priority < 0)
+		(void)iocp_prim_move_priority(thread->priority, &before); /* a step down is everybody's right */
 	/* Relaxed: a number that anyone may read at any time. */
 	atomic_store_explicit(&thread->id, iocp_prim_thread_id(), memory_order_relaxed);
 	iocp_context_begin(&thread->context, thread);
@@ -127,10 +132,29 @@ static void *run(void *argument)
 	return NULL;
 }
 
-static int start_system_thread(iocp_thread *thread)
+static int create_system_thread(iocp_thread *thread, const pthread_attr_t *attributes)
 {
 	sigset_t interrupt, before;
 	pthread_t ignored; /* the thread itself says who it is */
+	int priority, r;
+	/* The new thread inherits the priority: so whether this process may raise it is known here. */
+	r = thread->priority > 0 ? iocp_prim_move_priority(thread->priority, &priority) : 0;
+	if (r != 0)
+		return r;
+	/* It inherits the mask too, but is always to be interrupted. */
+	sigemptyset(&interrupt);
+	if (interrupt_signal)
+		sigaddset(&interrupt, interrupt_signal);
+	pthread_sigmask(SIG_UNBLOCK, &interrupt, &before);
+	r = pthread_create(&ignored, attributes, run, thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (thread->priority > 0)
+		iocp_prim_restore_priority(priority);
+	return r;
+}
+
+static int start_system_thread(iocp_thread *thread)
+{
 	pthread_attr_t attributes;
 	size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
 	int r = pthread_attr_init(&attributes);
@@ -138,17 +162,12 @@ static int start_system_thread(iocp_thread *thread)
 		return r;
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	r = pthread_attr_setstacksize(&attributes, thread->stack_size > least ? thread->stack_size : least);
-	if (r == 0) {
-		/* The new thread inherits the mask, but is always to be interrupted. */
-		sigemptyset(&interrupt);
-		if (interrupt_signal)
-			sigaddset(&interrupt, interrupt_signal);
-		pthread_sigmask(SIG_UNBLOCK, &interrupt, &before);
-		r = pthread_create(&ignored, &attributes, run, thread);
-		pthread_sigmask(SIG_SETMASK, &before, NULL);
-	}
+	if (r == 0 && thread->processor_count)
+		r = iocp_prim_place(&attributes, thread->processors, thread->processor_count);
+	if (r == 0)
+		r = create_system_thread(thread, &attributes);
 	pthread_attr_destroy(&attributes);
-	return r;
+	return r == EINVAL && thread->processor_count ? IOCP_INVALID : r;
 }
 
 int iocp_thread_resume(iocp_thread *thread)
@@ -176,34 +195,49 @@ int iocp_thread_adopt(const void *native, iocp_thread **thread)
 	return IOCP_OK;
 }
 
-int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
+/* A thread of these options, which nobody knows yet; NULL: out of memory. */
+static iocp_thread *new_thread(const iocp_thread_options *options)
 {
-	iocp_thread *t;
-	int r;
-	if (options->size > sizeof(*options)) /* what is asked for besides would be ignored in silence */
-		return IOCP_INVALID;
-	t = calloc(1, sizeof(*t));
+	size_t count = options->processors ? options->processor_count : 0;
+	iocp_thread *t = calloc(1, sizeof(*t) + count * sizeof(*t->processors));
 	if (!t)
-		return IOCP_NOMEM;
-	pthread_once(&interrupt_once, choose_signal);
+		return NULL;
 	t->main = options->main;
 	t->data = options->data;
 	t->stack_size = options->stack_size == 0 ? DEFAULT_STACK : options->stack_size;
 	if (t->stack_size < LEAST_STACK)
 		t->stack_size = LEAST_STACK;
 	strncpy(t->name, options->name ? options->name : "iocp", sizeof(t->name) - 1);
+	t->priority = options->priority;
+	t->processor_count = count;
+	if (count)
+		memcpy(t->processors, options->processors, count * sizeof(*t->processors));
+	return t;
+}
+
+int iocp_thread_create(const iocp_thread_options *given, iocp_thread **thread)
+{
+	iocp_thread_options options;
+	iocp_thread *t;
+	int r = iocp_read_options(given, &options);
+	if (r != IOCP_OK)
+		return r;
+	t = new_thread(&options);
+	if (!t)
+		return IOCP_NOMEM;
+	pthread_once(&interrupt_once, choose_signal);
 	r = iocp_object_register(&t->object, IOCP_KIND_THREAD, t, free_thread);
 	if (r != IOCP_OK) {
 		free(t);
 		return r;
 	}
-	if (!options->suspended)
+	if (!options.suspended)
 		r = iocp_thread_resume(t);
 	if (r != IOCP_OK) {
 		iocp_thread_release(t);
 		return r;
 	}
-	t->destroy = options->destroy;
+	t->destroy = options.destroy;
 	*thread = t;
 	return IOCP_OK;
 }

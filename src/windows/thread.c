@@ -128,35 +128,76 @@ static int start_suspended(iocp_thread *thread, size_t stack_size)
 	return IOCP_OK;
 }
 
-int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread)
+/* Those of the processors' group that this process runs in: 64 at most, as a mask has bits. */
+static int place(HANDLE thread, const uint32_t *processors, size_t count)
 {
-	iocp_thread *t;
-	int r;
-	if (options->size > sizeof(*options)) /* what is asked for besides would be ignored in silence */
+	DWORD_PTR wanted = 0, ours, all;
+	size_t i;
+	if (!GetProcessAffinityMask(GetCurrentProcess(), &ours, &all))
+		return iocp_system_code(GetLastError());
+	for (i = 0; i < count; i++) {
+		DWORD_PTR one = processors[i] < sizeof(one) * CHAR_BIT ? (DWORD_PTR)1 << processors[i] : 0;
+		if (!(one & all))
+			return IOCP_INVALID;
+		wanted |= one;
+	}
+	if (!(wanted & ours))
 		return IOCP_INVALID;
+	return SetThreadAffinityMask(thread, wanted & ours) ? IOCP_OK : iocp_system_code(GetLastError());
+}
+
+/* Steps from the calling thread's, of which it has two on each side. */
+static int set_priority(HANDLE thread, int steps)
+{
+	int priority = GetThreadPriority(GetCurrentThread()) + steps;
+	if (priority < THREAD_PRIORITY_LOWEST)
+		priority = THREAD_PRIORITY_LOWEST;
+	if (priority > THREAD_PRIORITY_HIGHEST)
+		priority = THREAD_PRIORITY_HIGHEST;
+	return SetThreadPriority(thread, priority) ? IOCP_OK : iocp_system_code(GetLastError());
+}
+
+/* Gives the suspended thread its processors and priority, and enters it. */
+static int enter_thread(iocp_thread *t, const iocp_thread_options *options)
+{
+	int r = IOCP_OK;
+	if (options->processors && options->processor_count)
+		r = place(t->system, options->processors, options->processor_count);
+	if (r == IOCP_OK)
+		r = set_priority(t->system, options->priority);
+	return r == IOCP_OK ? iocp_object_register(&t->object, IOCP_KIND_THREAD, t->system, free_thread) : r;
+}
+
+int iocp_thread_create(const iocp_thread_options *given, iocp_thread **thread)
+{
+	iocp_thread_options options;
+	iocp_thread *t;
+	int r = iocp_read_options(given, &options);
+	if (r != IOCP_OK)
+		return r;
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return IOCP_NOMEM;
-	t->main = options->main;
-	t->data = options->data;
-	strncpy(t->name, options->name ? options->name : "iocp", sizeof(t->name) - 1);
-	r = start_suspended(t, options->stack_size);
+	t->main = options.main;
+	t->data = options.data;
+	strncpy(t->name, options.name ? options.name : "iocp", sizeof(t->name) - 1);
+	r = start_suspended(t, options.stack_size);
 	if (r != IOCP_OK) {
 		free(t);
 		return r;
 	}
-	r = iocp_object_register(&t->object, IOCP_KIND_THREAD, t->system, free_thread);
+	r = enter_thread(t, &options);
 	if (r != IOCP_OK) {
 		free_thread(&t->object);
 		return r;
 	}
-	if (!options->suspended)
+	if (!options.suspended)
 		r = iocp_thread_resume(t);
 	if (r != IOCP_OK) {
 		iocp_thread_release(t);
 		return r;
 	}
-	t->destroy = options->destroy;
+	t->destroy = options.destroy;
 	*thread = t;
 	return IOCP_OK;
 }

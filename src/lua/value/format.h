@@ -189,8 +189,6 @@ void iocp_metatable_push(lua_State *L, const char *name, size_t length);
 
 /* ---- value/cdata.c ---------------------------------------------------------------------------------------------------- */
 
-/* core.set_cdata_codec(type_of, pack, unpack), for lua/iocp/cdata.lua */
-int iocp_lua_set_cdata_codec(lua_State *L);
 /* For the cdata at the top, which stays: pushes its type and its content, two strings, and returns 1; 0: it is no plain
 ** data. */
 int iocp_cdata_pack(lua_State *L);
