@@ -36,6 +36,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile windows.mk | expand -t 14
 	@echo
 	@echo "LUA=lua5.4 limits test, examples and env to one of: $(LUAS)"
+	@echo "build-lua5.4 builds the module for that Lua below $(BUILD)/lua5.4"
 
 # $(call need,LUA...,TOOL...): the compiler, these interpreters and tools are here, or are installed.
 need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$(lua))) $(2)
@@ -238,8 +239,8 @@ OBJECTS = linux=$(BUILD)/core,$(BUILD)/lua5.4/obj \
 HAS_MINGW = $(shell command -v $(MINGW)gcc)
 
 env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
-	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;;"'
-	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(if $(LUA),$(LUA),luajit)/?.so;;"'
+	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;$${LUA_PATH:-;}"'
+	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(if $(LUA),$(LUA),luajit)/?.so;$${LUA_CPATH:-;}"'
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -101,8 +101,9 @@ for _, worker in ipairs(workers) do
 end
 print(("%-10s %12d in %.2f s: %.0f items/s"):format("all", total, wall, total / wall))
 if least * 10 < total / WORKERS then
-  print(("A worker with little to do is no fault: %d run at a time, as many as there are processors, and of those that\n"
-    .. "wait the one that came last gets the next message, since its cache is warm."):format(port:stats().concurrency))
+  print(([[
+A worker with little to do is no fault: %d run at a time, as many as there are processors, and of those that wait
+the one that came last gets the next message, since its cache is warm.]]):format(port:stats().concurrency))
 end
 print(("%d blocks left in the heap, %.2f CPU seconds"):format(heap:stats().blocks, os.clock() - cpu))
 
