@@ -28,7 +28,7 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
 .PHONY: help run check-run examples test sanitize soak model bench env rock lint picture clean packages \
-	c-tests lib install
+	c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile windows.mk | expand -t 14
 	@echo
 	@echo "LUA=lua5.4 limits test, examples and env to one of: $(LUAS)"
+	@echo "build-lua5.4 builds the module for that Lua below $(BUILD)/lua5.4"
 
 # $(call need,LUA...,TOOL...): the compiler, these interpreters and tools are here, or are installed.
 need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$(lua))) $(2)
@@ -188,12 +189,33 @@ install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local);
 	ln -sf libiocp.so.$(MAJOR) '$(DESTDIR)$(PREFIX)/lib/libiocp.so'
 	install -m 644 $(BUILD)/lib/iocp.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
 
+install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks; types and examples in share/iocp
+	@$(if $(LUA),,echo 'Say which: make install-lua LUA=lua5.4 (or: $(LUAS))'; exit 1)
+	@$(MAKE) --no-print-directory -s build-$(LUA)
+	install -d '$(LUA_SHARE)/tinn' '$(LUA_LIB)' '$(DESTDIR)$(PREFIX)/share/iocp/types' \
+		'$(DESTDIR)$(PREFIX)/share/iocp/examples'
+	install -m 644 lua/iocp/*.lua '$(LUA_SHARE)'
+	install -m 644 lua/iocp/tinn/*.lua '$(LUA_SHARE)/tinn'
+	install -m 755 $(BUILD)/$(LUA)/iocp/core.so '$(LUA_LIB)'
+	install -m 644 types/iocp.d.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
+	install -m 644 examples/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples'
+
+LUA_VERSION = $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
+LUA_SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/iocp
+LUA_LIB = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/iocp
+
+rockspec: ## build/iocp-VERSION-1.rockspec, of the release that is the tag vVERSION of REPOSITORY=https://...
+	@mkdir -p $(BUILD)
+	@lua5.4 tools/rockspec.lua '$(REPOSITORY)' >$(BUILD)/iocp-$(VERSION)-1.rockspec
+	@luarocks lint $(BUILD)/iocp-$(VERSION)-1.rockspec
+	@echo $(BUILD)/iocp-$(VERSION)-1.rockspec
+
 check-lib: ## the C library installed into a fresh tree, and a program in C and C++ that pkg-config finds it for
 	$(call need,,g++ pkg-config tap)
 	@tools/lib
 
-rock: ## luarocks make into a fresh tree, and a script that requires the rock from another folder
-	$(call need,luajit lua5.4,luarocks gcc clang tap)
+rock: ## luarocks lint, make, pack, install and test into fresh trees, and scripts that use the rock from other folders
+	$(call need,luajit lua5.4,luarocks busted gcc clang tap)
 	@tools/rock
 
 lint: ## luacheck, the sources' layout and width, and whether they keep to tools/house.lua
@@ -217,8 +239,8 @@ OBJECTS = linux=$(BUILD)/core,$(BUILD)/lua5.4/obj \
 HAS_MINGW = $(shell command -v $(MINGW)gcc)
 
 env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
-	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;;"'
-	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(if $(LUA),$(LUA),luajit)/?.so;;"'
+	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;$${LUA_PATH:-;}"'
+	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(if $(LUA),$(LUA),luajit)/?.so;$${LUA_CPATH:-;}"'
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -92,14 +92,19 @@ local ended, reason = pcall(run) -- Ctrl-C arrives as an error
 local wall = seconds() - start
 port:close()
 
-local total, total_sum = 0, 0
+local total, total_sum, least = 0, 0, math.huge
 print(("\n%-10s %12s"):format("worker", "items done"))
 for _, worker in ipairs(workers) do
   local _, done, sum = assert(worker:join())
-  total, total_sum = total + done, total_sum + sum
+  total, total_sum, least = total + done, total_sum + sum, math.min(least, done)
   print(("%-10s %12d"):format(worker:name(), done))
 end
 print(("%-10s %12d in %.2f s: %.0f items/s"):format("all", total, wall, total / wall))
+if least * 10 < total / WORKERS then
+  print(([[
+A worker with little to do is no fault: %d run at a time, as many as there are processors, and of those that wait
+the one that came last gets the next message, since its cache is warm.]]):format(port:stats().concurrency))
+end
 print(("%d blocks left in the heap, %.2f CPU seconds"):format(heap:stats().blocks, os.clock() - cpu))
 
 if not ended then

@@ -1,7 +1,7 @@
 rockspec_format = "3.0"
 package = "iocp"
 version = "scm-1"
--- `luarocks make` builds the checkout it stands in; the rockspec of a release names its archive here.
+-- `luarocks make` builds the checkout it stands in; the rockspec of a release is made of this one: tools/rockspec.lua.
 source = {
   url = "git+file://.",
 }
@@ -52,6 +52,7 @@ local lua_files = {
 build = {
   type = "builtin",
   modules = lua_files,
+  copy_directories = { "doc", "examples", "types" }, -- into the rock's own folder: luarocks show --rock-dir iocp
   platforms = {
     -- One call of the compiler, straight into the rock: type builtin leaves ./iocp/core.so and the objects in the
     -- checkout, where the next Lua, built for another version, would find them first.

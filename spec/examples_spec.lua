@@ -41,6 +41,19 @@ describe("the example", function()
     assert.matches("odd 1: 'the' 2 times, through 3 stages", output, 1, true)
   end)
 
+  if rawget(_G, "jit") then
+    it("run shares messages, and says why a worker got few", function()
+      local output = succeed("examples/run.lua", "20000")
+      local total, least = 0, math.huge
+      for done in output:gmatch("\nworker %d +(%d+)") do
+        total, least = total + done, math.min(least, done)
+      end
+      assert.equal(20000, total)
+      local is_said = output:find("no fault: %d+ run at a time, as many as there are processors") ~= nil
+      assert.equal(least * 10 < total / 4, is_said, output)
+    end)
+  end
+
   it("wordcount counts as many words as there are", function()
     local files, words, locals = 0, 0, 0
     for name in require("lfs").dir("spec/support") do

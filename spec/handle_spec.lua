@@ -107,6 +107,96 @@ for name, create in pairs(classes) do
   end)
 end
 
+describe("tostring", function()
+  local function detail(object)
+    return (assert(tostring(object):match("^iocp%.%a+: 0x%x+ %((.*)%)$"), tostring(object)))
+  end
+
+  it("tells how many packets a port has, or that it is closed", function()
+    local port = iocp.IOCompletionPort()
+    assert.equal("queued 0", detail(port))
+    port:enqueue_many { 1, 2, 3 }
+    assert.equal("queued 3", detail(port))
+    port:close()
+    assert.equal("closed", detail(port))
+  end)
+
+  it("tells how many blocks a heap has, or that it is destroyed", function()
+    local heap = iocp.Heap()
+    assert.equal("blocks 0", detail(heap))
+    heap:put("x")
+    assert.equal("blocks 1", detail(heap))
+    heap:destroy()
+    assert.equal("destroyed", detail(heap))
+  end)
+
+  it("of a heap does not wait for who keeps it locked", function()
+    local heap = iocp.Heap()
+    heap:lock()
+    local ok, text = assert(iocp.Thread("return tostring(...)", heap)):join(20000)
+    heap:unlock()
+    assert.is_true(ok, text)
+    assert.equal(tostring(heap), text)
+  end)
+
+  it("tells a thread's name and how it does", function()
+    local name = ("n"):rep(63)
+    for _, thread in ipairs { iocp.Thread { body = "", suspended = true, name = name },
+      iocp.Thread { body = "", suspended = true }, iocp.Thread { body = "", suspended = true, name = "" } } do
+      local prefix = thread:name() == "" and "" or thread:name() .. ", "
+      assert.equal(prefix .. "suspended", detail(thread))
+      thread:resume()
+      thread:join()
+      assert.equal(prefix .. "finished", detail(thread))
+    end
+    local failed = iocp.Thread { body = "error 'x'", name = "parser" }
+    failed:join()
+    assert.equal("parser, failed", detail(failed))
+  end)
+
+  it("of one class is not for an object of another", function()
+    local port, heap = iocp.IOCompletionPort(), iocp.Heap()
+    assert.equal("iocp.Heap: " .. heap:handle(), getmetatable(port).__tostring(heap))
+    assert.has_error(function() getmetatable(port).__tostring(io.stdout) end)
+  end)
+end)
+
+if _VERSION >= "Lua 5.4" then
+  describe("a variable that is <close>", function()
+    local function scope(statements)
+      return assert(load("local object <close> = ... " .. statements))
+    end
+
+    it("closes its port", function()
+      local port = iocp.IOCompletionPort()
+      scope("object:enqueue(1)")(port)
+      assert.equal("CLOSED", select(3, port:enqueue(1)))
+    end)
+
+    it("closes its port when the scope ends by an error, which is the one that arrives", function()
+      local port = iocp.IOCompletionPort()
+      local ok, message = pcall(scope("error('mine', 0)"), port)
+      assert.same({ false, "mine" }, { ok, message })
+      assert.is_true(port:stats().closed)
+    end)
+
+    it("destroys its heap, but for the process' own", function()
+      local heap, own = iocp.Heap(), iocp.Heap.process()
+      scope("object:put('x')")(heap)
+      assert.equal("INVALID", select(3, heap:put("x")))
+      scope("")(own)
+      assert.is_true(own:free(own:put("x")))
+    end)
+
+    it("cancels its timer", function()
+      local port = iocp.IOCompletionPort()
+      local timer = port:enqueue_after(1e9, 1)
+      scope("")(timer)
+      assert.is_false(timer:cancel())
+    end)
+  end)
+end
+
 if rawget(_G, "jit") then
   describe("LuaJIT's cdata", function()
     it("is looked into from when a state first meets one, whether it has required the module or not", function()

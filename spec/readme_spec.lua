@@ -1,4 +1,4 @@
--- The README's first program does what it says, on every Lua; the README and the types name every method there is.
+-- The README's programs do what they say, on every Lua; the README names every method there is.
 local iocp = require "iocp"
 local support = require "support"
 
@@ -10,11 +10,37 @@ local function read(path)
 end
 
 describe("the README", function()
-  local readme, types = read("README.md"), read("types/iocp.d.lua")
+  local readme = read("README.md")
 
-  it("has a program that runs", function()
-    local code, output = support.child(readme:match("```lua\n(.-)```"))
-    assert.equal(0, code, output)
+  local programs = {}
+  for program in readme:gmatch("```lua\n(.-)```") do
+    programs[#programs + 1] = program
+  end
+
+  for i, program in ipairs(programs) do
+    it("has a program that runs as it stands and prints what it says: " .. i, function()
+      local code, output = support.child(program)
+      assert.equal(0, code, output)
+      local printed, said = {}, {}
+      for line in output:gmatch("[^\r\n]+") do
+        printed[#printed + 1] = line:gsub("%s+", " ")
+      end
+      for line in program:gmatch("print%b() +%-%-> ([^\n]*)") do
+        said[#said + 1] = line:gsub("%s+", " ")
+      end
+      assert.is_true(#said == 0 or #said == #printed, output)
+      for n, line in ipairs(said) do
+        assert.equal(line, printed[n])
+      end
+    end)
+  end
+
+  it("has the article's program, whose threads print each message once", function()
+    local program
+    for _, text in ipairs(programs) do
+      program = text:find("message", 1, true) and text or program
+    end
+    local _, output = support.child(program)
     local seen, count = {}, 0
     for number in output:gmatch("message (%d+)") do
       seen[tonumber(number)], count = true, count + 1
@@ -23,7 +49,19 @@ describe("the README", function()
     assert.equal(1000, #seen)
   end)
 
-  it("names every function and method, and so do the types", function()
+  it("has headings for what its contents name", function()
+    local anchors = {}
+    for heading in readme:gmatch("\n#+ ([^\n]*)") do
+      local anchor = heading:lower():gsub("[^%w%- ]", ""):gsub(" ", "-")
+      anchors[anchors[anchor] and anchor .. "-1" or anchor] = true
+    end
+    anchors["iocp-1"] = anchors.iocp -- the first one is the title, above all lines
+    for anchor in readme:gmatch("%]%(#([^)]*)%)") do
+      assert.is_true(anchors[anchor], anchor)
+    end
+  end)
+
+  it("names every function and method", function()
     assert.is_truthy(iocp.Pool) -- it is loaded when it is asked for
     for name in pairs(iocp) do
       assert.is_truthy(readme:find("iocp." .. name, 1, true), name)
@@ -32,7 +70,6 @@ describe("the README", function()
       thread = iocp.Thread { body = "", suspended = true }, pool = iocp.Pool(0), task = iocp.Pool(0):task("") } do
       for name in pairs(getmetatable(object).__index) do
         assert.is_truthy(readme:find(noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
-        assert.is_truthy(types:find("function " .. noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
       end
     end
   end)

@@ -62,6 +62,12 @@ describe("enqueue_after", function()
     assert.equal(rounds, cancelled + arrived)
   end)
 
+  it("gives a timer that says what it is", function()
+    local timer = port:enqueue_after(1e9, 1)
+    assert.matches("^iocp%.Timer: %d+$", tostring(timer))
+    assert.has_error(function() port:send(timer) end, "cannot send arg 1: userdata (iocp.Timer)")
+  end)
+
   it("is pending though the timer is collected", function()
     port:enqueue_after(30, 5)
     collectgarbage()

@@ -60,9 +60,9 @@ extern "C" {
 #endif
 
 #define IOCP_VERSION_MAJOR 0
-#define IOCP_VERSION_MINOR 1
+#define IOCP_VERSION_MINOR 2
 #define IOCP_VERSION_PATCH 0
-#define IOCP_VERSION "0.1.0" /* the same as text; iocp_version() is that of the library which is loaded */
+#define IOCP_VERSION "0.2.0" /* the same as text; iocp_version() is that of the library which is loaded */
 #define IOCP_INFINITE (-1.0)
 
 /* Result codes. `iocp_error_name` gives the part behind IOCP_, `iocp_error_text` a sentence. */

@@ -1,5 +1,6 @@
----@meta
--- Types and documentation of iocp for editors (LuaCATS). Point the language server's workspace.library here.
+---@meta iocp
+-- Types and documentation of iocp for editors (LuaCATS). Point the language server's workspace.library at this folder;
+-- the name above says that this is what require "iocp" gives.
 --
 -- Everywhere: wrong use raises and names the argument; what can happen at run time returns nil, message, code. Every
 -- function may be called from any thread; objects of the same port, heap or thread in several states are references to
@@ -103,7 +104,20 @@ function IOCompletionPort.open(handle) end
 ---@return iocp.IOCompletionPort|nil, string? message, iocp.Code? code INVALID
 function IOCompletionPort.adopt(native) end
 
+---@class iocp.PortStats
+---@field queued integer packets
+---@field peak integer the most that were ever queued
+---@field posted integer ever
+---@field dequeued integer ever
+---@field waiting integer threads in a get
+---@field active integer threads that count against the limit
+---@field released integer threads that would, but block
+---@field concurrency integer the limit
+---@field closed boolean
+---@field sees_blocking boolean false: no /proc, so only waits of this module and iocp.blocking let others in
+
 ---@class iocp.IOCompletionPort
+---@operator len: integer
 local port = {}
 
 --- Posts a packet; never blocks. Source: Microsoft's PostQueuedCompletionStatus.
@@ -193,8 +207,7 @@ function port:handle() end
 ---@return iocp.Address|nil, string? message, iocp.Code? code CLOSED
 function port:native() end
 
----@return { queued: integer, peak: integer, posted: integer, dequeued: integer, waiting: integer, active: integer,
----  released: integer, concurrency: integer, closed: boolean, sees_blocking: boolean }
+---@return iocp.PortStats
 function port:stats() end
 
 ---@class iocp.HeapClass
@@ -214,6 +227,12 @@ function Heap.adopt(native) end
 --- The process' own heap, the same in every thread. Source: Microsoft's GetProcessHeap.
 ---@return iocp.Heap|nil, string? message, iocp.Code? code NOMEM
 function Heap.process() end
+
+---@class iocp.HeapStats
+---@field blocks integer
+---@field bytes integer as asked for
+---@field peak_bytes integer
+---@field reserved integer bytes of address space
 
 --- All functions of a heap return INVALID once it is destroyed, and CANCELLED if the calling thread is cancelled while
 --- it waits for a thread that holds lock().
@@ -293,7 +312,7 @@ function heap:lock() end
 ---@return true|nil, string? message, iocp.Code? code INVALID: this thread does not hold it
 function heap:unlock() end
 
----@return { blocks: integer, bytes: integer, peak_bytes: integer, reserved: integer }|nil, string?, iocp.Code?
+---@return iocp.HeapStats|nil, string? message, iocp.Code? code INVALID
 function heap:stats() end
 
 --- Frees every block and gives the memory back. Source: Microsoft's HeapDestroy.
@@ -433,10 +452,11 @@ function pool:task(f, ...) end
 function pool:map(list, f, options) end
 
 --- f(i) for i = from, to, step.
+---@overload fun(self: iocp.Pool, from: number, to: number, f: fun(i: number), options?: iocp.LoopOptions): true|nil
 ---@param from number
 ---@param to number
----@param step number|fun(i: number) may be left out
----@param f? fun(i: number)
+---@param step number not 0; may be left out
+---@param f fun(i: number)
 ---@param options? iocp.LoopOptions
 ---@return true|nil, table|string? errors, table|iocp.Code? values as map
 function pool:parallel_for(from, to, step, f, options) end

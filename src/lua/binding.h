@@ -220,6 +220,9 @@ void iocp_object_push(lua_State *L, enum iocp_class c);
 void iocp_object_set(lua_State *L, void *object);
 /* The object of a userdata of the class, else raises with the argument's name. */
 void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name);
+/* For a class' own __tostring: pushes class and handle of the first argument, and `detail`, if not NULL, in brackets.
+** Returns 1; raises for what is no userdata of ours. */
+int iocp_object_to_string(lua_State *L, const char *detail);
 /* The object and class of any userdata of ours; NULL for anything else. */
 void *iocp_object_test(lua_State *L, int index, enum iocp_class *c);
 /* By the class, what iocp.h has for each noun. */

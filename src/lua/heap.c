@@ -2,8 +2,8 @@
 ** heap.c - iocp.Heap.
 */
 
+#include <inttypes.h>
 #include <stdio.h>
-
 #include <stdlib.h>
 
 #include "lua/value/format.h"
@@ -344,6 +344,23 @@ static int heap_destroy(lua_State *L)
 	return push_result(L, r);
 }
 
+/* A heap that cannot tell now, as one over a HANDLE that somebody keeps locked while this thread is cancelled, is
+** named without its blocks. */
+static int heap_to_string(lua_State *L)
+{
+	iocp_heap_info info = {.size = sizeof(info)};
+	char detail[32] = "destroyed";
+	enum iocp_class c;
+	iocp_heap *heap = iocp_object_test(L, 1, &c);
+	int r;
+	if (!heap || c != IOCP_CLASS_HEAP)
+		return iocp_object_to_string(L, NULL);
+	r = iocp_heap_stats(heap, &info);
+	if (r == IOCP_OK)
+		snprintf(detail, sizeof(detail), "blocks %" PRIu64, info.blocks);
+	return iocp_object_to_string(L, r == IOCP_OK || r == IOCP_INVALID ? detail : NULL);
+}
+
 static int heap_create(lua_State *L)
 {
 	size_t initial = (size_t)iocp_opt_integer(L, 1, "initial", SIZE_MAX, 0);
@@ -374,7 +391,11 @@ static int heap_process(lua_State *L)
 
 void iocp_lua_open_heap(lua_State *L)
 {
-	static const luaL_Reg metamethods[] = {{NULL, NULL}};
+	static const luaL_Reg metamethods[] = {
+		{"__close", heap_destroy}, /* from Lua 5.4 on: local heap <close>; the process' own stays */
+		{"__tostring", heap_to_string},
+		{NULL, NULL},
+	};
 	static const luaL_Reg methods[] = {
 		{"alloc", heap_alloc},
 		{"realloc", heap_realloc},

@@ -126,19 +126,24 @@ static int box_equal(lua_State *L)
 	return 1;
 }
 
-static int box_to_string(lua_State *L)
+int iocp_object_to_string(lua_State *L, const char *detail)
 {
-	char text[64];
+	char text[128];
 	const iocp_box *b = to_box(L, 1);
 	if (!b)
 		return iocp_bad_argument(L, 1, "self", "an iocp object");
-	if (b->object)
-		snprintf(
-			text, sizeof(text), "%s: 0x%016" PRIx64, rows[b->mark - MARK].name, rows[b->mark - MARK].handle(b->object));
-	else
+	if (!b->object)
 		snprintf(text, sizeof(text), "%s: collected", rows[b->mark - MARK].name);
+	else
+		snprintf(text, sizeof(text), "%s: 0x%016" PRIx64 "%s%s%s", rows[b->mark - MARK].name,
+			rows[b->mark - MARK].handle(b->object), detail ? " (" : "", detail ? detail : "", detail ? ")" : "");
 	lua_pushstring(L, text);
 	return 1;
+}
+
+static int box_to_string(lua_State *L)
+{
+	return iocp_object_to_string(L, NULL);
 }
 
 static const luaL_Reg common_metamethods[] = {

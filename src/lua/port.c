@@ -318,6 +318,20 @@ static int port_stats(lua_State *L)
 	return 1;
 }
 
+static int port_to_string(lua_State *L)
+{
+	iocp_port_info info = {.size = sizeof(info)};
+	char detail[32] = "closed";
+	enum iocp_class c;
+	iocp_port *port = iocp_object_test(L, 1, &c);
+	if (!port || c != IOCP_CLASS_PORT)
+		return iocp_object_to_string(L, NULL);
+	iocp_port_stats(port, &info);
+	if (!info.closed)
+		snprintf(detail, sizeof(detail), "queued %" PRIu64, info.queued);
+	return iocp_object_to_string(L, detail);
+}
+
 static int port_create(lua_State *L)
 {
 	uint32_t concurrency = (uint32_t)iocp_opt_integer(L, 1, "concurrency", UINT32_MAX, 0);
@@ -333,7 +347,12 @@ static int port_create(lua_State *L)
 
 void iocp_lua_open_port(lua_State *L)
 {
-	static const luaL_Reg metamethods[] = {{"__len", port_length}, {NULL, NULL}};
+	static const luaL_Reg metamethods[] = {
+		{"__len", port_length},
+		{"__close", port_close}, /* from Lua 5.4 on: local port <close> */
+		{"__tostring", port_to_string},
+		{NULL, NULL},
+	};
 	static const luaL_Reg methods[] = {
 		{"enqueue", port_enqueue},
 		{"enqueue_many", port_enqueue_many},

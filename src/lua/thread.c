@@ -341,11 +341,28 @@ static int thread_join(lua_State *L)
 	return r == IOCP_OK ? push_outcome(L, thread) : iocp_failure(L, r, NULL);
 }
 
-static int thread_status(lua_State *L)
+static const char *status_of(const iocp_thread *thread)
 {
 	static const char *const names[] = {"suspended", "running", "finished", "failed", "cancelled"};
-	lua_pushstring(L, names[iocp_thread_status(check_thread(L))]);
+	return names[iocp_thread_status(thread)];
+}
+
+static int thread_status(lua_State *L)
+{
+	lua_pushstring(L, status_of(check_thread(L)));
 	return 1;
+}
+
+static int thread_to_string(lua_State *L)
+{
+	enum iocp_class c;
+	const iocp_thread *thread = iocp_object_test(L, 1, &c);
+	const char *name;
+	if (!thread || c != IOCP_CLASS_THREAD)
+		return iocp_object_to_string(L, NULL);
+	name = iocp_thread_name(thread);
+	lua_pushfstring(L, "%s%s%s", name, *name ? ", " : "", status_of(thread));
+	return iocp_object_to_string(L, lua_tostring(L, -1));
 }
 
 static int thread_cancel(lua_State *L)
@@ -405,7 +422,7 @@ int iocp_lua_current(lua_State *L)
 
 void iocp_lua_open_thread(lua_State *L)
 {
-	static const luaL_Reg metamethods[] = {{NULL, NULL}};
+	static const luaL_Reg metamethods[] = {{"__tostring", thread_to_string}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {
 		{"join", thread_join},
 		{"status", thread_status},

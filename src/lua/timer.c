@@ -3,6 +3,9 @@
 ** is collected stays pending.
 */
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "lua/binding.h"
 
 #define TIMER "iocp.Timer"
@@ -17,6 +20,14 @@ static iocp_timer check_timer(lua_State *L)
 	is_timer = lua_rawequal(L, -1, -2);
 	lua_pop(L, 2);
 	return is_timer ? *timer : (iocp_timer)iocp_bad_argument(L, 1, "self", TIMER);
+}
+
+static int timer_to_string(lua_State *L)
+{
+	char text[32];
+	snprintf(text, sizeof(text), TIMER ": %" PRIu64, (uint64_t)check_timer(L));
+	lua_pushstring(L, text);
+	return 1;
 }
 
 static int timer_cancel(lua_State *L)
@@ -45,8 +56,16 @@ static int port_enqueue_after(lua_State *L)
 void iocp_lua_open_timer(lua_State *L)
 {
 	static const luaL_Reg timer_methods[] = {{"cancel", timer_cancel}, {NULL, NULL}};
+	static const luaL_Reg timer_metamethods[] = {
+		{"__close", timer_cancel}, /* from Lua 5.4 on: local timer <close> */
+		{"__tostring", timer_to_string},
+		{NULL, NULL},
+	};
 	static const luaL_Reg port_methods[] = {{"enqueue_after", port_enqueue_after}, {NULL, NULL}};
 	luaL_newmetatable(L, TIMER);
+	lua_pushliteral(L, TIMER);
+	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
+	iocp_set_functions(L, timer_metamethods, 0);
 	lua_newtable(L);
 	iocp_set_functions(L, timer_methods, 0);
 	lua_setfield(L, -2, "__index");

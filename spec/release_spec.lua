@@ -1,0 +1,34 @@
+-- The version is one: the header's, the library's and the change log's.
+local iocp = require "iocp"
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+describe("the version", function()
+  local header = read("src/iocp.h")
+
+  it("is the same in the library and the header, as text and as numbers", function()
+    local numbers = {}
+    for i, part in ipairs { "MAJOR", "MINOR", "PATCH" } do
+      numbers[i] = header:match("\n#define IOCP_VERSION_" .. part .. " (%d+)\n")
+    end
+    assert.equal(iocp._VERSION, table.concat(numbers, "."))
+    assert.equal(iocp._VERSION, header:match('\n#define IOCP_VERSION "([^"]*)"'))
+  end)
+
+  it("is the newest one in CHANGELOG.md, with its date, below what is not released", function()
+    local log = read("CHANGELOG.md")
+    local headings = {}
+    for heading in log:gmatch("\n## ([^\n]*)") do
+      headings[#headings + 1] = heading
+    end
+    assert.equal("Unreleased", headings[1])
+    local version, date = headings[2]:match("^(%d+%.%d+%.%d+) %- (%d%d%d%d%-%d%d%-%d%d)$")
+    assert.equal(iocp._VERSION, version)
+    assert.is_truthy(date)
+  end)
+end)

@@ -1,0 +1,125 @@
+-- What editors are told: every class, method and function there is, no other, and nothing that they would pass over.
+local iocp = require "iocp"
+local luacats = require "support.luacats"
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+local function keys(from, condition)
+  local list = {}
+  for key, value in pairs(from) do
+    if not condition or condition(value) then
+      list[#list + 1] = key
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+describe("types/iocp.d.lua", function()
+  local text = read("types/iocp.d.lua")
+  local types = luacats.read(text)
+
+  it("has no annotation that a language server would pass over", function()
+    assert.same({}, types.problems)
+    assert.is_truthy((loadstring or load)(text)) -- luacheck: ignore
+  end)
+
+  it("is what require \"iocp\" gives", function()
+    assert.equal("iocp", types.meta)
+    assert.equal(types.variables.iocp, types.classes.iocp)
+    assert.matches("\nreturn iocp\n$", text)
+  end)
+
+  it("has the functions and fields of iocp, no other", function()
+    assert.is_truthy(iocp.Pool) -- it is loaded when it is asked for
+    local function is_function(value) return type(value) == "function" end
+    local function is_field(value) return type(value) ~= "function" end
+    assert.same(keys(iocp, is_function), keys(types.classes.iocp.functions))
+    assert.same(keys(iocp, is_field), keys(types.classes.iocp.fields))
+  end)
+
+  it("has the functions of its classes, which can be called", function()
+    for _, name in ipairs { "IOCompletionPort", "Heap", "Thread", "Pool" } do
+      local class = types.classes["iocp." .. name .. "Class"]
+      assert.same(keys(iocp[name]), keys(class.functions), name)
+      assert.equal(1, class.overloads, name)
+    end
+  end)
+
+  it("has the methods of every object, no other", function()
+    local port, pool = iocp.IOCompletionPort(), iocp.Pool(0)
+    local timer = port:enqueue_after(1e9, 1)
+    for name, object in pairs { IOCompletionPort = port, Heap = iocp.Heap(), Timer = timer,
+      Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task("") } do
+      local class, metatable = types.classes["iocp." .. name], getmetatable(object)
+      assert.same(keys(metatable.__index), keys(class.functions), name)
+      for method, f in pairs(class.functions) do
+        assert.is_true(f.method and f.returns, name .. ":" .. method)
+      end
+      assert.equal(metatable.__len ~= nil, class.operators.len == true, name)
+    end
+    timer:cancel()
+  end)
+
+  it("has the counters of every stats()", function()
+    local port, heap, pool = iocp.IOCompletionPort(), iocp.Heap(), iocp.Pool(0)
+    for name, object in pairs { PortStats = port, HeapStats = heap, PoolStats = pool } do
+      assert.same(keys(object:stats()), keys(types.classes["iocp." .. name].fields), name)
+    end
+    assert.same(keys(pool:stats().run_ms), keys(types.classes["iocp.Times"].fields))
+  end)
+
+  it("knows that parallel_for needs no step", function()
+    assert.equal(1, types.classes["iocp.Pool"].functions.parallel_for.overloads)
+  end)
+end)
+
+describe("the reader of types", function()
+  -- Each with what is to be said of it.
+  local wrong = {
+    { "---@clas a", "@clas: an unknown tag" },
+    { "---@class a\n---@field b nothing\nlocal a = {}", "nothing is called nothing" },
+    { "---@class a\n---@field b {c: integer,\nlocal a = {}", "expected" },
+    { "---@class a\nlocal a = {}\n\n---@param b integer\nfunction a.f(c) end", "f is not told its parameters: c" },
+    { "---@class a\nlocal a = {}\n\nfunction b.f() end", "not a declaration" },
+    { "---@class a\nlocal a = {}\n\n---@overload function(a)\nfunction a.f() end", "expected fun" },
+  }
+
+  for i, row in ipairs(wrong) do
+    it("finds fault " .. i, function()
+      local problems = luacats.read(row[1]).problems
+      assert.equal(1, #problems, table.concat(problems, "\n"))
+      assert.matches(row[2], problems[1], 1, true)
+    end)
+  end
+
+  it("finds none in what is right", function()
+    local file = luacats.read([[
+---@meta a
+
+---@alias a.Code
+---| "X" # words, more words
+---| integer
+
+---@class a: table
+---@field b? a.Code[]|{c: integer, d?: string}|nil words
+---@operator len: integer
+local a = {}
+
+---@generic T: table
+---@param t T
+---@param f fun(t: T, ...: any): boolean?, string words
+---@param ... any
+---@return T|nil t, string? message, a.Code? code words, more words
+---@overload fun(t: table<string, integer>): true
+function a:f(t, f, ...) end
+]])
+    assert.same({}, file.problems)
+    assert.is_truthy(file.classes.a.functions.f)
+  end)
+end)
