@@ -5,8 +5,9 @@
 ** block of its size at the end; anything else is in its block then, which takes its size. No metamethod is called:
 ** tables are read with lua_next.
 **
-** The first pass takes tables for plain ones. Where it meets a function, a metatable or a foreign userdata, which is
-** where modules may be near, it starts again and looks up every table, whether it stands in package.loaded.
+** Tables are taken for plain ones, until a function, a metatable or a foreign userdata is met, which is where modules may
+** be near: from then on every table is looked up, whether it stands in package.loaded, and if one of those before did,
+** the encoder starts again.
 **
 ** No locks; the encoder belongs to the call.
 */
@@ -112,7 +113,7 @@ static int put_table_tag(iocp_encoder *e)
 			lua_pop(L, 1);
 			return written;
 		}
-		if (!iocp_encoder_is_careful(e)) /* a module may have one */
+		if (!iocp_encoder_be_careful(e)) /* a module may have one */
 			return 0;
 	}
 	*e->at++ = IOCP_TAG_TABLE;
@@ -372,7 +373,6 @@ int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_
 		start(&e);
 		if (write_values(&e) && write_list(&e))
 			(void)hand_over(&e, block, size);
-		e.careful = 1;
 	} while (e.code == IOCP_START_AGAIN);
 	if (e.held)
 		iocp_holdings_release(e.held);

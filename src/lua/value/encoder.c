@@ -172,11 +172,26 @@ int iocp_encoder_reference(iocp_encoder *e)
 	return 1;
 }
 
-int iocp_encoder_is_careful(iocp_encoder *e)
+int iocp_encoder_be_careful(iocp_encoder *e)
 {
-	if (!e->careful)
-		e->code = IOCP_START_AGAIN;
-	return e->careful;
+	int names = e->base + IOCP_SLOT_NAMES;
+	const void *const *tables;
+	size_t i, count;
+	if (e->careful)
+		return 1;
+	e->careful = 1;
+	iocp_names_push(e->L);
+	lua_replace(e->L, names);
+	if (e->numbered == 0)
+		return 1;
+	tables = iocp_names_tables(e->L, names, &count);
+	for (i = 0; i < count; i++) {
+		if (iocp_identities_find(&e->numbers, tables[i])) {
+			e->code = IOCP_START_AGAIN;
+			return 0;
+		}
+	}
+	return 1;
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */

@@ -174,6 +174,8 @@ int iocp_decode(lua_State *L, const iocp_parcel *parcel);
 
 /* Pushes the table that knows the names of loaded modules and their C functions, up to date as to modules. */
 void iocp_names_push(lua_State *L);
+/* The addresses of the tables that have names. */
+const void *const *iocp_names_tables(lua_State *L, int names, size_t *count);
 /* Looks for everything anew, for the C function that was not found. */
 void iocp_names_rebuild(lua_State *L, int names);
 /* Pushes the name of the value at the top and returns 1, or 0 with nothing pushed. */
