@@ -99,6 +99,25 @@ describe("a value that crosses", function()
     end
   end)
 
+  it("is any number of tables with the same keys, whichever of them come again", function()
+    for _, count in ipairs { 1, 2, 31, 32, 33, 200, 5000 } do
+      local names, rows = {}, {}
+      for i = 1, count do
+        names[i] = ("key"):rep(i % 25) .. i
+      end
+      for i = 1, 4 do
+        rows[i] = {}
+        for j = i, count, i do
+          rows[i][names[j]] = { [names[j]] = i, [names[count - j + 1]] = { names[j] } }
+        end
+      end
+      local first, again, last, one = crossed(rows, rows, rows[1], 1)
+      assert.same({ rows, rows[1], 1 }, { first, last, one })
+      assert.is_true(again == first and last == first[1])
+    end
+    assert.same({ {}, {}, "x" }, { crossed({}, {}, "x") })
+  end)
+
   it("is a nest of 10,000 tables; one of more than 100,000 is an error", function()
     local function nest(depth)
       local outermost = {}

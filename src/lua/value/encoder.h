@@ -48,10 +48,10 @@ typedef struct iocp_identities {
 } iocp_identities;
 
 /* For more than few. */
-const iocp_identity *iocp_identities_look_up(const iocp_identities *m, const void *pointer);
+iocp_identity *iocp_identities_look_up(iocp_identities *m, const void *pointer);
 
 /* NULL: it was not added. */
-static inline const iocp_identity *iocp_identities_find(const iocp_identities *m, const void *pointer)
+static inline iocp_identity *iocp_identities_find(iocp_identities *m, const void *pointer)
 {
 	uint32_t i;
 	if (m->mask)
@@ -83,7 +83,8 @@ typedef struct iocp_encoder {
 	uint32_t depth, capacity;
 	iocp_frame *frames;
 	iocp_identities numbers;  /* of what is numbered */
-	iocp_identities keys;     /* where a key stands */
+	iocp_identities keys;     /* where a key stands << 8 | its number among those that came again + 1, or 0 */
+	uint32_t known_keys;      /* that have such a number */
 	iocp_identities upvalues; /* number of the function << 8 | index */
 	iocp_frame first_frames[IOCP_NESTING];
 	uint8_t buffer[IOCP_ENCODER_BUFFER];
