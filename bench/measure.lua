@@ -70,7 +70,7 @@ function measure.row(row, rounds)
   for round = 0, rounds do
     for _, who in ipairs(WHO) do
       if row[who] then
-        local value = one(row, LUA[who], row[who])
+        local value = one(row, row[who].lua or LUA[who], row[who])
         figures[who] = figures[who] or {}
         if round > 0 then
           table.insert(figures[who], value)

@@ -18,6 +18,11 @@ local function everywhere(name, parameter)
     c(name .. "-pthread", parameter)
 end
 
+-- A yardstick that is a script.
+local function beside(name, parameter)
+  return { script = name, parameter = parameter, lua = "luajit" }
+end
+
 local rows = {}
 
 local function add(row, luajit, lua54, in_c, yardstick)
@@ -87,10 +92,16 @@ add({ id = "W3", title = "... out", unit = "M/s", count = 2000000, asked = "LuaJ
 add({ id = "W3", title = "... memory a packet", unit = "bytes", kind = "value", count = 2000000, asked = "<= 32" },
   nil, nil, c("packet-bytes-iocp"), c("packet-bytes-pthread"))
 
-add({ id = "W4", title = "tables to 2 workers", unit = "k/s", count = 300000,
+add({ id = "W4", title = "tables to 2 workers; string.buffer", unit = "k/s", count = 300000,
   asked = "LuaJIT >= 1200, Lua 5.4 >= 700" },
-  script("tables"), script("tables"))
-add({ id = "W4", title = "... by LuaJIT's string.buffer", unit = "k/s", count = 300000 }, script("tables-buffer"))
+  script("tables"), script("tables"), nil, beside("tables-buffer"))
+for _, size in ipairs { { "1 KB", 16 }, { "100 KB", 1600 }, { "1 MB", 16000 } } do
+  add({ id = "W4", title = ("tables of %s; string.buffer"):format(size[1]), unit = "/s",
+    count = math.floor(480000 / size[2]) },
+    script("records", size[2]), script("records", size[2]), nil, beside("records-buffer", size[2]))
+end
+add({ id = "W4", title = "functions, called; dump and load", unit = "k/s", count = 200000 },
+  script("functions"), script("functions"), nil, beside("functions-dump"))
 add({ id = "W4", title = "strings of 1 KB; memcpy + post", unit = "us", count = 300000,
   asked = "<= 2x of the yardstick" },
   everywhere("strings", 1024))

@@ -242,8 +242,18 @@ end
 
 -- ---- messages: one sender, two receivers ----------------------------------------------------------------------------
 
--- A nil ends a receiver.
-local function send(make, bytes)
+-- Posts `count` items, made by make(i); `post` is told each. Large ones would fill the memory if the receivers are slower.
+local function post_all(make, bytes, post)
+  for i = 1, count do
+    post(make(i))
+    while bytes >= LARGE and port:stats().queued > WINDOW do
+      iocp.yield()
+    end
+  end
+end
+
+-- A nil ends a receiver. `use` is what a receiver does with a message, or nil.
+local function send(make, bytes, use)
   local threads = start_workers(RECEIVERS, function(from)
     local n = 0
     while true do
@@ -251,48 +261,94 @@ local function send(make, bytes)
       if not ok or message == nil then
         return n
       end
-      n = n + 1
+      n = n + (use and use(message) or 1)
     end
   end)
   start()
-  for i = 1, count do
-    port:send(make(i))
-    -- Large ones would fill the memory if the receivers are slower.
-    while bytes >= LARGE and port:stats().queued > WINDOW do
-      iocp.yield()
-    end
-  end
+  post_all(make, bytes, function(message)
+    port:send(message)
+  end)
   return finish(threads, function()
     port:send(nil)
   end)
 end
 
-function workloads.tables()
-  return send(function(i)
-    return { id = i, name = "job", args = { 1, 2, 3 } }
-  end, 0)
-end
-
--- The same tables through LuaJIT's own string.buffer, which knows no shared parts, cycles or functions.
-workloads["tables-buffer"] = function()
-  local buffer = require "string.buffer"
+-- The same as strings that the script itself makes of its values, in blocks of a heap: `encode` here, and there what the
+-- text `decoder` gives.
+local function send_encoded(make, bytes, encode, decoder, use)
   local heap = iocp.Heap()
   local threads = start_workers(RECEIVERS, function(from, blocks)
-    local decode = require("string.buffer").decode
+    local decode = assert((loadstring or load)(decoder))() -- luacheck: ignore
     local n, last = 0, nil
     for key in from:packets() do
       if key == 0 then
         return n, last
       end
       last = decode(blocks:take(key))
-      n = n + 1
+      n = n + (use and use(last) or 1)
     end
   end, heap)
   start()
-  for i = 1, count do
-    port:enqueue((heap:put(buffer.encode { id = i, name = "job", args = { 1, 2, 3 } })))
-  end
+  post_all(make, bytes, function(message)
+    port:enqueue((heap:put(encode(message))))
+  end)
   return finish(threads, post_end)
+end
+
+-- LuaJIT's own string.buffer knows no shared parts, cycles or functions.
+local function send_by_buffer(make, bytes)
+  return send_encoded(make, bytes, require("string.buffer").encode, "return require('string.buffer').decode")
+end
+
+local function job(i)
+  return { id = i, name = "job", args = { 1, 2, 3 } }
+end
+
+function workloads.tables()
+  return send(job, 0)
+end
+
+workloads["tables-buffer"] = function()
+  return send_by_buffer(job, 0)
+end
+
+-- So many records, of about 70 bytes each.
+local function records()
+  local list = {}
+  for i = 1, parameter do
+    list[i] = { id = i, name = "item " .. i, price = i * 1.25, tags = { "a", "b", i }, active = i % 2 == 0 }
+  end
+  return function()
+    return list
+  end
+end
+
+function workloads.records()
+  return send(records(), 70 * parameter)
+end
+
+workloads["records-buffer"] = function()
+  return send_by_buffer(records(), 70 * parameter)
+end
+
+local function one()
+  return 1
+end
+
+local function call(f)
+  return f()
+end
+
+function workloads.functions()
+  return send(function()
+    return one
+  end, 0, call)
+end
+
+workloads["functions-dump"] = function()
+  return send_encoded(function()
+    return one
+  end, 0, string.dump, "return loadstring or load", call)
 end
 
 function workloads.strings()

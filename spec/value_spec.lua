@@ -99,6 +99,25 @@ describe("a value that crosses", function()
     end
   end)
 
+  it("is any number of tables with the same keys, whichever of them come again", function()
+    for _, count in ipairs { 1, 2, 31, 32, 33, 200, 5000 } do
+      local names, rows = {}, {}
+      for i = 1, count do
+        names[i] = ("key"):rep(i % 25) .. i
+      end
+      for i = 1, 4 do
+        rows[i] = {}
+        for j = i, count, i do
+          rows[i][names[j]] = { [names[j]] = i, [names[count - j + 1]] = { names[j] } }
+        end
+      end
+      local first, again, last, one = crossed(rows, rows, rows[1], 1)
+      assert.same({ rows, rows[1], 1 }, { first, last, one })
+      assert.is_true(again == first and last == first[1])
+    end
+    assert.same({ {}, {}, "x" }, { crossed({}, {}, "x") })
+  end)
+
   it("is a nest of 10,000 tables; one of more than 100,000 is an error", function()
     local function nest(depth)
       local outermost = {}
@@ -195,6 +214,43 @@ describe("a value that crosses", function()
     assert.same({ nil, "INVALID" }, { ok, code })
     assert.matches("module 'spec.module'", message, 1, true)
     package.loaded["spec.module"] = nil
+  end)
+
+  it("is a module as long as it stands in package.loaded, whatever was sent before", function()
+    local M, before = { value = 1 }, {}
+    for i = 1, 30 do
+      before[i] = { i }
+    end
+    local function crosses_by_name()
+      local t = crossed { before = before, M, print, { M } }
+      assert.equal(t[1], t[3][1])
+      return t[1] == M
+    end
+    assert.is_false(crosses_by_name())
+    package.loaded["spec.late"] = M
+    assert.is_true(crosses_by_name())
+    package.loaded["spec.late"], package.loaded["spec.other"] = nil, M
+    assert.is_true(crosses_by_name())
+    package.loaded["spec.other"] = {}
+    assert.is_false(crosses_by_name())
+    for i = 1, 100 do -- loaded again, where the last one may have been
+      M, package.loaded["spec.other"] = nil, nil
+      collect()
+      M = { i }
+      package.loaded["spec.other"] = M
+      assert.is_true(crosses_by_name())
+    end
+    package.loaded["spec.other"] = function() return M end
+    assert.equal(package.loaded["spec.other"], (crossed(package.loaded["spec.other"])))
+    package.loaded["spec.other"] = nil
+  end)
+
+  it("is a function of any size", function()
+    for _, size in ipairs { 100, 2000, 2100, 5000, 100000 } do
+      local text = ("x"):rep(size)
+      local first, f, last = crossed(1, assert((loadstring or load)("return '" .. text .. "'")), "last")
+      assert.same({ 1, text, "last" }, { first, f(), last })
+    end
   end)
 
   it("is a port, heap or thread, as one more reference; a closed port is a closed port", function()

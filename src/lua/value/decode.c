@@ -4,8 +4,8 @@
 ** Nothing that the parcel says is believed: lengths, counts, numbers and tags are checked, tables are never made larger
 ** than what is left of the parcel could fill, and nesting is an explicit stack with a limit. Bytecode cannot be
 ** checked: an open parcel's is what the encoder wrote, since the parcel is private or its seal was right. On the Lua
-** stack: the memory table, if the parcel remembers things, then the values, then for each frame the object and, if its
-** value comes next, a key. Those of frames beyond IOCP_NESTING, but for the newest, are in the memory table, frame f's
+** stack: the memory table, if the parcel remembers things, IOCP_KNOWN_KEYS slots for keys, if some come again, then the
+** values, then for each frame the object and, if its value comes next, a key. Those of frames beyond IOCP_NESTING, but for the newest, are in the memory table, frame f's
 ** at [-(2f + 1)] and [-(2f + 2)]; from 1 on it holds what has a number. No locks; the decoder belongs to the call, and
 ** the parcel to the caller.
 */
@@ -27,13 +27,15 @@ typedef struct decoder {
 	const iocp_parcel *parcel;
 	iocp_reader in;
 	int memory; /* stack index of the memory table; 0: the parcel remembers nothing */
+	int keys;   /* stack index of the first slot for a key; 0: none comes again */
+	int known_keys;
 	uint32_t depth, capacity;
 	frame *frames;
 	uint64_t numbered;
 	frame first_frames[IOCP_NESTING];
 } decoder;
 
-enum { STACK_NEEDED = 2 * IOCP_NESTING + 24, KEEP_FRAMES = 0 };
+enum { STACK_NEEDED = 2 * IOCP_NESTING + IOCP_KNOWN_KEYS + 24, KEEP_FRAMES = 0 };
 
 /* Every failure: pushes a message and returns 0. */
 static int damaged(decoder *d)
@@ -159,34 +161,42 @@ static int key_comes(const decoder *d)
 	return d->depth > 0 && d->frames[d->depth - 1].part == KEY;
 }
 
-/* Puts the value at the top where the newest frame wants it. A function is complete with its last upvalue, and then
-** goes itself where the frame below wants it. */
-static int store(decoder *d)
+/* The value at the top is the next upvalue of the newest frame. A function is complete with its last one, and then goes
+** itself where the frame below wants it. */
+static int store_upvalue(decoder *d, frame *f);
+
+/* Puts the value at the top where the newest frame wants it. */
+static inline int store(decoder *d)
 {
 	lua_State *L = d->L;
-	while (d->depth > 0) {
-		frame *f = &d->frames[d->depth - 1];
-		switch (f->part) {
-		case ELEMENT:
-			lua_rawseti(L, -2, (int)++f->index);
-			return 1;
-		case KEY:
-			f->part = VALUE;
-			return 1;
-		case VALUE:
-			lua_rawset(L, -3);
-			f->part = KEY;
-			return 1;
-		case UPVALUE:
-			if (!lua_setupvalue(L, -2, (int)++f->index))
-				return damaged(d);
-			if (f->index < f->total)
-				return 1;
-			close_frame(d);
-			break;
-		}
+	frame *f;
+	if (d->depth == 0)
+		return 1;
+	f = &d->frames[d->depth - 1];
+	switch (f->part) {
+	case ELEMENT:
+		lua_rawseti(L, -2, (int)++f->index);
+		return 1;
+	case KEY:
+		f->part = VALUE;
+		return 1;
+	case VALUE:
+		lua_rawset(L, -3);
+		f->part = KEY;
+		return 1;
+	default:
+		return store_upvalue(d, f);
 	}
-	return 1;
+}
+
+static int store_upvalue(decoder *d, frame *f)
+{
+	if (!lua_setupvalue(d->L, -2, (int)++f->index))
+		return damaged(d);
+	if (f->index < f->total)
+		return 1;
+	close_frame(d);
+	return store(d);
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
@@ -202,6 +212,18 @@ static int push_key_again(decoder *d)
 	if (length >= IOCP_SHORT_STRING || length >= (uint64_t)(d->in.at - key))
 		return damaged(d);
 	lua_pushlstring(d->L, (const char *)key + 1, (size_t)length);
+	if (d->keys && d->known_keys < IOCP_KNOWN_KEYS) {
+		lua_pushvalue(d->L, -1);
+		lua_replace(d->L, d->keys + d->known_keys++);
+	}
+	return 1;
+}
+
+static int push_known_key(decoder *d, int number)
+{
+	if (number >= d->known_keys)
+		return damaged(d);
+	lua_pushvalue(d->L, d->keys + number);
 	return 1;
 }
 
@@ -408,35 +430,29 @@ static int read_special(decoder *d, uint8_t tag)
 	}
 }
 
-/* The next tag and what belongs to it. 0: a message is pushed. */
-static int read_value(decoder *d)
+/* A string whose length stands in its tag. */
+static int push_short_string(decoder *d, uint8_t tag)
 {
-	lua_State *L = d->L;
-	uint8_t tag;
-	if (d->in.at == d->in.end)
+	size_t length = (size_t)tag - IOCP_TAG_STRING;
+	if (length > left(d))
 		return damaged(d);
-	tag = *d->in.at++;
-	if (tag < IOCP_TAG_STRING) {
-		lua_pushinteger(L, tag);
-		return store(d);
-	}
-	if (tag < IOCP_TAG_NIL) {
-		size_t length = tag - IOCP_TAG_STRING;
-		if (length > left(d))
-			return damaged(d);
-		lua_pushlstring(L, (const char *)d->in.at, length);
-		d->in.at += length;
-		return store(d);
-	}
+	lua_pushlstring(d->L, (const char *)d->in.at, length);
+	d->in.at += length;
+	return 1;
+}
+
+/* As read_value, for a tag that is a kind of value. */
+static int read_kind(decoder *d, uint8_t tag)
+{
 	switch (tag) {
 	case IOCP_TAG_NIL:
 		if (key_comes(d))
 			return damaged(d);
-		lua_pushnil(L);
+		lua_pushnil(d->L);
 		return store(d);
 	case IOCP_TAG_FALSE:
 	case IOCP_TAG_TRUE:
-		lua_pushboolean(L, tag == IOCP_TAG_TRUE);
+		lua_pushboolean(d->L, tag == IOCP_TAG_TRUE);
 		return store(d);
 	case IOCP_TAG_ANY_INTEGER:
 		return push_integer(d) && store(d);
@@ -456,6 +472,24 @@ static int read_value(decoder *d)
 	}
 }
 
+/* The next tag and what belongs to it. 0: a message is pushed. */
+static int read_value(decoder *d)
+{
+	uint8_t tag;
+	if (d->in.at == d->in.end)
+		return damaged(d);
+	tag = *d->in.at++;
+	if (tag < IOCP_TAG_STRING) {
+		lua_pushinteger(d->L, tag);
+		return store(d);
+	}
+	if (tag < IOCP_TAG_NIL)
+		return push_short_string(d, tag) && store(d);
+	if (tag >= IOCP_TAG_KNOWN_KEY)
+		return push_known_key(d, tag - IOCP_TAG_KNOWN_KEY) && store(d);
+	return read_kind(d, tag);
+}
+
 static int read_values(decoder *d, uint64_t count)
 {
 	uint64_t i;
@@ -468,6 +502,32 @@ static int read_values(decoder *d, uint64_t count)
 	return d->in.at == d->in.end || damaged(d);
 }
 
+/* What lies below the values, while they are read. */
+static void push_slots(decoder *d)
+{
+	if (d->parcel->flags & IOCP_PARCEL_REMEMBERS) {
+		lua_newtable(d->L);
+		d->memory = lua_gettop(d->L);
+	}
+	if (d->parcel->flags & IOCP_PARCEL_KEYS_AGAIN) {
+		d->keys = lua_gettop(d->L) + 1;
+		lua_settop(d->L, d->keys + IOCP_KNOWN_KEYS - 1);
+	}
+}
+
+/* Takes them from below the values at the top. */
+static void drop_slots(lua_State *L, int top, int count)
+{
+	int i, first = lua_gettop(L) - count;
+	if (first == top)
+		return;
+	for (i = 1; i <= count; i++) {
+		lua_pushvalue(L, first + i);
+		lua_replace(L, top + i);
+	}
+	lua_settop(L, top + count);
+}
+
 int iocp_decode(lua_State *L, const iocp_parcel *parcel)
 {
 	decoder d;
@@ -476,7 +536,7 @@ int iocp_decode(lua_State *L, const iocp_parcel *parcel)
 	d.L = L;
 	d.parcel = parcel;
 	d.in = parcel->values;
-	d.memory = 0;
+	d.memory = d.keys = d.known_keys = 0;
 	d.depth = 0;
 	d.capacity = IOCP_NESTING;
 	d.frames = d.first_frames;
@@ -489,16 +549,11 @@ int iocp_decode(lua_State *L, const iocp_parcel *parcel)
 		lua_pushliteral(L, "too many values for this Lua's stack");
 		return -1;
 	}
-	if (parcel->flags & IOCP_PARCEL_REMEMBERS) {
-		lua_newtable(L);
-		d.memory = top + 1;
-	}
+	push_slots(&d);
 	if (!read_values(&d, count)) {
-		lua_insert(L, top + 1); /* the message */
-		lua_settop(L, top + 1);
+		drop_slots(L, top, 1); /* the message */
 		return -1;
 	}
-	if (d.memory)
-		lua_remove(L, d.memory);
+	drop_slots(L, top, (int)count);
 	return (int)count;
 }

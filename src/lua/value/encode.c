@@ -5,8 +5,9 @@
 ** block of its size at the end; anything else is in its block then, which takes its size. No metamethod is called:
 ** tables are read with lua_next.
 **
-** The first pass takes tables for plain ones. Where it meets a function, a metatable or a foreign userdata, which is
-** where modules may be near, it starts again and looks up every table, whether it stands in package.loaded.
+** Tables are taken for plain ones, until a function, a metatable or a foreign userdata is met, which is where modules may
+** be near: from then on every table is looked up, whether it stands in package.loaded, and if one of those before did,
+** the encoder starts again.
 **
 ** No locks; the encoder belongs to the call.
 */
@@ -17,7 +18,8 @@
 
 enum {
 	STACK_NEEDED = 2 * IOCP_NESTING + 24,
-	KEYS_KNOWN = 4096 /* more distinct ones than that are not remembered */
+	VALUE_ROOM = IOCP_SHORT_STRING + IOCP_PARCEL_ROOM, /* for any value, but for what comes with a length */
+	KEYS_KNOWN = 4096                                  /* more distinct ones than that are not remembered */
 };
 
 /* ---- what needs no frame ----------------------------------------------------------------------------------------- */
@@ -57,39 +59,51 @@ static void put_number(iocp_encoder *e, int index)
 	e->at += sizeof(number);
 }
 
-/* There is room for a tag, but not for the bytes. */
+/* There is VALUE_ROOM. */
 static int put_string(iocp_encoder *e, const char *bytes, size_t length)
 {
 	if (length >= IOCP_SHORT_STRING) {
 		*e->at++ = IOCP_TAG_LONG_STRING;
 		return iocp_encoder_bytes(e, bytes, length);
 	}
-	if (!iocp_encoder_room(e, IOCP_SHORT_STRING + IOCP_PARCEL_ROOM))
-		return 0;
 	*e->at++ = (uint8_t)(IOCP_TAG_STRING + length);
 	memcpy(e->at, bytes, length);
 	e->at += length;
 	return 1;
 }
 
-/* There is room for a tag.
-** A key is written once; where it comes again, its place is. Keys are known by their address, and since a string may be
-** collected while a weak table is read, they are compared too. */
+/* There is room for a tag. */
+static void put_key_again(iocp_encoder *e, iocp_identity *known)
+{
+	uint8_t number = (uint8_t)known->number;
+	if (number) {
+		*e->at++ = (uint8_t)(IOCP_TAG_KNOWN_KEY + number - 1);
+		return;
+	}
+	*e->at++ = IOCP_TAG_KEY;
+	e->at = iocp_put_varint(e->at, known->number >> 8);
+	e->flags |= IOCP_PARCEL_KEYS_AGAIN;
+	if (e->known_keys < IOCP_KNOWN_KEYS)
+		known->number |= ++e->known_keys;
+}
+
+/* There is VALUE_ROOM.
+** A key is written once; where it comes again, its place is, and then its number. Keys are known by their address, and
+** since a string may be collected while a weak table is read, they are compared too. */
 static int put_key(iocp_encoder *e, const char *bytes, size_t length)
 {
-	const iocp_identity *known;
+	iocp_identity *known;
 	if (length < 2 || length >= IOCP_SHORT_STRING)
 		return put_string(e, bytes, length);
 	known = iocp_identities_find(&e->keys, bytes);
 	if (known) {
-		const uint8_t *first = e->begin + known->number;
+		const uint8_t *first = e->begin + (known->number >> 8);
 		if (*first == IOCP_TAG_STRING + length && memcmp(first + 1, bytes, length) == 0) {
-			*e->at++ = IOCP_TAG_KEY;
-			e->at = iocp_put_varint(e->at, known->number);
+			put_key_again(e, known);
 			return 1;
 		}
 	} else if (e->keys.count < KEYS_KNOWN) {
-		iocp_encoder_identify(e, &e->keys, bytes, (uint64_t)(e->at - e->begin));
+		iocp_encoder_identify(e, &e->keys, bytes, (uint64_t)(e->at - e->begin) << 8);
 	}
 	return put_string(e, bytes, length);
 }
@@ -112,7 +126,7 @@ static int put_table_tag(iocp_encoder *e)
 			lua_pop(L, 1);
 			return written;
 		}
-		if (!iocp_encoder_is_careful(e)) /* a module may have one */
+		if (!iocp_encoder_be_careful(e)) /* a module may have one */
 			return 0;
 	}
 	*e->at++ = IOCP_TAG_TABLE;
@@ -136,15 +150,13 @@ static int write_table(iocp_encoder *e)
 
 /* ---- any value --------------------------------------------------------------------------------------------------- */
 
-/* Writes the value at the top and takes it off, or opens it. */
+/* Writes the value at the top and takes it off, or opens it. There is VALUE_ROOM. */
 static int write_value(iocp_encoder *e)
 {
 	lua_State *L = e->L;
 	const char *bytes;
 	size_t length;
 	uint64_t pointer;
-	if (!iocp_encoder_room(e, IOCP_PARCEL_ROOM))
-		return 0;
 	switch (lua_type(L, -1)) {
 	case LUA_TNIL:
 		*e->at++ = IOCP_TAG_NIL;
@@ -199,24 +211,26 @@ static void end_table(iocp_encoder *e, iocp_frame *f)
 	iocp_encoder_close(e);
 }
 
-/* Whether the key below the top is the integer that comes next. */
+/* Whether the key below the top, a number, is the one that comes next. */
 static int is_next_element(lua_State *L, const iocp_frame *f)
 {
-	return lua_type(L, -2) == LUA_TNUMBER && lua_tonumber(L, -2) == (lua_Number)f->index + 1;
+	return lua_tonumber(L, -2) == (lua_Number)f->index + 1;
 }
 
 /* Writes the key below the top, then the value at the top. A key that is opened itself is written first, and its value
 ** is looked up when the frame has its turn again. */
-static int write_pair(iocp_encoder *e, iocp_frame *f)
+static int write_pair(iocp_encoder *e, iocp_frame *f, int key_type)
 {
 	lua_State *L = e->L;
 	f->total++;
-	if (lua_type(L, -2) == LUA_TSTRING) {
+	if (key_type == LUA_TSTRING) {
 		size_t length;
 		const char *bytes = lua_tolstring(L, -2, &length);
-		return put_key(e, bytes, length) && write_value(e);
+		if (!put_key(e, bytes, length) || (length >= IOCP_SHORT_STRING && !iocp_encoder_room(e, VALUE_ROOM)))
+			return 0;
+		return write_value(e);
 	}
-	if (lua_type(L, -2) == LUA_TNUMBER) {
+	if (key_type == LUA_TNUMBER) {
 		put_number(e, -2);
 		return write_value(e);
 	}
@@ -241,17 +255,23 @@ static int write_parts(iocp_encoder *e, iocp_frame *f)
 	lua_State *L = e->L;
 	uint32_t depth = e->depth;
 	do {
-		if (!iocp_encoder_room(e, IOCP_PARCEL_ROOM))
+		int key_type;
+		if (!iocp_encoder_room(e, 2 * VALUE_ROOM))
 			return 0;
 		if (!lua_next(L, -2)) {
 			end_table(e, f);
 			return 1;
 		}
-		if (f->part == IOCP_PART_ELEMENT && !is_next_element(L, f))
-			end_elements(e, f);
-		if (f->part == IOCP_PART_ELEMENT)
+		key_type = lua_type(L, -2);
+		if (f->part == IOCP_PART_ELEMENT && key_type == LUA_TNUMBER && is_next_element(L, f)) {
 			f->index++;
-		if (!(f->part == IOCP_PART_ELEMENT ? write_value(e) : write_pair(e, f)))
+			if (!write_value(e))
+				return 0;
+			continue;
+		}
+		if (f->part == IOCP_PART_ELEMENT)
+			end_elements(e, f);
+		if (!write_pair(e, f, key_type))
 			return 0;
 	} while (e->depth == depth && f->part != IOCP_PART_VALUE);
 	return 1;
@@ -261,14 +281,13 @@ static int write_parts(iocp_encoder *e, iocp_frame *f)
 static int step(iocp_encoder *e)
 {
 	iocp_frame *f = &e->frames[e->depth - 1];
-	if (f->part == IOCP_PART_UPVALUE) {
-		if (!iocp_encoder_room(e, IOCP_PARCEL_ROOM))
-			return 0;
-		return iocp_encoder_upvalue(e, f) ? 1 : write_value(e);
-	}
+	if (f->part == IOCP_PART_ELEMENT || f->part == IOCP_PART_KEY)
+		return write_parts(e, f);
+	if (!iocp_encoder_room(e, VALUE_ROOM))
+		return 0;
 	if (f->part == IOCP_PART_VALUE)
 		return write_value_of_key(e, f);
-	return write_parts(e, f);
+	return iocp_encoder_upvalue(e, f) || write_value(e);
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
@@ -279,7 +298,7 @@ static int write_values(iocp_encoder *e)
 	e->at = iocp_put_varint(e->at, (uint64_t)encoding->count);
 	for (e->value = 1; e->value <= encoding->count; e->value++) {
 		lua_pushvalue(e->L, encoding->first + e->value - 1);
-		if (!write_value(e))
+		if (!iocp_encoder_room(e, VALUE_ROOM) || !write_value(e))
 			return 0;
 		while (e->depth > 0) {
 			if (!step(e))
@@ -331,6 +350,7 @@ static void start(iocp_encoder *e)
 	e->frames = e->first_frames;
 	e->numbers.count = e->numbers.mask = 0;
 	e->keys.count = e->keys.mask = 0;
+	e->known_keys = 0;
 	e->upvalues.count = e->upvalues.mask = 0;
 }
 
@@ -372,7 +392,6 @@ int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_
 		start(&e);
 		if (write_values(&e) && write_list(&e))
 			(void)hand_over(&e, block, size);
-		e.careful = 1;
 	} while (e.code == IOCP_START_AGAIN);
 	if (e.held)
 		iocp_holdings_release(e.held);

@@ -13,7 +13,8 @@
 
 enum {
 	SLACK = 64,          /* so that a long string is mostly the last that a block grows for */
-	FIRST_CAPACITY = 256 /* of a hash table of identities */
+	FIRST_CAPACITY = 64, /* of a hash table of identities, which grows by GROWTH */
+	GROWTH = 4
 };
 
 /* ---- identities: which pointer was met before, and its number ---------------------------------------------------- */
@@ -29,9 +30,9 @@ static iocp_identity *slot_of(const iocp_identities *m, const void *pointer)
 	return &m->slots[i];
 }
 
-const iocp_identity *iocp_identities_look_up(const iocp_identities *m, const void *pointer)
+iocp_identity *iocp_identities_look_up(iocp_identities *m, const void *pointer)
 {
-	const iocp_identity *found = slot_of(m, pointer);
+	iocp_identity *found = slot_of(m, pointer);
 	return found->pointer ? found : NULL;
 }
 
@@ -46,7 +47,7 @@ int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number
 
 size_t iocp_identities_larger(const iocp_identities *m)
 {
-	return (m->mask ? ((size_t)m->mask + 1) * 2 : FIRST_CAPACITY) * sizeof(iocp_identity);
+	return (m->mask ? ((size_t)m->mask + 1) * GROWTH : FIRST_CAPACITY) * sizeof(iocp_identity);
 }
 
 void iocp_identities_move(iocp_identities *m, void *memory, size_t size)
@@ -172,11 +173,26 @@ int iocp_encoder_reference(iocp_encoder *e)
 	return 1;
 }
 
-int iocp_encoder_is_careful(iocp_encoder *e)
+int iocp_encoder_be_careful(iocp_encoder *e)
 {
-	if (!e->careful)
-		e->code = IOCP_START_AGAIN;
-	return e->careful;
+	int names = e->base + IOCP_SLOT_NAMES;
+	const void *const *tables;
+	size_t i, count;
+	if (e->careful)
+		return 1;
+	e->careful = 1;
+	iocp_names_push(e->L);
+	lua_replace(e->L, names);
+	if (e->numbered == 0)
+		return 1;
+	tables = iocp_names_tables(e->L, names, &count);
+	for (i = 0; i < count; i++) {
+		if (iocp_identities_find(&e->numbers, tables[i])) {
+			e->code = IOCP_START_AGAIN;
+			return 0;
+		}
+	}
+	return 1;
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */

@@ -48,10 +48,10 @@ typedef struct iocp_identities {
 } iocp_identities;
 
 /* For more than few. */
-const iocp_identity *iocp_identities_look_up(const iocp_identities *m, const void *pointer);
+iocp_identity *iocp_identities_look_up(iocp_identities *m, const void *pointer);
 
 /* NULL: it was not added. */
-static inline const iocp_identity *iocp_identities_find(const iocp_identities *m, const void *pointer)
+static inline iocp_identity *iocp_identities_find(iocp_identities *m, const void *pointer)
 {
 	uint32_t i;
 	if (m->mask)
@@ -75,7 +75,7 @@ typedef struct iocp_encoder {
 	iocp_holdings *held;       /* NULL until there is something to give back */
 	int base;                  /* stack index of the first slot of the encoder, see below */
 	int code;                  /* why it stopped, if it did */
-	int careful;               /* 0: all that was met so far is plain, and no module */
+	int careful;               /* the names are there: tables met from now on are looked up */
 	int rebuilt;               /* the names are not older than this message */
 	uint8_t flags;
 	uint64_t numbered; /* tables, functions, cdata and objects so far */
@@ -83,7 +83,8 @@ typedef struct iocp_encoder {
 	uint32_t depth, capacity;
 	iocp_frame *frames;
 	iocp_identities numbers;  /* of what is numbered */
-	iocp_identities keys;     /* where a key stands */
+	iocp_identities keys;     /* where a key stands << 8 | its number among those that came again + 1, or 0 */
+	uint32_t known_keys;      /* that have such a number */
 	iocp_identities upvalues; /* number of the function << 8 | index */
 	iocp_frame first_frames[IOCP_NESTING];
 	uint8_t buffer[IOCP_ENCODER_BUFFER];
@@ -96,7 +97,7 @@ enum { /* slots from `base` on; nil until they are needed */
 	IOCP_ENCODER_SLOTS = 3
 };
 
-/* `code` of an encoder that met something that is not plain: it has to start again and be careful. */
+/* `code` of an encoder that wrote a module as a table before it was careful: it has to start again. */
 enum { IOCP_START_AGAIN = 1 };
 
 /* What the memory table holds beside frames, at the negative of these. */
@@ -135,8 +136,8 @@ static inline void iocp_encoder_identify(iocp_encoder *e, iocp_identities *m, co
 int iocp_encoder_bytes(iocp_encoder *e, const void *bytes, size_t length);
 /* If the value at the top was met before, writes its number, pops it, and returns 1; if not, numbers it. */
 int iocp_encoder_reference(iocp_encoder *e);
-/* Stops an encoder that is not careful yet. */
-int iocp_encoder_is_careful(iocp_encoder *e);
+/* From now on tables are looked up, whether they are modules; if one was that is written already, the encoder stops. */
+int iocp_encoder_be_careful(iocp_encoder *e);
 /* A new frame for the object at the top. */
 iocp_frame *iocp_encoder_open(iocp_encoder *e, enum iocp_part part);
 /* The newest frame is complete; of its slots only the first is left. */

@@ -39,7 +39,8 @@ enum { IOCP_PARCEL_VERSION = 1, IOCP_PARCEL_HEADER = 2, IOCP_PARCEL_SEAL = 8 };
 enum {                           /* flags */
 	IOCP_PARCEL_REMEMBERS = 1,   /* has references, or nests deeply: the decoder needs a table to remember things in */
 	IOCP_PARCEL_HAS_OBJECTS = 2, /* a list of them stands at the end */
-	IOCP_PARCEL_SEALED = 4
+	IOCP_PARCEL_SEALED = 4,
+	IOCP_PARCEL_KEYS_AGAIN = 8 /* keys come again: the decoder keeps them at hand */
 };
 
 enum iocp_tag {
@@ -62,12 +63,14 @@ enum iocp_tag {
 	IOCP_TAG_NAMED,     /* length, name: a loaded module, or "module\0field", a C function in one */
 	IOCP_TAG_OBJECT,    /* index into the list */
 	IOCP_TAG_POINTER,   /* lightuserdata: 8 bytes */
-	IOCP_TAG_CDATA      /* type (length, bytes), content (length, bytes) */
+	IOCP_TAG_CDATA,     /* type (length, bytes), content (length, bytes) */
+	IOCP_TAG_KNOWN_KEY = 0xe0 /* + 0..31: the same string as the parcel's IOCP_TAG_KEY of this number */
 };
 
 enum {
 	IOCP_SHORT_STRING = 64, /* lengths below stand in the tag */
-	IOCP_NESTING = 32,      /* levels that lie on the Lua stack, by two slots; deeper ones in a table */
+	IOCP_KNOWN_KEYS = 0x100 - IOCP_TAG_KNOWN_KEY,
+	IOCP_NESTING = 32, /* levels that lie on the Lua stack, by two slots; deeper ones in a table */
 	IOCP_NESTING_MAX = 100000,
 	IOCP_PARCEL_ROOM = 32 /* bytes that hold any tag with its numbers */
 };
@@ -174,6 +177,8 @@ int iocp_decode(lua_State *L, const iocp_parcel *parcel);
 
 /* Pushes the table that knows the names of loaded modules and their C functions, up to date as to modules. */
 void iocp_names_push(lua_State *L);
+/* The addresses of the tables that have names. */
+const void *const *iocp_names_tables(lua_State *L, int names, size_t *count);
 /* Looks for everything anew, for the C function that was not found. */
 void iocp_names_rebuild(lua_State *L, int names);
 /* Pushes the name of the value at the top and returns 1, or 0 with nothing pushed. */

@@ -78,10 +78,6 @@ int iocp_encoder_named(iocp_encoder *e)
 	int names = e->base + IOCP_SLOT_NAMES;
 	const char *name;
 	size_t length;
-	if (lua_isnil(L, names)) {
-		iocp_names_push(L);
-		lua_replace(L, names);
-	}
 	if (!iocp_names_find(L, names))
 		return 0;
 	name = lua_tolstring(L, -1, &length);
@@ -102,32 +98,44 @@ static int write_c_function(iocp_encoder *e)
 	return iocp_encoder_refuse(e, "a C function that is in no loaded module");
 }
 
+/* Where bytecode goes, as far as there is room. */
+typedef struct code {
+	uint8_t *at, *end;
+	size_t size;
+} code;
+
 /* lua_dump's writer. */
-static int write_code(lua_State *L, const void *bytes, size_t size, void *encoder)
+static int write_code(lua_State *L, const void *bytes, size_t size, void *data)
 {
-	iocp_encoder *e = encoder;
+	code *c = data;
 	(void)L;
-	if (!iocp_encoder_room(e, size))
-		return 1;
-	memcpy(e->at, bytes, size);
-	e->at += size;
+	c->size += size;
+	if (size > (size_t)(c->end - c->at)) {
+		c->at = c->end; /* nothing goes behind what is left out */
+	} else {
+		memcpy(c->at, bytes, size);
+		c->at += size;
+	}
 	return 0;
 }
 
+/* Growing in the middle of lua_dump must not touch the stack: what does not fit is dumped again. */
 static int put_code(iocp_encoder *e)
 {
-	size_t start;
 	uint32_t length;
-	(void)iocp_encoder_holdings(e); /* made now: growing in the middle of lua_dump must not touch the stack */
-	start = (size_t)(e->at - e->begin);
-	e->at += sizeof(length);
-	if (iocp_dump(e->L, write_code, e) != 0) {
-		if (e->code == IOCP_OK)
+	code c = {.size = 0};
+	do {
+		if (!iocp_encoder_room(e, sizeof(length) + c.size + IOCP_PARCEL_ROOM))
+			return 0;
+		c = (code){e->at + sizeof(length), e->end, 0};
+		if (iocp_dump(e->L, write_code, &c) != 0) {
 			e->code = IOCP_NOMEM;
-		return 0;
-	}
-	length = (uint32_t)((size_t)(e->at - e->begin) - start - sizeof(length));
-	memcpy(e->begin + start, &length, sizeof(length));
+			return 0;
+		}
+	} while (c.size > (size_t)(e->end - e->at) - sizeof(length));
+	length = (uint32_t)c.size;
+	memcpy(e->at, &length, sizeof(length));
+	e->at += sizeof(length) + c.size;
 	return 1;
 }
 
@@ -136,7 +144,7 @@ int iocp_encoder_function(iocp_encoder *e)
 	lua_State *L = e->L;
 	lua_Debug info;
 	iocp_frame *f;
-	if (!iocp_encoder_is_careful(e))
+	if (!iocp_encoder_be_careful(e))
 		return 0;
 	if (iocp_encoder_named(e))
 		return e->code == IOCP_OK;
@@ -165,7 +173,7 @@ int iocp_encoder_userdata(iocp_encoder *e)
 	void *object = iocp_object_test(L, -1, &class);
 	uint32_t index;
 	if (!object || (e->encoding->sealed && class >= IOCP_CLASS_HANDLES)) {
-		if (!object && !iocp_encoder_is_careful(e)) /* it may be part of a module */
+		if (!object && !iocp_encoder_be_careful(e)) /* it may be part of a module */
 			return 0;
 		return iocp_encoder_refuse(e, NULL);
 	}

@@ -2,9 +2,9 @@
 ** value/names.c - what crosses by name: loaded modules, C functions that are fields of them, this module's classes and
 ** methods, registered metatables.
 **
-** In the registry, a state's own: NAMES, from a module or C function to its name, weak so that it keeps nothing alive,
-** made when a function is first sent and never trusted: what it says is looked up in package.loaded before it is used.
-** METATABLES, from name to metatable and back.
+** In the registry, a state's own: NAMES, from a module or C function to its name, made when a function is first sent,
+** made anew when package.loaded has changed since, and never trusted: what it says is looked up in package.loaded before
+** it is used. METATABLES, from name to metatable and back.
 */
 
 #include <string.h>
@@ -13,6 +13,17 @@
 
 #define NAMES "iocp.names"
 #define METATABLES "iocp.metatables"
+
+/* In NAMES. All that has one of these addresses is kept alive by it, so none is another object's. */
+enum {
+	LOADED = 1, /* of package.loaded's values when the names were made, in lua_next's order */
+	TABLES = 2  /* of the tables that have names */
+};
+
+typedef struct addresses {
+	size_t count;
+	const void *of[];
+} addresses;
 
 /* ---- modules ----------------------------------------------------------------------------------------------------- */
 
@@ -105,11 +116,11 @@ static enum fields kind_of(const char *module)
 	return strcmp(module, "iocp") == 0 || strcmp(module, IOCP_METHODS) == 0 ? CLASSES : FUNCTIONS;
 }
 
-/* At the top: a key of package.loaded and its value, which is popped. 1: it is a new part of this module. */
-static int add_module(lua_State *L, int names)
+/* At the top: a key of package.loaded and its value, which is popped. Of what has no name only the address counts. */
+static void add_module(lua_State *L, int names)
 {
-	int value = lua_gettop(L), is_ours = 0;
-	if (lua_type(L, value - 1) == LUA_TSTRING && (lua_istable(L, value) || lua_isfunction(L, value))) {
+	int value = lua_gettop(L);
+	if (lua_type(L, value - 1) == LUA_TSTRING && lua_topointer(L, value)) {
 		lua_pushvalue(L, value);
 		lua_rawget(L, names);
 		if (lua_isnil(L, -1) || (!lua_rawequal(L, -1, value - 1) && is_better(L, value + 1, value - 1))) {
@@ -117,82 +128,126 @@ static int add_module(lua_State *L, int names)
 			lua_pushvalue(L, value - 1);
 			lua_rawset(L, names);
 			lua_settop(L, value);
-			is_ours = strncmp(lua_tostring(L, value - 1), "iocp", 4) == 0;
 			if (lua_istable(L, value))
 				add_fields(L, names, kind_of(lua_tostring(L, value - 1)));
 		}
 	}
 	lua_settop(L, value - 1);
-	return is_ours;
 }
 
-/* A new part of this module may have brought classes and methods. At the top: package.loaded. */
-static void add_classes(lua_State *L, int names)
-{
-	static const char *const modules[] = {"iocp", IOCP_METHODS};
-	int i;
-	for (i = 0; i < 2; i++) {
-		lua_pushstring(L, modules[i]);
-		lua_getfield(L, -2, modules[i]);
-		if (lua_istable(L, -1))
-			add_fields(L, names, CLASSES);
-		lua_pop(L, 2);
-	}
-}
-
-static void add_modules(lua_State *L, int names)
-{
-	int is_new = 0;
-	push_loaded(L);
-	lua_pushnil(L);
-	while (lua_next(L, -2))
-		is_new |= add_module(L, names);
-	if (is_new)
-		add_classes(L, names);
-	lua_pop(L, 1);
-}
-
-/* A table with weak keys, that knows the standard libraries. Other modules may hold their functions too, but these
-** every state has. */
-static void push_new_names(lua_State *L)
+/* Other modules may hold functions of the standard libraries too, but these every state has. */
+static void add_standard(lua_State *L, int names, int loaded)
 {
 	static const char *const standard[] = {"_G", "string", "table", "math", "io", "os", "coroutine", "debug", "package",
 		"utf8", "bit32", "bit", "jit", "ffi", NULL};
-	int names, i;
-	lua_newtable(L);
-	names = lua_gettop(L);
-	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "k");
-	lua_setfield(L, -2, "__mode");
-	lua_setmetatable(L, names);
-	push_loaded(L);
+	int i;
 	for (i = 0; standard[i]; i++) {
 		lua_pushstring(L, standard[i]);
 		lua_pushvalue(L, -1);
-		lua_rawget(L, -3);
-		(void)add_module(L, names);
+		lua_rawget(L, loaded);
+		add_module(L, names);
 		lua_pop(L, 1);
 	}
-	lua_pop(L, 1);
+}
+
+/* Pushes what holds an address for each pair of the table. */
+static addresses *push_addresses(lua_State *L, int table, size_t *capacity)
+{
+	addresses *a;
+	*capacity = 0;
+	for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
+		++*capacity;
+	a = lua_newuserdata(L, sizeof(*a) + *capacity * sizeof(a->of[0]));
+	a->count = 0;
+	return a;
+}
+
+/* Before the modules are named: what a finalizer loads meanwhile is seen to be new. */
+static void keep_loaded(lua_State *L, int names, int loaded)
+{
+	size_t capacity;
+	addresses *a = push_addresses(L, loaded, &capacity);
+	for (lua_pushnil(L); lua_next(L, loaded); lua_pop(L, 1)) {
+		if (a->count < capacity)
+			a->of[a->count++] = lua_topointer(L, -1);
+	}
+	lua_rawseti(L, names, LOADED);
+}
+
+static void keep_tables(lua_State *L, int names)
+{
+	size_t capacity;
+	addresses *a = push_addresses(L, names, &capacity);
+	for (lua_pushnil(L); lua_next(L, names); lua_pop(L, 1)) {
+		if (lua_istable(L, -2))
+			a->of[a->count++] = lua_topointer(L, -2);
+	}
+	lua_rawseti(L, names, TABLES);
+}
+
+static void push_new_names(lua_State *L)
+{
+	int names, loaded;
+	lua_newtable(L);
+	names = lua_gettop(L);
+	push_loaded(L);
+	loaded = names + 1;
+	keep_loaded(L, names, loaded);
+	add_standard(L, names, loaded);
+	lua_pushnil(L);
+	while (lua_next(L, loaded))
+		add_module(L, names);
+	keep_tables(L, names);
+	lua_settop(L, names);
 	lua_pushvalue(L, names);
 	lua_setfield(L, LUA_REGISTRYINDEX, NAMES);
+}
+
+static const addresses *addresses_of(lua_State *L, int names, int which)
+{
+	const addresses *a;
+	lua_rawgeti(L, names, which);
+	a = lua_touserdata(L, -1);
+	lua_pop(L, 1);
+	return a;
+}
+
+/* Whether package.loaded has the same values as when the names at the top were made. */
+static int is_current(lua_State *L)
+{
+	int top = lua_gettop(L), same = 1;
+	const addresses *a = addresses_of(L, top, LOADED);
+	size_t i = 0;
+	push_loaded(L);
+	lua_pushnil(L);
+	while (same && lua_next(L, top + 1)) {
+		same = i < a->count && a->of[i++] == lua_topointer(L, -1);
+		lua_settop(L, top + 2);
+	}
+	lua_settop(L, top);
+	return same && i == a->count;
 }
 
 void iocp_names_push(lua_State *L)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, NAMES);
-	if (!lua_istable(L, -1)) {
+	if (!lua_istable(L, -1) || !is_current(L)) {
 		lua_pop(L, 1);
 		push_new_names(L);
 	}
-	add_modules(L, lua_gettop(L));
 }
 
 void iocp_names_rebuild(lua_State *L, int names)
 {
 	push_new_names(L);
-	add_modules(L, lua_gettop(L));
 	lua_replace(L, names);
+}
+
+const void *const *iocp_names_tables(lua_State *L, int names, size_t *count)
+{
+	const addresses *a = addresses_of(L, names, TABLES);
+	*count = a->count;
+	return a->of;
 }
 
 /* Pushes what package.loaded has under a name, which may lead on to a field; nil if there is no such thing. */
