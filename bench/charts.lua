@@ -80,7 +80,7 @@ local function markdown(charts, header, results)
   local out = {
     "# The benchmark's last run", "",
     ("%s, on %s. `make bench PLOT=1` writes this page."):format(os.date("%Y-%m-%d"), machine()), "",
-    "Medians (least-greatest) of 5 rounds in which the contenders of a row take turns, after one to warm up.",
+    "Medians (least-greatest) of 5 rounds, 9 of W2, in which the contenders of a row take turns, after one to warm up.",
     "Ratios are of speed: above 1 the first is faster; ours:yard is C over `iocp.h` beside the yardstick, or a script",
     "if there is no C. The yardstick is a ring under a mutex with a condition variable, malloc, or what the row names.",
     "\"Asked\" is what this module set out for. What waits and wakes spreads by a factor of 2, ping-pong by 10, by",
@@ -93,6 +93,12 @@ local function markdown(charts, header, results)
     out[#out + 1] = "| " .. table.concat(result.cells, " | ") .. " | " .. (result.row.asked or "") .. " |"
   end
   out[#out + 1] = ""
+  for _, result in ipairs(results) do
+    if #result.spread > 0 then
+      out[#out + 1] = ("Each round of %s, %s: %s, sorted. %s.\n"):format(result.row.id, result.row.unit,
+        result.row.title, table.concat(result.spread, "; "))
+    end
+  end
   for _, chart in ipairs(charts) do
     out[#out + 1] = ("![%s](bench/%s.svg)\n"):format(chart.title, chart.name)
   end

@@ -61,14 +61,14 @@ local function one(row, lua, contender)
 end
 
 local LUA = { luajit = "luajit", lua54 = "lua5.4" }
-local WHO = { "luajit", "lua54", "c", "yardstick" }
+measure.WHO = { "luajit", "lua54", "c", "yardstick" }
 
---- The figures of a row, by contender: { median =, min =, max = }. One round before the first warms up.
-function measure.row(row, rounds)
-  rounds = rounds or measure.ROUNDS
-  local figures = {}
+--- The figures of a row, by contender: those of all rounds, sorted, with median =, min =, max =. One round before the
+-- first warms up.
+function measure.row(row)
+  local rounds, figures = row.rounds or measure.ROUNDS, {}
   for round = 0, rounds do
-    for _, who in ipairs(WHO) do
+    for _, who in ipairs(measure.WHO) do
       if row[who] then
         local value = one(row, LUA[who], row[who])
         figures[who] = figures[who] or {}

@@ -46,20 +46,36 @@ local function cells(row, figures)
   }
 end
 
+-- What each round gave, of a row that has more of them than others.
+local function spread(row, figures)
+  local lines = {}
+  for i, who in ipairs(row.rounds and measure.WHO or {}) do
+    local each = {}
+    for round, value in ipairs(figures[who] or {}) do
+      each[round] = number(value)
+    end
+    lines[#lines + 1] = #each > 0 and ("%s: %s"):format(HEADER[3 + i], table.concat(each, " ")) or nil
+  end
+  return lines
+end
+
 local FORMAT = "%-4s %-35s %-5s %20s %20s %20s %20s %8s %7s %9s"
 print(FORMAT:format(table.unpack(HEADER)))
 local results = {}
 for _, row in ipairs(plan.rows) do
   if is_wanted(row) then
     local figures = measure.row(row)
-    results[#results + 1] = { row = row, cells = cells(row, figures) }
+    results[#results + 1] = { row = row, cells = cells(row, figures), spread = spread(row, figures) }
     print(FORMAT:format(table.unpack(results[#results].cells)))
+    for _, line in ipairs(results[#results].spread) do
+      print("       " .. line)
+    end
   end
 end
 print([[
 
-median (min-max) of 5 rounds, interleaved, after one that warms up. Ratios are of speed: above 1 the first is faster.
-ours:yard is C over iocp.h beside the yardstick, or without it the script. bench/plan.lua says what each row is.]])
+median (min-max) of 5 rounds, 9 of W2, interleaved, after one that warms up. Ratios are of speed: above 1 the first is
+faster; ours:yard is C over iocp.h beside the yardstick, or without it the script. bench/plan.lua says what a row is.]])
 if plot then
   require "charts"(plan.charts, measure, HEADER, results)
 end

@@ -168,6 +168,27 @@ workloads["ping-pong"] = function()
   return seconds
 end
 
+workloads["ping-pong-messages"] = function()
+  local back = iocp.IOCompletionPort()
+  iocp.Thread([[
+    local there, back = ...
+    local ok, message = there:receive()
+    while ok do
+      back:send(message)
+      ok, message = there:receive()
+    end
+  ]], port, back)
+  start()
+  for i = 1, count do
+    port:send(i)
+    local ok, message = back:receive()
+    assert(ok and message == i)
+  end
+  local seconds = stop()
+  port:close()
+  return seconds
+end
+
 -- Posts and gets in turn; nobody else is there.
 local function pair()
   for i = 1, count do
@@ -223,12 +244,35 @@ function workloads.depth()
   return stop()
 end
 
-function workloads.threads()
+local function run_threads(body)
   start()
   for _ = 1, count do
-    assert(iocp.Thread("return 1"):join())
+    assert(iocp.Thread(body):join())
   end
   return stop()
+end
+
+function workloads.threads()
+  return run_threads("return 1")
+end
+
+workloads["threads-require"] = function()
+  return run_threads('require "iocp" return 1')
+end
+
+local function resident()
+  local file = assert(io.open("/proc/self/statm"))
+  local pages = tonumber(file:read("*a"):match("^%d+ (%d+)"))
+  file:close()
+  return pages * 4096
+end
+
+-- Prints bytes a thread that waits, not seconds. The parameter: whether it requires the module.
+workloads["thread-bytes"] = function()
+  collectgarbage()
+  local before = resident()
+  start_workers(count, (parameter and 'require "iocp" ' or "") .. "local port = ... port:dequeue()")
+  return (resident() - before) / count
 end
 
 -- The processor time that waiting workers take, seconds; `count` is milliseconds.
@@ -307,6 +351,50 @@ function workloads.strings()
   return send(function(i)
     return text[i % texts]
   end, parameter)
+end
+
+-- A small function without upvalues, that the receiver calls to count.
+local function successor(n)
+  return n + 1
+end
+
+function workloads.functions()
+  local threads = start_workers(RECEIVERS, function(from)
+    local n = 0
+    while true do
+      local _, f = assert(from:receive())
+      if f == nil then
+        return n
+      end
+      n = f(n)
+    end
+  end)
+  start()
+  for _ = 1, count do
+    port:send(successor)
+  end
+  return finish(threads, function()
+    port:send(nil)
+  end)
+end
+
+-- The same by string.dump and load.
+workloads["functions-dumped"] = function()
+  local heap = iocp.Heap()
+  local threads = start_workers(RECEIVERS, function(from, blocks)
+    local read, n = loadstring or load, 0 -- luacheck: ignore
+    for key in from:packets() do
+      if key == 0 then
+        return n
+      end
+      n = read(blocks:take(key))(n)
+    end
+  end, heap)
+  start()
+  for _ = 1, count do
+    port:enqueue((heap:put(string.dump(successor))))
+  end
+  return finish(threads, post_end)
 end
 
 -- ---- the pool ----
