@@ -139,6 +139,8 @@ end
 
 add({ id = "W8", title = "pool: trivial tasks through submit", unit = "k/s", count = 1000000, asked = "LuaJIT >= 600" },
   script("pool"), script("pool"))
+add({ id = "W8", title = "pool: tasks with a result each", unit = "k/s", count = 200000 },
+  script("results"), script("results"))
 add({ id = "W8", title = "pool: 5,000,000 queued, then run", unit = "k/s", count = 5000000 },
   script("pool-backlog"), script("pool-backlog"))
 add({ id = "W8", title = "map of 10^6; plain loop / processors", unit = "times", kind = "value", count = 1000000,

@@ -8,6 +8,7 @@ local workload, count, parameter = arg[1], tonumber(arg[2]), tonumber(arg[3])
 
 local WORKERS, RECEIVERS, BATCH = 4, 2, 64
 local LARGE, WINDOW, ALL_TEXTS = 65536, 64, 2 ^ 26
+local IN_FLIGHT = 1000
 
 local port, started = iocp.IOCompletionPort(), nil
 
@@ -413,6 +414,28 @@ function workloads.pool()
   assert(pool:shutdown())
   local seconds = stop()
   assert(pool:stats().completed == count + 1, "lost")
+  return seconds
+end
+
+-- A task each, and its result: a thousand at a time are on their way.
+function workloads.results()
+  local pool, tasks = assert(iocp.Pool(iocp.processors())), {}
+  local function work(i)
+    return i
+  end
+  assert(pool:submit(work, 0):wait())
+  start()
+  for i = 1, count, IN_FLIGHT do
+    for j = 1, IN_FLIGHT do
+      tasks[j] = pool:submit(work, i + j)
+    end
+    for j = 1, IN_FLIGHT do
+      local ok, result = tasks[j]:wait()
+      assert(ok and result == i + j, "lost or handled twice")
+    end
+  end
+  local seconds = stop()
+  assert(pool:shutdown())
   return seconds
 end
 
