@@ -99,6 +99,12 @@ add({ id = "W4", title = "tables to 2 workers", unit = "k/s", count = 300000,
   asked = "LuaJIT >= 1200, Lua 5.4 >= 700" },
   script("tables"), script("tables"))
 add({ id = "W4", title = "... by LuaJIT's string.buffer", unit = "k/s", count = 300000 }, script("tables-buffer"))
+for _, size in ipairs { { "1 KB", 2 ^ 10, 50000 }, { "100 KB", 100 * 2 ^ 10, 1000 }, { "1 MB", 2 ^ 20, 100 } } do
+  add({ id = "W4", title = ("tables of %s"):format(size[1]), unit = "/s", count = size[3] },
+    script("tables", size[2]), script("tables", size[2]))
+  add({ id = "W4", title = "... by LuaJIT's string.buffer", unit = "/s", count = size[3] },
+    script("tables-buffer", size[2]))
+end
 add({ id = "W4", title = "functions sent, and called there", unit = "k/s", count = 100000 },
   script("functions"), script("functions"))
 add({ id = "W4", title = "... by string.dump and load", unit = "k/s", count = 100000 },

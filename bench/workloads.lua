@@ -287,6 +287,13 @@ end
 
 -- ---- messages: one sender, two receivers ----------------------------------------------------------------------------
 
+-- Large messages would fill the memory if the receivers are slower.
+local function await_receivers(bytes)
+  while bytes >= LARGE and port:stats().queued > WINDOW do
+    iocp.yield()
+  end
+end
+
 -- A nil ends a receiver.
 local function send(make, bytes)
   local threads = start_workers(RECEIVERS, function(from)
@@ -302,20 +309,37 @@ local function send(make, bytes)
   start()
   for i = 1, count do
     port:send(make(i))
-    -- Large ones would fill the memory if the receivers are slower.
-    while bytes >= LARGE and port:stats().queued > WINDOW do
-      iocp.yield()
-    end
+    await_receivers(bytes)
   end
   return finish(threads, function()
     port:send(nil)
   end)
 end
 
+local RECORD = 57 -- bytes that string.buffer makes of one
+
+local function record(i)
+  return { id = i, name = "job", args = { 1, 2, 3 } }
+end
+
+-- Gives a record, or if the parameter says how many bytes, a list of as many. The list is made once: what is measured
+-- is how it crosses.
+local function maker()
+  if not parameter then
+    return record
+  end
+  local list = {}
+  for i = 1, math.floor(parameter / RECORD) do
+    list[i] = record(i)
+  end
+  return function(i)
+    list[1].id = i
+    return list
+  end
+end
+
 function workloads.tables()
-  return send(function(i)
-    return { id = i, name = "job", args = { 1, 2, 3 } }
-  end, 0)
+  return send(maker(), parameter or 0)
 end
 
 -- The same tables through LuaJIT's own string.buffer, which knows no shared parts, cycles or functions.
@@ -333,9 +357,11 @@ workloads["tables-buffer"] = function()
       n = n + 1
     end
   end, heap)
+  local make = maker()
   start()
   for i = 1, count do
-    port:enqueue((heap:put(buffer.encode { id = i, name = "job", args = { 1, 2, 3 } })))
+    port:enqueue((heap:put(buffer.encode(make(i)))))
+    await_receivers(parameter or 0)
   end
   return finish(threads, post_end)
 end
