@@ -141,13 +141,16 @@ model: ## the protocols of port, pool and heap, checked exhaustively with spin
 	$(call need,,gcc spin tap)
 	@tools/model
 
-bench: ## the workloads beside their yardsticks in C; ONLY=W1 for some, PLOT=1 for charts, COUNT=1 for instructions
+bench: ## the workloads, beside yardsticks; ONLY=W1 for some, PLOT=1 charts, COUNT=1 instructions, OTHERS=1 Go and so on
 	$(call need,$(BENCHED),$(if $(PLOT),gnuplot) $(if $(COUNT),valgrind))
+	$(if $(OTHERS),@for need in $(OTHER_RUNTIMES); do CC="$(CC)" tools/packages $$need || :; done)
 	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/c/bench \
 		$(BENCHED:%=$(BUILD)/c/states-%)
-	@ONLY="$(ONLY)" PLOT="$(PLOT)" lua5.4 bench/$(if $(COUNT),instructions,run).lua
+	@ONLY="$(ONLY)" PLOT="$(PLOT)" OTHERS="$(OTHERS)" lua5.4 bench/$(if $(COUNT),instructions,run).lua
 
 BENCHED := luajit lua5.4
+# What cannot be installed is left out of the table.
+OTHER_RUNTIMES := go javac node python3 g++ luv
 
 $(BUILD)/c/bench: $(filter-out bench/states.c,$(wildcard bench/*.c)) $(CORE_OBJECTS)
 	@mkdir -p $(@D)

@@ -8,13 +8,6 @@ local LINES = {
   { who = "yardstick", title = "C, mutex + condition variable", color = "#d62728" },
 }
 
-local function read(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read("*a"):gsub("%s+$", "")
-  pipe:close()
-  return text
-end
-
 local function write(path, text)
   local file = assert(io.open(path, "w"))
   file:write(text)
@@ -68,19 +61,11 @@ local function draw(chart)
   assert(os.execute(("gnuplot build/bench/%s.gp"):format(chart.name)))
 end
 
-local function machine()
-  local model = read("sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1")
-  local virtual = read("grep -c -m 1 hypervisor /proc/cpuinfo") == "1" and ", a virtual machine" or ""
-  return ("%s processors (%s%s), Linux %s, %s, Lua 5.4, %s"):format(read("nproc"), model, virtual,
-    read("uname -r | grep -o '^[0-9.]*[0-9]'"), read("gcc --version | head -n 1"),
-    read("luajit -v | grep -o '^LuaJIT [^ ]*'"))
-end
-
-local function markdown(charts, header, results)
+local function markdown(charts, measure, header, results)
   local out = {
     "# The benchmark's last run", "",
-    ("%s, on %s. `make bench PLOT=1` writes this page."):format(os.date("%Y-%m-%d"), machine()), "",
-    "Medians (least-greatest) of 5 rounds in which the contenders of a row take turns, after one to warm up.",
+    ("%s, on %s. `make bench PLOT=1` writes this page."):format(os.date("%Y-%m-%d"), measure.machine()), "",
+    "Medians (least-greatest) of 5 rounds, 9 of W2, in which the contenders of a row take turns, after one to warm up.",
     "Ratios are of speed: above 1 the first is faster; ours:yard is C over `iocp.h` beside the yardstick, or a script",
     "if there is no C. The yardstick is a ring under a mutex with a condition variable, malloc, or what the row names.",
     "\"Asked\" is what this module set out for. What waits and wakes spreads by a factor of 2, ping-pong by 10, by",
@@ -93,6 +78,12 @@ local function markdown(charts, header, results)
     out[#out + 1] = "| " .. table.concat(result.cells, " | ") .. " | " .. (result.row.asked or "") .. " |"
   end
   out[#out + 1] = ""
+  for _, result in ipairs(results) do
+    if #result.spread > 0 then
+      out[#out + 1] = ("Each round of %s, %s: %s, sorted. %s.\n"):format(result.row.id, result.row.unit,
+        result.row.title, table.concat(result.spread, "; "))
+    end
+  end
   for _, chart in ipairs(charts) do
     out[#out + 1] = ("![%s](bench/%s.svg)\n"):format(chart.title, chart.name)
   end
@@ -105,6 +96,6 @@ return function(charts, measure, header, results)
     measure_chart(chart, measure)
     draw(chart)
   end
-  write("doc/bench.md", markdown(charts, header, results))
+  write("doc/bench.md", markdown(charts, measure, header, results) .. require("others.table").section())
   print("doc/bench.md and doc/bench/*.svg are written")
 end

@@ -22,7 +22,7 @@ local function command_of(lua, contender, count)
   elseif contender.states then
     return ("build/c/states-%s %d"):format(contender.states, count)
   end
-  return ("%sbuild/c/bench %s %d %s"):format(contender.prefix or "", contender.c, count,
+  return ("%s%s %s %d %s"):format(contender.prefix or "", contender.program or "build/c/bench", contender.c, count,
     contender.parameter and ("%d"):format(contender.parameter) or "")
 end
 
@@ -61,14 +61,14 @@ local function one(row, lua, contender)
 end
 
 local LUA = { luajit = "luajit", lua54 = "lua5.4" }
-local WHO = { "luajit", "lua54", "c", "yardstick" }
+measure.WHO = { "luajit", "lua54", "c", "yardstick" }
 
---- The figures of a row, by contender: { median =, min =, max = }. One round before the first warms up.
-function measure.row(row, rounds)
-  rounds = rounds or measure.ROUNDS
-  local figures = {}
+--- The figures of a row, by contender: those of all rounds, sorted, with median =, min =, max =. One round before the
+-- first warms up. `names`: of the contenders, in the order they take turns.
+function measure.row(row, names)
+  local rounds, figures = row.rounds or measure.ROUNDS, {}
   for round = 0, rounds do
-    for _, who in ipairs(WHO) do
+    for _, who in ipairs(names or measure.WHO) do
       if row[who] then
         local value = one(row, row[who].lua or LUA[who], row[who])
         figures[who] = figures[who] or {}
@@ -83,6 +83,24 @@ function measure.row(row, rounds)
     values.median, values.min, values.max = values[math.ceil(rounds / 2)], values[1], values[rounds]
   end
   return figures
+end
+
+--- What a command prints.
+function measure.read(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read("*a"):gsub("%s+$", "")
+  pipe:close()
+  return text
+end
+
+--- What it is measured on.
+function measure.machine()
+  local read = measure.read
+  local model = read("sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1")
+  local virtual = read("grep -c -m 1 hypervisor /proc/cpuinfo") == "1" and ", a virtual machine" or ""
+  return ("%s processors (%s%s), Linux %s, %s, Lua 5.4, %s"):format(read("nproc"), model, virtual,
+    read("uname -r | grep -o '^[0-9.]*[0-9]'"), read("gcc --version | head -n 1"),
+    read("luajit -v | grep -o '^LuaJIT [^ ]*'"))
 end
 
 return measure

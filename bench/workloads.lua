@@ -7,7 +7,8 @@ local system = require "system" -- the clock; it comes with busted
 local workload, count, parameter = arg[1], tonumber(arg[2]), tonumber(arg[3])
 
 local WORKERS, RECEIVERS, BATCH = 4, 2, 64
-local LARGE, WINDOW = 65536, 64
+local LARGE, WINDOW, ALL_TEXTS = 65536, 64, 2 ^ 26
+local IN_FLIGHT = 1000
 
 local port, started = iocp.IOCompletionPort(), nil
 
@@ -168,6 +169,27 @@ workloads["ping-pong"] = function()
   return seconds
 end
 
+workloads["ping-pong-messages"] = function()
+  local back = iocp.IOCompletionPort()
+  iocp.Thread([[
+    local there, back = ...
+    local ok, message = there:receive()
+    while ok do
+      back:send(message)
+      ok, message = there:receive()
+    end
+  ]], port, back)
+  start()
+  for i = 1, count do
+    port:send(i)
+    local ok, message = back:receive()
+    assert(ok and message == i)
+  end
+  local seconds = stop()
+  port:close()
+  return seconds
+end
+
 -- Posts and gets in turn; nobody else is there.
 local function pair()
   for i = 1, count do
@@ -223,12 +245,35 @@ function workloads.depth()
   return stop()
 end
 
-function workloads.threads()
+local function run_threads(body)
   start()
   for _ = 1, count do
-    assert(iocp.Thread("return 1"):join())
+    assert(iocp.Thread(body):join())
   end
   return stop()
+end
+
+function workloads.threads()
+  return run_threads("return 1")
+end
+
+workloads["threads-require"] = function()
+  return run_threads('require "iocp" return 1')
+end
+
+local function resident()
+  local file = assert(io.open("/proc/self/statm"))
+  local pages = tonumber(file:read("*a"):match("^%d+ (%d+)"))
+  file:close()
+  return pages * 4096
+end
+
+-- Prints bytes a thread that waits, not seconds. The parameter: whether it requires the module.
+workloads["thread-bytes"] = function()
+  collectgarbage()
+  local before = resident()
+  start_workers(count, (parameter and 'require "iocp" ' or "") .. "local port = ... port:dequeue()")
+  return (resident() - before) / count
 end
 
 -- The processor time that waiting workers take, seconds; `count` is milliseconds.
@@ -352,9 +397,13 @@ workloads["functions-dump"] = function()
 end
 
 function workloads.strings()
-  local text = ("x"):rep(parameter)
-  return send(function()
-    return text
+  local texts, number = math.min(count, ALL_TEXTS / parameter, 2 ^ 17), #("%06x"):format(0)
+  local rest, text = ("x"):rep(parameter - number), {}
+  for i = 0, texts - 1 do
+    text[i] = ("%06x"):format(i):reverse() .. rest
+  end
+  return send(function(i)
+    return text[i % texts]
   end, parameter)
 end
 
@@ -374,6 +423,28 @@ function workloads.pool()
   assert(pool:shutdown())
   local seconds = stop()
   assert(pool:stats().completed == count + 1, "lost")
+  return seconds
+end
+
+-- A task each, and its result: a thousand at a time are on their way.
+function workloads.results()
+  local pool, tasks = assert(iocp.Pool(iocp.processors())), {}
+  local function work(i)
+    return i
+  end
+  assert(pool:submit(work, 0):wait())
+  start()
+  for i = 1, count, IN_FLIGHT do
+    for j = 1, IN_FLIGHT do
+      tasks[j] = pool:submit(work, i + j)
+    end
+    for j = 1, IN_FLIGHT do
+      local ok, result = tasks[j]:wait()
+      assert(ok and result == i + j, "lost or handled twice")
+    end
+  end
+  local seconds = stop()
+  assert(pool:shutdown())
   return seconds
 end
 
