@@ -79,12 +79,20 @@ add({ id = "W1b", title = "keys in batches of 64", unit = "M/s", count = 5000000
 
 add({ id = "W2", title = "ping-pong; words two spin on", unit = "k/s", count = 200000, asked = "LuaJIT >= 1000" },
   script("ping-pong"), script("ping-pong"), c("ping-pong-iocp"), c("ping-pong-words"))
+add({ id = "W2", title = "... with messages, send and receive", unit = "k/s", count = 100000, asked = "LuaJIT >= 400" },
+  script("send-receive"), script("send-receive"))
 add({ id = "W2", title = "... without spin; raw futex", unit = "k/s", count = 50000, asked = "C >= 0.95 of futex" },
   nil, nil, c("ping-pong-iocp-no-spin"), c("ping-pong-futex"))
 add({ id = "W2", title = "... both on one core; raw futex", unit = "k/s", count = 200000,
   asked = "C >= 0.95 of futex" },
   one_core(script("ping-pong")), one_core(script("ping-pong")), one_core(c("ping-pong-iocp")),
   one_core(c("ping-pong-futex")))
+
+for _, rate in ipairs { 1000, 10000, 30000 } do
+  add({ id = "W2", title = ("%d messages a second, 4 workers: processor time; without spin"):format(rate), unit = "ms",
+    kind = "value", scale = 1e3, count = rate, asked = "<= 1.05x of without" },
+    nil, nil, c("trickle-iocp"), c("trickle-iocp-no-spin"))
+end
 
 add({ id = "W3", title = "2,000,000 queued: in", unit = "M/s", count = 2000000, asked = "LuaJIT >= 25" },
   everywhere("backlog-in"))

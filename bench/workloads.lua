@@ -168,6 +168,28 @@ workloads["ping-pong"] = function()
   return seconds
 end
 
+-- The same with messages.
+workloads["send-receive"] = function()
+  local back = iocp.IOCompletionPort()
+  iocp.Thread([[
+    local there, back = ...
+    local ok, value = there:receive()
+    while ok do
+      back:send(value)
+      ok, value = there:receive()
+    end
+  ]], port, back)
+  start()
+  for i = 1, count do
+    port:send(i)
+    local _, value = back:receive()
+    assert(value == i)
+  end
+  local seconds = stop()
+  port:close()
+  return seconds
+end
+
 -- Posts and gets in turn; nobody else is there.
 local function pair()
   for i = 1, count do
