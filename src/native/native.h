@@ -140,10 +140,7 @@ void iocp_context_resume(iocp_context *context);
 int32_t iocp_wake_time(void);
 /* It took that long, this time. */
 void iocp_wake_took(int64_t ns);
-static inline int iocp_spin_is_off(const iocp_spinning *spinning)
-{
-	return (int)atomic_load_explicit(&spinning->off, memory_order_relaxed); /* a hint */
-}
+int iocp_spin_is_off(const iocp_spinning *spinning);
 /* Between the two steps of a wait, unless it is off: looks at the word until it is served, cancelled, or enough. */
 void iocp_spin(iocp_context *context, iocp_spinning *spinning, int64_t started, int64_t deadline);
 /* It is off, and a wait slept, and was served so many ns after it had begun. */

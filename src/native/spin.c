@@ -13,7 +13,8 @@
 **
 ** All of it follows from what a wake-up takes, which differs from machine to machine, and drifts. Each sleep on a port
 ** is a measurement. The estimate goes a step up or down as the last one took longer or less, so it follows the median:
-** one that found its processor busy for milliseconds moves it no further than any other.
+** one that found its processor busy for milliseconds moves it no further than any other. If most do, there is no
+** processor to spare, and nobody spins.
 **
 ** Locking: none. The estimate and the accounts are hints: every access is relaxed, and an update that is lost to
 ** another does no harm.
@@ -24,9 +25,10 @@
 enum {
 	WAKE_FIRST = 40000, /* ns, until it is known */
 	WAKE_LEAST = 4000,
-	WAKE_MOST = 100000, /* ns */
-	STEP = 32,          /* the estimate's steps: one part in so many */
-	SPINS_IN_DEBT = 3   /* so many spins in vain may be owed */
+	WAKE_BUSY = 100000, /* one that takes longer waited for its processor */
+	WAKE_MOST = 200000,
+	STEP = 32,        /* the estimate's steps: one part in so many */
+	SPINS_IN_DEBT = 3 /* so many spins in vain may be owed */
 };
 
 static _Atomic int32_t wake_time = WAKE_FIRST;
@@ -42,6 +44,11 @@ void iocp_wake_took(int64_t ns)
 	int32_t next = ns > now ? now + now / STEP : now - now / STEP;
 	next = next < WAKE_LEAST ? WAKE_LEAST : next > WAKE_MOST ? WAKE_MOST : next;
 	atomic_store_explicit(&wake_time, next, memory_order_relaxed);
+}
+
+int iocp_spin_is_off(const iocp_spinning *spinning)
+{
+	return iocp_wake_time() > WAKE_BUSY || atomic_load_explicit(&spinning->off, memory_order_relaxed);
 }
 
 /* The longest spin. When the other side of a ping-pong sleeps, its answer comes after it was woken, and then some. */
