@@ -26,6 +26,7 @@ enum { BLOCK = 48, LARGEST_BATCH = 4096 };
 extern iocp_port *port;
 extern iocp_heap *heap;
 extern int ours;
+extern int spins;        /* whether the port's threads spin, which is for its workloads to set */
 extern size_t parameter; /* the workload's third argument, 0 if left out */
 
 /* The seconds between the two are what the program prints. stop returns main's result. */
@@ -70,10 +71,10 @@ int run_backlog_in(size_t count);
 int run_backlog_out(size_t count);
 int run_packet_bytes(size_t count);
 int run_idle(size_t milliseconds);
+int run_trickle(size_t rate);
 
 /* pingpong.c */
 int run_ping_pong(size_t count);
-int run_ping_pong_without_spin(size_t count);
 int run_ping_pong_on_futexes(size_t count);
 int run_ping_pong_on_words(size_t count);
 

@@ -13,7 +13,7 @@
 
 iocp_port *port;
 iocp_heap *heap;
-int ours;
+int ours, spins;
 size_t parameter;
 
 static double started;
@@ -149,41 +149,43 @@ size_t resident(void)
 static const struct workload {
 	const char *name;
 	int (*run)(size_t count);
-	int ours;
+	int ours, spins;
 } workloads[] = {
-	{"pair-iocp", run_pair, 1},
-	{"pair-pthread", run_pair, 0},
-	{"keys-iocp", run_keys, 1},
-	{"keys-pthread", run_keys, 0},
-	{"batches-iocp", run_batches, 1},
-	{"batches-pthread", run_batches, 0},
-	{"article-iocp", run_article, 1},
-	{"article-pthread", run_article, 0},
-	{"strings-iocp", run_strings, 1},
-	{"strings-pthread", run_strings, 0},
-	{"ping-pong-iocp", run_ping_pong, 1},
-	{"ping-pong-iocp-no-spin", run_ping_pong_without_spin, 1},
-	{"ping-pong-futex", run_ping_pong_on_futexes, 0},
-	{"ping-pong-words", run_ping_pong_on_words, 0},
-	{"backlog-in-iocp", run_backlog_in, 1},
-	{"backlog-in-pthread", run_backlog_in, 0},
-	{"backlog-out-iocp", run_backlog_out, 1},
-	{"backlog-out-pthread", run_backlog_out, 0},
-	{"packet-bytes-iocp", run_packet_bytes, 1},
-	{"packet-bytes-pthread", run_packet_bytes, 0},
-	{"depth-iocp", run_depth, 1},
-	{"depth-pthread", run_depth, 0},
-	{"idle-iocp", run_idle, 1},
-	{"idle-pthread", run_idle, 0},
-	{"pairs-iocp", run_pairs, 1},
-	{"pairs-malloc", run_pairs, 0},
-	{"across-iocp", run_across, 1},
-	{"across-malloc", run_across, 0},
-	{"destroy-iocp", run_destroy, 1},
-	{"destroy-malloc", run_destroy, 0},
-	{"create-iocp", run_create, 1},
-	{"footprint-iocp", run_footprint, 1},
-	{"footprint-malloc", run_footprint, 0},
+	{"pair-iocp", run_pair, 1, 1},
+	{"pair-pthread", run_pair, 0, 1},
+	{"keys-iocp", run_keys, 1, 1},
+	{"keys-pthread", run_keys, 0, 1},
+	{"batches-iocp", run_batches, 1, 1},
+	{"batches-pthread", run_batches, 0, 1},
+	{"article-iocp", run_article, 1, 1},
+	{"article-pthread", run_article, 0, 1},
+	{"strings-iocp", run_strings, 1, 1},
+	{"strings-pthread", run_strings, 0, 1},
+	{"ping-pong-iocp", run_ping_pong, 1, 1},
+	{"ping-pong-iocp-no-spin", run_ping_pong, 1, 0},
+	{"ping-pong-futex", run_ping_pong_on_futexes, 0, 1},
+	{"ping-pong-words", run_ping_pong_on_words, 0, 1},
+	{"backlog-in-iocp", run_backlog_in, 1, 1},
+	{"backlog-in-pthread", run_backlog_in, 0, 1},
+	{"backlog-out-iocp", run_backlog_out, 1, 1},
+	{"backlog-out-pthread", run_backlog_out, 0, 1},
+	{"packet-bytes-iocp", run_packet_bytes, 1, 1},
+	{"packet-bytes-pthread", run_packet_bytes, 0, 1},
+	{"depth-iocp", run_depth, 1, 1},
+	{"depth-pthread", run_depth, 0, 1},
+	{"idle-iocp", run_idle, 1, 1},
+	{"idle-pthread", run_idle, 0, 1},
+	{"trickle-iocp", run_trickle, 1, 1},
+	{"trickle-iocp-no-spin", run_trickle, 1, 0},
+	{"pairs-iocp", run_pairs, 1, 1},
+	{"pairs-malloc", run_pairs, 0, 1},
+	{"across-iocp", run_across, 1, 1},
+	{"across-malloc", run_across, 0, 1},
+	{"destroy-iocp", run_destroy, 1, 1},
+	{"destroy-malloc", run_destroy, 0, 1},
+	{"create-iocp", run_create, 1, 1},
+	{"footprint-iocp", run_footprint, 1, 1},
+	{"footprint-malloc", run_footprint, 0, 1},
 };
 
 int main(int argc, char **argv)
@@ -193,6 +195,7 @@ int main(int argc, char **argv)
 	for (i = 0; count > 0 && i < sizeof(workloads) / sizeof(workloads[0]); i++) {
 		if (strcmp(argv[1], workloads[i].name) == 0) {
 			ours = workloads[i].ours;
+			spins = workloads[i].spins;
 			if (iocp_port_create(0, &port) != IOCP_OK || iocp_heap_create(0, 0, &heap) != IOCP_OK)
 				abort();
 			return workloads[i].run(count);

@@ -38,15 +38,10 @@ static int play(size_t count)
 
 int run_ping_pong(size_t count)
 {
-	iocp_port_create(0, &back);
-	return play(count);
-}
-
-int run_ping_pong_without_spin(size_t count)
-{
-	iocp_port_create(0, &back);
-	iocp_port_set_spin(port, 0);
-	iocp_port_set_spin(back, 0);
+	if (iocp_port_create(0, &back) != IOCP_OK)
+		abort();
+	iocp_port_set_spin(port, spins);
+	iocp_port_set_spin(back, spins);
 	return play(count);
 }
 

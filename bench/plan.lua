@@ -89,10 +89,17 @@ add({ id = "W2", title = "... both on one core; raw futex", unit = "k/s", count 
   asked = "C >= 0.95 of futex" },
   one_core(script("ping-pong")), one_core(script("ping-pong")), one_core(c("ping-pong-iocp")),
   one_core(c("ping-pong-futex")))
-add({ id = "W2", title = "... by send and receive", unit = "k/s", count = 100000, rounds = 9 },
+add({ id = "W2", title = "... by send and receive", unit = "k/s", count = 100000, rounds = 9,
+  asked = "LuaJIT >= 400" },
   script("ping-pong-messages"), script("ping-pong-messages"))
 add({ id = "W2", title = "... the same, both on one core", unit = "k/s", count = 100000, rounds = 9 },
   one_core(script("ping-pong-messages")), one_core(script("ping-pong-messages")))
+
+for _, rate in ipairs { 1000, 10000, 30000 } do
+  add({ id = "W2", title = ("%d messages a second, 4 workers: processor time; without spin"):format(rate), unit = "ms",
+    kind = "value", scale = 1e3, count = rate, asked = "<= 1.05x of without" },
+    nil, nil, c("trickle-iocp"), c("trickle-iocp-no-spin"))
+end
 
 add({ id = "W3", title = "2,000,000 queued: in", unit = "M/s", count = 2000000, asked = "LuaJIT >= 25" },
   everywhere("backlog-in"))

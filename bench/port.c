@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 enum { MOST_WORKERS = 1024, WORKERS = 4, RECEIVERS = 2, BATCH = 64, LARGE = 65536, WINDOW = 64 };
@@ -236,5 +237,36 @@ int run_idle(size_t milliseconds)
 	before = clock();
 	iocp_sleep((double)milliseconds);
 	printf("%.9f\n", (double)(clock() - before) / CLOCKS_PER_SEC);
+	return 0;
+}
+
+static double processor_time(void)
+{
+	struct timespec used;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+/* Prints the processor time, seconds, that a second takes in which `rate` messages come at even distances. */
+int run_trickle(size_t rate)
+{
+	enum { NS = 1000000000 };
+	struct timespec due;
+	double before;
+	size_t i;
+	prctl(PR_SET_TIMERSLACK, 1);
+	iocp_port_set_spin(port, spins);
+	start_workers(WORKERS, key_worker);
+	clock_gettime(CLOCK_MONOTONIC, &due);
+	before = processor_time();
+	for (i = 1; i <= rate; i++) {
+		due.tv_nsec += (long)(NS / rate);
+		due.tv_sec += due.tv_nsec / NS;
+		due.tv_nsec %= NS;
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+		push(i);
+	}
+	await_workers();
+	printf("%.9f\n", processor_time() - before);
 	return 0;
 }

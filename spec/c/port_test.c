@@ -15,6 +15,8 @@
 #include <cmocka.h>
 
 #include "iocp.h"
+#include "native/native.h"
+#include "native/port.h"
 
 enum { MANY = 20000, THREADS = 4 };
 
@@ -392,6 +394,70 @@ static void a_signal_interrupts_a_host_s_wait(void **state)
 	(void)state;
 }
 
+static int somebody_spins(void)
+{
+	return (int)atomic_load_explicit(&port->spinner, memory_order_relaxed);
+}
+
+/* One that sleeps at the bottom of the stack, for ever it may be, does not keep the others from it. */
+static void who_falls_asleep_lets_another_spin(void **state)
+{
+	pthread_t sleeper;
+	iocp_port_info info = {.size = sizeof(info)};
+	iocp_packet packet;
+	size_t count;
+	int looks = 0;
+	pthread_create(&sleeper, NULL, get_up_to_three, &count);
+	do {
+		iocp_sleep(1);
+		iocp_port_stats(port, &info);
+	} while (info.waiting == 0);
+	while (somebody_spins() && looks++ < 2000) /* it may have to wait for a processor */
+		iocp_sleep(1);
+	assert_false(somebody_spins());
+	assert_int_equal(iocp_port_dequeue(port, &packet, 1), IOCP_TIMEOUT);
+	assert_false(somebody_spins());
+	iocp_port_enqueue(port, 1, 0, 0);
+	pthread_join(sleeper, NULL);
+	assert_int_equal(count, 1);
+	(void)state;
+}
+
+static void the_time_of_a_wake_follows_the_median(void **state)
+{
+	int32_t before;
+	int i;
+	for (i = 0; i < 200; i++)
+		iocp_wake_took(i % 4 ? 30000 : 5000000);
+	before = iocp_wake_time();
+	assert_in_range(before, 24000, 36000);
+	iocp_wake_took(INT64_MAX);
+	assert_in_range(iocp_wake_time(), before, before + before / 10);
+	(void)state;
+}
+
+/* How many sleeps that were served so late it takes until spins begin anew; 0: more than `most`. */
+static int sleeps_until_a_spin(int64_t served_after, int most)
+{
+	iocp_spinning spinning = {.owed = 4 * iocp_wake_time(), .off = 1};
+	int sleeps;
+	for (sleeps = 1; sleeps <= most; sleeps++) {
+		iocp_spin_slept(&spinning, served_after);
+		if (!iocp_spin_is_off(&spinning))
+			return sleeps;
+	}
+	return 0;
+}
+
+static void spins_begin_anew_by_how_soon_sleepers_are_served(void **state)
+{
+	enum { MOST = 100000 };
+	int soonest = sleeps_until_a_spin(0, MOST), soon = sleeps_until_a_spin(iocp_wake_time(), MOST);
+	assert_true(0 < soonest && soonest < soon);
+	assert_int_equal(sleeps_until_a_spin(3 * iocp_wake_time(), MOST), 0);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +474,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_library_fills_what_the_caller_knows_of, new_port, drop_port),
 		cmocka_unit_test(a_chain_of_ports_is_freed_without_recursion),
 		cmocka_unit_test_setup_teardown(a_signal_interrupts_a_host_s_wait, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(who_falls_asleep_lets_another_spin, new_port, drop_port),
+		cmocka_unit_test(the_time_of_a_wake_follows_the_median),
+		cmocka_unit_test(spins_begin_anew_by_how_soon_sleepers_are_served),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,11 @@ typedef struct iocp_waiter {
 
 enum { IOCP_ARMED = 1, IOCP_ASLEEP = 2, IOCP_SERVED = 3 };
 
-enum { IOCP_SPIN_LIMIT = 35000 }; /* ns: what it takes on two processors to sleep and be woken */
+/* What the waits in one place know of spinning: see spin.c. A zeroed one is as good as new. */
+typedef struct iocp_spinning {
+	_Atomic int32_t owed; /* ns: what spins took of the processors beyond what they saved */
+	_Atomic uint32_t off; /* 1 while that is too much */
+} iocp_spinning;
 
 struct iocp_cache;
 
@@ -60,6 +64,7 @@ typedef struct iocp_membership {
 /* One for every thread that ever waited or used a heap; the thread's own except where said. */
 typedef struct iocp_context {
 	iocp_waiter waiter;
+	iocp_spinning spinning;      /* of its waits for semaphores */
 	uint32_t shielded;           /* while not 0, neither a cancel nor a signal ends a wait: they count afterwards */
 	iocp_heap *locked;           /* heaps whose lock it holds, with a reference each; see heap/cache.c */
 	_Atomic uint32_t cancelled;  /* bits of enum iocp_cancel, set by any thread */
@@ -113,11 +118,12 @@ void iocp_waiters_remove(iocp_waiters *waiters, iocp_waiter *waiter);
 ** once the lock is released; else NULL. */
 _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result);
 /* Waits to be served: returns `result` of iocp_waiters_serve, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED and the
-** waiter is off the list. Spins until `spin_end`, unless that is 0. */
-int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end);
-/* The same, for whatever is not a get: meanwhile the thread does not count at the port that it belongs to. */
+** waiter is off the list. */
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline);
+/* The same, for whatever is not a get: meanwhile the thread does not count at the port that it belongs to. It spins
+** first as `spinning` allows, unless that is NULL. */
 int iocp_wait_without_slot(
-	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end);
+	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, iocp_spinning *spinning);
 
 static inline int iocp_context_cancelled(const iocp_context *context)
 {
@@ -127,6 +133,18 @@ static inline int iocp_context_cancelled(const iocp_context *context)
 void iocp_context_cancel(iocp_context *context, enum iocp_cancel why);
 /* Takes IOCP_CANCEL_WORK back. */
 void iocp_context_resume(iocp_context *context);
+
+/* ---- spin.c ------------------------------------------------------------------------------------------------------ */
+
+/* From a wake until the woken thread runs, ns, on another processor than the waker's. */
+int32_t iocp_wake_time(void);
+/* It took that long, this time. */
+void iocp_wake_took(int64_t ns);
+int iocp_spin_is_off(const iocp_spinning *spinning);
+/* Between the two steps of a wait, unless it is off: looks at the word until it is served, cancelled, or enough. */
+void iocp_spin(iocp_context *context, iocp_spinning *spinning, int64_t started, int64_t deadline);
+/* It is off, and a wait slept, and was served so many ns after it had begun. */
+void iocp_spin_slept(iocp_spinning *spinning, int64_t served_after);
 
 /* ---- heap/heap.c ------------------------------------------------------------------------------------------------- */
 

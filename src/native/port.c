@@ -60,7 +60,7 @@ int iocp_port_create(uint32_t concurrency, iocp_port **port)
 	int r;
 	if (!p)
 		return IOCP_NOMEM;
-	*p = (iocp_port){.limit = concurrency ? concurrency : iocp_processors(), .poster_cpu = -1, .spin = IOCP_SPIN_LIMIT};
+	*p = (iocp_port){.limit = concurrency ? concurrency : iocp_processors(), .poster_cpu = -1};
 	r = iocp_object_register(&p->object, IOCP_KIND_PORT, p, free_port);
 	if (r == IOCP_OK)
 		*port = p;
@@ -155,7 +155,7 @@ static void leave_empty_handed(iocp_port *port, iocp_context *context)
 static int wait_for_packets(
 	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, double ms)
 {
-	int32_t spin = iocp_spin_begins(port);
+	int spins = iocp_spin_begins(port);
 	int watch, r;
 	context->waiter.packets = packets;
 	context->waiter.max = max;
@@ -164,7 +164,7 @@ static int wait_for_packets(
 	iocp_lock_release(&port->lock);
 	if (watch)
 		iocp_port_watch(port);
-	r = iocp_wake_wait(port, context, ms, spin);
+	r = iocp_wake_wait(port, context, ms, spins);
 	if (r == IOCP_OK)
 		*count = context->waiter.count;
 	else if (r != IOCP_ABANDONED)

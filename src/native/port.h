@@ -3,7 +3,7 @@
 **
 **   port.c   creating, posting, getting, closing
 **   slot.c   who counts as working for the port, and who is let in when a slot is free
-**   wake.c   how those who are let in are woken
+**   wake.c   how those who are let in are woken, and who spins instead of sleeping
 **   queue.c  the packets that wait
 */
 
@@ -33,10 +33,10 @@ struct iocp_port {
 	int64_t in_flight_since; /* ns */
 	uint64_t peak, posted, dequeued;
 	int poster_cpu;           /* where the last post to an empty queue was made */
-	_Atomic uint32_t no_spin; /* see iocp_port_set_spin; this and the next two are hints, so relaxed */
+	_Atomic uint32_t no_spin; /* see iocp_port_set_spin; this and the next are hints, so relaxed */
 	_Atomic uint32_t spinner; /* 1 while a thread spins here */
-	_Atomic int32_t spin;     /* how long the next one may, ns */
-	iocp_watched watching;    /* while watched is 1 */
+	iocp_spinning spinning;
+	iocp_watched watching; /* while watched is 1 */
 };
 
 enum { IOCP_WAKE_AT_ONCE = 64 };
@@ -60,11 +60,10 @@ static inline void iocp_after_unlock_begin(iocp_after_unlock *after)
 /* `waiter` was served in its sleep. The lock is held. Returns its word if the caller is to wake it, once the lock is
 ** released. */
 _Atomic uint32_t *iocp_wake_or_defer(iocp_port *port, iocp_waiter *waiter);
-/* How long the caller, about to park, may spin, ns. The lock is held; if the answer is not 0, the caller is the spinner
-** until iocp_wake_wait has returned. */
-int32_t iocp_spin_begins(iocp_port *port);
+/* Whether the caller, about to park, is to spin. The lock is held; if it is, it must call iocp_wake_wait. */
+int iocp_spin_begins(iocp_port *port);
 /* As iocp_wait, for the caller, which is on the port's list. No lock is held. */
-int iocp_wake_wait(iocp_port *port, iocp_context *context, double ms, int32_t spin);
+int iocp_wake_wait(iocp_port *port, iocp_context *context, double ms, int spins);
 
 /* ---- slot.c ------------------------------------------------------------------------------------------------------ */
 

@@ -260,7 +260,7 @@ int iocp_thread_join(iocp_thread *thread, double ms)
 	}
 	iocp_waiters_wait(&thread->joiners, &context->waiter);
 	iocp_lock_release(&thread->lock);
-	return iocp_wait_without_slot(context, &thread->joiners, &thread->lock, iocp_deadline(ms), 0);
+	return iocp_wait_without_slot(context, &thread->joiners, &thread->lock, iocp_deadline(ms), NULL);
 }
 
 void iocp_thread_cancel(iocp_thread *thread)

@@ -199,29 +199,12 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result)
 	} while (count == AT_ONCE);
 }
 
-/* Looks at the word until that time. */
-static void spin(iocp_context *context, int64_t end)
-{
-	enum { LOOKS = 16 }; /* a look and a pause take up to 30 ns, reading the clock as long */
-	do {
-		int i;
-		for (i = 0; i < LOOKS; i++) {
-			/* Relaxed: park looks again with acquire. */
-			if (atomic_load_explicit(&context->waiter.word, memory_order_relaxed) == IOCP_SERVED)
-				return;
-			iocp_relax();
-		}
-	} while (!iocp_context_cancelled(context) && iocp_prim_nanoseconds() < end);
-}
-
 /* Until served (IOCP_OK), the deadline, a cancel or a signal. */
-static int park(iocp_context *context, int64_t deadline, int64_t spin_end)
+static int park(iocp_context *context, int64_t deadline)
 {
 	_Atomic uint32_t *word = &context->waiter.word;
 	/* Without a time the kernel goes on with the wait after a signal handler that asked for that (SA_RESTART). */
 	int64_t until = deadline == IOCP_FOREVER && !context->thread ? IOCP_FOREVER - 1 : deadline;
-	if (spin_end)
-		spin(context, spin_end);
 	for (;;) {
 		uint32_t state = IOCP_ARMED;
 		int r;
@@ -246,9 +229,9 @@ static int park(iocp_context *context, int64_t deadline, int64_t spin_end)
 	}
 }
 
-int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end)
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline)
 {
-	int r = park(context, deadline, spin_end);
+	int r = park(context, deadline);
 	if (r != IOCP_OK) {
 		iocp_lock_acquire(lock);
 		/* Relaxed: SERVED is only ever written under this lock. */
@@ -270,17 +253,10 @@ int iocp_waiters_ready(void)
 int iocp_waiters_join(iocp_waiters *waiters, iocp_lock *lock, double ms)
 {
 	iocp_context *context = iocp_this_thread.context; /* iocp_waiters_ready made it */
-	int64_t deadline, spin_end = 0;
 	int alone = !waiters->count; /* of several, those behind the first wait for longer: they do not spin */
 	iocp_waiters_wait(waiters, &context->waiter);
 	iocp_lock_release(lock);
-	deadline = iocp_deadline(ms);
-	if (alone) {
-		spin_end = iocp_prim_nanoseconds() + IOCP_SPIN_LIMIT;
-		if (spin_end > deadline)
-			spin_end = deadline;
-	}
-	return iocp_wait_without_slot(context, waiters, lock, deadline, spin_end);
+	return iocp_wait_without_slot(context, waiters, lock, iocp_deadline(ms), alone ? &context->spinning : NULL);
 }
 
 void iocp_context_resume(iocp_context *context)
@@ -328,12 +304,31 @@ void iocp_block_leave(void)
 		block_leave(context);
 }
 
+static int spin_or_sleep(
+	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, iocp_spinning *spinning)
+{
+	int64_t started = iocp_prim_nanoseconds();
+	int off = iocp_spin_is_off(spinning), r;
+	if (!off)
+		iocp_spin(context, spinning, started, deadline);
+	r = iocp_wait(context, waiters, lock, deadline);
+	if (off && r == IOCP_OK) {
+		/* When it was served nobody knows, but when it runs again. If that is too soon for another processor to have
+		** woken it, it was this one, and then a spin helps nobody. */
+		int64_t after = iocp_prim_nanoseconds() - started - iocp_wake_time();
+		if (after >= 0)
+			iocp_spin_slept(spinning, after);
+	}
+	return r;
+}
+
 int iocp_wait_without_slot(
-	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, int64_t spin_end)
+	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, iocp_spinning *spinning)
 {
 	int r;
 	block_enter(context);
-	r = iocp_wait(context, waiters, lock, deadline, spin_end);
+	r = spinning ? spin_or_sleep(context, waiters, lock, deadline, spinning)
+				 : iocp_wait(context, waiters, lock, deadline);
 	block_leave(context);
 	return r;
 }
@@ -353,6 +348,6 @@ int iocp_sleep(double ms)
 		return IOCP_OK;
 	}
 	iocp_waiters_wait(&nobody, &context->waiter);
-	r = iocp_wait_without_slot(context, &nobody, &lock, iocp_deadline(ms), 0);
+	r = iocp_wait_without_slot(context, &nobody, &lock, iocp_deadline(ms), NULL);
 	return r == IOCP_TIMEOUT ? IOCP_OK : r;
 }

@@ -95,7 +95,7 @@ static int lock_open_gate(iocp_heap *heap, iocp_context *context)
 		}
 		iocp_waiters_wait(&heap->waiters, &context->waiter);
 		iocp_lock_release(&heap->mutex);
-		r = iocp_wait_without_slot(context, &heap->waiters, &heap->mutex, IOCP_FOREVER, 0);
+		r = iocp_wait_without_slot(context, &heap->waiters, &heap->mutex, IOCP_FOREVER, NULL);
 		if (r != IOCP_OK)
 			return r;
 	}
