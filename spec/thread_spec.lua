@@ -328,6 +328,8 @@ describe("a thread that cannot be created", function()
     } do
       assert.has_error(function() iocp.Thread(options) end)
     end
+    local _, message = pcall(iocp.Thread, { body = "", stack = -1 })
+    assert.matches("stack: expected a number of bytes, got -1", message, 1, true)
   end)
 end)
 

@@ -165,7 +165,7 @@ function port:dequeue(ms) end
 function port:dequeue_many(max, ms, batch) end
 
 --- for key, bytes, overlapped in port:packets() do: until the port closes or the calling thread is cancelled.
----@param batch integer? how many to take at once, default 1; what a loop leaves goes back to the head of the queue
+---@param batch integer? how many to take at once, default 1; what a loop leaves is queued first again (Windows: last)
 --- (Windows: behind it)
 ---@return fun(): iocp.Address?, integer?, iocp.Address?
 function port:packets(batch) end

@@ -114,7 +114,8 @@ typedef struct options {
 
 static int bad_option(lua_State *L, const char *name, const char *expected)
 {
-	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, luaL_typename(L, -1));
+	const char *got = lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1) : luaL_typename(L, -1);
+	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, got);
 	return luaL_argerror(L, 1, lua_tostring(L, -1));
 }
 
