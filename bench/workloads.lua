@@ -223,10 +223,27 @@ function workloads.depth()
   return stop()
 end
 
-function workloads.threads()
+local function run_threads(body)
   start()
   for _ = 1, count do
-    assert(iocp.Thread("return 1"):join())
+    assert(iocp.Thread(body):join())
+  end
+  return stop()
+end
+
+function workloads.threads()
+  return run_threads("return 1")
+end
+
+workloads["threads-require"] = function()
+  return run_threads("local iocp = require 'iocp' return 1")
+end
+
+-- Pools of two workers, made and shut down.
+function workloads.pools()
+  start()
+  for _ = 1, count do
+    assert(assert(iocp.Pool(2)):shutdown())
   end
   return stop()
 end
