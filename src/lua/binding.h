@@ -78,6 +78,8 @@ uintptr_t iocp_opt_address(lua_State *L, int index, const char *name);
 double iocp_check_ms(lua_State *L, int index);
 /* The same, or nil: IOCP_INFINITE. */
 double iocp_check_timeout(lua_State *L, int index);
+/* Milliseconds from `least` to 1e15; anything else raises. */
+double iocp_check_delay(lua_State *L, int index, double least);
 /* A handle as scripts pass it on; 0 (nobody's) for one that cannot be right; another type raises. */
 iocp_handle iocp_check_handle(lua_State *L, int index);
 void iocp_push_handle(lua_State *L, iocp_handle handle);
@@ -154,7 +156,7 @@ int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
 
 /* ---- cancel.c: hooks, and an error raised in another thread ------------------------------------------------------ */
 
-/* At the beginning of the data of each thread that runs scripts. */
+/* In the data of each thread that runs scripts. */
 typedef struct iocp_running {
 	_Atomic(lua_State *) state; /* while code of a script may run */
 	_Atomic int hard;           /* iocp_running_cancel was called */
@@ -174,8 +176,10 @@ void iocp_hook_save(iocp_running *running, lua_State *L, iocp_hook *hook);
 void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hook);
 /* Whether a hook was left, which is gone then. */
 int iocp_hook_drop(lua_State *L);
-/* Cancels the thread, and raises an error in what it runs; `running` NULL: a C host's thread, where nothing is raised. */
-void iocp_running_cancel(iocp_running *running, iocp_thread *thread);
+/* Cancels the thread, and raises an error in what it runs: `interrupted` finds the thread's iocp_running for the next. */
+void iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*interrupted)(iocp_thread *));
+/* Does what a signal handler may. */
+void iocp_running_interrupted(iocp_running *running);
 
 /* ---- object.c: the userdata ---------------------------------------------------------------------------------------- */
 
@@ -183,7 +187,6 @@ enum iocp_class {
 	IOCP_CLASS_PORT = 0,
 	IOCP_CLASS_HEAP = 1,
 	IOCP_CLASS_THREAD = 2,
-	IOCP_CLASS_HANDLES = 3, /* those before it are named by handles */
 	IOCP_CLASS_POOL = 3,
 	IOCP_CLASS_TASK = 4,
 	IOCP_CLASS_COUNT = 5
@@ -212,7 +215,7 @@ void iocp_state_open(lua_State *L, int pool);
 ** modules do. */
 #define IOCP_METHODS "iocp.methods"
 void iocp_methods_push(lua_State *L);
-/* Creates the metatable, once a state; every class has handle and native besides `methods`. */
+/* Creates the metatable, once a state; what its row in object.c says it has comes besides `methods`. */
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
 /* Pushes a userdata without an object, then iocp_object_set gives it the caller's reference. In two steps, so that a
 ** memory error of Lua comes before there is a reference to lose. */
@@ -225,14 +228,20 @@ void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *
 int iocp_object_to_string(lua_State *L, const char *detail);
 /* The object and class of any userdata of ours; NULL for anything else. */
 void *iocp_object_test(lua_State *L, int index, enum iocp_class *c);
-/* By the class, what iocp.h has for each noun. */
 const char *iocp_class_name(enum iocp_class c);
-int iocp_object_open_any(iocp_handle handle, enum iocp_class c, void **object);
-iocp_handle iocp_object_handle_any(const void *object, enum iocp_class c);
-void iocp_object_retain_any(void *object, enum iocp_class c);
-void iocp_object_release_any(void *object, enum iocp_class c);
+/* One more reference by handle: IOCP_INVALID. 0: it has no handle. */
+int iocp_object_open_handle(enum iocp_class c, iocp_handle handle, void **object);
+iocp_handle iocp_object_handle(const void *object);
+void iocp_object_keep(void *object);
+void iocp_object_drop(void *object);
+/* __gc of every class: drops the reference of the userdata at 1. */
+int iocp_object_collect(lua_State *L);
+/* With r IOCP_OK: gives the userdata at the top the object, which is the result; else a failure. */
+int iocp_push_found(lua_State *L, int r, void *object);
+/* Pushes open(handle). */
+void iocp_class_push_open(lua_State *L, enum iocp_class c);
 /* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
-void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create);
+void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create, lua_CFunction adopt);
 
 /* ---- state.c: new states -------------------------------------------------------------------------------------------- */
 

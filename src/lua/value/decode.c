@@ -274,8 +274,8 @@ static int push_object(decoder *d)
 	iocp_object_push(L, class);
 	if (!(d->parcel->flags & IOCP_PARCEL_SEALED)) {
 		object = (void *)(uintptr_t)name;
-		iocp_object_retain_any(object, class);
-	} else if (iocp_object_open_any(name, class, &object) != IOCP_OK) {
+		iocp_object_keep(object);
+	} else if (iocp_object_open_handle(class, name, &object) != IOCP_OK) {
 		lua_pushfstring(L, "the %s in the block is gone", iocp_class_name(class));
 		return 0;
 	}

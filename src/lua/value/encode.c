@@ -320,8 +320,7 @@ static int write_list(iocp_encoder *e)
 		return 0;
 	for (i = 0; i < h->count; i++) {
 		void *object = h->objects[i].object;
-		uint64_t name =
-			e->encoding->sealed ? iocp_object_handle_any(object, h->objects[i].class) : (uint64_t)(uintptr_t)object;
+		uint64_t name = e->encoding->sealed ? iocp_object_handle(object) : (uint64_t)(uintptr_t)object;
 		*e->at++ = (uint8_t)h->objects[i].class;
 		memcpy(e->at, &name, sizeof(name));
 		e->at += sizeof(name);

@@ -58,7 +58,7 @@ uint32_t iocp_holdings_add(iocp_holdings *h, void *object, enum iocp_class class
 	h->objects[h->count].object = object;
 	h->objects[h->count].class = class;
 	if (object != h->owner)
-		iocp_object_retain_any(object, class);
+		iocp_object_keep(object);
 	return h->count++;
 }
 
@@ -67,7 +67,7 @@ void iocp_holdings_release(iocp_holdings *h)
 	uint32_t i;
 	for (i = 0; i < h->count; i++) {
 		if (h->objects[i].object != h->owner)
-			iocp_object_release_any(h->objects[i].object, h->objects[i].class);
+			iocp_object_drop(h->objects[i].object);
 	}
 	free(h->objects);
 	if (!h->heap)
@@ -227,6 +227,6 @@ void iocp_parcel_release(const iocp_parcel *p)
 		enum iocp_class class;
 		uint64_t object;
 		if (iocp_parcel_listed(p, i, &class, &object) && (const void *)(uintptr_t)object != p->owner)
-			iocp_object_release_any((void *)(uintptr_t)object, class);
+			iocp_object_drop((void *)(uintptr_t)object);
 	}
 }
