@@ -20,11 +20,10 @@ uint64_t iocp_now(void)
 /* Four steps for each power of two. */
 static unsigned step_of(uint64_t nanoseconds)
 {
-	unsigned power = FIRST, step;
-	while (power < 63 && nanoseconds >> (power + 1))
-		power++;
+	unsigned power, step;
 	if (!(nanoseconds >> FIRST))
 		return 0;
+	power = 63 - (unsigned)__builtin_clzll(nanoseconds);
 	step = (power - FIRST) * 4 + (unsigned)(nanoseconds >> (power - 2) & 3) + 1;
 	return step < IOCP_TIMES ? step : IOCP_TIMES - 1;
 }
