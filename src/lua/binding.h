@@ -234,8 +234,8 @@ int iocp_object_open_handle(enum iocp_class c, iocp_handle handle, void **object
 iocp_handle iocp_object_handle(const void *object);
 void iocp_object_keep(void *object);
 void iocp_object_drop(void *object);
-/* __gc of every class: drops the reference of the userdata at 1. */
-int iocp_object_collect(lua_State *L);
+/* For a class that has its own __gc: takes the reference of the userdata at 1, whatever its class; NULL: it has none. */
+void *iocp_object_take(lua_State *L, enum iocp_class *c);
 /* With r IOCP_OK: gives the userdata at the top the object, which is the result; else a failure. */
 int iocp_push_found(lua_State *L, int r, void *object);
 /* Pushes open(handle). */

@@ -43,14 +43,23 @@ static iocp_box *to_box(lua_State *L, int index)
 	return b->mark >= MARK && b->mark < MARK + IOCP_CLASS_COUNT ? b : NULL;
 }
 
-int iocp_object_collect(lua_State *L)
+void *iocp_object_take(lua_State *L, enum iocp_class *c)
 {
 	iocp_box *b = to_box(L, 1);
-	if (b && b->object) {
-		void *object = b->object;
+	void *object = b ? b->object : NULL;
+	if (object) {
 		b->object = NULL;
-		iocp_any_release(object);
+		*c = (enum iocp_class)(b->mark - MARK);
 	}
+	return object;
+}
+
+static int box_collect(lua_State *L)
+{
+	enum iocp_class c;
+	void *object = iocp_object_take(L, &c);
+	if (object)
+		iocp_any_release(object);
 	return 0;
 }
 
@@ -89,7 +98,7 @@ static int box_to_string(lua_State *L)
 }
 
 static const luaL_Reg common_metamethods[] = {
-	{"__gc", iocp_object_collect},
+	{"__gc", box_collect},
 	{"__eq", box_equal},
 	{"__tostring", box_to_string},
 	{NULL, NULL},

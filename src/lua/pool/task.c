@@ -67,10 +67,13 @@ static int set_resolver(lua_State *L)
 static int task_collect(lua_State *L)
 {
 	enum iocp_class class;
-	iocp_task *task = iocp_object_test(L, 1, &class);
-	if (task && class == IOCP_CLASS_TASK && iocp_task_runner(task))
-		(void)iocp_task_cancel(task, IOCP_BY_CALL);
-	return iocp_object_collect(L);
+	void *object = iocp_object_take(L, &class);
+	if (!object)
+		return 0;
+	if (class == IOCP_CLASS_TASK && iocp_task_runner(object))
+		(void)iocp_task_cancel(object, IOCP_BY_CALL);
+	iocp_object_drop(object);
+	return 0;
 }
 
 /* ---- looking -------------------------------------------------------------------------------------------------------------- */
