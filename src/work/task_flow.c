@@ -340,10 +340,11 @@ int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason)
 
 int iocp_task_cancel_hard(iocp_task *task)
 {
-	for (;;) {
+	int told = 0;
+	for (;; told = 1) {
 		int r = iocp_task_cancel(task, IOCP_BY_CALL);
 		if (r != IOCP_TIMEOUT)
-			return r;
+			return told && r == IOCP_INVALID ? IOCP_TIMEOUT : r; /* it ended for that */
 		while ((r = iocp_task_stop(task, 1)) == IOCP_TIMEOUT)
 			iocp_yield();
 		if (r == IOCP_OK)
