@@ -225,7 +225,7 @@ lint: ## luacheck, the sources' layout and width, and whether they keep to tools
 	$(call need,lua5.4,luacheck clang-format)
 	@luacheck -q .
 	@clang-format --dry-run -Werror $(shell find src spec/c bench -name '*.[ch]')
-	@lua5.4 tools/columns.lua tools/columns.txt
+	@lua5.4 tools/columns.lua
 	@$(MAKE) --no-print-directory -s -j2 $(READ)
 	@lua5.4 tools/arrows.lua $(OBJECTS)
 	@tools/arrows-test $(OBJECTS)

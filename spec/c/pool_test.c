@@ -16,7 +16,7 @@
 
 enum { SOON = 30000 /* ms: by then, or never */ };
 
-/* ---- an owner of pools -------------------------------------------------------------------------------------------------- */
+/* ---- an owner of pools ------------------------------------------------------------------------------------------- */
 
 static _Atomic int payloads, bodies, owners, cannot_begin;
 static _Atomic(iocp_task *) shared; /* for the bodies */
@@ -180,7 +180,7 @@ static int start(void **state)
 	return 0;
 }
 
-/* ---- bodies ------------------------------------------------------------------------------------------------------------- */
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
 
 /* Adds 1 to what the task before it left, and to its argument. */
 static enum iocp_task_state add(iocp_worker *worker, iocp_run *innermost)
@@ -266,7 +266,7 @@ static enum iocp_task_state refer_to_own_pool(iocp_worker *worker, iocp_run *inn
 	return IOCP_TASK_COMPLETED;
 }
 
-/* ---- tests -------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static void tasks_run_once_and_keep_what_came_of_them(void **state)
 {

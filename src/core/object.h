@@ -47,7 +47,8 @@ typedef struct iocp_object {
 	void (*free)(struct iocp_object *); /* of one that was registered: called by the above, in its turn */
 } iocp_object;
 
-/* An object with one reference and without a name. What `last` frees that may hold other objects is to take its turn. */
+/* An object with one reference and without a name. What `last` frees that may hold other objects is to take its
+** turn. */
 void iocp_object_begin(iocp_object *object, enum iocp_kind kind, void (*last)(iocp_object *));
 /* Enters one that has begun into the table, by which it has a name: while nobody else knows it. IOCP_NOMEM. */
 int iocp_object_enter(iocp_object *object, const void *native);

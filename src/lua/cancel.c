@@ -1,8 +1,8 @@
 /*
 ** cancel.c - hooks: cancel("hard"), an error raised in code that runs in another thread, and those that tasks leave.
 **
-** A thread that runs scripts has an iocp_running in its data. `state` is there while code of a script may run in it; the
-** thread sets and clears it, and the interrupt that reads it runs in that very thread.
+** A thread that runs scripts has an iocp_running in its data. `state` is there while code of a script may run in it;
+** the thread sets and clears it, and the interrupt that reads it runs in that very thread.
 */
 
 #include "lua/binding.h"

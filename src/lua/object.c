@@ -1,10 +1,10 @@
 /*
-** object.c - the userdata: one counted reference to a port, heap, thread, pool or task. Another kind is a row here and its
-** methods.
+** object.c - the userdata: one counted reference to a port, heap, thread, pool or task. Another kind is a row here and
+** its methods.
 **
-** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is first,
-** so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before iocp_object_set and
-** after __gc, which a script may call itself.
+** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is
+** first, so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before
+** iocp_object_set and after __gc, which a script may call itself.
 */
 
 #include <inttypes.h>

@@ -202,8 +202,8 @@ static int port_packets(lua_State *L)
 
 /* ---- what LuaJIT's compiled get took ----------------------------------------------------------------------------- */
 
-/* lua/iocp/jit/port.lua takes packets itself, into a userdata of ours, and hands out what is three plain numbers. These do
-** the rest, with the port as first argument: they are what stands behind the get in the classic method. */
+/* lua/iocp/jit/port.lua takes packets itself, into a userdata of ours, and hands out what is three plain numbers.
+** These do the rest, with the port as first argument: they are what stands behind the get in the classic method. */
 
 static iocp_taken *fast_taken(lua_State *L)
 {

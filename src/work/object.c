@@ -1,6 +1,6 @@
 /*
-** object.c - objects of any kind, for who has rows of kinds: each begins with its iocp_object, so these are one function
-** for all of them.
+** object.c - objects of any kind, for who has rows of kinds: each begins with its iocp_object, so these are one
+** function for all of them.
 */
 
 #include "work/work.h"
@@ -34,7 +34,7 @@ void *iocp_any_native(const void *object)
 	return (void *)(uintptr_t)iocp_object_native(object);
 }
 
-/* ---- bodies: no objects, since nobody but tasks holds them ----------------------------------------------------------- */
+/* ---- bodies: no objects, since nobody but tasks holds them ------------------------------------------------------- */
 
 void iocp_body_begin(iocp_body *body, void (*release)(iocp_deferred *))
 {

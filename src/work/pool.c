@@ -1,17 +1,19 @@
 /*
 ** pool.c - a pool's life: its port, how many workers there are to be, its end.
 **
-** How many workers. The script says how many it wants. A worker that waits for a task counts as blocked, and there is always
-** one more than are blocked: then the queue has a worker that does not wait for a task, which either comes back to the queue or
-** is itself about to wait, and then brings another. So tasks that wait for tasks cannot stop a pool, and
-** they do not wait in a circle (task_graph.c). What is too few is started, what is too many is sent quit packets: these queue behind the tasks that are there, and are
-** passed over if the pool has grown again since (`generation`). If none can be started, a worker does not wait but says so;
-** if the one that does not wait dies and cannot be replaced, the pool is closed.
+** How many workers. The script says how many it wants. A worker that waits for a task counts as blocked, and there is
+** always one more than are blocked: then the queue has a worker that does not wait for a task, which either comes back
+** to the queue or is itself about to wait, and then brings another. So tasks that wait for tasks cannot stop a pool,
+** and they do not wait in a circle (task_graph.c). What is too few is started, what is too many is sent quit packets:
+** these queue behind the tasks that are there, and are passed over if the pool has grown again since (`generation`). If
+** none can be started, a worker does not wait but says so; if the one that does not wait dies and cannot be replaced,
+** the pool is closed.
 **
-** The end. A pool that shuts down closes once nothing is left that can run. Who ends a task that ran tells those who watch it, then
-** counts it, then looks at the phase (one that never ran is counted first: what was to run after it will not, either way);
-** shutdown sets the phase, then looks at the counts. These four are sequentially consistent, so one of them sees that nothing is
-** left. `ended` is read first and `submitted` last: both only grow, so what looks like nothing left was so. Tasks that still wait for others then will for ever, and are cancelled.
+** The end. A pool that shuts down closes once nothing is left that can run. Who ends a task that ran tells those who
+** watch it, then counts it, then looks at the phase (one that never ran is counted first: what was to run after it will
+** not, either way); shutdown sets the phase, then looks at the counts. These four are sequentially consistent, so one
+** of them sees that nothing is left. `ended` is read first and `submitted` last: both only grow, so what looks like
+** nothing left was so. Tasks that still wait for others then will for ever, and are cancelled.
 */
 
 #include <stddef.h>
@@ -20,8 +22,8 @@
 
 #include "work/pool.h"
 
-/* A pool has ended when it is closed and its last worker has. Closing sets the phase, a worker that ends takes itself off `live`;
-** both then look at both, under the lock. The lock is held. */
+/* A pool has ended when it is closed and its last worker has. Closing sets the phase, a worker that ends takes
+** itself off `live`; both then look at both, under the lock. The lock is held. */
 static int has_ended(const iocp_pool *pool)
 {
 	return pool->live == 0 && atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
@@ -37,7 +39,7 @@ static void tell_end(iocp_pool *pool)
 		iocp_semaphore_close(&pool->end);
 }
 
-/* ---- references and users ---------------------------------------------------------------------------------------------- */
+/* ---- references and users ---------------------------------------------------------------------------------------- */
 
 static void free_pool(iocp_deferred *memory)
 {
@@ -139,7 +141,7 @@ const char *iocp_pool_name(const iocp_pool *pool)
 	return pool->name;
 }
 
-/* ---- how many workers --------------------------------------------------------------------------------------------------- */
+/* ---- how many workers -------------------------------------------------------------------------------------------- */
 
 /* How many there are to be; the lock is held, as for the next. */
 static uint32_t wanted_workers(const iocp_pool *pool)
@@ -360,7 +362,7 @@ uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capa
 	return count;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------ */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 void iocp_pool_close(iocp_pool *pool)
 {

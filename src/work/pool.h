@@ -87,7 +87,7 @@ int iocp_pool_quit(iocp_pool *pool, uintptr_t generation);
 void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker);
 void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace);
 
-/* ---- stats.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- stats.c ----------------------------------------------------------------------------------------------------- */
 
 uint64_t iocp_now(void); /* nanoseconds */
 void iocp_counts_add(iocp_counts *counts, enum iocp_task_state state);

@@ -1,8 +1,8 @@
 /*
 ** stats.c - counters, times and spans.
 **
-** Each worker has its own, which it alone writes, so counting costs no shared cache line; who asks adds them up. All accesses
-** are relaxed but those of `ended`: figures for people, exact once those who count have come to rest.
+** Each worker has its own, which it alone writes, so counting costs no shared cache line; who asks adds them up. All
+** accesses are relaxed but those of `ended`: figures for people, exact once those who count have come to rest.
 */
 
 #include <stdlib.h>
@@ -111,7 +111,7 @@ static iocp_spread spread_of(const iocp_times *times)
 	return spread;
 }
 
-/* ---- of a whole pool ---------------------------------------------------------------------------------------------------- */
+/* ---- of a whole pool --------------------------------------------------------------------------------------------- */
 
 /* The sum over all workers. */
 static void count(iocp_pool *pool, iocp_counts *sum)
@@ -205,7 +205,7 @@ int iocp_progress_columns(void)
 	return iocp_terminal_columns(2);
 }
 
-/* ---- failures ---------------------------------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 void iocp_pool_failed(iocp_pool *pool, const char *message, int counts)
 {
@@ -242,7 +242,7 @@ size_t iocp_pool_last_error(iocp_pool *pool, char *buffer, size_t size)
 	return takes;
 }
 
-/* ---- the trace --------------------------------------------------------------------------------------------------------- */
+/* ---- the trace --------------------------------------------------------------------------------------------------- */
 
 void iocp_pool_trace(iocp_pool *pool, int on)
 {

@@ -1,16 +1,16 @@
 /*
 ** task.c - a task: its states, and the list of those that are parked.
 **
-** One atomic word holds the state and what goes with it. Whoever changes the state has the task to himself for what that
-** change brings: a task is claimed by one worker or cancelled by one caller, ends once, and only who ended it touches its
-** payload and takes those who watch it.
+** One atomic word holds the state and what goes with it. Whoever changes the state has the task to himself for what
+** that change brings: a task is claimed by one worker or cancelled by one caller, ends once, and only who ended it
+** touches its payload and takes those who watch it.
 **
-** `iocp_tasks` guards the lists of watches and of parked tasks, what tasks run after, timers, and telling a running task's
-** thread. WATCHED is set under the lock and only beside a state that has not ended, so whoever ends the task sees it in the
-** same exchange, and takes the lock behind those who set it. Nothing is told under the lock.
+** `iocp_tasks` guards the lists of watches and of parked tasks, what tasks run after, timers, and telling a running
+** task's thread. WATCHED is set under the lock and only beside a state that has not ended, so whoever ends the task
+** sees it in the same exchange, and takes the lock behind those who set it. Nothing is told under the lock.
 **
-** A packet in the pool's port holds a reference. It outlives a cancel: the worker that takes it finds a task that cannot be
-** claimed any more, and drops it.
+** A packet in the pool's port holds a reference. It outlives a cancel: the worker that takes it finds a task that
+** cannot be claimed any more, and drops it.
 */
 
 #include "work/task.h"
@@ -28,7 +28,7 @@ void iocp_task_release(iocp_task *task)
 		iocp_object_release(&task->object);
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------------ */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 enum iocp_task_state iocp_task_state(const iocp_task *task)
 {
@@ -86,7 +86,7 @@ int iocp_task_runner(const iocp_task *task)
 	return task->chunk_runner;
 }
 
-/* ---- the list of parked tasks, so that a pool which ends can cancel them -------------------------------------------------- */
+/* ---- the list of parked tasks, so that a pool which ends can cancel them ----------------------------------------- */
 
 void iocp_count(_Atomic uint64_t *counter, int change)
 {

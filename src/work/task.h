@@ -77,7 +77,7 @@ static inline int iocp_task_change(iocp_task *task, uint32_t *from, uint32_t to)
 	return atomic_compare_exchange_strong_explicit(&task->word, from, to, memory_order_seq_cst, memory_order_acquire);
 }
 
-/* ---- task.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
 /* When it was to run, on iocp_now. */
 uint64_t iocp_task_since(const iocp_task *task);
@@ -88,7 +88,7 @@ void iocp_parked_add(iocp_task *task, _Atomic uint64_t *counter);
 /* Out of the pool's list; it has just left a word that says DELAYED or SUBMITTED. */
 void iocp_parked_remove(iocp_task *task, uint32_t old);
 
-/* ---- task_run.c, for the worker ---------------------------------------------------------------------------------------- */
+/* ---- task_run.c, for the worker ---------------------------------------------------------------------------------- */
 
 /* 1: the task is the caller's to run, and the packet's reference still the caller's. `in_place`: only a task that is
 ** queued, by somebody who waits for it; its packet is then found stale. */
@@ -97,11 +97,11 @@ int iocp_task_claim(iocp_task *task, int in_place);
 void iocp_task_enter(iocp_task *task, iocp_worker *worker);
 /* The task beneath, or nothing, is the thread's again. `told`: the thread was told to stop. */
 void iocp_task_leave(iocp_worker *worker, iocp_task *outer, int told);
-/* Tells the thread of a task that runs. IOCP_INVALID: it does not run any more. IOCP_TIMEOUT: `hard`, and it is just being
-** claimed or just ending. */
+/* Tells the thread of a task that runs. IOCP_INVALID: it does not run any more. IOCP_TIMEOUT: `hard`, and it is just
+** being claimed or just ending. */
 int iocp_task_stop(iocp_task *task, int hard);
 
-/* ---- task_flow.c ------------------------------------------------------------------------------------------------------- */
+/* ---- task_flow.c ------------------------------------------------------------------------------------------------- */
 
 /* It ran: `outcome` is the task's from now on, and `outer` or nothing is on the thread. A periodic one that completed
 ** waits for its time again. */
@@ -111,7 +111,7 @@ void iocp_task_finish(
 void iocp_task_discard(iocp_port *port, const iocp_packet *packet, void *data);
 void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only);
 
-/* ---- task_watch.c ------------------------------------------------------------------------------------------------------ */
+/* ---- task_watch.c ------------------------------------------------------------------------------------------------ */
 
 /* Adds a watch to a task. 0: it has ended. The lock is held. */
 int iocp_watch_add(iocp_task *task, iocp_watch *watch);

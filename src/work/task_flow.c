@@ -2,8 +2,8 @@
 ** task_flow.c - when a task runs, and what follows from its end: a task's way from its birth to its last reference.
 **
 ** A submitted task is queued at once, or parked: until all that it runs after have completed, then until it is time. It
-** leaves the list of parked tasks in the same change of its word. Who ends a task tells those who watch it, and so parked
-** tasks come to be queued, or are cancelled in turn. Locks and orders: see task.c.
+** leaves the list of parked tasks in the same change of its word. Who ends a task tells those who watch it, and so
+** parked tasks come to be queued, or are cancelled in turn. Locks and orders: see task.c.
 */
 
 #include <math.h>
@@ -11,7 +11,7 @@
 
 #include "work/task.h"
 
-/* ---- the payload: what it is called with, or what came of it ------------------------------------------------------------ */
+/* ---- the payload: what it is called with, or what came of it ----------------------------------------------------- */
 
 static void free_payload(iocp_task *task, iocp_payload *payload)
 {
@@ -113,7 +113,8 @@ static void leave_early(iocp_task *task, uint32_t old)
 	}
 }
 
-/* Cancels a task that does not run. 1: it did, and *old is the word before: if that says WATCHED, telling is the caller's. */
+/* Cancels a task that does not run. 1: it did, and *old is the word before: if that says WATCHED, telling is the
+** caller's. */
 static int cancel_early(iocp_task *task, enum iocp_task_reason reason, uint32_t *old)
 {
 	*old = iocp_task_word(task);
@@ -150,8 +151,8 @@ static void give_up(iocp_task *task, int r)
 	(void)iocp_task_cancel(task, r == IOCP_CLOSED ? IOCP_BY_CLOSE : IOCP_BY_MEMORY);
 }
 
-/* Sets the timer of a task that has just become delayed, for the time that this is its `parking`. Whoever cancels it meanwhile
-** knows nothing of the timer, which is then dropped here. */
+/* Sets the timer of a task that has just become delayed, for the time that this is its `parking`. Whoever cancels it
+** meanwhile knows nothing of the timer, which is then dropped here. */
 static int set_timer(iocp_task *task, double ms, uint32_t parking)
 {
 	const iocp_packet packet = {.key = (uintptr_t)task, .bytes = IOCP_RUN};
@@ -175,8 +176,8 @@ static int set_timer(iocp_task *task, double ms, uint32_t parking)
 	return IOCP_OK;
 }
 
-/* A pool that ends has cancelled its parked tasks, perhaps before this one came. The lock, which both took, orders the phase
-** before either the list or this. */
+/* A pool that ends has cancelled its parked tasks, perhaps before this one came. The lock, which both took, orders
+** the phase before either the list or this. */
 static void check_phase(iocp_task *task)
 {
 	int phase = atomic_load_explicit(&task->pool->phase, memory_order_seq_cst);
@@ -184,8 +185,8 @@ static void check_phase(iocp_task *task)
 		(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
 }
 
-/* Has a parked task run once `ms` have passed, be it at once; `again`: one that has just run. IOCP_INVALID: it was cancelled
-** meanwhile, or told to stop. IOCP_CLOSED, IOCP_NOMEM: it will not run, and is the caller's to cancel. */
+/* Has a parked task run once `ms` have passed, be it at once; `again`: one that has just run. IOCP_INVALID: it was
+** cancelled meanwhile, or told to stop. IOCP_CLOSED, IOCP_NOMEM: it will not run, and is the caller's to cancel. */
 static int set_time(iocp_task *task, double ms, int again)
 {
 	uint32_t old = iocp_task_word(task), delayed = ms > 0 || again ? IOCP_WORD_DELAYED : 0, parking = 0;
@@ -211,8 +212,8 @@ static int set_time(iocp_task *task, double ms, int again)
 	return r;
 }
 
-/* A submitted task has nothing left to wait for but its time. IOCP_CLOSED, IOCP_NOMEM: it is the caller's to cancel. If it
-** was cancelled meanwhile, IOCP_OK. */
+/* A submitted task has nothing left to wait for but its time. IOCP_CLOSED, IOCP_NOMEM: it is the caller's to cancel.
+** If it was cancelled meanwhile, IOCP_OK. */
 static int schedule(iocp_task *task)
 {
 	double ms = task->extra->delay;
@@ -243,7 +244,7 @@ static int repeat(iocp_task *task)
 	return r != IOCP_INVALID;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------------------------------ */
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
 
 /* Keeps which task it is because of that one is cancelled. The lock is held. */
 static void blame(iocp_task *task, iocp_task *earlier)
@@ -251,8 +252,8 @@ static void blame(iocp_task *task, iocp_task *earlier)
 	iocp_task *cause = earlier;
 	if (iocp_task_state(earlier) == IOCP_TASK_CANCELLED && iocp_task_reason(earlier) == IOCP_BY_DEPENDENCY)
 		cause = earlier->extra->input; /* not a chain of them, which would be freed one within the other */
-	/* One that has ended needs no cause, and may be that cause itself: what is kept ended before who keeps it, so there is
-	** no circle of references. */
+	/* One that has ended needs no cause, and may be that cause itself: what is kept ended before who keeps it, so
+	** there is no circle of references. */
 	if (!task->extra->input && iocp_task_state(task) < IOCP_TASK_COMPLETED)
 		task->extra->input = iocp_task_retain(cause);
 }
@@ -298,8 +299,8 @@ static iocp_watch *tell_dependent(iocp_watch *watch, iocp_task *earlier, iocp_wa
 	return theirs;
 }
 
-/* Tells those who watch a task that has ended, and those who watch what is cancelled by that; a list, not a recursion, since
-** tasks may run after each other in a long row. */
+/* Tells those who watch a task that has ended, and those who watch what is cancelled by that; a list, not a
+** recursion, since tasks may run after each other in a long row. */
 static void tell(iocp_task *task)
 {
 	iocp_watch *list = iocp_watches_take(task);
@@ -435,8 +436,8 @@ void iocp_task_give_place(iocp_task *task)
 }
 
 /* Makes a task that was not submitted yet one that waits for others (IOCP_WORD_LINKED), or is submitted as one
-** (IOCP_WORD_SUBMITTED too). It has an `extra` then, which may be `fresh`. IOCP_INVALID: it was submitted; IOCP_CANCELLED:
-** it is cancelled. The lock is held. */
+** (IOCP_WORD_SUBMITTED too). It has an `extra` then, which may be `fresh`. IOCP_INVALID: it was submitted;
+** IOCP_CANCELLED: it is cancelled. The lock is held. */
 static int link_task(iocp_task *task, iocp_task_extra **fresh, uint32_t flags)
 {
 	uint32_t old = iocp_task_word(task);

@@ -1,14 +1,14 @@
 /*
 ** task_run.c - a task and the thread that runs it: who has claimed it, and how that thread is told to stop.
 **
-** Whether a cancel reaches the thread: the worker writes `runner`, then looks at the word; a canceller writes CANCEL, then
-** looks at `runner`. All four are sequentially consistent, so at least one sees the other's write; and both tell the thread
-** under the lock.
+** Whether a cancel reaches the thread: the worker writes `runner`, then looks at the word; a canceller writes CANCEL,
+** then looks at `runner`. All four are sequentially consistent, so at least one sees the other's write; and both tell
+** the thread under the lock.
 */
 
 #include "work/task.h"
 
-/* ---- claiming ------------------------------------------------------------------------------------------------------------ */
+/* ---- claiming ---------------------------------------------------------------------------------------------------- */
 
 /* A delayed task leaves the pool's list under the same holding of the lock: who cancels what he finds there is not to
 ** find one that runs. */
@@ -33,10 +33,10 @@ int iocp_task_claim(iocp_task *task, int in_place)
 	return claimed;
 }
 
-/* ---- telling its thread to stop ------------------------------------------------------------------------------------------ */
+/* ---- telling its thread to stop ---------------------------------------------------------------------------------- */
 
-/* Whether a cancel of `task` means what is on its thread now: the task itself, or the chunk of a loop that it called. The lock is
-** held, as for the next. */
+/* Whether a cancel of `task` means what is on its thread now: the task itself, or the chunk of a loop that it
+** called. The lock is held, as for the next. */
 static int runs_for(const iocp_task *current, const iocp_task *task)
 {
 	while (current && current != task)
@@ -59,8 +59,8 @@ int iocp_task_stop(iocp_task *task, int hard)
 	iocp_lock_acquire(&iocp_tasks);
 	while ((word & IOCP_WORD_STATE) == IOCP_TASK_RUNNING && !told)
 		told = iocp_task_change(task, &word, word | IOCP_WORD_CANCEL);
-	/* Sequentially consistent: see iocp_task_enter. The worker goes on to nothing else before this task has ended, whose
-	** end now waits for the lock. */
+	/* Sequentially consistent: see iocp_task_enter. The worker goes on to nothing else before this task has ended,
+	** whose end now waits for the lock. */
 	if (told)
 		worker = atomic_load_explicit(&task->runner, memory_order_seq_cst);
 	/* Relaxed: written before `runner`, or under the lock. */

@@ -42,7 +42,7 @@ typedef struct iocp_run iocp_run;
 typedef struct iocp_notices iocp_notices;
 typedef struct iocp_node iocp_node;
 
-/* ---- object.c: ports, heaps, threads, pools and tasks alike ---------------------------------------------------------- */
+/* ---- object.c: ports, heaps, threads, pools and tasks alike ------------------------------------------------------ */
 
 /* One more reference by handle, to an object of the kind. IOCP_INVALID. */
 int iocp_any_open(enum iocp_kind kind, iocp_handle handle, void **object);
@@ -53,7 +53,7 @@ iocp_handle iocp_any_handle(const void *object);
 /* NULL: it has none, or no longer. */
 void *iocp_any_native(const void *object);
 
-/* ---- what tasks run, and with what ------------------------------------------------------------------------------------ */
+/* ---- what tasks run, and with what ------------------------------------------------------------------------------- */
 
 enum { IOCP_BODY_NAME = 64 };
 
@@ -78,7 +78,7 @@ typedef struct iocp_payload {
 	const void *owner;
 } iocp_payload;
 
-/* ---- stats.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- stats.c ----------------------------------------------------------------------------------------------------- */
 
 enum iocp_task_state {
 	IOCP_TASK_UNSCHEDULED = 0,
@@ -151,7 +151,7 @@ int iocp_pool_idle(iocp_pool *pool);
 /* How many columns a bar of progress has: those of the terminal that the error output is; 0: it is none. */
 int iocp_progress_columns(void);
 
-/* ---- worker.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- worker.c ---------------------------------------------------------------------------------------------------- */
 
 enum iocp_worker_end { IOCP_WORKER_TOLD, IOCP_WORKER_CLOSED, IOCP_WORKER_DIED };
 
@@ -198,13 +198,13 @@ int iocp_worker_run_in_place(iocp_worker *worker, iocp_task *task, void *context
 int iocp_worker_await(iocp_worker *worker, iocp_task *task);
 void iocp_worker_awaited(iocp_worker *worker);
 
-/* ---- pool.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- pool.c ------------------------------------------------------------------------------------------------------ */
 
 /* What a pool has its owner do. Called without a lock, but for `cancel`. */
 typedef struct iocp_pool_calls {
 	size_t worker_size; /* of an iocp_worker with what the owner puts behind it */
-	/* In a new worker's thread: makes it ready, says so by `initialised`, and calls iocp_worker_step until it is to end.
-	** One that comes back otherwise has died. */
+	/* In a new worker's thread: makes it ready, says so by `initialised`, and calls iocp_worker_step until it is to
+	** end. One that comes back otherwise has died. */
 	void (*work)(iocp_worker *worker);
 	/* Runs run->task and leaves what came of it in the run: how it ended. */
 	enum iocp_task_state (*run)(iocp_worker *worker, iocp_run *run, void *context);
@@ -252,7 +252,7 @@ int iocp_pool_is_broken(iocp_pool *pool);
 /* References to the threads of the workers, for joining; up to `capacity` of them. Returns how many there are. */
 uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capacity);
 
-/* ---- task.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
 enum iocp_task_reason { /* why it was cancelled */
 	IOCP_BY_CALL = 0,
@@ -278,19 +278,22 @@ const iocp_payload *iocp_task_payload(const iocp_task *task);
 /* A task whose results come before the arguments, or NULL, for who runs it; because of which it was cancelled, if the
 ** reason is a dependency. */
 const iocp_task *iocp_task_input(const iocp_task *task);
-/* Which of the worker's runners is called with the body, instead of the body itself; 0: none. Before it is submitted. */
+/* Which of the worker's runners is called with the body, instead of the body itself; 0: none. Before it is
+** submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);
 int iocp_task_runner(const iocp_task *task);
 
-/* ---- task_flow.c ------------------------------------------------------------------------------------------------------- */
+/* ---- task_flow.c ------------------------------------------------------------------------------------------------- */
 
-/* Waits for a place in a queue with a limit, which the task's packet then has until it leaves the queue; a worker of the
-** pool's own does not wait, as it would for itself. Before it is submitted. IOCP_CLOSED; else as iocp_port_dequeue. */
+/* Waits for a place in a queue with a limit, which the task's packet then has until it leaves the queue; a worker of
+** the pool's own does not wait, as it would for itself. Before it is submitted. IOCP_CLOSED; else as
+** iocp_port_dequeue. */
 int iocp_task_take_place(iocp_task *task, double ms);
 /* The packet never came to the queue. */
 void iocp_task_give_place(iocp_task *task);
-/* Submits a task: it runs once all that it runs after have completed; delay > 0: so many ms later; period > 0: again and
-** again. IOCP_INVALID: it was submitted before; IOCP_CANCELLED: it is cancelled; IOCP_CLOSED, IOCP_NOMEM: now it is. */
+/* Submits a task: it runs once all that it runs after have completed; delay > 0: so many ms later; period > 0: again
+** and again. IOCP_INVALID: it was submitted before; IOCP_CANCELLED: it is cancelled; IOCP_CLOSED, IOCP_NOMEM: now it
+** is. */
 int iocp_task_submit(iocp_task *task, double delay, double period);
 /* Makes `task` run after `earlier`; with `input` it is called with its results first. IOCP_INVALID: it was submitted
 ** already; IOCP_ERROR: `earlier` runs after `task`, or waits for it. IOCP_NOMEM. */
@@ -300,7 +303,7 @@ int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason);
 /* As above, and ends the worker that runs it. */
 int iocp_task_cancel_hard(iocp_task *task);
 
-/* ---- task_watch.c ------------------------------------------------------------------------------------------------------ */
+/* ---- task_watch.c ------------------------------------------------------------------------------------------------ */
 
 /* Where a thread waits for ends of tasks, without belonging to a port for it. A new one has one reference; NULL: out of
 ** memory. */

@@ -1,9 +1,9 @@
 /*
 ** worker.c - a worker: its thread, and a step of its loop over the pool's port.
 **
-** The second article's worker: a loop around one get. A packet says in its bytes what it is: a task to run, or that this
-** worker is to end. Whatever a task does, the worker lives on; it dies if its owner cannot make it ready, or if its
-** thread is cancelled.
+** The second article's worker: a loop around one get. A packet says in its bytes what it is: a task to run, or that
+** this worker is to end. Whatever a task does, the worker lives on; it dies if its owner cannot make it ready, or if
+** its thread is cancelled.
 **
 ** Ownership: the worker belongs to its thread object. Its pool's list has it from its beginning to its end.
 */
@@ -13,7 +13,7 @@
 
 #include "work/task.h"
 
-/* ---- a task ------------------------------------------------------------------------------------------------------------ */
+/* ---- a task ------------------------------------------------------------------------------------------------------ */
 
 static void record(const iocp_worker *worker, uint64_t began, uint64_t ended, int state)
 {
@@ -69,7 +69,7 @@ int iocp_worker_run_in_place(iocp_worker *worker, iocp_task *task, void *context
 	return 1;
 }
 
-/* ---- a step of the loop ------------------------------------------------------------------------------------------------ */
+/* ---- a step of the loop ------------------------------------------------------------------------------------------ */
 
 int iocp_worker_step(iocp_worker *worker, void *context)
 {
@@ -95,7 +95,7 @@ int iocp_worker_step(iocp_worker *worker, void *context)
 	return 1;
 }
 
-/* ---- its thread -------------------------------------------------------------------------------------------------------- */
+/* ---- its thread -------------------------------------------------------------------------------------------------- */
 
 static int worker_main(iocp_thread *thread, void *data)
 {

@@ -1,14 +1,14 @@
 /*
 ** pool/function.c - a function on its way to the workers.
 **
-** A function is encoded when it is first submitted, and decoded once in each worker that meets it. One that holds nothing but
-** what never changes (no upvalues, but the globals) is known by its identity from then on. Any other is encoded again for each
-** task, and if the bytes are the same it is the same work, so a worker does not decode it again; if an upvalue has changed,
-** or what is in it, they differ, and the workers get the new one.
+** A function is encoded when it is first submitted, and decoded once in each worker that meets it. One that holds
+** nothing but what never changes (no upvalues, but the globals) is known by its identity from then on. Any other is
+** encoded again for each task, and if the bytes are the same it is the same work, so a worker does not decode it again;
+** if an upvalue has changed, or what is in it, they differ, and the workers get the new one.
 **
-** In the registry, a state's own: WORKS, weak by its keys, from function to its work object; DECODED, from a work's number to
-** the function. What was decoded is kept in two generations, so that a script which never submits the same function
-** twice does not fill the workers' memory.
+** In the registry, a state's own: WORKS, weak by its keys, from function to its work object; DECODED, from a work's
+** number to the function. What was decoded is kept in two generations, so that a script which never submits the same
+** function twice does not fill the workers' memory.
 */
 
 #include <stdio.h>
@@ -30,7 +30,7 @@ static void free_function(iocp_deferred *body)
 	free(function);
 }
 
-/* ---- encoding --------------------------------------------------------------------------------------------------------- */
+/* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 static void release(iocp_function *function)
 {
@@ -183,7 +183,7 @@ int iocp_lua_work(lua_State *L)
 	return 1;
 }
 
-/* ---- decoding --------------------------------------------------------------------------------------------------------- */
+/* ---- decoding ---------------------------------------------------------------------------------------------------- */
 
 /* Pushes generation 1, the younger, or 2, at first empty. */
 static void push_generation(lua_State *L, int which)

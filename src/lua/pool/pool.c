@@ -12,7 +12,7 @@ static iocp_pool *check_pool(lua_State *L)
 	return iocp_object_check(L, 1, IOCP_CLASS_POOL, "self");
 }
 
-/* ---- submitting ------------------------------------------------------------------------------------------------------------- */
+/* ---- submitting -------------------------------------------------------------------------------------------------- */
 
 static int refuse(lua_State *L, iocp_pool *pool, int r)
 {
@@ -111,7 +111,7 @@ static int pool_task(lua_State *L)
 	return iocp_task_create(L, pool, 2) ? 1 : iocp_failure(L, IOCP_NOMEM, NULL);
 }
 
-/* ---- workers and the end ------------------------------------------------------------------------------------------------------- */
+/* ---- workers and the end ----------------------------------------------------------------------------------------- */
 
 enum { MOST_WORKERS = 100000 };
 
@@ -188,7 +188,7 @@ static int pool_name(lua_State *L)
 	return 1;
 }
 
-/* ---- making one -------------------------------------------------------------------------------------------------------------------- */
+/* ---- making one -------------------------------------------------------------------------------------------------- */
 
 /* The number t[name] of the table at 1. */
 static double number(lua_State *L, const char *name)
@@ -271,7 +271,8 @@ static int new_pool(lua_State *L)
 	return 1;
 }
 
-/* parts.current_worker(): its number in its pool, the pool, and whether it has been initialised; nothing where no worker runs. */
+/* parts.current_worker(): its number in its pool, the pool, and whether it has been initialised; nothing where no
+** worker runs. */
 static int current_worker(lua_State *L)
 {
 	const iocp_worker *worker = iocp_worker_current();

@@ -20,7 +20,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* ---- payloads ---------------------------------------------------------------------------------------------------------- */
+/* ---- payloads ---------------------------------------------------------------------------------------------------- */
 
 static inline iocp_values iocp_values_of(const iocp_payload *payload)
 {
@@ -32,7 +32,7 @@ static inline iocp_payload iocp_payload_of(const iocp_values *values)
 	return (iocp_payload){values->block, values->size, values->owner};
 }
 
-/* ---- function.c -------------------------------------------------------------------------------------------------------- */
+/* ---- function.c -------------------------------------------------------------------------------------------------- */
 
 typedef struct iocp_function {
 	iocp_body body;
@@ -52,11 +52,11 @@ static inline const iocp_function *iocp_task_function(const iocp_task *task)
 iocp_function *iocp_function_check(lua_State *L, int index);
 /* Pushes the function, decoded in this state once. Raises if that cannot be done. */
 void iocp_function_push(lua_State *L, const iocp_function *function);
-/* parts.work(f [, name [, wants_state [, like]]]): a work object; `like` is the last one for the same, which it may still
-** be. */
+/* parts.work(f [, name [, wants_state [, like]]]): a work object; `like` is the last one for the same, which it may
+** still be. */
 int iocp_lua_work(lua_State *L);
 
-/* ---- worker.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- worker.c ---------------------------------------------------------------------------------------------------- */
 
 /* A pool's owner, as work.h calls it. */
 typedef struct iocp_pool_plan {
@@ -92,21 +92,22 @@ static inline iocp_lua_worker *iocp_lua_worker_current(void)
 /* As iocp_running_cancel, for the thread of a worker. */
 void iocp_lua_worker_cancel(iocp_worker *worker);
 
-/* ---- stats.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- stats.c ----------------------------------------------------------------------------------------------------- */
 
 /* Raises what failed since the last call in a pool that is to do so, but not in its own workers. */
 void iocp_pool_raise(lua_State *L, iocp_pool *pool);
 /* Adds to the table at the top, and to the methods of pools; so do the two below. */
 void iocp_lua_open_stats(lua_State *L);
 
-/* ---- task.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
-/* pool:submit and its like: the function at `function`, its arguments behind. A new task, pushed; NULL: out of memory. */
+/* pool:submit and its like: the function at `function`, its arguments behind. A new task, pushed; NULL: out of
+** memory. */
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
 /* What parts.notices() gave. */
 iocp_notices *iocp_notices_check(lua_State *L, int index);
 
-/* ---- numbers.c, loops.c ------------------------------------------------------------------------------------------------ */
+/* ---- numbers.c, loops.c ------------------------------------------------------------------------------------------ */
 
 #define IOCP_RUNNERS "iocp.runners" /* registry key: the functions of lua/iocp/runners.lua that run chunks */
 

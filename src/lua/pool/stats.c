@@ -15,7 +15,7 @@ static int pool_idle(lua_State *L)
 	return 1;
 }
 
-/* ---- failures ---------------------------------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 /* Pushes the text of the last failure, or nil. It is copied twice, since Lua may not be called under a lock. */
 static void push_last_error(lua_State *L, iocp_pool *pool)
@@ -55,7 +55,7 @@ static int pool_last_error(lua_State *L)
 	return 1;
 }
 
-/* ---- figures ----------------------------------------------------------------------------------------------------------- */
+/* ---- figures ----------------------------------------------------------------------------------------------------- */
 
 /* t[name] = { mean =, p50 =, p90 =, p99 = } in milliseconds. */
 static void set_spread(lua_State *L, const char *name, const iocp_spread *spread)
@@ -107,7 +107,7 @@ static int pool_reset_peaks(lua_State *L)
 	return 1;
 }
 
-/* ---- traces ------------------------------------------------------------------------------------------------------------ */
+/* ---- traces ------------------------------------------------------------------------------------------------------ */
 
 /* Adds worker, name, state, begin, end for each span to the array at the top. */
 static int push_spans(lua_State *L, const iocp_spans *spans, int n)
@@ -130,8 +130,8 @@ static int push_spans(lua_State *L, const iocp_spans *spans, int n)
 	return n;
 }
 
-/* parts.trace_pool(pool, on): switches recording; what was recorded until now, as an array of worker, name, state, begin, end ...
-** in milliseconds on one clock. */
+/* parts.trace_pool(pool, on): switches recording; what was recorded until now, as an array of worker, name, state,
+** begin, end ... in milliseconds on one clock. */
 static int trace_pool(lua_State *L)
 {
 	iocp_pool *pool = check_pool(L);

@@ -15,7 +15,7 @@ static iocp_task *check_task(lua_State *L, int index, const char *name)
 	return iocp_object_check(L, index, IOCP_CLASS_TASK, name);
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------------ */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 #define RESOLVE "iocp.resolve" /* registry key: what lua/iocp/pool.lua makes of work that is no function */
 
@@ -76,7 +76,7 @@ static int task_collect(lua_State *L)
 	return 0;
 }
 
-/* ---- looking -------------------------------------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 static int task_status(lua_State *L)
 {
@@ -147,7 +147,7 @@ static int push_outcome(lua_State *L, const iocp_task *task)
 	}
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static int has_ended(const iocp_task *task)
 {
@@ -299,7 +299,7 @@ static int wait_notice(lua_State *L)
 	return 1;
 }
 
-/* ---- cancelling, and what comes first --------------------------------------------------------------------------------------- */
+/* ---- cancelling, and what comes first ---------------------------------------------------------------------------- */
 
 static int task_cancel(lua_State *L)
 {

@@ -8,7 +8,7 @@
 
 #include "lua/pool/pool.h"
 
-/* ---- a task --------------------------------------------------------------------------------------------------------------- */
+/* ---- a task ------------------------------------------------------------------------------------------------------ */
 
 static int push_values(lua_State *L, const iocp_values *values)
 {
@@ -163,7 +163,7 @@ static enum iocp_task_state run(iocp_worker *worker, iocp_run *innermost, void *
 	return state;
 }
 
-/* ---- its state --------------------------------------------------------------------------------------------------------- */
+/* ---- its state --------------------------------------------------------------------------------------------------- */
 
 /* Calls init, at the top, in whose place it leaves the state that tasks may ask for. Raises its message, which was
 ** reported. */
@@ -182,8 +182,8 @@ static void call_init(lua_State *L, iocp_lua_worker *worker)
 	lua_remove(L, handler);
 }
 
-/* Runs protected: makes the state what its pool wants. lua/iocp/worker.lua gives a function that reports failures, or nil, and
-** init. */
+/* Runs protected: makes the state what its pool wants. lua/iocp/worker.lua gives a function that reports failures,
+** or nil, and init. */
 static int initialise(lua_State *L)
 {
 	iocp_lua_worker *worker = iocp_lua_worker_current();

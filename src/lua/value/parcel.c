@@ -10,7 +10,7 @@
 #include "core/atomic.h"
 #include "lua/value/format.h"
 
-/* ---- numbers -------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 int iocp_get_varint(iocp_reader *r, uint64_t *value)
 {
@@ -43,7 +43,7 @@ uint64_t iocp_size_of_code(uint8_t code)
 	return code < 16 ? code : (uint64_t)(8 + code % 8) << (code / 8 - 1);
 }
 
-/* ---- what an encoder holds ------------------------------------------------------------------------------------------- */
+/* ---- what an encoder holds --------------------------------------------------------------------------------------- */
 
 uint32_t iocp_holdings_add(iocp_holdings *h, void *object, enum iocp_class class)
 {
@@ -89,7 +89,7 @@ int iocp_holdings_resize(iocp_holdings *h, size_t size)
 	return IOCP_OK;
 }
 
-/* ---- the seal: SipHash-2-4, Aumasson and Bernstein ------------------------------------------------------------------- */
+/* ---- the seal: SipHash-2-4, Aumasson and Bernstein --------------------------------------------------------------- */
 
 static uint64_t rotate(uint64_t x, unsigned bits)
 {
@@ -169,7 +169,7 @@ void iocp_parcel_seal(uint8_t *block, size_t size)
 	memcpy(block + IOCP_PARCEL_HEADER, &seal, sizeof(seal));
 }
 
-/* ---- a parcel in memory ---------------------------------------------------------------------------------------------- */
+/* ---- a parcel in memory ------------------------------------------------------------------------------------------ */
 
 /* Finds the list at the end, and takes it off what there is to read. */
 static int open_list(iocp_parcel *p)
