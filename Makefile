@@ -75,8 +75,8 @@ $(BUILD)/c/embed_test: spec/c/embed_test.c $(BUILD)/lua5.4/iocp/core.so
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -DMODULE_PATH='"$(BUILD)/lua5.4"' -o $@ $< -lcmocka -llua5.4 \
 		$(LIBRARIES)
 
-# The codec and the pool's tasks from inside, with Lua 5.4.
-$(BUILD)/c/value_test $(BUILD)/c/task_test: $(BUILD)/c/%: spec/c/%.c \
+# The codec from inside, with Lua 5.4.
+$(BUILD)/c/value_test: $(BUILD)/c/%: spec/c/%.c \
 		$(BINDING:src/lua/%.c=$(BUILD)/lua5.4/obj/%.o) $(CORE_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -o $@ $^ -lcmocka -llua5.4 $(LIBRARIES)
@@ -225,9 +225,9 @@ lint: ## luacheck, the sources' layout and width, and whether they keep to tools
 	$(call need,lua5.4,luacheck clang-format)
 	@luacheck -q .
 	@clang-format --dry-run -Werror $(shell find src spec/c bench -name '*.[ch]')
-	@lua5.4 tools/columns.lua tools/columns.txt
+	@lua5.4 tools/columns.lua
 	@$(MAKE) --no-print-directory -s -j2 $(READ)
-	@lua5.4 tools/arrows.lua tools/arrows.txt $(OBJECTS)
+	@lua5.4 tools/arrows.lua $(OBJECTS)
 	@tools/arrows-test $(OBJECTS)
 
 picture: ## doc/house.svg: the house, drawn from the code

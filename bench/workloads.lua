@@ -296,7 +296,8 @@ end
 
 -- ---- messages: one sender, two receivers ----------------------------------------------------------------------------
 
--- Posts `count` items, made by make(i); `post` is told each. Large ones would fill the memory if the receivers are slower.
+-- Posts `count` items, made by make(i); `post` is told each. Large ones would fill the memory if the receivers are
+-- slower.
 local function post_all(make, bytes, post)
   for i = 1, count do
     post(make(i))
@@ -327,8 +328,8 @@ local function send(make, bytes, use)
   end)
 end
 
--- The same as strings that the script itself makes of its values, in blocks of a heap: `encode` here, and there what the
--- text `decoder` gives.
+-- The same as strings that the script itself makes of its values, in blocks of a heap: `encode` here, and there what
+-- the text `decoder` gives.
 local function send_encoded(make, bytes, encode, decoder, use)
   local heap = iocp.Heap()
   local threads = start_workers(RECEIVERS, function(from, blocks)

@@ -771,7 +771,40 @@ describe("a pool", function()
     local _, same, task = port:receive()
     assert.equal(pool, same)
     assert.same({ true, 1 }, { task:wait() })
-    assert.has_error(function() iocp.Heap():encode(pool) end, "cannot send arg 1: userdata (iocp.Pool)")
+    assert.has_error(function() iocp.Heap():encode(task) end, "cannot send arg 1: userdata (iocp.Task)")
+  end)
+
+  it("is found by its handle for as long as somebody refers to it", function()
+    pool = iocp.Pool(0)
+    local handle, heap = pool:handle(), iocp.Heap()
+    assert.equal(pool, iocp.Pool.open(handle))
+    assert.truthy(tostring(pool):find("iocp.Pool: 0x", 1, true))
+    assert.equal(pool, heap:decode((heap:encode(pool))))
+    assert.equal("INVALID", select(3, iocp.IOCompletionPort.open(handle)))
+    assert.equal("INVALID", select(3, iocp.Pool.open(iocp.IOCompletionPort():handle())))
+    pool = nil
+    for _ = 1, 3 do
+      collectgarbage()
+    end
+    assert.equal("INVALID", select(3, iocp.Pool.open(handle)))
+    pool = iocp.Pool(0) -- which the next one closes
+  end)
+
+  it("is there for a worker, which nobody else refers to any more", function()
+    local port = iocp.IOCompletionPort()
+    pool = iocp.Pool(1)
+    pool:submit(function(p)
+      local own = iocp.Pool.current()
+      p:send(own:name(), own == iocp.Pool.current(), own:submit(function(q) q:send("last") end, p):status())
+    end, port)
+    pool = nil
+    for _ = 1, 3 do
+      collectgarbage()
+    end
+    local ok, name, same, status = port:receive(10000)
+    assert.same({ true, "iocp pool", true, "scheduled" }, { ok, name, same, status })
+    assert.same({ true, "last" }, { port:receive(10000) })
+    pool = iocp.Pool(0)
   end)
 
   it("keeps the whole of a name, or refuses it", function()

@@ -308,10 +308,10 @@ IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 
 /* ---- thread -------------------------------------------------------------------------------------------------- */
 
-/* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. IOCP_INVALID: the options are of a newer
-** version than the library, a processor does not exist, or the process may run on none of them; as the system's code if
-** it may not raise the priority, that may also come from resume. The thread holds a reference to itself while it runs. On Linux it has the caller's signal
-** mask. Source: Microsoft's CreateThread, _beginthreadex. */
+/* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. IOCP_INVALID: the options are of a
+** newer version than the library, a processor does not exist, or the process may run on none of them; as the
+** system's code if it may not raise the priority, that may also come from resume. The thread holds a reference to
+** itself while it runs. On Linux it has the caller's signal mask. Source: Microsoft's CreateThread, _beginthreadex. */
 IOCP_API int iocp_thread_create(const iocp_thread_options *options, iocp_thread **thread);
 IOCP_API int iocp_thread_open(iocp_handle handle, iocp_thread **thread);
 /* As iocp_port_adopt. A thread over a HANDLE can be joined and has a status and a number, no more. */

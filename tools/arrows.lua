@@ -1,7 +1,7 @@
 --- Whether the sources keep to tools/house.lua: reads what they include and what their objects call.
--- lua5.4 tools/arrows.lua KNOWN SYSTEM=FOLDER,FOLDER...: fails on a circle of files, and on an arrow that the house
--- does not allow, unless the file KNOWN lists it. A system's folders have its objects, each with the .d file that the
--- compiler wrote. --list in place of KNOWN prints such a list; --draw prints the house for graphviz.
+-- lua5.4 tools/arrows.lua [--draw] SYSTEM=FOLDER,FOLDER...: fails on a circle of files, and on an arrow that the house
+-- does not allow. A system's folders have its objects, each with the .d file that the compiler wrote. --draw prints the
+-- house for graphviz instead.
 local house = dofile((arg[0]:gsub("[^/]*$", "")) .. "house.lua")
 
 local function lines_of(command)
@@ -193,77 +193,35 @@ local function way(arrows, before, file)
   return text
 end
 
--- Calls report(line, more, members) for everything.
-local function examine(arrows, report)
+-- Prints what is wrong with the arrows, but for what `said` has; 1 for each.
+local function examine(arrows, said)
+  local bad = 0
+  local function report(line)
+    if not said[line] then
+      said[line], bad = true, bad + 1
+      print(line)
+    end
+  end
   for _, from in ipairs(sorted(arrows)) do
     for _, to in ipairs(sorted(arrows[from])) do
       if not may_use(from, to) then
-        report(("%s -> %s"):format(from, to), ": " .. arrows[from][to])
+        report(("not allowed: %s -> %s: %s"):format(from, to, arrows[from][to]))
       end
     end
   end
   for _, members in ipairs(circles(arrows)) do
-    report("circle " .. table.concat(sorted(members), " "), nil, members)
+    local file = sorted(members)[1]
+    report("a circle: " .. way(arrows, members[file], file))
   end
+  return bad
 end
 
--- ---- the three things to do -----------------------------------------------------------------------------------------
+-- ---- the two things to do -------------------------------------------------------------------------------------------
 
-local function list(graphs)
-  local all = {}
-  for _, arrows in ipairs(graphs) do
-    examine(arrows, function(line) all[line] = true end)
-  end
-  for _, line in ipairs(sorted(all)) do
-    print(line)
-  end
-end
-
--- What KNOWN lists: lines, and the files of each circle as a set.
-local function known_faults(path)
-  local lines, known_circles = {}, {}
-  for line in (read(path) or ""):gmatch("[^\n]+") do
-    lines[line] = true
-    local files = line:match("^circle (.*)")
-    if files then
-      local set = {}
-      for file in files:gmatch("%S+") do
-        set[file] = true
-      end
-      known_circles[#known_circles + 1] = set
-    end
-  end
-  return lines, known_circles
-end
-
--- A file of the circle that is in none of those known together with the rest; nil if all are.
-local function newcomer(members, known_circles)
-  local stranger = sorted(members)[1]
-  for _, set in ipairs(known_circles) do
-    local missing
-    for _, file in ipairs(sorted(members)) do
-      missing = missing or not set[file] and file
-    end
-    if not missing then
-      return nil
-    end
-    stranger = set[sorted(members)[1]] and missing or stranger
-  end
-  return stranger
-end
-
-local function check(graphs, path)
-  local known, known_circles = known_faults(path)
+local function check(graphs)
   local bad, said = 0, {}
   for _, arrows in ipairs(graphs) do
-    examine(arrows, function(line, more, members)
-      local file = members and newcomer(members, known_circles)
-      if said[line] or members and not file or known[line] then
-        return
-      end
-      said[line], bad = true, bad + 1
-      print(members and "a circle: " .. way(arrows, members[file], file) or "not allowed: " .. line .. more)
-    end)
+    bad = bad + examine(arrows, said)
   end
   os.exit(bad == 0)
 end
@@ -324,14 +282,13 @@ local function draw(graphs)
   print("}")
 end
 
+local draws = arg[1] == "--draw"
 local graphs = { includes() }
-for i = 2, #arg do
-  graphs[i] = calls((arg[i]:gsub("^[^=]*=", "")))
+for i = draws and 2 or 1, #arg do
+  graphs[#graphs + 1] = calls((arg[i]:gsub("^[^=]*=", "")))
 end
-if arg[1] == "--list" then
-  list(graphs)
-elseif arg[1] == "--draw" then
+if draws then
   draw(graphs)
 else
-  check(graphs, arg[1])
+  check(graphs)
 end

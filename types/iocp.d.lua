@@ -401,6 +401,11 @@ function thread:native() end
 ---@overload fun(options?: integer|iocp.PoolOptions): iocp.Pool|nil, string?, iocp.Code?
 local PoolClass = {}
 
+--- One more reference.
+---@param handle iocp.Handle
+---@return iocp.Pool|nil, string? message, iocp.Code? code INVALID
+function PoolClass.open(handle) end
+
 --- Where a worker runs: its pool and its number.
 ---@return iocp.Pool?, integer? worker
 function PoolClass.current() end
@@ -408,6 +413,9 @@ function PoolClass.current() end
 --- Workers in a loop over one port. Source: "Using IOCP for Worker Threads" (DelphiTools).
 ---@class iocp.Pool
 local pool = {}
+
+---@return iocp.Handle
+function pool:handle() end
 
 --- A function that crosses to each worker once; a chunk; "module:function"; or a table with a name for messages and
 --- traces, and worker = true to be called with what init returned first.

@@ -69,9 +69,17 @@ return function(core, parts)
     options.check("options", given, type(given) == "table", "a number of workers or a table")
     given = options.read(given, rules)
     local name = given.name or "iocp pool"
-    return parts.new_pool(given.workers or core.processors(), given.concurrency or 0, name, given.stack or 0,
-      given.replace ~= false, given.on_error == "raise", given.queue_limit or 0, given.queue_wait,
-      { name = name, init = given.init, on_error = given.on_error, logger = given.logger })
+    return parts.new_pool {
+      workers = given.workers or core.processors(),
+      concurrency = given.concurrency or 0,
+      name = name,
+      stack = given.stack or 0,
+      replace = given.replace ~= false,
+      raises = given.on_error == "raise",
+      queue_limit = given.queue_limit or 0,
+      queue_wait = given.queue_wait,
+      setup = { name = name, init = given.init, on_error = given.on_error, logger = given.logger },
+    }
   end
 
   -- ---- what can be submitted besides functions ----
@@ -194,6 +202,8 @@ return function(core, parts)
   trace(parts)
 
   core.Pool = setmetatable({
+    --- One more userdata for the pool that a handle names; or nil, message, code.
+    open = parts.open,
     --- The pool whose worker calls, and the worker's number; nil where no worker runs.
     current = function()
       local worker, pool = parts.current_worker()

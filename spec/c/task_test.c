@@ -1,5 +1,5 @@
 /*
-** task_test.c - a task's life when memory fails, and graphs of tasks, without a Lua state.
+** task_test.c - a task's life when memory fails, and graphs of tasks.
 */
 
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "lua/task.h"
+#include "work/task.h"
 
 static _Thread_local int fails; /* the so manieth call of calloc from now on; 0: none */
 
@@ -26,25 +26,27 @@ void *calloc(size_t count, size_t size)
 	return memory ? memset(memory, 0, count * size) : NULL;
 }
 
-static void free_nothing(iocp_mortal *mortal)
-{
-	(void)mortal;
-}
-
-static iocp_work work = {.mortal = {.free = free_nothing}, .references = 1000, .name = "work"};
+static iocp_body body = {.references = 1000, .name = "body"};
 
 static iocp_task *new_task(iocp_pool *pool)
 {
-	iocp_values none = {NULL, 0, NULL};
-	iocp_task *task = iocp_task_new(pool, &work, &none);
+	iocp_payload none = {NULL, 0, NULL};
+	iocp_task *task = iocp_task_new(pool, &body, &none);
 	assert_non_null(task);
 	return task;
 }
 
+static void free_nothing(void *owner)
+{
+	(void)owner;
+}
+
 static iocp_pool *new_pool(void)
 {
+	static const iocp_pool_calls calls = {.worker_size = sizeof(iocp_worker), .free_owner = free_nothing};
+	iocp_pool_options options = {.calls = &calls, .name = "pool"};
 	iocp_pool *pool;
-	assert_int_equal(iocp_pool_new(0, &pool), IOCP_OK);
+	assert_int_equal(iocp_pool_create(&options, &pool), IOCP_OK);
 	return pool;
 }
 
@@ -104,7 +106,7 @@ static void a_task_is_not_its_own_cause(void **state)
 {
 	iocp_pool *pool = new_pool();
 	iocp_task *first = new_task(pool), *second = new_task(pool), *third = new_task(pool);
-	uint32_t before = atomic_load(&work.references);
+	uint32_t before = atomic_load(&body.references);
 	assert_int_equal(iocp_task_after(third, second, 0), IOCP_OK);
 	assert_int_equal(iocp_task_cancel(third, IOCP_BY_CALL), IOCP_OK);
 	assert_int_equal(iocp_task_after(first, third, 0), IOCP_OK);
@@ -115,7 +117,7 @@ static void a_task_is_not_its_own_cause(void **state)
 	iocp_task_release(first);
 	iocp_task_release(second);
 	iocp_task_release(third);
-	assert_int_equal(atomic_load(&work.references), before - 3); /* all three are freed */
+	assert_int_equal(atomic_load(&body.references), before - 3); /* all three are freed */
 	iocp_pool_shutdown(pool);
 	assert_closed_and_drop(pool);
 	(void)state;

@@ -1,7 +1,7 @@
 /*
-** pool.pml - four protocols of the worker pool, for spin. What they model is src/lua/task.c, pool.c, worker.c and
-** src/core/semaphore.c. A section under a lock is one atomic step here, as all that is touched in it is guarded by that
-** lock; the atomics outside are steps of their own.
+** pool.pml - four protocols of the worker pool, for spin. What they model is src/work/task_run.c, task_flow.c, pool.c,
+** worker.c and src/core/semaphore.c. A section under a lock is one atomic step here, as all that is touched in it is
+** guarded by that lock; the atomics outside are steps of their own.
 **
 ** -DPART=1: cancelling a task that runs. Checked: a cancel that finds it running ends its wait (else spin reports an
 ** invalid end state), and never reaches what the worker does next. -DPART=2: shutting down, while a task ends that

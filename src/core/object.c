@@ -64,9 +64,9 @@ static uint32_t take_slot(void)
 	return index;
 }
 
-static void free_object(iocp_mortal *mortal)
+static void free_object(iocp_deferred *deferred)
 {
-	iocp_object *object = (iocp_object *)mortal; /* its first member */
+	iocp_object *object = (iocp_object *)deferred; /* its first member */
 	object->free(object);
 }
 
@@ -100,20 +100,14 @@ static iocp_object *find_native(const void *native, enum iocp_kind kind)
 
 /* Enters *entered into the table. With `live` only if there is none with the same native; else *entered becomes that
 ** one, with a new reference. */
-static int enter(
-	iocp_object **entered, enum iocp_kind kind, const void *native, void (*release)(iocp_object *), int live)
+static int enter(iocp_object **entered, const void *native, int live)
 {
 	iocp_object *object = *entered, *found = NULL;
 	slot *spare = NULL;
 	uint32_t index = NO_SLOT;
-	object->mortal.free = free_object;
-	object->kind = kind;
 	object->native = native;
-	object->free = release;
-	/* Relaxed: the object becomes visible to others through the lock below. */
-	atomic_store_explicit(&object->references, 1, memory_order_relaxed);
 	iocp_lock_acquire(&table_lock);
-	while (!(live && (found = find_native(native, kind))) && (index = take_slot()) == NO_SLOT) {
+	while (!(live && (found = find_native(native, object->kind))) && (index = take_slot()) == NO_SLOT) {
 		uint32_t block = slots_used >> BLOCK_BITS;
 		if (block < BLOCKS && spare) {
 			blocks[block] = spare;
@@ -136,14 +130,41 @@ static int enter(
 	return IOCP_OK;
 }
 
+void iocp_object_begin(iocp_object *object, enum iocp_kind kind, void (*last)(iocp_object *))
+{
+	object->kind = kind;
+	object->last = last;
+	/* Relaxed: nobody else knows it yet, and others come to know it through the table's lock or with a packet. */
+	atomic_store_explicit(&object->references, 1, memory_order_relaxed);
+}
+
+int iocp_object_enter(iocp_object *object, const void *native)
+{
+	return enter(&object, native, 0);
+}
+
+static void take_turn(iocp_object *object)
+{
+	iocp_free_in_turn(&object->deferred);
+}
+
+static void begin_in_turn(iocp_object *object, enum iocp_kind kind, void (*release)(iocp_object *))
+{
+	iocp_object_begin(object, kind, take_turn);
+	object->deferred.free = free_object;
+	object->free = release;
+}
+
 int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *))
 {
-	return enter(&object, kind, native, release, 0);
+	begin_in_turn(object, kind, release);
+	return enter(&object, native, 0);
 }
 
 int iocp_object_adopt(iocp_object **object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *))
 {
-	return enter(object, kind, native, release, 1);
+	begin_in_turn(*object, kind, release);
+	return enter(object, native, 1);
 }
 
 const void *iocp_object_native(const iocp_object *object)
@@ -179,33 +200,33 @@ void iocp_object_retain(iocp_object *object)
 /* A thread that frees objects, on its stack. */
 typedef struct turn {
 	const void *thread;
-	iocp_mortal *waiting;
+	iocp_deferred *waiting;
 	struct turn *next;
 } turn;
 
 static turn *turns; /* under the lock */
 
 /* A port with a message that holds a port ...: the next one is freed by the outermost call. */
-void iocp_free_in_turn(iocp_mortal *mortal)
+void iocp_free_in_turn(iocp_deferred *deferred)
 {
 	turn mine = {iocp_thread_key(), NULL, NULL}, *outer, **link;
 	iocp_lock_acquire(&table_lock);
 	for (outer = turns; outer && outer->thread != mine.thread; outer = outer->next)
 		;
 	if (outer) {
-		mortal->next = outer->waiting;
-		outer->waiting = mortal;
+		deferred->next = outer->waiting;
+		outer->waiting = deferred;
 	} else {
 		mine.next = turns;
 		turns = &mine;
 	}
 	iocp_lock_release(&table_lock);
-	while (!outer && mortal) {
-		mortal->free(mortal);
+	while (!outer && deferred) {
+		deferred->free(deferred);
 		iocp_lock_acquire(&table_lock);
-		mortal = mine.waiting;
-		if (mortal) {
-			mine.waiting = mortal->next;
+		deferred = mine.waiting;
+		if (deferred) {
+			mine.waiting = deferred->next;
 		} else {
 			for (link = &turns; *link != &mine; link = &(*link)->next)
 				;
@@ -220,8 +241,9 @@ void iocp_object_release(iocp_object *object)
 	/* Release: what this thread did to the object happens-before its end. Acquire: so for all the others' releases,
 	** for the thread that drops the last one. */
 	if (atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) == 1) {
-		iocp_object_revoke(object);
-		iocp_free_in_turn(&object->mortal);
+		if (object->handle)
+			iocp_object_revoke(object);
+		object->last(object);
 	}
 }
 

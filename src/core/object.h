@@ -1,5 +1,5 @@
 /*
-** object.h - the live-object table: how a number names a port, heap or thread, and how long each of them lives.
+** object.h - the live-object table: how a number names a port, heap, thread or pool, and how long each object lives.
 */
 
 #ifndef IOCP_OBJECT_H
@@ -16,16 +16,19 @@ enum iocp_kind {
 	IOCP_KIND_PORT = 1,
 	IOCP_KIND_HEAP = 2,
 	IOCP_KIND_THREAD = 4,
-	IOCP_KIND_PRIVATE_HEAP = 8 /* a port's own; no script opens or finds it */
+	IOCP_KIND_PRIVATE_HEAP = 8, /* a port's own; no script opens or finds it */
+	IOCP_KIND_POOL = 16,
+	IOCP_KIND_TASK = 32 /* has no name: it would cost each submit the table's lock, and lives as long as a message */
 };
 
 enum { IOCP_SLOT_BITS = 22 }; /* of a handle: 4,194,304 objects */
 
-/* What is freed when its last reference goes, which may drop the last one to another. */
-typedef struct iocp_mortal {
-	void (*free)(struct iocp_mortal *);
-	struct iocp_mortal *next; /* that is to be freed */
-} iocp_mortal;
+/* The beginning of what holds references to others, so that freeing it may drop the last one to another, and so on: see
+** iocp_free_in_turn. */
+typedef struct iocp_deferred {
+	void (*free)(struct iocp_deferred *);
+	struct iocp_deferred *next; /* that waits for its turn */
+} iocp_deferred;
 
 /* The slot of the table that a handle names: one object's at a time. */
 static inline uint32_t iocp_handle_slot(iocp_handle handle)
@@ -33,17 +36,23 @@ static inline uint32_t iocp_handle_slot(iocp_handle handle)
 	return (uint32_t)handle & ((UINT32_C(1) << IOCP_SLOT_BITS) - 1);
 }
 
-/* The first member of every port, heap and thread. */
+/* The first member of every object. */
 typedef struct iocp_object {
-	iocp_mortal mortal;
+	iocp_deferred deferred;
 	_Atomic uint32_t references;
 	enum iocp_kind kind; /* fixed at birth, as are those below */
-	iocp_handle handle;
-	const void *native; /* what adopt knows it by: on Linux its own address, on Windows the kernel's HANDLE */
-	void (*free)(struct iocp_object *); /* called with the last reference, without any lock */
+	iocp_handle handle;  /* 0: it never was in the table */
+	const void *native;  /* what adopt knows it by: on Linux its own address, on Windows the kernel's HANDLE */
+	void (*last)(struct iocp_object *); /* called when the last reference has gone, without any lock */
+	void (*free)(struct iocp_object *); /* of one that was registered: called by the above, in its turn */
 } iocp_object;
 
-/* Enters an object with one reference into the table. IOCP_NOMEM. */
+/* An object with one reference and without a name. What `last` frees that may hold other objects is to take its
+** turn. */
+void iocp_object_begin(iocp_object *object, enum iocp_kind kind, void (*last)(iocp_object *));
+/* Enters one that has begun into the table, by which it has a name: while nobody else knows it. IOCP_NOMEM. */
+int iocp_object_enter(iocp_object *object, const void *native);
+/* Both, for one that is freed in turn. IOCP_NOMEM. */
 int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *));
 /* The same for one that stands for something of the system's that others made: where a live object of the kind stands
 ** for that already, *object becomes that one, with a new reference, and the given one is not entered. */
@@ -54,7 +63,7 @@ const void *iocp_object_native(const iocp_object *object);
 void iocp_object_revoke(iocp_object *object);
 /* Frees it, at once or, where the calling thread is freeing another one, after that: a chain of any length takes no
 ** stack. */
-void iocp_free_in_turn(iocp_mortal *mortal);
+void iocp_free_in_turn(iocp_deferred *deferred);
 void iocp_object_retain(iocp_object *object);
 void iocp_object_release(iocp_object *object);
 /* A new reference to the live object of that kind, or one of those kinds, which the handle, or the native one, names;

@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/api.h"
 #include "core/atomic.h"
 
 #pragma GCC visibility push(hidden)
@@ -20,13 +19,6 @@ typedef union iocp_lock {
 	_Atomic uint32_t state; /* a futex word on Linux */
 	void *slim;             /* an SRWLOCK on Windows */
 } iocp_lock;
-
-/* Copies of a struct of iocp.h that begins with its size what a caller, for whom it has `known` bytes, can take
-** (error.c). */
-void iocp_copy_known(void *to, size_t known, const void *from, size_t size);
-/* The same for what a caller asks of a thread; zeroes stand for the rest. IOCP_INVALID: of a newer version, whose other
-** wishes would be ignored in silence, or a priority that there is not. */
-int iocp_read_options(const iocp_thread_options *from, iocp_thread_options *to);
 
 void iocp_lock_acquire(iocp_lock *lock);
 void iocp_lock_release(iocp_lock *lock);

@@ -18,7 +18,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* ---- compat.c: one C API for LuaJIT and Lua 5.1 to 5.4 ------------------------------------------------------------ */
+/* ---- compat.c: one C API for LuaJIT and Lua 5.1 to 5.4 ----------------------------------------------------------- */
 
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen lua_objlen
@@ -27,7 +27,8 @@
 /* luaL_setfuncs, which Lua 5.1 lacks. */
 void iocp_set_functions(lua_State *L, const luaL_Reg *functions, int upvalues);
 
-/* Pushes a table of them with room for as many `others`: growing one by one is most of what a new state's tables take. */
+/* Pushes a table of them with room for as many `others`: growing one by one is most of what a new state's tables
+** take. */
 void iocp_new_table(lua_State *L, const luaL_Reg *functions, int others);
 
 /* What LuaJIT's lua_type says of a cdata. */
@@ -49,12 +50,13 @@ void iocp_dump_push(lua_State *L);
 void iocp_push_globals(lua_State *L);
 /* What upvalue n of the function at `index` is known by; NULL: nobody knows. */
 const void *iocp_upvalue_id(lua_State *L, int index, int n);
-/* Makes upvalue n1 of the function at index1 the one that is upvalue n2 of the function at index2. 0: this Lua cannot. */
+/* Makes upvalue n1 of the function at index1 the one that is upvalue n2 of the function at index2. 0: this Lua
+** cannot. */
 int iocp_upvalue_join(lua_State *L, int index1, int n1, int index2, int n2);
 /* 1; or 0 with a message pushed: LuaJIT refuses some pointers. */
 int iocp_push_lightuserdata(lua_State *L, void *pointer);
 
-/* ---- support.c: arguments and results ------------------------------------------------------------------------------ */
+/* ---- support.c: arguments and results ---------------------------------------------------------------------------- */
 
 /* nil, message, code for a result code; `message` NULL: the code's own text. Returns 3. */
 int iocp_failure(lua_State *L, int code, const char *message);
@@ -73,7 +75,8 @@ int iocp_to_address(lua_State *L, int index, uintptr_t *value);
 /* An integer 0..max that a number holds exactly; anything else raises. */
 uint64_t iocp_check_integer(lua_State *L, int index, const char *name, uint64_t max);
 uint64_t iocp_opt_integer(lua_State *L, int index, const char *name, uint64_t max, uint64_t otherwise);
-/* An address or key: as above up to the largest exact integer; also a lightuserdata, a LuaJIT pointer or 64-bit integer. */
+/* An address or key: as above up to the largest exact integer; also a lightuserdata, a LuaJIT pointer or 64-bit
+** integer. */
 uintptr_t iocp_check_address(lua_State *L, int index, const char *name);
 /* As above, or nil: 0. */
 uintptr_t iocp_opt_address(lua_State *L, int index, const char *name);
@@ -81,6 +84,8 @@ uintptr_t iocp_opt_address(lua_State *L, int index, const char *name);
 double iocp_check_ms(lua_State *L, int index);
 /* The same, or nil: IOCP_INFINITE. */
 double iocp_check_timeout(lua_State *L, int index);
+/* Milliseconds from `least` to 1e15; anything else raises. */
+double iocp_check_delay(lua_State *L, int index, double least);
 /* A handle as scripts pass it on; 0 (nobody's) for one that cannot be right; another type raises. */
 iocp_handle iocp_check_handle(lua_State *L, int index);
 void iocp_push_handle(lua_State *L, iocp_handle handle);
@@ -121,7 +126,8 @@ void iocp_taken_end(iocp_taken *t);
 void iocp_taken_forget(iocp_taken *t);
 /* Once it has packets: those left are the state's. */
 void iocp_taken_enlist(iocp_taken *t);
-/* The next packet, which the caller owns from now on; NULL: none is left. It stays there until packets are taken again. */
+/* The next packet, which the caller owns from now on; NULL: none is left. It stays there until packets are taken
+** again. */
 static inline const iocp_packet *iocp_taken_next(iocp_taken *t)
 {
 	return t->next < t->count ? &t->packets[t->next++] : NULL;
@@ -138,7 +144,8 @@ static inline void iocp_give_back(lua_State *L)
 
 /* ---- wait.c: how a state waits ---------------------------------------------------------------------------------- */
 
-/* After IOCP_INTERRUPTED: gives the hooks their turn, which an interpreter's signal handler sets for Ctrl-C. May raise. */
+/* After IOCP_INTERRUPTED: gives the hooks their turn, which an interpreter's signal handler sets for Ctrl-C. May
+** raise. */
 void iocp_run_hooks(lua_State *L);
 /* Repeats a call, whose result goes to r, for as long as signals interrupt it. */
 #define IOCP_RETRY(L, r, call)                                                                                         \
@@ -157,7 +164,7 @@ int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
 
 /* ---- cancel.c: hooks, and an error raised in another thread ------------------------------------------------------ */
 
-/* At the beginning of the data of each thread that runs scripts. */
+/* In the data of each thread that runs scripts. */
 typedef struct iocp_running {
 	_Atomic(lua_State *) state; /* while code of a script may run */
 	_Atomic int hard;           /* iocp_running_cancel was called */
@@ -177,16 +184,18 @@ void iocp_hook_save(iocp_running *running, lua_State *L, iocp_hook *hook);
 void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hook);
 /* Whether a hook was left, which is gone then. */
 int iocp_hook_drop(lua_State *L);
-/* Cancels the thread, and raises an error in what it runs; `running` NULL: a C host's thread, where nothing is raised. */
-void iocp_running_cancel(iocp_running *running, iocp_thread *thread);
+/* Cancels the thread, and raises an error in what it runs: `interrupted` finds the thread's iocp_running for the
+** next. */
+void iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*interrupted)(iocp_thread *));
+/* Does what a signal handler may. */
+void iocp_running_interrupted(iocp_running *running);
 
-/* ---- object.c: the userdata ---------------------------------------------------------------------------------------- */
+/* ---- object.c: the userdata -------------------------------------------------------------------------------------- */
 
 enum iocp_class {
 	IOCP_CLASS_PORT = 0,
 	IOCP_CLASS_HEAP = 1,
 	IOCP_CLASS_THREAD = 2,
-	IOCP_CLASS_HANDLES = 3, /* those before it are named by handles */
 	IOCP_CLASS_POOL = 3,
 	IOCP_CLASS_TASK = 4,
 	IOCP_CLASS_COUNT = 5
@@ -198,24 +207,24 @@ typedef struct iocp_box {
 	uint64_t mark;
 } iocp_box;
 
-/* ---- late.c: what comes when it pays ------------------------------------------------------------------------------------ */
+/* ---- late.c: what comes when it pays ----------------------------------------------------------------------------- */
 
 enum { IOCP_LOOKS_ENOUGH = 32 };
 
-/* Calls the function at the top, which is popped, after so many looks for methods that have a compiled twin; instead of one that
-** was to be called so far. */
+/* Calls the function at the top, which is popped, after so many looks for methods that have a compiled twin; instead
+** of one that was to be called so far. */
 void iocp_load_after(lua_State *L, int looks);
 /* private.load_when_used(load): calls load() with the first such look. */
 int iocp_lua_load_when_used(lua_State *L);
 
-/* Opens iocp.core in a state that objects have reached before it asked for the module; with `pool` all that pools and tasks
-** need, which is loaded when it is first asked for. */
+/* Opens iocp.core in a state that objects have reached before it asked for the module; with `pool` all that pools
+** and tasks need, which is loaded when it is first asked for. */
 void iocp_state_open(lua_State *L, int pool);
 /* Pushes package.loaded[IOCP_METHODS], from the name of a class to its methods: so they cross by name, as functions of
 ** modules do. */
 #define IOCP_METHODS "iocp.methods"
 void iocp_methods_push(lua_State *L);
-/* Creates the metatable, once a state; every class has handle and native besides `methods`. */
+/* Creates the metatable, once a state; what its row in object.c says it has comes besides `methods`. */
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
 /* Pushes a userdata without an object, then iocp_object_set gives it the caller's reference. In two steps, so that a
 ** memory error of Lua comes before there is a reference to lose. */
@@ -228,16 +237,23 @@ void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *
 int iocp_object_to_string(lua_State *L, const char *detail);
 /* The object and class of any userdata of ours; NULL for anything else. */
 void *iocp_object_test(lua_State *L, int index, enum iocp_class *c);
-/* By the class, what iocp.h has for each noun. */
 const char *iocp_class_name(enum iocp_class c);
-int iocp_object_open_any(iocp_handle handle, enum iocp_class c, void **object);
-iocp_handle iocp_object_handle_any(const void *object, enum iocp_class c);
-void iocp_object_retain_any(void *object, enum iocp_class c);
-void iocp_object_release_any(void *object, enum iocp_class c);
+/* One more reference by handle: IOCP_INVALID. 0: it has no handle. */
+int iocp_object_open_handle(enum iocp_class c, iocp_handle handle, void **object);
+iocp_handle iocp_object_handle(const void *object);
+void iocp_object_keep(void *object);
+void iocp_object_drop(void *object);
+/* For a class that has its own __gc: takes the reference of the userdata at 1, whatever its class; NULL: it has
+** none. */
+void *iocp_object_take(lua_State *L, enum iocp_class *c);
+/* With r IOCP_OK: gives the userdata at the top the object, which is the result; else a failure. */
+int iocp_push_found(lua_State *L, int r, void *object);
+/* Pushes open(handle). */
+void iocp_class_push_open(lua_State *L, enum iocp_class c);
 /* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
-void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create);
+void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create, lua_CFunction adopt);
 
-/* ---- state.c: new states -------------------------------------------------------------------------------------------- */
+/* ---- state.c: new states ----------------------------------------------------------------------------------------- */
 
 /* Registry keys of what module.c gives every state. */
 #define IOCP_PREPARE "iocp.prepare" /* prepare(): makes the module known to a fresh state */
@@ -252,14 +268,15 @@ void iocp_description_free(iocp_description *description);
 /* Opens the libraries and applies a description, which outlives the state, to a fresh one. May raise. */
 void iocp_state_prepare(lua_State *L, const iocp_description *description);
 
-/* ---- part.c: lua/iocp in new states ---------------------------------------------------------------------------------- */
+/* ---- part.c: lua/iocp in new states ------------------------------------------------------------------------------ */
 
 /* Has a fresh state find the module's own files, which lie along the path at `path`, a string, compiled already. */
 void iocp_parts_open(lua_State *L, int path);
-/* A state has required the module: if it is the first one, its files are found where that state's package.path leads. */
+/* A state has required the module: if it is the first one, its files are found where that state's package.path
+** leads. */
 void iocp_parts_remember(lua_State *L);
 
-/* ---- the classes ---------------------------------------------------------------------------------------------------- */
+/* ---- the classes ------------------------------------------------------------------------------------------------- */
 
 IOCP_API int luaopen_iocp_core(lua_State *L);
 /* Each adds its class to the module table at the top. */
@@ -267,8 +284,8 @@ void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
-/* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are Lua's; a table of
-** what the files in Lua need for that. */
+/* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are
+** Lua's; a table of what the files in Lua need for that. */
 int iocp_lua_open_pool(lua_State *L);
 /* Adds the class of tasks, and to the table at the top. */
 void iocp_lua_open_task(lua_State *L);
@@ -287,7 +304,7 @@ int iocp_lua_describe(lua_State *L);
 /* private.io_errors(), for lua/iocp/init.lua: a new table of the numbers by name. */
 int iocp_lua_io_errors(lua_State *L);
 
-/* ---- packet.c -------------------------------------------------------------------------------------------------------- */
+/* ---- packet.c ---------------------------------------------------------------------------------------------------- */
 
 /* key, bytes, overlapped; for a failed I/O or a key that does not fit: nil, message, code, key, bytes, overlapped. */
 int iocp_push_packet(lua_State *L, const iocp_packet *packet);
@@ -301,7 +318,7 @@ uintptr_t iocp_message_mark(void);
 /* Whether a packet is a message. */
 int iocp_is_message(const iocp_packet *packet);
 
-/* ---- message.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- message.c --------------------------------------------------------------------------------------------------- */
 
 /* For a message that dequeue met: nil, message, "MESSAGE" and the values. The number of results. */
 int iocp_message_push(lua_State *L, iocp_port *port, const iocp_packet *packet);

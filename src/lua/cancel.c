@@ -1,8 +1,8 @@
 /*
 ** cancel.c - hooks: cancel("hard"), an error raised in code that runs in another thread, and those that tasks leave.
 **
-** A thread of ours has an iocp_running at the beginning of its data. `state` is there while code of a script may run in
-** it; the thread sets and clears it, and the interrupt that reads it runs in that very thread.
+** A thread that runs scripts has an iocp_running in its data. `state` is there while code of a script may run in it;
+** the thread sets and clears it, and the interrupt that reads it runs in that very thread.
 */
 
 #include "lua/binding.h"
@@ -20,9 +20,8 @@ static void arm(lua_State *L)
 	lua_sethook(L, raise_cancelled, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
-static void on_interrupt(iocp_thread *thread)
+void iocp_running_interrupted(iocp_running *running)
 {
-	iocp_running *running = iocp_thread_data(thread);
 	/* Relaxed: written by this very thread, which this handler has stopped. */
 	lua_State *L = atomic_load_explicit(&running->state, memory_order_relaxed);
 	if (L)
@@ -72,11 +71,9 @@ void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hoo
 		arm(L);
 }
 
-void iocp_running_cancel(iocp_running *running, iocp_thread *thread)
+void iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*interrupted)(iocp_thread *))
 {
-	if (running)
-		atomic_store_explicit(&running->hard, 1, memory_order_seq_cst); /* see iocp_running_begin */
-	iocp_thread_cancel(thread); /* before the error: it tells what ended the thread */
-	if (running)
-		(void)iocp_thread_interrupt(thread, on_interrupt); /* not running: it looks at `hard` when it starts */
+	atomic_store_explicit(&running->hard, 1, memory_order_seq_cst); /* see iocp_running_begin */
+	iocp_thread_cancel(thread);                       /* before the error: it tells what ended the thread */
+	(void)iocp_thread_interrupt(thread, interrupted); /* not running: it looks at `hard` when it starts */
 }

@@ -389,6 +389,16 @@ static int heap_process(lua_State *L)
 	return 1;
 }
 
+static int heap_adopt(lua_State *L)
+{
+	uintptr_t native = iocp_check_address(L, 1, "native");
+	iocp_heap *adopted = NULL;
+	int r;
+	iocp_object_push(L, IOCP_CLASS_HEAP);
+	r = iocp_heap_adopt((const void *)native, &adopted);
+	return iocp_push_found(L, r, adopted);
+}
+
 void iocp_lua_open_heap(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {
@@ -416,7 +426,7 @@ void iocp_lua_open_heap(lua_State *L)
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_HEAP, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_HEAP, "Heap", heap_create);
+	iocp_class_set(L, IOCP_CLASS_HEAP, "Heap", heap_create, heap_adopt);
 	lua_getfield(L, -1, "Heap");
 	lua_pushcfunction(L, heap_process);
 	lua_setfield(L, -2, "process");

@@ -1,102 +1,37 @@
 /*
-** object.c - the userdata: one counted reference to a port, heap, thread, pool or task.
+** object.c - the userdata: one counted reference to a port, heap, thread, pool or task. Another kind is a row here and
+** its methods.
 **
-** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is first,
-** so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before iocp_object_set and
-** after __gc, which a script may call itself.
+** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is
+** first, so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before
+** iocp_object_set and after __gc, which a script may call itself.
 */
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "lua/pool.h"
+#include "lua/binding.h"
+#include "work/work.h"
 
 #define MARK UINT64_C(0x696f63706f626a00) /* + class */
 
-/* The functions of iocp.h that port, heap and thread have, with one type, so that the code here is written once. */
-#define DEFINE_ADAPTERS(noun)                                                                                          \
-	static int open_##noun(iocp_handle handle, void **object)                                                          \
-	{                                                                                                                  \
-		iocp_##noun *opened;                                                                                           \
-		int r = iocp_##noun##_open(handle, &opened);                                                                   \
-		if (r == IOCP_OK)                                                                                              \
-			*object = opened;                                                                                          \
-		return r;                                                                                                      \
-	}                                                                                                                  \
-	static int adopt_##noun(const void *native, void **object)                                                         \
-	{                                                                                                                  \
-		iocp_##noun *adopted;                                                                                          \
-		int r = iocp_##noun##_adopt(native, &adopted);                                                                 \
-		if (r == IOCP_OK)                                                                                              \
-			*object = adopted;                                                                                         \
-		return r;                                                                                                      \
-	}                                                                                                                  \
-	static void retain_##noun(void *object)                                                                            \
-	{                                                                                                                  \
-		iocp_##noun##_retain(object);                                                                                  \
-	}                                                                                                                  \
-	static void release_##noun(void *object)                                                                           \
-	{                                                                                                                  \
-		iocp_##noun##_release(object);                                                                                 \
-	}                                                                                                                  \
-	static iocp_handle handle_##noun(const void *object)                                                               \
-	{                                                                                                                  \
-		return iocp_##noun##_handle(object);                                                                           \
-	}                                                                                                                  \
-	static void *native_##noun(void *object)                                                                           \
-	{                                                                                                                  \
-		return iocp_##noun##_native(object);                                                                           \
-	}
-
-DEFINE_ADAPTERS(port)
-DEFINE_ADAPTERS(heap)
-DEFINE_ADAPTERS(thread)
-
-/* Pools and tasks have no handles: they cross as values only. */
-static void retain_pool(void *pool)
-{
-	iocp_pool_retain(pool);
-}
-
-static void release_pool(void *pool)
-{
-	iocp_pool_release(pool);
-}
-
-static void retain_task(void *task)
-{
-	iocp_task_retain(task);
-}
-
-static void release_task(void *task)
-{
-	if (iocp_task_runner(task)) /* a chunk, which its loop alone knows: an error may have ended that */
-		(void)iocp_task_cancel(task, IOCP_BY_CALL);
-	iocp_task_release(task);
-}
-
-static iocp_handle address_of(const void *object)
-{
-	return (iocp_handle)(uintptr_t)object;
-}
-
-#define ADAPTERS(noun) open_##noun, adopt_##noun, retain_##noun, release_##noun, handle_##noun, native_##noun
+enum {
+	HANDLE = 1 /* a number names it */,
+	NATIVE = 2 /* so does what the system knows it by */,
+	LATE = 4 /* see below */
+};
 
 static const struct class_row {
 	const char *name;
-	int (*open)(iocp_handle, void **);
-	int (*adopt)(const void *, void **);
-	void (*retain)(void *);
-	void (*release)(void *);
-	iocp_handle (*handle)(const void *);
-	void *(*native)(void *);
+	enum iocp_kind kind;
+	int has; /* LATE: methods that are in part Lua's, and are loaded when they are first asked for */
 } rows[IOCP_CLASS_COUNT] = {
-	{"iocp.IOCompletionPort", ADAPTERS(port)},
-	{"iocp.Heap", ADAPTERS(heap)},
-	{"iocp.Thread", ADAPTERS(thread)},
-	{"iocp.Pool", NULL, NULL, retain_pool, release_pool, address_of, NULL},
-	{"iocp.Task", NULL, NULL, retain_task, release_task, address_of, NULL},
+	{"iocp.IOCompletionPort", IOCP_KIND_PORT, HANDLE | NATIVE},
+	{"iocp.Heap", IOCP_KIND_HEAP, HANDLE | NATIVE},
+	{"iocp.Thread", IOCP_KIND_THREAD, HANDLE | NATIVE},
+	{"iocp.Pool", IOCP_KIND_POOL, HANDLE | LATE},
+	{"iocp.Task", IOCP_KIND_TASK, LATE},
 };
 
 static iocp_box *to_box(lua_State *L, int index)
@@ -108,14 +43,23 @@ static iocp_box *to_box(lua_State *L, int index)
 	return b->mark >= MARK && b->mark < MARK + IOCP_CLASS_COUNT ? b : NULL;
 }
 
-static int box_collect(lua_State *L)
+void *iocp_object_take(lua_State *L, enum iocp_class *c)
 {
 	iocp_box *b = to_box(L, 1);
-	if (b && b->object) {
-		void *object = b->object;
+	void *object = b ? b->object : NULL;
+	if (object) {
 		b->object = NULL;
-		rows[b->mark - MARK].release(object);
+		*c = (enum iocp_class)(b->mark - MARK);
 	}
+	return object;
+}
+
+static int box_collect(lua_State *L)
+{
+	enum iocp_class c;
+	void *object = iocp_object_take(L, &c);
+	if (object)
+		iocp_any_release(object);
 	return 0;
 }
 
@@ -124,6 +68,13 @@ static int box_equal(lua_State *L)
 	const iocp_box *a = to_box(L, 1), *b = to_box(L, 2);
 	lua_pushboolean(L, a && b && a->mark == b->mark && a->object == b->object);
 	return 1;
+}
+
+/* Its handle; of what has none, its address. */
+static uint64_t name_of(const void *object)
+{
+	iocp_handle handle = iocp_any_handle(object);
+	return handle ? handle : (uint64_t)(uintptr_t)object;
 }
 
 int iocp_object_to_string(lua_State *L, const char *detail)
@@ -135,8 +86,8 @@ int iocp_object_to_string(lua_State *L, const char *detail)
 	if (!b->object)
 		snprintf(text, sizeof(text), "%s: collected", rows[b->mark - MARK].name);
 	else
-		snprintf(text, sizeof(text), "%s: 0x%016" PRIx64 "%s%s%s", rows[b->mark - MARK].name,
-			rows[b->mark - MARK].handle(b->object), detail ? " (" : "", detail ? detail : "", detail ? ")" : "");
+		snprintf(text, sizeof(text), "%s: 0x%016" PRIx64 "%s%s%s", rows[b->mark - MARK].name, name_of(b->object),
+			detail ? " (" : "", detail ? detail : "", detail ? ")" : "");
 	lua_pushstring(L, text);
 	return 1;
 }
@@ -160,20 +111,18 @@ static enum iocp_class upvalue_class(lua_State *L)
 
 static int box_handle(lua_State *L)
 {
-	iocp_push_handle(L, rows[upvalue_class(L)].handle(iocp_object_check(L, 1, upvalue_class(L), "self")));
+	iocp_push_handle(L, iocp_any_handle(iocp_object_check(L, 1, upvalue_class(L), "self")));
 	return 1;
 }
 
 static int box_native(lua_State *L)
 {
-	void *native = rows[upvalue_class(L)].native(iocp_object_check(L, 1, upvalue_class(L), "self"));
+	void *native = iocp_any_native(iocp_object_check(L, 1, upvalue_class(L), "self"));
 	if (!native) /* it might be somebody else's by now */
 		return iocp_failure(L, upvalue_class(L) == IOCP_CLASS_PORT ? IOCP_CLOSED : IOCP_INVALID, NULL);
 	return iocp_push_address(L, (uintptr_t)native) ? 1
 												   : iocp_failure(L, IOCP_INVALID, "no number of this Lua is exact");
 }
-
-static const luaL_Reg common_methods[] = {{"handle", box_handle}, {"native", box_native}, {NULL, NULL}};
 
 /* __index of the table of methods: `name` is a class and a method of it, with a zero byte between. What a state has not
 ** opened yet is pools' and tasks', or everything. */
@@ -210,6 +159,13 @@ void iocp_methods_push(lua_State *L)
 	lua_remove(L, -2);
 }
 
+static void set_method(lua_State *L, enum iocp_class c, const char *name, lua_CFunction method)
+{
+	lua_pushinteger(L, (lua_Integer)c);
+	lua_pushcclosure(L, method, 1);
+	lua_setfield(L, -2, name);
+}
+
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods)
 {
 	luaL_newmetatable(L, rows[c].name); /* found again if the module is opened twice in a state */
@@ -217,11 +173,12 @@ void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *method
 	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
 	iocp_set_functions(L, common_metamethods, 0);
 	iocp_set_functions(L, metamethods, 0);
-	iocp_new_table(L, methods, c == IOCP_CLASS_PORT ? 8 : 2); /* messages and timers add to the port's */
-	if (c < IOCP_CLASS_HANDLES) {
-		lua_pushinteger(L, (lua_Integer)c);
-		iocp_set_functions(L, common_methods, 1);
-	}
+	/* handle and native come; to the port's messages and timers add theirs */
+	iocp_new_table(L, methods, c == IOCP_CLASS_PORT ? 8 : 4);
+	if (rows[c].has & HANDLE)
+		set_method(L, c, "handle", box_handle);
+	if (rows[c].has & NATIVE)
+		set_method(L, c, "native", box_native);
 	iocp_methods_push(L);
 	lua_pushvalue(L, -2);
 	lua_setfield(L, -2, rows[c].name);
@@ -245,7 +202,7 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 	luaL_getmetatable(L, rows[c].name);
 	if (lua_isnil(L, -1)) { /* an object reached a new state before its script required the module */
 		lua_pop(L, 1);
-		iocp_state_open(L, c >= IOCP_CLASS_HANDLES);
+		iocp_state_open(L, rows[c].has & LATE);
 		luaL_getmetatable(L, rows[c].name);
 	}
 	lua_setmetatable(L, -2);
@@ -279,27 +236,27 @@ const char *iocp_class_name(enum iocp_class c)
 	return rows[c].name;
 }
 
-int iocp_object_open_any(iocp_handle handle, enum iocp_class c, void **object)
+int iocp_object_open_handle(enum iocp_class c, iocp_handle handle, void **object)
 {
-	return rows[c].open ? rows[c].open(handle, object) : IOCP_INVALID;
+	return iocp_any_open(rows[c].kind, handle, object);
 }
 
-iocp_handle iocp_object_handle_any(const void *object, enum iocp_class c)
+iocp_handle iocp_object_handle(const void *object)
 {
-	return rows[c].handle(object);
+	return iocp_any_handle(object);
 }
 
-void iocp_object_retain_any(void *object, enum iocp_class c)
+void iocp_object_keep(void *object)
 {
-	rows[c].retain(object);
+	iocp_any_retain(object);
 }
 
-void iocp_object_release_any(void *object, enum iocp_class c)
+void iocp_object_drop(void *object)
 {
-	rows[c].release(object);
+	iocp_any_release(object);
 }
 
-static int push_found(lua_State *L, int r, void *object)
+int iocp_push_found(lua_State *L, int r, void *object)
 {
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
@@ -313,18 +270,14 @@ static int class_open(lua_State *L)
 	void *object = NULL;
 	int r;
 	iocp_object_push(L, upvalue_class(L));
-	r = rows[upvalue_class(L)].open(handle, &object);
-	return push_found(L, r, object);
+	r = iocp_any_open(rows[upvalue_class(L)].kind, handle, &object);
+	return iocp_push_found(L, r, object);
 }
 
-static int class_adopt(lua_State *L)
+void iocp_class_push_open(lua_State *L, enum iocp_class c)
 {
-	uintptr_t native = iocp_check_address(L, 1, "native");
-	void *object = NULL;
-	int r;
-	iocp_object_push(L, upvalue_class(L));
-	r = rows[upvalue_class(L)].adopt((const void *)native, &object);
-	return push_found(L, r, object);
+	lua_pushinteger(L, (lua_Integer)c);
+	lua_pushcclosure(L, class_open, 1);
 }
 
 static int class_call(lua_State *L)
@@ -337,14 +290,12 @@ static int class_call(lua_State *L)
 	return create(L);
 }
 
-void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create)
+void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create, lua_CFunction adopt)
 {
 	lua_createtable(L, 0, 2);
-	lua_pushinteger(L, (lua_Integer)c);
-	lua_pushcclosure(L, class_open, 1);
+	iocp_class_push_open(L, c);
 	lua_setfield(L, -2, "open");
-	lua_pushinteger(L, (lua_Integer)c);
-	lua_pushcclosure(L, class_adopt, 1);
+	lua_pushcfunction(L, adopt);
 	lua_setfield(L, -2, "adopt");
 	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, create);

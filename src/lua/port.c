@@ -202,8 +202,8 @@ static int port_packets(lua_State *L)
 
 /* ---- what LuaJIT's compiled get took ----------------------------------------------------------------------------- */
 
-/* lua/iocp/jit/port.lua takes packets itself, into a userdata of ours, and hands out what is three plain numbers. These do
-** the rest, with the port as first argument: they are what stands behind the get in the classic method. */
+/* lua/iocp/jit/port.lua takes packets itself, into a userdata of ours, and hands out what is three plain numbers.
+** These do the rest, with the port as first argument: they are what stands behind the get in the classic method. */
 
 static iocp_taken *fast_taken(lua_State *L)
 {
@@ -345,6 +345,16 @@ static int port_create(lua_State *L)
 	return 1;
 }
 
+static int port_adopt(lua_State *L)
+{
+	uintptr_t native = iocp_check_address(L, 1, "native");
+	iocp_port *adopted = NULL;
+	int r;
+	iocp_object_push(L, IOCP_CLASS_PORT);
+	r = iocp_port_adopt((const void *)native, &adopted);
+	return iocp_push_found(L, r, adopted);
+}
+
 void iocp_lua_open_port(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {
@@ -364,6 +374,6 @@ void iocp_lua_open_port(lua_State *L)
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_PORT, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_PORT, "IOCompletionPort", port_create);
+	iocp_class_set(L, IOCP_CLASS_PORT, "IOCompletionPort", port_create, port_adopt);
 	iocp_lua_open_messages(L);
 }

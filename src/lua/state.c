@@ -1,9 +1,9 @@
 /*
 ** state.c - new Lua states, made like their parent.
 **
-** A description has package.path, package.cpath and the names of the Lua functions in package.preload, and apart from them
-** the functions, each with its upvalues. A new state decodes a function when it is first required: what its upvalues need
-** can be required itself by then. The description belongs to the thread's job, which outlives the state.
+** A description has package.path, package.cpath and the names of the Lua functions in package.preload, and apart from
+** them the functions, each with its upvalues. A new state decodes a function when it is first required: what its
+** upvalues need can be required itself by then. The description belongs to the thread's job, which outlives the state.
 */
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "lua/value/format.h"
 #include "lualib.h"
 
-/* ---- describing the parent ----------------------------------------------------------------------------------------- */
+/* ---- describing the parent --------------------------------------------------------------------------------------- */
 
 /* Pushes package[name], or nil. */
 static void push_package_field(lua_State *L, const char *name)
@@ -24,8 +24,8 @@ static void push_package_field(lua_State *L, const char *name)
 	lua_remove(L, -2);
 }
 
-/* Fills the table at `list` with name, function, name ... of package.preload; returns how many it has. A C function is there
-** because of who made the state, and is there in the child for the same reason. */
+/* Fills the table at `list` with name, function, name ... of package.preload; returns how many it has. A C function
+** is there because of who made the state, and is there in the child for the same reason. */
 static int list_preload(lua_State *L, int list)
 {
 	int count = 0, preload = list + 1;
@@ -112,7 +112,7 @@ void iocp_description_free(iocp_description *description)
 	iocp_values_free(&description->fields);
 }
 
-/* ---- making the child ---------------------------------------------------------------------------------------------- */
+/* ---- making the child -------------------------------------------------------------------------------------------- */
 
 /* An entry of package.preload: what came is decoded, and called with the same arguments. */
 static int load_entry(lua_State *L)

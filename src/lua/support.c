@@ -199,6 +199,17 @@ static iocp_handle parse_handle(const char *text, size_t length)
 	return end == text + length ? value : 0;
 }
 
+double iocp_check_delay(lua_State *L, int index, double least)
+{
+	char expected[64];
+	double ms = lua_type(L, index) == LUA_TNUMBER ? (double)lua_tonumber(L, index) : -1;
+	if (!(ms >= least && ms <= 1e15)) {
+		snprintf(expected, sizeof(expected), "milliseconds, a number from %g to 1e15", least);
+		iocp_bad_argument(L, index, "ms", expected);
+	}
+	return ms;
+}
+
 iocp_handle iocp_check_handle(lua_State *L, int index)
 {
 	uint64_t value = 0;

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lua/pool.h"
+#include "lua/pool/pool.h"
 
 typedef struct job {
-	iocp_running running;         /* first: see cancel.c */
+	iocp_running running;
 	iocp_description description; /* of the parent's state */
 	iocp_values call;             /* the body, a function or the code of one, and its arguments */
 	iocp_values results;          /* of a body that returned */
@@ -308,9 +308,20 @@ static job *job_of(const iocp_thread *thread)
 	return iocp_thread_body(thread) == thread_main ? iocp_thread_data(thread) : NULL;
 }
 
-static iocp_running *running_of(const iocp_thread *thread)
+static void interrupted(iocp_thread *thread)
 {
-	return job_of(thread) || iocp_is_worker(thread) ? iocp_thread_data(thread) : NULL;
+	job *j = iocp_thread_data(thread);
+	iocp_running_interrupted(&j->running);
+}
+
+static void cancel_hard(iocp_thread *thread)
+{
+	if (job_of(thread))
+		iocp_running_cancel(&job_of(thread)->running, thread, interrupted);
+	else if (iocp_is_worker(thread))
+		iocp_lua_worker_cancel(iocp_thread_data(thread));
+	else
+		iocp_thread_cancel(thread); /* a C host's, where nothing is raised */
 }
 
 static int wait_end(void *thread, void *argument, double ms)
@@ -374,7 +385,7 @@ static int thread_cancel(lua_State *L)
 	if (!hard && !lua_isnoneornil(L, 2))
 		return iocp_bad_argument(L, 2, "how", "\"hard\" or nil");
 	if (hard)
-		iocp_running_cancel(running_of(thread), thread);
+		cancel_hard(thread);
 	else
 		iocp_thread_cancel(thread);
 	lua_pushboolean(L, 1);
@@ -421,6 +432,16 @@ int iocp_lua_current(lua_State *L)
 	return 1;
 }
 
+static int thread_adopt(lua_State *L)
+{
+	uintptr_t native = iocp_check_address(L, 1, "native");
+	iocp_thread *adopted = NULL;
+	int r;
+	iocp_object_push(L, IOCP_CLASS_THREAD);
+	r = iocp_thread_adopt((const void *)native, &adopted);
+	return iocp_push_found(L, r, adopted);
+}
+
 void iocp_lua_open_thread(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {{"__tostring", thread_to_string}, {NULL, NULL}};
@@ -434,5 +455,5 @@ void iocp_lua_open_thread(lua_State *L)
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_THREAD, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_THREAD, "Thread", thread_create);
+	iocp_class_set(L, IOCP_CLASS_THREAD, "Thread", thread_create, thread_adopt);
 }

@@ -16,6 +16,7 @@
 */
 
 #include "native/native.h"
+#include "core/sized.h"
 
 #include <stdlib.h>
 #include <string.h>

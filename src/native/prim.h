@@ -62,8 +62,8 @@ int iocp_prim_pin(void (*inside)(void));
 
 /* The system's number of the calling thread, never 0. */
 uint64_t iocp_prim_thread_id(void);
-/* Threads with these attributes run on these processors only. 0, EINVAL (one does not exist) or ENOMEM; that the process
-** may run on none of them is what their creation says, with EINVAL. */
+/* Threads with these attributes run on these processors only. 0, EINVAL (one does not exist) or ENOMEM; that the
+** process may run on none of them is what their creation says, with EINVAL. */
 int iocp_prim_place(pthread_attr_t *attributes, const uint32_t *processors, size_t count);
 /* Moves the priority of the calling thread, which those that it creates have from the start, by -2..2 steps. 0, or the
 ** system's code, for a step up. `before` is for iocp_prim_restore_priority, which may come after a step up. */

@@ -19,6 +19,7 @@
 */
 
 #include "native/native.h"
+#include "core/sized.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -25,6 +25,7 @@
 */
 
 #include "windows/windows.h"
+#include "core/sized.h"
 
 #include <stdlib.h>
 

@@ -13,6 +13,7 @@
 */
 
 #include "windows/windows.h"
+#include "core/sized.h"
 
 #include <limits.h>
 #include <process.h>

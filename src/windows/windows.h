@@ -43,7 +43,7 @@ void iocp_name_this_thread(const char *name);
 /* io_error.c: the number of an error of the system's. */
 int iocp_io_error_of(DWORD error);
 
-/* ---- context.c: what a thread is to this library ------------------------------------------------------------------ */
+/* ---- context.c: what a thread is to this library ----------------------------------------------------------------- */
 
 /* Why waits end: for good, or for as long as what the thread does is cancelled. */
 enum iocp_cancel { IOCP_CANCEL_THREAD = 1, IOCP_CANCEL_WORK = 2 };

@@ -1,16 +1,16 @@
 /*
 ** timer.c - packets that are posted later: a heap of deadlines, and one thread that waits for the earliest.
 **
-** Ownership: a pending timer holds a reference to its port, until it is posted, dropped or cancelled. The thread is started
-** with the first timer and stays; with nothing pending it waits for ever.
+** Ownership: a pending timer holds a reference to its port, until it is posted, dropped or cancelled. The thread is
+** started with the first timer and stays; with nothing pending it waits for ever.
 **
-** Locking: `lock` guards everything here. Packets are posted, and ports dropped, outside it. A timer is pending exactly while
-** it is in the heap; whoever takes it out, the thread or a cancel, is the one who disposes of it, so a cancel that succeeds
-** means that it will never arrive.
+** Locking: `lock` guards everything here. Packets are posted, and ports dropped, outside it. A timer is pending exactly
+** while it is in the heap; whoever takes it out, the thread or a cancel, is the one who disposes of it, so a cancel
+** that succeeds means that it will never arrive.
 **
-** The thread waits for `bell` with a timeout: whoever adds a timer that is the earliest posts there, after it has released
-** the lock. No deadline is overslept: the thread computes its timeout under the lock, so
-** a timer that is added later finds its deadline still ahead of what the thread waits for, and rings.
+** The thread waits for `bell` with a timeout: whoever adds a timer that is the earliest posts there, after it has
+** released the lock. No deadline is overslept: the thread computes its timeout under the lock, so a timer that is added
+** later finds its deadline still ahead of what the thread waits for, and rings.
 **
 ** Memory: 40 bytes a timer and 16 in the heap. Both arrays double, outside the lock.
 */
@@ -49,7 +49,7 @@ static iocp_semaphore bell; /* rung when the earliest deadline has changed */
 static _Atomic int started; /* a thread was, and none need be */
 static int running;         /* one is: of several that were started at once, the first */
 
-/* ---- the heap; the lock is held ------------------------------------------------------------------------------------ */
+/* ---- the heap; the lock is held ---------------------------------------------------------------------------------- */
 
 static void put(uint32_t place, deadline d)
 {
@@ -100,7 +100,7 @@ static timer take_out(uint32_t index)
 	return taken;
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
 
 /* Takes up to `max` timers that are due out; *wait: how long until the next is, in milliseconds. */
 static int take_due(timer *due, int max, double *wait)
@@ -165,7 +165,7 @@ static int start(void)
 	return IOCP_OK;
 }
 
-/* ---- adding and cancelling ----------------------------------------------------------------------------------------- */
+/* ---- adding and cancelling --------------------------------------------------------------------------------------- */
 
 /* Takes the lock with room for one more. IOCP_NOMEM: without the lock. */
 static int lock_with_room(void)

@@ -1,7 +1,7 @@
 /*
 ** loops.c - what calls a function for each item of a chunk, for lua/iocp/runners.lua.
 **
-** A runner comes to each item in turn: it writes which one to the worker's `run`, where an error finds it, and looks
+** A runner comes to each item in turn: it writes which one to the worker's `call`, where an error finds it, and looks
 ** whether it is to stop. So a cancel takes effect after the item under way, and an error says which item it was. Both
 ** cost a store and a load; the loops are in C for that, since PUC Lua could not do it without a call an item, and since
 ** they are quicker so. Where LuaJIT compiles, the loops of runners.lua do the same with the two addresses that
@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-#include "lua/pool.h"
+#include "lua/pool/pool.h"
 
 #if LUA_VERSION_NUM >= 503
 typedef lua_Integer list_index;
@@ -18,24 +18,24 @@ typedef lua_Integer list_index;
 typedef int list_index;
 #endif
 
-static iocp_run *current_run(void)
+static iocp_call *current_call(void)
 {
-	return iocp_worker_current()->run;
+	return iocp_lua_worker_current()->call;
 }
 
-void iocp_chunk_stop(lua_State *L, iocp_run *run)
+void iocp_chunk_stop(lua_State *L, iocp_call *call)
 {
-	run->at = 0;
+	call->at = 0;
 	lua_pushliteral(L, "the task was cancelled");
 	(void)lua_error(L);
 }
 
-void iocp_chunk_name_item(lua_State *L, const iocp_run *run)
+void iocp_chunk_name_item(lua_State *L, const iocp_call *call)
 {
 	char item[48];
-	if (run->at == 0)
+	if (call->at == 0)
 		return;
-	snprintf(item, sizeof(item), "item %.14g: ", run->first + (run->at - 1) * run->step);
+	snprintf(item, sizeof(item), "item %.14g: ", call->first + (call->at - 1) * call->step);
 	lua_pushstring(L, item);
 	lua_insert(L, -2);
 	lua_concat(L, 2);
@@ -45,12 +45,12 @@ void iocp_chunk_name_item(lua_State *L, const iocp_run *run)
 ** of which one it is at and of what says that it is to stop, 32 bits each. */
 static int begin_chunk(lua_State *L)
 {
-	iocp_run *run = current_run();
-	run->first = (double)lua_tonumber(L, 1);
-	run->step = (double)lua_tonumber(L, 2);
-	run->stop = iocp_thread_cancel_word(); /* which a worker's thread has */
-	(void)iocp_push_address(L, (uintptr_t)&run->at);
-	(void)iocp_push_address(L, (uintptr_t)run->stop);
+	iocp_call *call = current_call();
+	call->first = (double)lua_tonumber(L, 1);
+	call->step = (double)lua_tonumber(L, 2);
+	call->stop = iocp_thread_cancel_word(); /* which a worker's thread has */
+	(void)iocp_push_address(L, (uintptr_t)&call->at);
+	(void)iocp_push_address(L, (uintptr_t)call->stop);
 	return 2;
 }
 
@@ -59,18 +59,18 @@ static int begin_chunk(lua_State *L)
 /* map(f, items, results, first, from, n): results[i] = f(items[i], first + i - 1) for i = from .. n. */
 static int loop_map(lua_State *L)
 {
-	iocp_run *run = current_run();
+	iocp_call *call = current_call();
 	lua_Number before = lua_tonumber(L, 4) - 1;
 	int32_t i = (int32_t)lua_tointeger(L, 5), n = (int32_t)lua_tointeger(L, 6);
 	for (; i <= n; i++) {
-		iocp_chunk_reach(L, run, i);
+		iocp_chunk_reach(L, call, i);
 		lua_pushvalue(L, 1);
 		lua_rawgeti(L, 2, (list_index)i);
 		lua_pushinteger(L, (lua_Integer)(before + (lua_Number)i));
 		lua_call(L, 2, 1);
 		lua_rawseti(L, 3, (list_index)i);
 	}
-	run->at = 0;
+	call->at = 0;
 	return 0;
 }
 
@@ -91,33 +91,33 @@ static void push_counted(lua_State *L, int from, int step, lua_Number i)
 /* each(f, from, step, first, n): f(from + (first + i - 2) * step) for i = 1 .. n. */
 static int loop_each(lua_State *L)
 {
-	iocp_run *run = current_run();
+	iocp_call *call = current_call();
 	lua_Number before = lua_tonumber(L, 4) - 2;
 	int32_t i, n = (int32_t)lua_tointeger(L, 5);
 	for (i = 1; i <= n; i++) {
-		iocp_chunk_reach(L, run, i);
+		iocp_chunk_reach(L, call, i);
 		lua_pushvalue(L, 1);
 		push_counted(L, 2, 3, before + (lua_Number)i);
 		lua_call(L, 1, 0);
 	}
-	run->at = 0;
+	call->at = 0;
 	return 0;
 }
 
 /* fold(f, items, n): f(... f(f(items[1], items[2]), items[3]) ..., items[n]). */
 static int loop_fold(lua_State *L)
 {
-	iocp_run *run = current_run();
+	iocp_call *call = current_call();
 	int32_t i, n = (int32_t)lua_tointeger(L, 3);
 	lua_rawgeti(L, 2, 1);
 	for (i = 2; i <= n; i++) {
-		iocp_chunk_reach(L, run, i);
+		iocp_chunk_reach(L, call, i);
 		lua_pushvalue(L, 1);
 		lua_insert(L, -2);
 		lua_rawgeti(L, 2, (list_index)i);
 		lua_call(L, 2, 1);
 	}
-	run->at = 0;
+	call->at = 0;
 	return 1;
 }
 
@@ -175,7 +175,7 @@ static int lua_attempt(lua_State *L)
 static int loop_collect(lua_State *L)
 {
 	enum { ERRORS = 5, VALUES, INDEXED, HANDLER, RESULTS };
-	iocp_run *run = current_run();
+	iocp_call *call = current_call();
 	lua_Number before = lua_tonumber(L, 3) - 1;
 	int32_t i, n = (int32_t)lua_tointeger(L, 4);
 	lua_pushvalue(L, lua_upvalueindex(1));
@@ -184,7 +184,7 @@ static int loop_collect(lua_State *L)
 		lua_rawgeti(L, ERRORS, (list_index)i);
 		if (!lua_isnil(L, -1))
 			continue;
-		iocp_chunk_reach(L, run, i);
+		iocp_chunk_reach(L, call, i);
 		lua_pushvalue(L, 1);
 		lua_rawgeti(L, 2, (list_index)i);
 		lua_pushinteger(L, (lua_Integer)(before + (lua_Number)i));
@@ -198,7 +198,7 @@ static int loop_collect(lua_State *L)
 		if (crosses(L))
 			lua_rawseti(L, VALUES, (list_index)i);
 	}
-	run->at = 0;
+	call->at = 0;
 	return 1;
 }
 
@@ -206,18 +206,21 @@ static int loop_collect(lua_State *L)
 ** cross. */
 static int keep_results(lua_State *L)
 {
-	iocp_run *run = current_run();
+	iocp_run *run = current_call()->run;
 	iocp_encoding encoding = {
 		.first = 1, .count = lua_gettop(L), .what = "result", .head = "the result", .owner = run->task};
-	iocp_values_free(&run->outcome);
-	iocp_outcome_keep(L, &encoding, &run->outcome);
+	iocp_values results = iocp_values_of(&run->outcome);
+	run->outcome.block = NULL;
+	iocp_values_free(&results);
+	iocp_outcome_keep(L, &encoding, &results);
+	run->outcome = iocp_payload_of(&results);
 	return 0;
 }
 
 /* parts.fail_item(i, message): raises it, as item i's. */
 static int fail_item(lua_State *L)
 {
-	current_run()->at = (int32_t)lua_tointeger(L, 1);
+	current_call()->at = (int32_t)lua_tointeger(L, 1);
 	return lua_error(L);
 }
 

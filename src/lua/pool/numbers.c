@@ -6,7 +6,7 @@
 ** heap it lies in, and who frees it, is the caller's affair; the addresses come from numbers.lua and are not checked.
 */
 
-#include "lua/pool.h"
+#include "lua/pool/pool.h"
 
 enum { AT_ONCE = 16 /* values left on the stack */ };
 
@@ -105,13 +105,13 @@ static int numbers_read(lua_State *L)
 ** of them f gave something else, and what; or nothing. */
 static int numbers_map(lua_State *L)
 {
-	iocp_run *run = iocp_worker_current()->run;
+	iocp_call *call = iocp_lua_worker_current()->call;
 	slot *block = check_block(L, 2);
 	size_t n = (size_t)lua_tointeger(L, 3), i;
 	lua_Number first = lua_tonumber(L, 4);
 	unsigned char *flags = flags_of(block, n);
 	for (i = 0; i < n; i++) {
-		iocp_chunk_reach(L, run, (int32_t)i + 1);
+		iocp_chunk_reach(L, call, (int32_t)i + 1);
 		lua_pushvalue(L, 1);
 		push_slot(L, block, flags, i);
 		lua_pushinteger(L, (lua_Integer)(first + (lua_Number)i));

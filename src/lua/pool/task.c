@@ -1,5 +1,5 @@
 /*
-** pool/task.c - the methods of tasks.
+** pool/task.c - tasks: their making, and their methods.
 **
 ** Who waits for tasks waits on notices (task_watch.c), which lie in a userdata, so that an error in a hook that runs
 ** meanwhile drops them. A worker that waits for a task of its own pool which nobody has begun runs it itself, on the
@@ -8,14 +8,75 @@
 
 #include <string.h>
 
-#include "lua/pool.h"
+#include "lua/pool/pool.h"
 
 static iocp_task *check_task(lua_State *L, int index, const char *name)
 {
 	return iocp_object_check(L, index, IOCP_CLASS_TASK, name);
 }
 
-/* ---- looking -------------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
+
+#define RESOLVE "iocp.resolve" /* registry key: what lua/iocp/pool.lua makes of work that is no function */
+
+/* Makes what stands for a function at `index` a work object. */
+static void resolve(lua_State *L, int index)
+{
+	int type = lua_type(L, index);
+	if (type == LUA_TFUNCTION || type == LUA_TUSERDATA)
+		return;
+	lua_getfield(L, LUA_REGISTRYINDEX, RESOLVE);
+	lua_pushvalue(L, index);
+	lua_call(L, 1, 1);
+	lua_replace(L, index);
+}
+
+iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
+{
+	iocp_encoding encoding = {.first = function + 1, .count = lua_gettop(L) - function, .what = "arg"};
+	iocp_values arguments = {NULL, 0, NULL};
+	iocp_payload payload;
+	iocp_function *body;
+	iocp_task *task;
+	if (encoding.count < 0)
+		iocp_bad_argument(L, function, "f", "a function");
+	iocp_object_push(L, IOCP_CLASS_TASK);
+	resolve(L, function);
+	body = iocp_function_check(L, function);
+	if (encoding.count > 0 && iocp_values_copy(L, &encoding, &arguments) != IOCP_OK)
+		return NULL;
+	payload = iocp_payload_of(&arguments);
+	task = iocp_task_new(pool, &body->body, &payload);
+	if (task)
+		iocp_object_set(L, task);
+	else
+		iocp_values_free(&arguments);
+	return task;
+}
+
+/* parts.set_resolver(f) */
+static int set_resolver(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	lua_settop(L, 1);
+	lua_setfield(L, LUA_REGISTRYINDEX, RESOLVE);
+	return 0;
+}
+
+/* A chunk of a loop, which that alone knows, is not to run once the loop has lost it: an error may have ended that. */
+static int task_collect(lua_State *L)
+{
+	enum iocp_class class;
+	void *object = iocp_object_take(L, &class);
+	if (!object)
+		return 0;
+	if (class == IOCP_CLASS_TASK && iocp_task_runner(object))
+		(void)iocp_task_cancel(object, IOCP_BY_CALL);
+	iocp_object_drop(object);
+	return 0;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 static int task_status(lua_State *L)
 {
@@ -26,19 +87,19 @@ static int task_status(lua_State *L)
 
 static int task_name(lua_State *L)
 {
-	lua_pushstring(L, iocp_task_work(check_task(L, 1, "self"))->name);
+	lua_pushstring(L, iocp_task_body(check_task(L, 1, "self"))->name);
 	return 1;
 }
 
 /* nil, message, "CANCELLED" for a task that was to run after one that did not complete. */
 static int push_blame(lua_State *L, const iocp_task *cause)
 {
-	const iocp_values *values = iocp_task_values(cause);
+	iocp_values values = iocp_values_of(iocp_task_payload(cause));
 	int first = lua_gettop(L) + 1;
 	const char *what = iocp_task_state(cause) == IOCP_TASK_FAILED ? "failed" : "was cancelled";
 	lua_pushfstring(
-		L, "the task was cancelled: '%s', which it was to run after, %s", iocp_task_work(cause)->name, what);
-	if (iocp_task_has_run(cause) && values->block && iocp_values_push(L, values) > 0) {
+		L, "the task was cancelled: '%s', which it was to run after, %s", iocp_task_body(cause)->name, what);
+	if (iocp_task_has_run(cause) && values.block && iocp_values_push(L, &values) > 0) {
 		lua_pushfstring(L, "%s: %s", lua_tostring(L, first), lua_tostring(L, first + 1));
 		lua_replace(L, first);
 	}
@@ -57,8 +118,9 @@ static int push_cancelled(lua_State *L, const iocp_task *task)
 	};
 	enum iocp_task_reason reason = iocp_task_reason(task);
 	iocp_pool *pool = iocp_task_pool(task);
-	if (iocp_task_has_run(task) && iocp_task_values(task)->block)
-		return iocp_outcome_push_failure(L, IOCP_CANCELLED, iocp_task_values(task));
+	iocp_values values = iocp_values_of(iocp_task_payload(task));
+	if (iocp_task_has_run(task) && values.block)
+		return iocp_outcome_push_failure(L, IOCP_CANCELLED, &values);
 	if (reason == IOCP_BY_DEPENDENCY)
 		return push_blame(L, iocp_task_input(task));
 	if (reason == IOCP_BY_CLOSE && iocp_pool_is_broken(pool))
@@ -70,22 +132,22 @@ static int push_cancelled(lua_State *L, const iocp_task *task)
 /* For a task that has ended: true and its results, or nil, message, code and perhaps the error value. */
 static int push_outcome(lua_State *L, const iocp_task *task)
 {
-	const iocp_values *values = iocp_task_values(task);
+	iocp_values values = iocp_values_of(iocp_task_payload(task));
 	int count = 0;
 	switch (iocp_task_state(task)) {
 	case IOCP_TASK_CANCELLED:
 		return push_cancelled(L, task);
 	case IOCP_TASK_FAILED:
-		return iocp_outcome_push_failure(L, IOCP_ERROR, values);
+		return iocp_outcome_push_failure(L, IOCP_ERROR, &values);
 	default:
 		lua_pushboolean(L, 1);
-		if (values->block)
-			count = iocp_values_push(L, values);
+		if (values.block)
+			count = iocp_values_push(L, &values);
 		return count >= 0 ? 1 + count : iocp_failure(L, IOCP_INVALID, lua_tostring(L, -1));
 	}
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static int has_ended(const iocp_task *task)
 {
@@ -96,11 +158,7 @@ static int has_ended(const iocp_task *task)
 static int run_in_place(lua_State *L, iocp_task *task)
 {
 	iocp_worker *worker = iocp_worker_current();
-	if (!worker || !worker->initialised || worker->pool != iocp_task_pool(task) || worker->depth >= IOCP_WORKER_DEPTH
-		|| iocp_thread_cancelled() || !lua_checkstack(L, LUA_MINSTACK) || !iocp_task_claim(task, 1))
-		return 0;
-	iocp_worker_run(L, worker, task);
-	return 1;
+	return worker && lua_checkstack(L, LUA_MINSTACK) && iocp_worker_run_in_place(worker, task, L);
 }
 
 #define NOTICES "iocp.notices"
@@ -241,7 +299,7 @@ static int wait_notice(lua_State *L)
 	return 1;
 }
 
-/* ---- cancelling, and what comes first --------------------------------------------------------------------------------------- */
+/* ---- cancelling, and what comes first ---------------------------------------------------------------------------- */
 
 static int task_cancel(lua_State *L)
 {
@@ -308,7 +366,7 @@ static int task_then(lua_State *L)
 
 void iocp_lua_open_task(lua_State *L)
 {
-	static const luaL_Reg metamethods[] = {{NULL, NULL}};
+	static const luaL_Reg metamethods[] = {{"__gc", task_collect}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {
 		{"status", task_status},
 		{"name", task_name},
@@ -322,6 +380,7 @@ void iocp_lua_open_task(lua_State *L)
 	};
 	static const luaL_Reg functions[] = {
 		{"notices", new_notices},
+		{"set_resolver", set_resolver},
 		{"run_task", run_task},
 		{"wait_notice", wait_notice},
 		{NULL, NULL},

@@ -1,20 +1,14 @@
 /*
-** pool/worker.c - a worker: its thread, its state, the loop over the pool's port.
+** pool/worker.c - a worker's Lua state, and a task's call in it: what src/work calls for a pool of ours.
 **
-** The second article's worker: a loop around one get. A packet says in its bytes what it is: a task to run, or that this worker is
-** to end. Whatever a task does, the worker lives on; it dies if its state cannot be made, if `init` fails, or if its thread is
-** cancelled.
-**
-** Ownership: the worker belongs to its thread object. Its pool's list has it from its beginning to its end. The state is made,
-** used and closed by the thread alone.
+** Ownership: the state is made, used and closed by the worker's thread alone.
 */
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "lua/pool.h"
+#include "lua/pool/pool.h"
 
-/* ---- a task --------------------------------------------------------------------------------------------------------------- */
+/* ---- a task ------------------------------------------------------------------------------------------------------ */
 
 static int push_values(lua_State *L, const iocp_values *values)
 {
@@ -22,6 +16,12 @@ static int push_values(lua_State *L, const iocp_values *values)
 	if (count < 0)
 		lua_error(L);
 	return count;
+}
+
+static int push_payload(lua_State *L, const iocp_payload *payload)
+{
+	iocp_values values = iocp_values_of(payload);
+	return push_values(L, &values);
 }
 
 static void push_runners(lua_State *L)
@@ -37,9 +37,9 @@ static void push_runners(lua_State *L)
 /* Runs protected: calls the innermost task's function and keeps the results. */
 static int perform(lua_State *L)
 {
-	iocp_worker *worker = iocp_worker_current();
-	iocp_run *run = worker->run;
-	const iocp_work *work = iocp_task_work(run->task);
+	iocp_lua_worker *worker = iocp_lua_worker_current();
+	iocp_run *run = worker->call->run;
+	const iocp_function *function = iocp_task_function(run->task);
 	const iocp_task *input = iocp_task_input(run->task);
 	iocp_encoding encoding = {.first = 1, .what = "result", .owner = run->task};
 	int count = 0;
@@ -49,23 +49,33 @@ static int perform(lua_State *L)
 		lua_remove(L, 1);
 		count++; /* the function */
 	}
-	iocp_work_push(L, work);
-	if (work->wants_state) {
+	iocp_function_push(L, function);
+	if (function->wants_state) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, worker->state);
 		count++;
 	}
 	if (input)
-		count += push_values(L, iocp_task_values(input));
-	count += push_values(L, iocp_task_values(run->task));
+		count += push_payload(L, iocp_task_payload(input));
+	count += push_payload(L, iocp_task_payload(run->task));
 	lua_call(L, count, LUA_MULTRET);
 	encoding.count = lua_gettop(L);
-	if (encoding.count > 0)
-		iocp_outcome_keep(L, &encoding, &run->outcome);
+	if (encoding.count > 0) {
+		iocp_values results = iocp_values_of(&run->outcome);
+		iocp_outcome_keep(L, &encoding, &results);
+		run->outcome = iocp_payload_of(&results);
+	}
 	return 0;
 }
 
+/* Keeps the text of a failure; `raise`: for the next call too, in a pool that does so. */
+static void fail(iocp_pool *pool, const char *message, int raise)
+{
+	const iocp_pool_plan *plan = iocp_pool_owner(pool);
+	iocp_pool_failed(pool, message, plan->raises && raise);
+}
+
 /* Lets a failure of the pool's be known: the message is at the top, which stays. */
-static void report(lua_State *L, iocp_worker *worker, const char *name)
+static void report(lua_State *L, const iocp_lua_worker *worker, const char *name)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->report);
 	if (lua_isnil(L, -1)) {
@@ -74,34 +84,50 @@ static void report(lua_State *L, iocp_worker *worker, const char *name)
 	}
 	lua_pushvalue(L, -2);
 	lua_pushstring(L, name);
-	lua_pushinteger(L, (lua_Integer)worker->index);
+	lua_pushinteger(L, (lua_Integer)worker->worker.index);
 	lua_call(L, 3, 0);
 }
 
 /* Runs protected. At 1 the error value, at 2 what lua_pcall returned; keeps it, and lets failures be known. */
 static int keep_error(lua_State *L)
 {
-	iocp_worker *worker = iocp_worker_current();
-	iocp_run *run = worker->run;
-	const char *name = iocp_task_work(run->task)->name;
+	iocp_lua_worker *worker = iocp_lua_worker_current();
+	iocp_pool *pool = worker->worker.pool;
+	iocp_run *run = worker->call->run;
+	const char *name = iocp_task_body(run->task)->name;
 	int status = (int)lua_tointeger(L, 2);
+	iocp_values failure = {NULL, 0, NULL};
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->handler);
 	lua_replace(L, 2);
 	lua_pushvalue(L, 1);
 	iocp_outcome_push_message(L, 2, status);
-	iocp_chunk_name_item(L, run);
-	iocp_outcome_keep_failure(L, &run->outcome, run->task);
+	iocp_chunk_name_item(L, worker->call);
+	iocp_outcome_keep_failure(L, &failure, run->task);
+	run->outcome = iocp_payload_of(&failure);
 	if (iocp_thread_cancelled())
 		return 0;
-	lua_pushfstring(
-		L, "%s: %s failed in worker %d: %s", worker->pool->name, name, (int)worker->index, lua_tostring(L, -1));
-	iocp_pool_failed(worker->pool, lua_tostring(L, -1), !iocp_task_runner(run->task)); /* a loop raises its own */
+	lua_pushfstring(L, "%s: %s failed in worker %d: %s", iocp_pool_name(pool), name, (int)worker->worker.index,
+		lua_tostring(L, -1));
+	fail(pool, lua_tostring(L, -1), !iocp_task_runner(run->task)); /* a loop raises its own */
 	lua_pop(L, 1);
 	report(L, worker, name);
 	return 0;
 }
 
-static enum iocp_task_state call_task(lua_State *L, iocp_worker *worker)
+static void free_payload(iocp_payload *payload)
+{
+	iocp_values values = iocp_values_of(payload);
+	iocp_values_free(&values);
+	payload->block = NULL;
+}
+
+static int payload_holds(const iocp_payload *payload)
+{
+	iocp_values values = iocp_values_of(payload);
+	return iocp_values_hold(&values);
+}
+
+static enum iocp_task_state call_task(lua_State *L, iocp_lua_worker *worker)
 {
 	int top = lua_gettop(L), status;
 	enum iocp_task_state state = IOCP_TASK_COMPLETED;
@@ -114,7 +140,7 @@ static enum iocp_task_state call_task(lua_State *L, iocp_worker *worker)
 		hook.f = NULL; /* debug.sethook has another function for it now */
 	if (status != 0) {
 		state = iocp_thread_cancelled() ? IOCP_TASK_CANCELLED : IOCP_TASK_FAILED;
-		iocp_values_free(&worker->run->outcome); /* its results, if a cancel came behind them */
+		free_payload(&worker->call->run->outcome); /* its results, if a cancel came behind them */
 		lua_rawgeti(
 			L, LUA_REGISTRYINDEX, worker->keep_error); /* which takes no memory, where an error would not be caught */
 		lua_insert(L, -2);
@@ -126,79 +152,22 @@ static enum iocp_task_state call_task(lua_State *L, iocp_worker *worker)
 	return state;
 }
 
-static void record(iocp_worker *worker, uint64_t began, uint64_t ended, int state)
+static enum iocp_task_state run(iocp_worker *worker, iocp_run *innermost, void *L)
 {
-	iocp_span span = {.begin = began, .end = ended, .worker = worker->index, .state = state};
-	snprintf(span.name, sizeof(span.name), "%s", iocp_task_work(worker->run->task)->name);
-	iocp_pool_record(worker->pool, &span);
-}
-
-/* Relaxed, both: figures. */
-static void count_active(iocp_pool *pool)
-{
-	uint32_t active = atomic_fetch_add_explicit(&pool->active, 1, memory_order_relaxed) + 1;
-	uint32_t peak = atomic_load_explicit(&pool->peak_active, memory_order_relaxed);
-	while (active > peak
-		   && !atomic_compare_exchange_weak_explicit(
-			   &pool->peak_active, &peak, active, memory_order_relaxed, memory_order_relaxed))
-		;
-}
-
-void iocp_worker_run(lua_State *L, iocp_worker *worker, iocp_task *task)
-{
-	iocp_pool *pool = worker->pool;
-	iocp_run run = {.task = task, .outer = worker->run};
-	uint64_t since = iocp_task_since(task), began = iocp_now(), ended;
+	iocp_lua_worker *own = (iocp_lua_worker *)worker; /* its first member */
+	iocp_call call = {.run = innermost}, *outer = own->call;
 	enum iocp_task_state state;
-	count_active(pool);
-	worker->run = &run;
-	worker->depth++;
-	iocp_task_enter(task, worker);
-	state = call_task(L, worker);
-	ended = iocp_now();
-	if (atomic_load_explicit(&pool->tracing, memory_order_relaxed)) /* a switch: late is good enough */
-		record(worker, began, ended, (int)state);
-	worker->depth--;
-	worker->run = run.outer;
-	iocp_times_add(&worker->counts.waited, began > since ? began - since : 0);
-	iocp_times_add(&worker->counts.ran, ended - began);
-	atomic_fetch_sub_explicit(&pool->active, 1, memory_order_relaxed);
-	iocp_task_finish(task, worker, run.outer ? run.outer->task : NULL, state, &run.outcome);
-	/* Sequentially consistent: see pool.c. This thread alone writes it. */
-	atomic_store_explicit(&worker->counts.ended, atomic_load_explicit(&worker->counts.ended, memory_order_relaxed) + 1,
-		memory_order_seq_cst);
-	iocp_pool_ended(pool);
+	own->call = &call;
+	state = call_task(L, own);
+	own->call = outer;
+	return state;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------------- */
-
-static void serve(lua_State *L, iocp_worker *worker)
-{
-	iocp_pool *pool = worker->pool;
-	iocp_packet packet;
-	int r;
-	for (;;) {
-		iocp_give_back(L);
-		r = iocp_port_dequeue(pool->port, &packet, IOCP_INFINITE);
-		if (r == IOCP_INTERRUPTED || r == IOCP_NOMEM) { /* it has no memory to wait with: the next time, perhaps */
-			iocp_yield();
-			continue;
-		}
-		if (r != IOCP_OK || (packet.bytes == IOCP_QUIT && iocp_pool_quit(pool, packet.key)))
-			break;
-		if (packet.bytes == IOCP_QUIT)
-			continue;
-		iocp_task_give_permit((iocp_task *)packet.key);
-		if (iocp_task_claim((iocp_task *)packet.key, 0))
-			iocp_worker_run(L, worker, (iocp_task *)packet.key);
-		iocp_task_release((iocp_task *)packet.key);
-	}
-	worker->end = r == IOCP_OK ? IOCP_WORKER_TOLD : r == IOCP_CANCELLED ? IOCP_WORKER_DIED : IOCP_WORKER_CLOSED;
-}
+/* ---- its state --------------------------------------------------------------------------------------------------- */
 
 /* Calls init, at the top, in whose place it leaves the state that tasks may ask for. Raises its message, which was
 ** reported. */
-static void call_init(lua_State *L, iocp_worker *worker)
+static void call_init(lua_State *L, iocp_lua_worker *worker)
 {
 	int handler = lua_gettop(L), status;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->handler);
@@ -213,13 +182,14 @@ static void call_init(lua_State *L, iocp_worker *worker)
 	lua_remove(L, handler);
 }
 
-/* Runs protected: makes the state what its pool wants. lua/iocp/worker.lua gives a function that reports failures, or nil, and
-** init. */
+/* Runs protected: makes the state what its pool wants. lua/iocp/worker.lua gives a function that reports failures,
+** or nil, and init. */
 static int initialise(lua_State *L)
 {
-	iocp_worker *worker = iocp_worker_current();
+	iocp_lua_worker *worker = iocp_lua_worker_current();
+	const iocp_pool_plan *plan = iocp_pool_owner(worker->worker.pool);
 	int count;
-	iocp_state_prepare(L, &worker->pool->description);
+	iocp_state_prepare(L, &plan->description);
 	lua_pushcfunction(L, perform);
 	worker->perform = luaL_ref(L, LUA_REGISTRYINDEX);
 	iocp_outcome_push_handler(L);
@@ -230,7 +200,7 @@ static int initialise(lua_State *L)
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "iocp.worker");
 	lua_call(L, 1, 1);
-	count = push_values(L, &worker->pool->setup);
+	count = push_values(L, &plan->setup);
 	lua_call(L, count, 2);
 	lua_insert(L, -2);
 	worker->report = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -244,25 +214,35 @@ static int initialise(lua_State *L)
 /* Runs protected. At 1 why the worker died: a failure of its pool. */
 static int report_death(lua_State *L)
 {
-	iocp_worker *worker = iocp_worker_current();
+	iocp_lua_worker *worker = iocp_lua_worker_current();
 	iocp_push_text(L, 1);
-	lua_pushfstring(L, "%s: worker %d died: %s", worker->pool->name, (int)worker->index, lua_tostring(L, -1));
-	iocp_pool_failed(worker->pool, lua_tostring(L, -1), 1);
+	lua_pushfstring(L, "%s: worker %d died: %s", iocp_pool_name(worker->worker.pool), (int)worker->worker.index,
+		lua_tostring(L, -1));
+	fail(worker->worker.pool, lua_tostring(L, -1), 1);
 	lua_pop(L, 1);
-	if (worker->initialised) /* else it has been reported */
+	if (worker->worker.initialised) /* else it has been reported */
 		report(L, worker, "the worker itself");
 	return 0;
 }
 
+/* The second article's loop. */
+static void serve(lua_State *L, iocp_worker *worker)
+{
+	do
+		iocp_give_back(L);
+	while (iocp_worker_step(worker, L));
+}
+
 static int supervise(lua_State *L)
 {
-	iocp_worker *worker = iocp_worker_current();
+	iocp_lua_worker *own = iocp_lua_worker_current();
+	iocp_worker *worker = &own->worker;
 	lua_pushcfunction(L, report_death);
 	lua_pushcfunction(L, initialise);
 	worker->initialised = lua_pcall(L, 0, 0, 0) == 0;
 	if (worker->initialised)
 		serve(L, worker);
-	iocp_running_end(&worker->running, L);
+	iocp_running_end(&own->running, L);
 	if (worker->initialised)
 		lua_pushliteral(L, "its thread was cancelled");
 	if (worker->end == IOCP_WORKER_DIED)
@@ -270,58 +250,42 @@ static int supervise(lua_State *L)
 	return 0;
 }
 
-static int worker_main(iocp_thread *thread, void *data)
+static void work(iocp_worker *worker)
 {
-	iocp_worker *worker = data;
-	iocp_pool *pool = worker->pool;
 	lua_State *L = luaL_newstate();
-	worker->thread = thread;
-	worker->end = IOCP_WORKER_DIED;
-	iocp_pool_enter(pool, worker);
 	if (L) {
 		(void)iocp_protect(L, supervise); /* how it went is in the worker */
 		lua_close(L);
 	} else {
-		iocp_pool_failed(pool, "a worker died: out of memory for its Lua state", 1);
+		fail(worker->pool, "a worker died: out of memory for its Lua state", 1);
 	}
-	iocp_pool_leave(pool, worker, pool->replace && worker->initialised);
-	iocp_pool_drop(pool);
-	return worker->end == IOCP_WORKER_DIED ? IOCP_CANCELLED : IOCP_OK;
 }
 
-static void free_worker(void *data)
+static void interrupted(iocp_thread *thread)
 {
-	free(data);
+	iocp_lua_worker *worker = iocp_thread_data(thread);
+	iocp_running_interrupted(&worker->running);
 }
 
-int iocp_worker_start(iocp_pool *pool)
+void iocp_lua_worker_cancel(iocp_worker *worker)
 {
-	iocp_thread_options options = {
-		.main = worker_main, .destroy = free_worker, .name = pool->name, .stack_size = pool->stack};
-	iocp_worker *worker = calloc(1, sizeof(*worker));
-	iocp_thread *thread;
-	int r;
-	if (!worker)
-		return IOCP_NOMEM;
-	worker->pool = iocp_pool_keep(pool);
-	options.data = worker;
-	r = iocp_thread_create(&options, &thread);
-	if (r == IOCP_OK) {
-		iocp_thread_release(thread); /* it keeps itself */
-	} else {
-		iocp_pool_drop(pool);
-		free(worker);
-	}
-	return r;
+	iocp_running_cancel(&((iocp_lua_worker *)worker)->running, worker->thread, interrupted);
 }
 
-int iocp_is_worker(const iocp_thread *thread)
+static void free_plan(void *owner)
 {
-	return iocp_thread_body(thread) == worker_main;
+	iocp_pool_plan *plan = owner;
+	iocp_description_free(&plan->description);
+	iocp_values_free(&plan->setup);
+	free(plan);
 }
 
-iocp_worker *iocp_worker_current(void)
-{
-	iocp_thread *thread = iocp_thread_current();
-	return thread && iocp_is_worker(thread) ? iocp_thread_data(thread) : NULL;
-}
+const iocp_pool_calls iocp_lua_pool_calls = {
+	.worker_size = sizeof(iocp_lua_worker),
+	.work = work,
+	.run = run,
+	.cancel = iocp_lua_worker_cancel,
+	.free_payload = free_payload,
+	.payload_holds = payload_holds,
+	.free_owner = free_plan,
+};

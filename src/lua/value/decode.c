@@ -5,9 +5,9 @@
 ** than what is left of the parcel could fill, and nesting is an explicit stack with a limit. Bytecode cannot be
 ** checked: an open parcel's is what the encoder wrote, since the parcel is private or its seal was right. On the Lua
 ** stack: the memory table, if the parcel remembers things, IOCP_KNOWN_KEYS slots for keys, if some come again, then the
-** values, then for each frame the object and, if its value comes next, a key. Those of frames beyond IOCP_NESTING, but for the newest, are in the memory table, frame f's
-** at [-(2f + 1)] and [-(2f + 2)]; from 1 on it holds what has a number. No locks; the decoder belongs to the call, and
-** the parcel to the caller.
+** values, then for each frame the object and, if its value comes next, a key. Those of frames beyond IOCP_NESTING, but
+** for the newest, are in the memory table, frame f's at [-(2f + 1)] and [-(2f + 2)]; from 1 on it holds what has a
+** number. No locks; the decoder belongs to the call, and the parcel to the caller.
 */
 
 #include <string.h>
@@ -274,8 +274,8 @@ static int push_object(decoder *d)
 	iocp_object_push(L, class);
 	if (!(d->parcel->flags & IOCP_PARCEL_SEALED)) {
 		object = (void *)(uintptr_t)name;
-		iocp_object_retain_any(object, class);
-	} else if (iocp_object_open_any(name, class, &object) != IOCP_OK) {
+		iocp_object_keep(object);
+	} else if (iocp_object_open_handle(class, name, &object) != IOCP_OK) {
 		lua_pushfstring(L, "the %s in the block is gone", iocp_class_name(class));
 		return 0;
 	}

@@ -5,9 +5,9 @@
 ** block of its size at the end; anything else is in its block then, which takes its size. No metamethod is called:
 ** tables are read with lua_next.
 **
-** Tables are taken for plain ones, until a function, a metatable or a foreign userdata is met, which is where modules may
-** be near: from then on every table is looked up, whether it stands in package.loaded, and if one of those before did,
-** the encoder starts again.
+** Tables are taken for plain ones, until a function, a metatable or a foreign userdata is met, which is where modules
+** may be near: from then on every table is looked up, whether it stands in package.loaded, and if one of those before
+** did, the encoder starts again.
 **
 ** No locks; the encoder belongs to the call.
 */
@@ -320,8 +320,7 @@ static int write_list(iocp_encoder *e)
 		return 0;
 	for (i = 0; i < h->count; i++) {
 		void *object = h->objects[i].object;
-		uint64_t name =
-			e->encoding->sealed ? iocp_object_handle_any(object, h->objects[i].class) : (uint64_t)(uintptr_t)object;
+		uint64_t name = e->encoding->sealed ? iocp_object_handle(object) : (uint64_t)(uintptr_t)object;
 		*e->at++ = (uint8_t)h->objects[i].class;
 		memcpy(e->at, &name, sizeof(name));
 		e->at += sizeof(name);

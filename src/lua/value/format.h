@@ -1,17 +1,17 @@
 /*
 ** value/format.h - how values cross between Lua states: the format, and what the codec's files offer each other.
 **
-**   value/parcel.c     the format's bytes, without Lua: memory to write to, lists of objects, the seal
-**   value/encoder.c   the encoder's memory, and which pointer was met before
-**   value/encode.c    from the stack into a parcel: what has no parts, tables, and the whole
-**   value/function.c  the same: functions, objects and cdata
-**   value/refuse.c    what an error says about a value that cannot cross, and where it was
-**   value/decode.c    from a parcel onto the stack
-**   value/names.c     what crosses by name: modules, their C functions, registered metatables
-**   value/cdata.c     cdata, which C cannot look into
-**   value/values.c           the values of threads, and heap:encode and heap:decode
-**   value/outcome.c         results and errors of threads and tasks
-**   message.c         port:send, port:receive and what belongs to them
+**   parcel.c      the format's bytes, without Lua: memory to write to, lists of objects, the seal
+**   encoder.c     the encoder's memory, and which pointer was met before
+**   encode.c      from the stack into a parcel: what has no parts, tables, and the whole
+**   function.c    the same: functions, objects and cdata
+**   refuse.c      what an error says about a value that cannot cross, and where it was
+**   decode.c      from a parcel onto the stack
+**   names.c       what crosses by name: modules, their C functions
+**   metatables.c  and registered metatables
+**   cdata.c       cdata, which C cannot look into
+**   values.c      the values of threads and tasks
+**   outcome.c     their results and errors
 **
 ** A parcel is a block of bytes for states of this process, and of this version of the module; it is no file format.
 **
@@ -20,9 +20,9 @@
 **   count, value ...         the count is a varint
 **   object ..., count        if there are any, at the block's end: class (a byte), object (8 bytes) each; 4 bytes
 **
-** There are two kinds. Messages and the values of threads are private: no script can reach the memory, their objects are
-** pointers, and each holds a reference. What heap:encode writes can be written by scripts: it is sealed, its objects are
-** handles, and it holds no references.
+** There are two kinds. Messages and the values of threads are private: no script can reach the memory, their objects
+** are pointers, and each holds a reference. What heap:encode writes can be written by scripts: it is sealed, its
+** objects are handles, and it holds no references.
 **
 ** A value is a tag and what belongs to it. Integers in the machine's byte order, lengths and counts as varints.
 */
@@ -99,7 +99,7 @@ static inline int64_t iocp_unzigzag(uint64_t value)
 	return (int64_t)(value >> 1 ^ (0 - (value & 1)));
 }
 
-/* ---- value/parcel.c -------------------------------------------------------------------------------------------------- */
+/* ---- value/parcel.c ---------------------------------------------------------------------------------------------- */
 
 typedef struct iocp_reader {
 	const uint8_t *at, *end;
@@ -151,7 +151,7 @@ uint64_t iocp_process_key(void);
 /* Writes the seal of the block, which is all there but for it. */
 void iocp_parcel_seal(uint8_t *block, size_t size);
 
-/* ---- value/encode.c --------------------------------------------------------------------------------------------------- */
+/* ---- value/encode.c ---------------------------------------------------------------------------------------------- */
 
 /* What to encode, and where to. */
 typedef struct iocp_encoding {
@@ -164,16 +164,16 @@ typedef struct iocp_encoding {
 	int sealed; /* the other kind of parcel */
 } iocp_encoding;
 
-/* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK or IOCP_NOMEM; the
-** caller owns the block. The stack is as it was. */
+/* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK or
+** IOCP_NOMEM; the caller owns the block. The stack is as it was. */
 int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size);
 
-/* ---- value/decode.c --------------------------------------------------------------------------------------------------- */
+/* ---- value/decode.c ---------------------------------------------------------------------------------------------- */
 
 /* Pushes the values; returns how many, or -1 with a message pushed. May raise for lack of memory. */
 int iocp_decode(lua_State *L, const iocp_parcel *parcel);
 
-/* ---- value/names.c ---------------------------------------------------------------------------------------------------- */
+/* ---- value/names.c ----------------------------------------------------------------------------------------------- */
 
 /* Pushes the table that knows the names of loaded modules and their C functions, up to date as to modules. */
 void iocp_names_push(lua_State *L);
@@ -183,8 +183,11 @@ const void *const *iocp_names_tables(lua_State *L, int names, size_t *count);
 void iocp_names_rebuild(lua_State *L, int names);
 /* Pushes the name of the value at the top and returns 1, or 0 with nothing pushed. */
 int iocp_names_find(lua_State *L, int names);
-/* Pushes what a name stands for and returns 1, or 0 with a message pushed. It may be required, which may raise no error. */
+/* Pushes what a name stands for and returns 1, or 0 with a message pushed. It may be required, which may raise no
+** error. */
 int iocp_names_resolve(lua_State *L, const char *name, size_t length);
+/* ---- value/metatables.c ------------------------------------------------------------------------------------------ */
+
 /* iocp.register(name, metatable) */
 int iocp_lua_register(lua_State *L);
 /* For the metatable at the top: replaces it by its name and returns 1, or pops it and returns 0. */
@@ -192,7 +195,7 @@ int iocp_metatable_name(lua_State *L);
 /* Pushes the metatable of that name; or nil. */
 void iocp_metatable_push(lua_State *L, const char *name, size_t length);
 
-/* ---- value/cdata.c ---------------------------------------------------------------------------------------------------- */
+/* ---- value/cdata.c ----------------------------------------------------------------------------------------------- */
 
 /* For the cdata at the top, which stays: pushes its type and its content, two strings, and returns 1; 0: it is no plain
 ** data. */
@@ -202,7 +205,7 @@ void iocp_cdata_push_type(lua_State *L);
 /* Replaces type and content at the top by the cdata and returns 1; 0: a message is at the top. */
 int iocp_cdata_unpack(lua_State *L);
 
-/* ---- value/values.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- value/values.c ---------------------------------------------------------------------------------------------- */
 
 /* A private parcel in memory from malloc. Zeroed: none. */
 typedef struct iocp_values {
@@ -227,13 +230,14 @@ void iocp_values_free(iocp_values *values);
 /* Whether freeing them gives back references to objects. */
 int iocp_values_hold(const iocp_values *values);
 
-/* ---- value/outcome.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- value/outcome.c --------------------------------------------------------------------------------------------- */
 
 /* Pushes a message handler. */
 void iocp_outcome_push_handler(lua_State *L);
-/* For the error value at the top, which stays, and with which lua_pcall returned `status`; it had the handler that is at
-** the index `handler`. Pushes its message, with the traceback if the handler saw it last. May raise for lack of memory.
-*/
+/* For the error value at the top, which stays, and with which lua_pcall returned `status`; it had the handler that
+** is at the index `handler`. Pushes its message, with the traceback if the handler saw it last. May raise for lack
+** of memory.
+**  */
 void iocp_outcome_push_message(lua_State *L, int handler, int status);
 /* As iocp_values_copy, and raises if memory is out. */
 void iocp_outcome_keep(lua_State *L, const iocp_encoding *encoding, iocp_values *values);

@@ -172,7 +172,7 @@ int iocp_encoder_userdata(iocp_encoder *e)
 	enum iocp_class class;
 	void *object = iocp_object_test(L, -1, &class);
 	uint32_t index;
-	if (!object || (e->encoding->sealed && class >= IOCP_CLASS_HANDLES)) {
+	if (!object || (e->encoding->sealed && !iocp_object_handle(object))) {
 		if (!object && !iocp_encoder_be_careful(e)) /* it may be part of a module */
 			return 0;
 		return iocp_encoder_refuse(e, NULL);

@@ -1,10 +1,10 @@
 /*
 ** value/names.c - what crosses by name: loaded modules, C functions that are fields of them, this module's classes and
-** methods, registered metatables.
+** methods.
 **
 ** In the registry, a state's own: NAMES, from a module or C function to its name, made when a function is first sent,
-** made anew when package.loaded has changed since, and never trusted: what it says is looked up in package.loaded before
-** it is used. METATABLES, from name to metatable and back.
+** made anew when package.loaded has changed since, and never trusted: what it says is looked up in package.loaded
+** before it is used.
 */
 
 #include <string.h>
@@ -12,7 +12,6 @@
 #include "lua/value/format.h"
 
 #define NAMES "iocp.names"
-#define METATABLES "iocp.metatables"
 
 /* In NAMES. All that has one of these addresses is kept alive by it, so none is another object's. */
 enum {
@@ -363,79 +362,4 @@ int iocp_names_resolve(lua_State *L, const char *name, size_t length)
 	}
 	lua_remove(L, -2);
 	return 0;
-}
-
-/* ---- metatables -------------------------------------------------------------------------------------------------- */
-
-/* Pushes the table of registered metatables and returns 1; 0, with nothing pushed: there is none. */
-static int push_metatables(lua_State *L)
-{
-	lua_getfield(L, LUA_REGISTRYINDEX, METATABLES);
-	if (lua_istable(L, -1))
-		return 1;
-	lua_pop(L, 1);
-	return 0;
-}
-
-/* At 1 the name, at 2 the metatable, at 3 all of them: what either stood for before is forgotten. */
-static void forget(lua_State *L)
-{
-	int i;
-	for (i = 1; i <= 2; i++) {
-		lua_pushvalue(L, i);
-		lua_rawget(L, 3);
-		if (!lua_isnil(L, -1)) {
-			lua_pushnil(L);
-			lua_rawset(L, 3);
-		} else {
-			lua_pop(L, 1);
-		}
-	}
-}
-
-int iocp_lua_register(lua_State *L)
-{
-	if (lua_type(L, 1) != LUA_TSTRING)
-		return iocp_bad_argument(L, 1, "name", "a string");
-	if (!lua_istable(L, 2))
-		return iocp_bad_argument(L, 2, "metatable", "a table");
-	lua_settop(L, 2);
-	if (!push_metatables(L)) {
-		lua_newtable(L);
-		lua_pushvalue(L, -1);
-		lua_setfield(L, LUA_REGISTRYINDEX, METATABLES);
-	}
-	forget(L);
-	lua_pushvalue(L, 1);
-	lua_pushvalue(L, 2);
-	lua_rawset(L, 3);
-	lua_pushvalue(L, 2);
-	lua_pushvalue(L, 1);
-	lua_rawset(L, 3);
-	lua_settop(L, 2);
-	return 1;
-}
-
-int iocp_metatable_name(lua_State *L)
-{
-	if (push_metatables(L)) {
-		lua_insert(L, -2);
-		lua_rawget(L, -2);
-		lua_remove(L, -2);
-		if (lua_type(L, -1) == LUA_TSTRING)
-			return 1;
-	}
-	lua_pop(L, 1);
-	return 0;
-}
-
-void iocp_metatable_push(lua_State *L, const char *name, size_t length)
-{
-	if (push_metatables(L)) {
-		lua_pushlstring(L, name, length);
-		lua_rawget(L, -2);
-		lua_remove(L, -2);
-	} else {
-		lua_pushnil(L);
-	}
 }

@@ -10,7 +10,7 @@
 #include "core/atomic.h"
 #include "lua/value/format.h"
 
-/* ---- numbers -------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 int iocp_get_varint(iocp_reader *r, uint64_t *value)
 {
@@ -43,7 +43,7 @@ uint64_t iocp_size_of_code(uint8_t code)
 	return code < 16 ? code : (uint64_t)(8 + code % 8) << (code / 8 - 1);
 }
 
-/* ---- what an encoder holds ------------------------------------------------------------------------------------------- */
+/* ---- what an encoder holds --------------------------------------------------------------------------------------- */
 
 uint32_t iocp_holdings_add(iocp_holdings *h, void *object, enum iocp_class class)
 {
@@ -58,7 +58,7 @@ uint32_t iocp_holdings_add(iocp_holdings *h, void *object, enum iocp_class class
 	h->objects[h->count].object = object;
 	h->objects[h->count].class = class;
 	if (object != h->owner)
-		iocp_object_retain_any(object, class);
+		iocp_object_keep(object);
 	return h->count++;
 }
 
@@ -67,7 +67,7 @@ void iocp_holdings_release(iocp_holdings *h)
 	uint32_t i;
 	for (i = 0; i < h->count; i++) {
 		if (h->objects[i].object != h->owner)
-			iocp_object_release_any(h->objects[i].object, h->objects[i].class);
+			iocp_object_drop(h->objects[i].object);
 	}
 	free(h->objects);
 	if (!h->heap)
@@ -89,7 +89,7 @@ int iocp_holdings_resize(iocp_holdings *h, size_t size)
 	return IOCP_OK;
 }
 
-/* ---- the seal: SipHash-2-4, Aumasson and Bernstein ------------------------------------------------------------------- */
+/* ---- the seal: SipHash-2-4, Aumasson and Bernstein --------------------------------------------------------------- */
 
 static uint64_t rotate(uint64_t x, unsigned bits)
 {
@@ -169,7 +169,7 @@ void iocp_parcel_seal(uint8_t *block, size_t size)
 	memcpy(block + IOCP_PARCEL_HEADER, &seal, sizeof(seal));
 }
 
-/* ---- a parcel in memory ---------------------------------------------------------------------------------------------- */
+/* ---- a parcel in memory ------------------------------------------------------------------------------------------ */
 
 /* Finds the list at the end, and takes it off what there is to read. */
 static int open_list(iocp_parcel *p)
@@ -227,6 +227,6 @@ void iocp_parcel_release(const iocp_parcel *p)
 		enum iocp_class class;
 		uint64_t object;
 		if (iocp_parcel_listed(p, i, &class, &object) && (const void *)(uintptr_t)object != p->owner)
-			iocp_object_release_any((void *)(uintptr_t)object, class);
+			iocp_object_drop((void *)(uintptr_t)object);
 	}
 }

@@ -1,6 +1,6 @@
 /*
-** value/values.c - values that cross otherwise than as a message: the arguments, results and errors of threads and tasks. They
-** belong to their job, in memory from malloc that no script reaches.
+** value/values.c - values that cross otherwise than as a message: the arguments, results and errors of threads and
+** tasks. They belong to their job, in memory from malloc that no script reaches.
 */
 
 #include <stdlib.h>

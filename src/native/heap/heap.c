@@ -3,6 +3,7 @@
 */
 
 #include "native/heap/heap.h"
+#include "core/sized.h"
 
 #include <stdlib.h>
 

@@ -3,6 +3,7 @@
 */
 
 #include "windows/heap/heap.h"
+#include "core/sized.h"
 
 #include <stdlib.h>
 

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-#include "lua/task.h"
+#include "work/task.h"
 
 struct iocp_notices {
 	_Atomic uint32_t references;
@@ -19,7 +19,7 @@ struct iocp_notices {
 	iocp_watch *first, **last;
 };
 
-/* ---- notices ------------------------------------------------------------------------------------------------------------ */
+/* ---- notices ----------------------------------------------------------------------------------------------------- */
 
 iocp_notices *iocp_notices_new(void)
 {
@@ -44,7 +44,7 @@ static void free_list(iocp_watch *list)
 
 void iocp_notices_release(iocp_notices *notices)
 {
-	/* As in handle.c. */
+	/* As in core/object.c. */
 	if (notices && atomic_fetch_sub_explicit(&notices->references, 1, memory_order_acq_rel) == 1) {
 		free_list(notices->first);
 		free(notices);
@@ -81,15 +81,15 @@ int iocp_notices_wait(iocp_notices *notices, uintptr_t *key, double ms)
 	return IOCP_OK;
 }
 
-/* ---- watches ------------------------------------------------------------------------------------------------------------ */
+/* ---- watches ----------------------------------------------------------------------------------------------------- */
 
 int iocp_watch_add(iocp_task *task, iocp_watch *watch)
 {
 	uint32_t old = iocp_task_word(task);
 	do {
-		if ((old & IOCP_STATE) >= IOCP_TASK_COMPLETED)
+		if ((old & IOCP_WORD_STATE) >= IOCP_TASK_COMPLETED)
 			return 0;
-	} while (!iocp_task_change(task, &old, old | IOCP_WATCHED));
+	} while (!iocp_task_change(task, &old, old | IOCP_WORD_WATCHED));
 	watch->next = task->watches;
 	task->watches = watch;
 	return 1;

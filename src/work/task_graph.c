@@ -22,7 +22,7 @@
 
 #include <stdlib.h>
 
-#include "lua/task.h"
+#include "work/task.h"
 
 enum { LOOKS = 256, SLICE = 256 };
 
@@ -151,7 +151,7 @@ static iocp_node *node_of(iocp_task *task)
 
 void iocp_node_release(iocp_node *node)
 {
-	/* As in object.c. Its arcs went with who had them. */
+	/* As in core/object.c. Its arcs went with who had them. */
 	if (node && atomic_fetch_sub_explicit(&node->references, 1, memory_order_acq_rel) == 1)
 		free(node);
 }

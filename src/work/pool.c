@@ -1,26 +1,29 @@
 /*
-** pool.c - a pool's life, without Lua: its port, how many workers there are to be, its end.
+** pool.c - a pool's life: its port, how many workers there are to be, its end.
 **
-** How many workers. The script says how many it wants. A worker that waits for a task counts as blocked, and there is always
-** one more than are blocked: then the queue has a worker that does not wait for a task, which either comes back to the queue or
-** is itself about to wait, and then brings another. So tasks that wait for tasks cannot stop a pool, and
-** they do not wait in a circle (task_graph.c). What is too few is started, what is too many is sent quit packets: these queue behind the tasks that are there, and are
-** passed over if the pool has grown again since (`generation`). If none can be started, a worker does not wait but says so;
-** if the one that does not wait dies and cannot be replaced, the pool is closed.
+** How many workers. The script says how many it wants. A worker that waits for a task counts as blocked, and there is
+** always one more than are blocked: then the queue has a worker that does not wait for a task, which either comes back
+** to the queue or is itself about to wait, and then brings another. So tasks that wait for tasks cannot stop a pool,
+** and they do not wait in a circle (task_graph.c). What is too few is started, what is too many is sent quit packets:
+** these queue behind the tasks that are there, and are passed over if the pool has grown again since (`generation`). If
+** none can be started, a worker does not wait but says so; if the one that does not wait dies and cannot be replaced,
+** the pool is closed.
 **
-** The end. A pool that shuts down closes once nothing is left that can run. Who ends a task that ran tells those who watch it, then
-** counts it, then looks at the phase (one that never ran is counted first: what was to run after it will not, either way);
-** shutdown sets the phase, then looks at the counts. These four are sequentially consistent, so one of them sees that nothing is
-** left. `ended` is read first and `submitted` last: both only grow, so what looks like nothing left was so. Tasks that still wait for others then will for ever, and are cancelled.
+** The end. A pool that shuts down closes once nothing is left that can run. Who ends a task that ran tells those who
+** watch it, then counts it, then looks at the phase (one that never ran is counted first: what was to run after it will
+** not, either way); shutdown sets the phase, then looks at the counts. These four are sequentially consistent, so one
+** of them sees that nothing is left. `ended` is read first and `submitted` last: both only grow, so what looks like
+** nothing left was so. Tasks that still wait for others then will for ever, and are cancelled.
 */
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lua/pool.h"
+#include "work/pool.h"
 
-/* A pool has ended when it is closed and its last worker has. Closing sets the phase, a worker that ends takes itself off `live`;
-** both then look at both, under the lock. The lock is held. */
+/* A pool has ended when it is closed and its last worker has. Closing sets the phase, a worker that ends takes
+** itself off `live`; both then look at both, under the lock. The lock is held. */
 static int has_ended(const iocp_pool *pool)
 {
 	return pool->live == 0 && atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
@@ -36,15 +39,14 @@ static void tell_end(iocp_pool *pool)
 		iocp_semaphore_close(&pool->end);
 }
 
-/* ---- references --------------------------------------------------------------------------------------------------------- */
+/* ---- references and users ---------------------------------------------------------------------------------------- */
 
-static void free_pool(iocp_mortal *mortal)
+static void free_pool(iocp_deferred *memory)
 {
-	iocp_pool *pool = (iocp_pool *)mortal; /* its first member */
+	iocp_pool *pool = (iocp_pool *)((char *)memory - offsetof(iocp_pool, memory));
 	iocp_spans *spans, *older;
 	iocp_port_release(pool->port); /* no task is left, so its queue has at most quit packets */
-	iocp_description_free(&pool->description);
-	iocp_values_free(&pool->setup);
+	pool->calls->free_owner(pool->owner);
 	for (spans = pool->spans; spans; spans = older) {
 		older = spans->older;
 		free(spans);
@@ -53,64 +55,93 @@ static void free_pool(iocp_mortal *mortal)
 	free(pool);
 }
 
-int iocp_pool_new(uint32_t concurrency, iocp_pool **pool)
-{
-	iocp_pool *p = calloc(1, sizeof(*p));
-	int r;
-	if (!p)
-		return IOCP_NOMEM;
-	p->mortal.free = free_pool;
-	/* Relaxed: nobody else knows it yet. */
-	atomic_store_explicit(&p->references, 1, memory_order_relaxed);
-	atomic_store_explicit(&p->handles, 1, memory_order_relaxed);
-	r = iocp_port_create(concurrency, &p->port);
-	if (r != IOCP_OK) {
-		free(p);
-		return r;
-	}
-	iocp_port_set_discard(p->port, iocp_task_discard, NULL);
-	*pool = p;
-	return IOCP_OK;
-}
-
 iocp_pool *iocp_pool_keep(iocp_pool *pool)
 {
-	/* Relaxed: whoever keeps it has a reference already. */
-	atomic_fetch_add_explicit(&pool->references, 1, memory_order_relaxed);
+	/* Relaxed: whoever keeps it is a user already. */
+	atomic_fetch_add_explicit(&pool->users, 1, memory_order_relaxed);
 	return pool;
 }
 
 void iocp_pool_drop(iocp_pool *pool)
 {
-	/* As in core/object.c. In turn, since its setup may hold another pool. */
-	if (atomic_fetch_sub_explicit(&pool->references, 1, memory_order_acq_rel) == 1)
-		iocp_free_in_turn(&pool->mortal);
+	/* As in core/object.c. In turn, since its owner may hold another pool. */
+	if (atomic_fetch_sub_explicit(&pool->users, 1, memory_order_acq_rel) == 1)
+		iocp_free_in_turn(&pool->memory);
+}
+
+/* Nobody has a reference any more. Again, if a worker was given one since. */
+static void nobody_submits(iocp_object *object)
+{
+	iocp_pool *pool = (iocp_pool *)object; /* its first member */
+	int nobody_works;
+	iocp_pool_shutdown(pool);
+	/* Whoever ends as the last worker after this looks whether there are references: see iocp_pool_leave. */
+	iocp_lock_acquire(&pool->lock);
+	nobody_works = pool->live == 0;
+	iocp_lock_release(&pool->lock);
+	if (nobody_works)
+		iocp_pool_close(pool);
+	iocp_pool_drop(pool);
+}
+
+static void begin(iocp_pool *pool, const iocp_pool_options *options, const iocp_pool_ways *ways)
+{
+	pool->memory.free = free_pool;
+	/* Relaxed: nobody else knows it yet. */
+	atomic_store_explicit(&pool->users, 1, memory_order_relaxed); /* its references are one */
+	pool->calls = options->calls;
+	pool->ways = ways;
+	pool->owner = options->owner;
+	snprintf(pool->name, sizeof(pool->name), "%s", options->name);
+	pool->stack_size = options->stack_size;
+	pool->replace = options->replace;
+	pool->limited = options->queue_limit > 0;
+	pool->places.count = options->queue_limit;
+	iocp_port_set_discard(pool->port, ways->discard, NULL);
+	iocp_object_begin(&pool->object, IOCP_KIND_POOL, nobody_submits);
+}
+
+int iocp_pool_new(const iocp_pool_options *options, const iocp_pool_ways *ways, iocp_pool **pool)
+{
+	iocp_pool *p = calloc(1, sizeof(*p));
+	int r = p ? iocp_port_create(options->concurrency, &p->port) : IOCP_NOMEM;
+	if (r == IOCP_OK) {
+		begin(p, options, ways);
+		r = iocp_object_enter(&p->object, p); /* from here on a script may open it */
+	}
+	if (r == IOCP_OK) {
+		*pool = p;
+	} else {
+		iocp_port_release(p ? p->port : NULL);
+		free(p);
+	}
+	return r;
 }
 
 iocp_pool *iocp_pool_retain(iocp_pool *pool)
 {
-	atomic_fetch_add_explicit(&pool->handles, 1, memory_order_relaxed); /* as above */
-	return iocp_pool_keep(pool);
+	/* Relaxed: whoever retains is a user at least. */
+	if (atomic_fetch_add_explicit(&pool->object.references, 1, memory_order_relaxed) == 0)
+		iocp_pool_keep(pool);
+	return pool;
 }
 
 void iocp_pool_release(iocp_pool *pool)
 {
-	int nobody;
-	if (!pool)
-		return;
-	if (atomic_fetch_sub_explicit(&pool->handles, 1, memory_order_acq_rel) == 1) {
-		iocp_pool_shutdown(pool);
-		/* Whoever ends as the last worker after this looks whether there are handles: see iocp_pool_leave. */
-		iocp_lock_acquire(&pool->lock);
-		nobody = pool->live == 0;
-		iocp_lock_release(&pool->lock);
-		if (nobody)
-			iocp_pool_close(pool);
-	}
-	iocp_pool_drop(pool);
+	iocp_object_release(&pool->object);
 }
 
-/* ---- how many workers --------------------------------------------------------------------------------------------------- */
+void *iocp_pool_owner(const iocp_pool *pool)
+{
+	return pool->owner;
+}
+
+const char *iocp_pool_name(const iocp_pool *pool)
+{
+	return pool->name;
+}
+
+/* ---- how many workers -------------------------------------------------------------------------------------------- */
 
 /* How many there are to be; the lock is held, as for the next. */
 static uint32_t wanted_workers(const iocp_pool *pool)
@@ -140,9 +171,43 @@ static void plan(iocp_pool *pool, uint32_t *start, uint32_t *quit)
 		*quit = have - wanted;
 		pool->leaving += *quit;
 	}
-	if (wanted > have && !pool->barren)
+	if (wanted > have && !pool->unready)
 		*start = wanted - have - kept;
 	pool->live += *start;
+}
+
+static void free_worker(void *data)
+{
+	free(data);
+}
+
+/* Starts a thread that works for the pool, which counts it already. */
+static int start_worker(iocp_pool *pool)
+{
+	iocp_thread_options options = {
+		.main = pool->ways->work, .destroy = free_worker, .name = pool->name, .stack_size = pool->stack_size};
+	iocp_worker *worker = calloc(1, pool->calls->worker_size);
+	iocp_thread *thread;
+	int r;
+	if (!worker)
+		return IOCP_NOMEM;
+	worker->pool = iocp_pool_keep(pool);
+	options.data = worker;
+	r = iocp_thread_create(&options, &thread);
+	if (r == IOCP_OK) {
+		iocp_thread_release(thread); /* it keeps itself */
+	} else {
+		iocp_pool_drop(pool);
+		free(worker);
+	}
+	return r;
+}
+
+int iocp_pool_is_mine(const iocp_pool *pool)
+{
+	const iocp_thread *thread = iocp_thread_current();
+	return thread && iocp_thread_body(thread) == pool->ways->work
+		   && ((const iocp_worker *)iocp_thread_data(thread))->pool == pool;
 }
 
 /* Starts or sends away as many as it takes. */
@@ -156,7 +221,7 @@ static int adjust(iocp_pool *pool)
 	generation = pool->generation;
 	iocp_lock_release(&pool->lock);
 	for (; start > 0 && r == IOCP_OK; start -= r == IOCP_OK)
-		r = iocp_worker_start(pool);
+		r = start_worker(pool);
 	for (; quit > 0 && r == IOCP_OK; quit -= r == IOCP_OK)
 		r = iocp_port_enqueue(pool->port, generation, IOCP_QUIT, 0);
 	if (start > 0 || quit > 0) {
@@ -169,17 +234,26 @@ static int adjust(iocp_pool *pool)
 	return r;
 }
 
-int iocp_pool_workers(iocp_pool *pool, uint32_t count)
+int iocp_pool_set_workers(iocp_pool *pool, uint32_t count)
 {
 	int closed;
 	iocp_lock_acquire(&pool->lock);
 	closed = atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
 	if (!closed) {
 		pool->target = count;
-		pool->barren = 0; /* the script may know that things have changed */
+		pool->unready = 0; /* the script may know that things have changed */
 	}
 	iocp_lock_release(&pool->lock);
 	return closed ? IOCP_CLOSED : adjust(pool);
+}
+
+uint32_t iocp_pool_workers(iocp_pool *pool)
+{
+	uint32_t target;
+	iocp_lock_acquire(&pool->lock);
+	target = pool->target;
+	iocp_lock_release(&pool->lock);
+	return target;
 }
 
 int iocp_pool_block(iocp_pool *pool)
@@ -264,13 +338,13 @@ void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace)
 		pool->leaving = pool->live - pool->parting;
 	if (died && !replace && pool->target > staying_workers(pool))
 		pool->target = staying_workers(pool);
-	pool->barren |= died && !worker->initialised;
+	pool->unready |= died && !worker->initialised;
 	last = pool->live == 0;
 	iocp_lock_release(&pool->lock);
 	if (died && is_broken(pool, wanted))
 		iocp_pool_close(pool);
-	/* Acquire: see iocp_pool_release. */
-	else if (last && atomic_load_explicit(&pool->handles, memory_order_acquire) == 0)
+	/* Acquire: see nobody_submits. */
+	else if (last && atomic_load_explicit(&pool->object.references, memory_order_acquire) == 0)
 		iocp_pool_close(pool);
 	else
 		tell_end(pool);
@@ -288,34 +362,17 @@ uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capa
 	return count;
 }
 
-void iocp_pool_set_name(iocp_pool *pool, const char *name)
-{
-	snprintf(pool->name, sizeof(pool->name), "%s", name);
-}
-
-/* ---- the end ------------------------------------------------------------------------------------------------------------ */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 void iocp_pool_close(iocp_pool *pool)
 {
 	iocp_pool_keep(pool);
 	atomic_store_explicit(&pool->phase, IOCP_POOL_CLOSED, memory_order_seq_cst);
-	iocp_tasks_cancel_parked(pool, 0);
+	pool->ways->cancel_parked(pool, 0);
 	iocp_port_close(pool->port); /* which cancels what is queued */
-	iocp_semaphore_close(&pool->room);
+	iocp_semaphore_close(&pool->places);
 	tell_end(pool);
 	iocp_pool_drop(pool);
-}
-
-static uint64_t count_ended(iocp_pool *pool)
-{
-	const iocp_worker *worker;
-	uint64_t ended;
-	iocp_lock_acquire(&pool->lock);
-	ended = atomic_load_explicit(&pool->past.ended, memory_order_seq_cst);
-	for (worker = pool->workers; worker; worker = worker->next)
-		ended += atomic_load_explicit(&worker->counts.ended, memory_order_seq_cst);
-	iocp_lock_release(&pool->lock);
-	return ended + atomic_load_explicit(&pool->cancelled_early, memory_order_seq_cst);
 }
 
 void iocp_pool_ended(iocp_pool *pool)
@@ -323,7 +380,7 @@ void iocp_pool_ended(iocp_pool *pool)
 	uint64_t ended, waiting;
 	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_DRAINING)
 		return;
-	ended = count_ended(pool);
+	ended = iocp_pool_count_ended(pool);
 	waiting = atomic_load_explicit(&pool->waiting, memory_order_seq_cst);
 	if (atomic_load_explicit(&pool->submitted, memory_order_seq_cst) - ended == waiting)
 		iocp_pool_close(pool);
@@ -334,25 +391,14 @@ void iocp_pool_shutdown(iocp_pool *pool)
 	int open = IOCP_POOL_OPEN;
 	if (atomic_compare_exchange_strong_explicit(
 			&pool->phase, &open, IOCP_POOL_DRAINING, memory_order_seq_cst, memory_order_seq_cst))
-		iocp_tasks_cancel_parked(pool, 1);
+		pool->ways->cancel_parked(pool, 1);
 	iocp_pool_ended(pool);
 }
 
-int iocp_pool_idle(iocp_pool *pool)
+int iocp_pool_wait_end(iocp_pool *pool, double ms)
 {
-	iocp_counts sum;
-	uint64_t ended, submitted;
-	iocp_pool_counts(pool, &sum);
-	ended = atomic_load_explicit(&sum.completed, memory_order_relaxed)
-			+ atomic_load_explicit(&sum.failed, memory_order_relaxed)
-			+ atomic_load_explicit(&sum.cancelled, memory_order_relaxed)
-			+ atomic_load_explicit(&pool->cancelled_early, memory_order_seq_cst);
-	submitted = atomic_load_explicit(&pool->submitted, memory_order_seq_cst);
-	if (submitted != ended)
-		return 0;
-	while (count_ended(pool) < submitted) /* the last is just telling those who wait for it */
-		iocp_yield();
-	return 1;
+	int r = iocp_semaphore_wait(&pool->end, ms);
+	return r == IOCP_CLOSED || r == IOCP_ABANDONED ? IOCP_OK : r; /* which is how it ends */
 }
 
 int iocp_pool_is_broken(iocp_pool *pool)

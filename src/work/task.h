@@ -2,23 +2,23 @@
 ** task.h - what the files of tasks share: a task's insides.
 */
 
-#ifndef IOCP_TASK_H
-#define IOCP_TASK_H
+#ifndef IOCP_WORK_TASK_H
+#define IOCP_WORK_TASK_H
 
-#include "core/object.h"
-#include "lua/pool.h"
+#include "work/pool.h"
 
 #pragma GCC visibility push(hidden)
 
 enum { /* in the word, beside the state */
-	IOCP_STATE = 7,
-	IOCP_WATCHED = 8,    /* somebody is in `watches` */
-	IOCP_DELAYED = 16,   /* scheduled, and its packet comes from a timer */
-	IOCP_CANCEL = 32,    /* running, and told to stop */
-	IOCP_SUBMITTED = 64, /* unscheduled, until all that it runs after have completed */
-	IOCP_LINKED = 128,   /* unscheduled, and `extra` says what comes first */
-	IOCP_REASON = 256,   /* times enum iocp_task_reason, of a cancelled one */
-	IOCP_RAN = 1024      /* it has ended, and `values` is what came of it */
+	IOCP_WORD_STATE = 7,
+	IOCP_WORD_WATCHED = 8,    /* somebody is in `watches` */
+	IOCP_WORD_DELAYED = 16,   /* scheduled, and its packet comes from a timer */
+	IOCP_WORD_CANCEL = 32,    /* running, and told to stop */
+	IOCP_WORD_SUBMITTED = 64, /* unscheduled, until all that it runs after have completed */
+	IOCP_WORD_LINKED = 128,   /* unscheduled, and `extra` says what comes first */
+	IOCP_WORD_REASON = 256,   /* times enum iocp_task_reason, of a cancelled one: IOCP_WORD_REASONS */
+	IOCP_WORD_REASONS = 768,
+	IOCP_WORD_RAN = 1024 /* it has ended, and `payload` is what came of it */
 };
 
 /* Somebody who is told when a task has ended. */
@@ -46,12 +46,11 @@ typedef struct iocp_task_extra {
 } iocp_task_extra;
 
 struct iocp_task {
-	iocp_mortal mortal;
-	_Atomic uint32_t references;
+	iocp_object object;
 	_Atomic uint32_t word;
-	iocp_pool *pool;    /* a reference */
-	iocp_work *work;    /* a reference */
-	iocp_values values; /* arguments, until it has ended; then what came of it */
+	iocp_pool *pool;      /* as a user of it */
+	iocp_body *body;      /* a reference */
+	iocp_payload payload; /* arguments, until it has ended; then what came of it */
 	iocp_watch *watches;
 	iocp_task_extra *extra;
 	_Atomic(iocp_node *) node;     /* NULL, until it has had an arc */
@@ -59,7 +58,7 @@ struct iocp_task {
 	int chunk_runner; /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
 	/* While a chunk runs on top of the task that called its loop: that one. Guarded by iocp_tasks. */
 	struct iocp_task *caller;
-	int permit;             /* 1: its packet has a place that others wait for; of who has the packet */
+	int has_place;          /* in a queue with a limit; of who has its packet */
 	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
 };
 
@@ -78,17 +77,42 @@ static inline int iocp_task_change(iocp_task *task, uint32_t *from, uint32_t to)
 	return atomic_compare_exchange_strong_explicit(&task->word, from, to, memory_order_seq_cst, memory_order_acquire);
 }
 
-/* Cancels a task that does not run. 1: it did, and *old is the word before: if that says WATCHED, telling is the caller's. */
-int iocp_task_cancel_early(iocp_task *task, enum iocp_task_reason reason, uint32_t *old);
-/* Keeps which task it is because of that one is cancelled. The lock is held. */
-void iocp_task_blame(iocp_task *task, iocp_task *earlier);
-/* Queues a submitted task for which nothing is left to wait, or sets its timer. IOCP_CLOSED, IOCP_NOMEM: it will not run, and
-** is the caller's to cancel. If it was cancelled meanwhile, IOCP_OK. */
-int iocp_task_schedule(iocp_task *task);
-/* A periodic task has run: 1: it waits for its time again; 0: it is to end. */
-int iocp_task_repeat(iocp_task *task);
-/* Out of the pool's list; it has just left a word that says DELAYED or SUBMITTED. The lock is held. */
+/* ---- task.c ------------------------------------------------------------------------------------------------------ */
+
+/* When it was to run, on iocp_now. */
+uint64_t iocp_task_since(const iocp_task *task);
+/* Changes a counter that tells whether a pool has anything left. */
+void iocp_count(_Atomic uint64_t *counter, int change);
+/* Into the pool's list, and its counter of such tasks. The lock is held, as for the next. */
+void iocp_parked_add(iocp_task *task, _Atomic uint64_t *counter);
+/* Out of the pool's list; it has just left a word that says DELAYED or SUBMITTED. */
 void iocp_parked_remove(iocp_task *task, uint32_t old);
+
+/* ---- task_run.c, for the worker ---------------------------------------------------------------------------------- */
+
+/* 1: the task is the caller's to run, and the packet's reference still the caller's. `in_place`: only a task that is
+** queued, by somebody who waits for it; its packet is then found stale. */
+int iocp_task_claim(iocp_task *task, int in_place);
+/* It is on this worker's thread now, on top of what was. */
+void iocp_task_enter(iocp_task *task, iocp_worker *worker);
+/* The task beneath, or nothing, is the thread's again. `told`: the thread was told to stop. */
+void iocp_task_leave(iocp_worker *worker, iocp_task *outer, int told);
+/* Tells the thread of a task that runs. IOCP_INVALID: it does not run any more. IOCP_TIMEOUT: `hard`, and it is just
+** being claimed or just ending. */
+int iocp_task_stop(iocp_task *task, int hard);
+
+/* ---- task_flow.c ------------------------------------------------------------------------------------------------- */
+
+/* It ran: `outcome` is the task's from now on, and `outer` or nothing is on the thread. A periodic one that completed
+** waits for its time again. */
+void iocp_task_finish(
+	iocp_task *task, iocp_worker *worker, iocp_task *outer, enum iocp_task_state state, iocp_payload *outcome);
+/* See iocp_pool_ways. */
+void iocp_task_discard(iocp_port *port, const iocp_packet *packet, void *data);
+void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only);
+
+/* ---- task_watch.c ------------------------------------------------------------------------------------------------ */
+
 /* Adds a watch to a task. 0: it has ended. The lock is held. */
 int iocp_watch_add(iocp_task *task, iocp_watch *watch);
 /* Tells a watch that has notices, and is theirs from now on. */

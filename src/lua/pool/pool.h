@@ -1,0 +1,129 @@
+/*
+** pool/pool.h - pools and tasks for Lua: what the files of this folder share.
+**
+**   pool.c       iocp.Pool and its methods
+**   stats.c      those that tell what it does and did, and raise what failed
+**   task.c       tasks: their making and their methods
+**   worker.c     a worker's Lua state, and a task's call in it
+**   function.c   a function on its way to the workers: it crosses to each of them once
+**   loops.c      what calls a function for each item of a chunk
+**   numbers.c    blocks of numbers
+**
+** How pools and tasks live is in src/work. To that, a function is a body and values are payloads.
+*/
+
+#ifndef IOCP_LUA_POOL_H
+#define IOCP_LUA_POOL_H
+
+#include "lua/value/format.h"
+#include "work/work.h"
+
+#pragma GCC visibility push(hidden)
+
+/* ---- payloads ---------------------------------------------------------------------------------------------------- */
+
+static inline iocp_values iocp_values_of(const iocp_payload *payload)
+{
+	return (iocp_values){payload->block, payload->size, payload->owner};
+}
+
+static inline iocp_payload iocp_payload_of(const iocp_values *values)
+{
+	return (iocp_payload){values->block, values->size, values->owner};
+}
+
+/* ---- function.c -------------------------------------------------------------------------------------------------- */
+
+typedef struct iocp_function {
+	iocp_body body;
+	int constant;    /* nothing that it holds can change: it need not be looked at again */
+	int wants_state; /* it is called with the worker's state first */
+	uint64_t id;     /* never given to a second one */
+	iocp_values code;
+} iocp_function;
+
+static inline const iocp_function *iocp_task_function(const iocp_task *task)
+{
+	return (const iocp_function *)iocp_task_body(task); /* its first member */
+}
+
+/* That of the Lua function or work object at `index`, borrowed: this state keeps it for as long as the function. Raises
+** if it cannot cross. The stack is as it was. */
+iocp_function *iocp_function_check(lua_State *L, int index);
+/* Pushes the function, decoded in this state once. Raises if that cannot be done. */
+void iocp_function_push(lua_State *L, const iocp_function *function);
+/* parts.work(f [, name [, wants_state [, like]]]): a work object; `like` is the last one for the same, which it may
+** still be. */
+int iocp_lua_work(lua_State *L);
+
+/* ---- worker.c ---------------------------------------------------------------------------------------------------- */
+
+/* A pool's owner, as work.h calls it. */
+typedef struct iocp_pool_plan {
+	iocp_description description; /* of the states of its workers */
+	iocp_values setup;            /* for lua/iocp/worker.lua */
+	int limited;                  /* its queue: */
+	double queue_wait;            /* milliseconds that submit waits for a place in it */
+	int raises;                   /* failures, at the next call */
+} iocp_pool_plan;
+
+extern const iocp_pool_calls iocp_lua_pool_calls;
+
+/* A task's call in Lua. */
+typedef struct iocp_call {
+	iocp_run *run;
+	const _Atomic uint32_t *stop; /* of a chunk's: not 0 when the thread is to stop, */
+	int32_t at;                   /* which item it is at, from 1 on; 0: at none, */
+	double first, step;           /* and by which numbers the caller knows them: first, first + step ... */
+} iocp_call;
+
+typedef struct iocp_lua_worker {
+	iocp_worker worker;
+	iocp_running running;
+	iocp_call *call;                                 /* the innermost */
+	int state, report, perform, handler, keep_error; /* references into the registry */
+} iocp_lua_worker;
+
+static inline iocp_lua_worker *iocp_lua_worker_current(void)
+{
+	return (iocp_lua_worker *)iocp_worker_current(); /* its first member */
+}
+
+/* As iocp_running_cancel, for the thread of a worker. */
+void iocp_lua_worker_cancel(iocp_worker *worker);
+
+/* ---- stats.c ----------------------------------------------------------------------------------------------------- */
+
+/* Raises what failed since the last call in a pool that is to do so, but not in its own workers. */
+void iocp_pool_raise(lua_State *L, iocp_pool *pool);
+/* Adds to the table at the top, and to the methods of pools; so do the two below. */
+void iocp_lua_open_stats(lua_State *L);
+
+/* ---- task.c ------------------------------------------------------------------------------------------------------ */
+
+/* pool:submit and its like: the function at `function`, its arguments behind. A new task, pushed; NULL: out of
+** memory. */
+iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
+/* What parts.notices() gave. */
+iocp_notices *iocp_notices_check(lua_State *L, int index);
+
+/* ---- numbers.c, loops.c ------------------------------------------------------------------------------------------ */
+
+#define IOCP_RUNNERS "iocp.runners" /* registry key: the functions of lua/iocp/runners.lua that run chunks */
+
+void iocp_lua_open_numbers(lua_State *L);
+void iocp_lua_open_loops(lua_State *L);
+/* A runner comes to item i of its chunk; raises if it is to stop. */
+void iocp_chunk_stop(lua_State *L, iocp_call *call);
+static inline void iocp_chunk_reach(lua_State *L, iocp_call *call, int32_t i)
+{
+	call->at = i;
+	if (atomic_load_explicit(call->stop, memory_order_relaxed)) /* late is good enough */
+		iocp_chunk_stop(L, call);
+}
+/* Puts which item the chunk is at, if it is at one, before the message at the top. */
+void iocp_chunk_name_item(lua_State *L, const iocp_call *call);
+
+#pragma GCC visibility pop
+
+#endif

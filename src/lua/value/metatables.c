@@ -1,0 +1,81 @@
+/*
+** value/metatables.c - metatables that cross by the name under which scripts have registered them: in the registry, a
+** state's own, from name to metatable and back.
+*/
+
+#include "lua/value/format.h"
+
+#define METATABLES "iocp.metatables" /* registry key */
+
+/* Pushes the table of registered metatables and returns 1; 0, with nothing pushed: there is none. */
+static int push_metatables(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, METATABLES);
+	if (lua_istable(L, -1))
+		return 1;
+	lua_pop(L, 1);
+	return 0;
+}
+
+/* At 1 the name, at 2 the metatable, at 3 all of them: what either stood for before is forgotten. */
+static void forget(lua_State *L)
+{
+	int i;
+	for (i = 1; i <= 2; i++) {
+		lua_pushvalue(L, i);
+		lua_rawget(L, 3);
+		if (!lua_isnil(L, -1)) {
+			lua_pushnil(L);
+			lua_rawset(L, 3);
+		} else {
+			lua_pop(L, 1);
+		}
+	}
+}
+
+int iocp_lua_register(lua_State *L)
+{
+	if (lua_type(L, 1) != LUA_TSTRING)
+		return iocp_bad_argument(L, 1, "name", "a string");
+	if (!lua_istable(L, 2))
+		return iocp_bad_argument(L, 2, "metatable", "a table");
+	lua_settop(L, 2);
+	if (!push_metatables(L)) {
+		lua_newtable(L);
+		lua_pushvalue(L, -1);
+		lua_setfield(L, LUA_REGISTRYINDEX, METATABLES);
+	}
+	forget(L);
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, 2);
+	lua_rawset(L, 3);
+	lua_pushvalue(L, 2);
+	lua_pushvalue(L, 1);
+	lua_rawset(L, 3);
+	lua_settop(L, 2);
+	return 1;
+}
+
+int iocp_metatable_name(lua_State *L)
+{
+	if (push_metatables(L)) {
+		lua_insert(L, -2);
+		lua_rawget(L, -2);
+		lua_remove(L, -2);
+		if (lua_type(L, -1) == LUA_TSTRING)
+			return 1;
+	}
+	lua_pop(L, 1);
+	return 0;
+}
+
+void iocp_metatable_push(lua_State *L, const char *name, size_t length)
+{
+	if (push_metatables(L)) {
+		lua_pushlstring(L, name, length);
+		lua_rawget(L, -2);
+		lua_remove(L, -2);
+	} else {
+		lua_pushnil(L);
+	}
+}

@@ -1,0 +1,62 @@
+/*
+** object.c - objects of any kind, for who has rows of kinds: each begins with its iocp_object, so these are one
+** function for all of them.
+*/
+
+#include "work/work.h"
+
+int iocp_any_open(enum iocp_kind kind, iocp_handle handle, void **object)
+{
+	iocp_object *opened = iocp_object_open(handle, kind);
+	if (!opened)
+		return IOCP_INVALID;
+	*object = opened;
+	return IOCP_OK;
+}
+
+void iocp_any_retain(void *object)
+{
+	iocp_object_retain(object);
+}
+
+void iocp_any_release(void *object)
+{
+	iocp_object_release(object);
+}
+
+iocp_handle iocp_any_handle(const void *object)
+{
+	return ((const iocp_object *)object)->handle;
+}
+
+void *iocp_any_native(const void *object)
+{
+	return (void *)(uintptr_t)iocp_object_native(object);
+}
+
+/* ---- bodies: no objects, since nobody but tasks holds them ------------------------------------------------------- */
+
+void iocp_body_begin(iocp_body *body, void (*release)(iocp_deferred *))
+{
+	body->deferred.free = release;
+	/* Relaxed: nobody else knows it yet. */
+	atomic_store_explicit(&body->references, 1, memory_order_relaxed);
+}
+
+iocp_body *iocp_body_retain(iocp_body *body)
+{
+	/* Relaxed: whoever retains holds a reference already. */
+	atomic_fetch_add_explicit(&body->references, 1, memory_order_relaxed);
+	return body;
+}
+
+void iocp_body_release(iocp_body *body)
+{
+	/* As in core/object.c. */
+	if (!body || atomic_fetch_sub_explicit(&body->references, 1, memory_order_acq_rel) != 1)
+		return;
+	if (body->holds)
+		iocp_free_in_turn(&body->deferred);
+	else
+		body->deferred.free(&body->deferred);
+}

@@ -1,0 +1,562 @@
+/*
+** task_flow.c - when a task runs, and what follows from its end: a task's way from its birth to its last reference.
+**
+** A submitted task is queued at once, or parked: until all that it runs after have completed, then until it is time. It
+** leaves the list of parked tasks in the same change of its word. Who ends a task tells those who watch it, and so
+** parked tasks come to be queued, or are cancelled in turn. Locks and orders: see task.c.
+*/
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "work/task.h"
+
+/* ---- the payload: what it is called with, or what came of it ----------------------------------------------------- */
+
+static void free_payload(iocp_task *task, iocp_payload *payload)
+{
+	if (payload->block)
+		task->pool->calls->free_payload(payload);
+	payload->block = NULL;
+}
+
+static int holds(const iocp_task *task)
+{
+	return task->payload.block && task->pool->calls->payload_holds(&task->payload);
+}
+
+/* ---- birth, and the last reference ------------------------------------------------------------------------------- */
+
+static void free_task(iocp_deferred *deferred)
+{
+	iocp_task *task = (iocp_task *)deferred; /* its first member's first */
+	free_payload(task, &task->payload);
+	iocp_body_release(task->body);
+	if (task->extra)
+		iocp_task_release(task->extra->input);
+	free(task->extra);
+	/* Acquire: as in task_graph.c. */
+	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
+	iocp_pool_drop(task->pool);
+	free(task);
+}
+
+static void last_reference(iocp_object *object)
+{
+	iocp_task *task = (iocp_task *)object;             /* its first member */
+	if (iocp_task_state(task) < IOCP_TASK_COMPLETED) { /* never submitted: what was to run after it will not */
+		/* Relaxed: nobody else knows it any more. */
+		atomic_store_explicit(&object->references, 1, memory_order_relaxed);
+		(void)iocp_task_cancel(task, IOCP_BY_CALL);
+		iocp_task_release(task);
+	} else if (holds(task)) { /* a chain of tasks, perhaps */
+		iocp_free_in_turn(&object->deferred);
+	} else {
+		free_task(&object->deferred);
+	}
+}
+
+iocp_task *iocp_task_new(iocp_pool *pool, iocp_body *body, iocp_payload *arguments)
+{
+	iocp_task *task = calloc(1, sizeof(*task));
+	if (!task)
+		return NULL;
+	task->object.deferred.free = free_task;
+	iocp_object_begin(&task->object, IOCP_KIND_TASK, last_reference);
+	task->pool = iocp_pool_keep(pool);
+	task->body = iocp_body_retain(body);
+	task->payload = *arguments;
+	arguments->block = NULL;
+	return task;
+}
+
+/* ---- cancelling what does not run -------------------------------------------------------------------------------- */
+
+static void free_arguments(iocp_deferred *deferred)
+{
+	iocp_task *task = (iocp_task *)deferred; /* its first member's first */
+	free_payload(task, &task->payload);
+	task->object.deferred.free = free_task;
+	iocp_task_release(task);
+}
+
+/* A task that was cancelled needs its arguments no more, though its packet may stay queued for long. */
+static void drop_arguments(iocp_task *task)
+{
+	if (holds(task)) {                               /* tasks, perhaps, which this cancels in turn */
+		task->object.deferred.free = free_arguments; /* until it is called, its reference keeps the task */
+		iocp_free_in_turn(&iocp_task_retain(task)->object.deferred);
+	} else {
+		free_payload(task, &task->payload);
+	}
+}
+
+/* Takes a task that has just left the state `old` out of what the pool knows about it. */
+static void leave_early(iocp_task *task, uint32_t old)
+{
+	iocp_pool *pool = task->pool;
+	int armed = 0;
+	iocp_timer timer = 0;
+	if (old & (IOCP_WORD_DELAYED | IOCP_WORD_SUBMITTED)) {
+		iocp_lock_acquire(&iocp_tasks);
+		iocp_parked_remove(task, old);
+		armed = task->extra->armed;
+		timer = task->extra->timer;
+		iocp_lock_release(&iocp_tasks);
+	}
+	if (armed && iocp_timer_cancel(timer) == IOCP_OK)
+		iocp_task_release(task); /* the packet's reference; not the last */
+	drop_arguments(task);
+	if ((old & IOCP_WORD_STATE) == IOCP_TASK_SCHEDULED || (old & IOCP_WORD_SUBMITTED)) {
+		iocp_count(&pool->cancelled_early, 1);
+		iocp_pool_ended(pool);
+	}
+}
+
+/* Cancels a task that does not run. 1: it did, and *old is the word before: if that says WATCHED, telling is the
+** caller's. */
+static int cancel_early(iocp_task *task, enum iocp_task_reason reason, uint32_t *old)
+{
+	*old = iocp_task_word(task);
+	while ((*old & IOCP_WORD_STATE) < IOCP_TASK_RUNNING) {
+		if (iocp_task_change(task, old, IOCP_TASK_CANCELLED + (uint32_t)reason * IOCP_WORD_REASON)) {
+			leave_early(task, *old);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* ---- when it runs ------------------------------------------------------------------------------------------------ */
+
+static void set_since(iocp_task *task, double ms)
+{
+	atomic_store_explicit(&task->since, iocp_now() + (uint64_t)(ms < 1e12 ? ms * 1e6 : 1e18), memory_order_relaxed);
+}
+
+/* Queues a task that has just become scheduled. */
+static int post(iocp_task *task)
+{
+	int r;
+	iocp_task_retain(task); /* the packet's */
+	r = iocp_port_enqueue(task->pool->port, (uintptr_t)task, IOCP_RUN, 0);
+	if (r != IOCP_OK)
+		iocp_task_release(task);
+	return r;
+}
+
+/* It will not run, for that reason. */
+static void give_up(iocp_task *task, int r)
+{
+	(void)iocp_task_cancel(task, r == IOCP_CLOSED ? IOCP_BY_CLOSE : IOCP_BY_MEMORY);
+}
+
+/* Sets the timer of a task that has just become delayed, for the time that this is its `parking`. Whoever cancels it
+** meanwhile knows nothing of the timer, which is then dropped here. */
+static int set_timer(iocp_task *task, double ms, uint32_t parking)
+{
+	const iocp_packet packet = {.key = (uintptr_t)task, .bytes = IOCP_RUN};
+	iocp_timer timer;
+	int there, r;
+	iocp_task_retain(task); /* the packet's */
+	r = iocp_port_enqueue_after(task->pool->port, &packet, ms, &timer);
+	if (r != IOCP_OK) {
+		iocp_task_release(task);
+		return r;
+	}
+	iocp_lock_acquire(&iocp_tasks);
+	there = (iocp_task_word(task) & IOCP_WORD_DELAYED) && task->extra->parkings == parking;
+	if (there) {
+		task->extra->timer = timer;
+		task->extra->armed = 1;
+	}
+	iocp_lock_release(&iocp_tasks);
+	if (!there && iocp_timer_cancel(timer) == IOCP_OK)
+		iocp_task_release(task);
+	return IOCP_OK;
+}
+
+/* A pool that ends has cancelled its parked tasks, perhaps before this one came. The lock, which both took, orders
+** the phase before either the list or this. */
+static void check_phase(iocp_task *task)
+{
+	int phase = atomic_load_explicit(&task->pool->phase, memory_order_seq_cst);
+	if (phase == IOCP_POOL_CLOSED || (phase == IOCP_POOL_DRAINING && task->extra->period > 0))
+		(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
+}
+
+/* Has a parked task run once `ms` have passed, be it at once; `again`: one that has just run. IOCP_INVALID: it was
+** cancelled meanwhile, or told to stop. IOCP_CLOSED, IOCP_NOMEM: it will not run, and is the caller's to cancel. */
+static int set_time(iocp_task *task, double ms, int again)
+{
+	uint32_t old = iocp_task_word(task), delayed = ms > 0 || again ? IOCP_WORD_DELAYED : 0, parking = 0;
+	int done = 0, r;
+	set_since(task, ms);
+	iocp_lock_acquire(&iocp_tasks);
+	while ((again ? !(old & IOCP_WORD_CANCEL) : (old & IOCP_WORD_SUBMITTED) != 0) && !done)
+		done = iocp_task_change(task, &old, IOCP_TASK_SCHEDULED | delayed | (old & IOCP_WORD_WATCHED));
+	if (done && !again)
+		iocp_parked_remove(task, old);
+	if (done && delayed) {
+		iocp_parked_add(task, &task->pool->delayed);
+		parking = task->extra->parkings;
+	}
+	iocp_lock_release(&iocp_tasks);
+	if (!done)
+		return IOCP_INVALID;
+	if (!delayed)
+		return post(task);
+	r = set_timer(task, ms, parking);
+	if (r == IOCP_OK)
+		check_phase(task);
+	return r;
+}
+
+/* A submitted task has nothing left to wait for but its time. IOCP_CLOSED, IOCP_NOMEM: it is the caller's to cancel.
+** If it was cancelled meanwhile, IOCP_OK. */
+static int schedule(iocp_task *task)
+{
+	double ms = task->extra->delay;
+	int r;
+	task->extra->due = iocp_clock() + ms;
+	r = set_time(task, ms, 0);
+	return r == IOCP_INVALID ? IOCP_OK : r;
+}
+
+/* A periodic task has run. 1: it waits for its time again; 0: it is to end. */
+static int repeat(iocp_task *task)
+{
+	iocp_task_extra *extra = task->extra;
+	iocp_pool *pool = task->pool;
+	double now = iocp_clock();
+	int r;
+	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_OPEN)
+		return 0;
+	extra->due += extra->period;
+	if (extra->due < now) /* it ran for too long: times that have passed are left out */
+		extra->due += ceil((now - extra->due) / extra->period) * extra->period;
+	iocp_count(&pool->submitted, 1); /* each run is one */
+	r = set_time(task, extra->due > now ? extra->due - now : 0, 1);
+	if (r == IOCP_INVALID)
+		iocp_count(&pool->submitted, -1);
+	else if (r != IOCP_OK)
+		give_up(task, r);
+	return r != IOCP_INVALID;
+}
+
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
+
+/* Keeps which task it is because of that one is cancelled. The lock is held. */
+static void blame(iocp_task *task, iocp_task *earlier)
+{
+	iocp_task *cause = earlier;
+	if (iocp_task_state(earlier) == IOCP_TASK_CANCELLED && iocp_task_reason(earlier) == IOCP_BY_DEPENDENCY)
+		cause = earlier->extra->input; /* not a chain of them, which would be freed one within the other */
+	/* One that has ended needs no cause, and may be that cause itself: what is kept ended before who keeps it, so
+	** there is no circle of references. */
+	if (!task->extra->input && iocp_task_state(task) < IOCP_TASK_COMPLETED)
+		task->extra->input = iocp_task_retain(cause);
+}
+
+/* A task that runs after one that has completed: it may be time for it. IOCP_OK, or why it cannot run. */
+static int advance(iocp_watch *watch, iocp_task *earlier)
+{
+	iocp_task *task = watch->task;
+	int ready;
+	iocp_lock_acquire(&iocp_tasks);
+	iocp_arc_remove(&watch->arc);
+	if (watch->input)
+		task->extra->input = iocp_task_retain(earlier);
+	ready = --task->extra->unmet == 0 && (iocp_task_word(task) & IOCP_WORD_SUBMITTED);
+	iocp_lock_release(&iocp_tasks);
+	return ready ? schedule(task) : IOCP_OK;
+}
+
+/* The same, or it is cancelled; then those who watch it come first in the list. */
+static iocp_watch *tell_dependent(iocp_watch *watch, iocp_task *earlier, iocp_watch *list)
+{
+	enum iocp_task_reason reason = IOCP_BY_DEPENDENCY;
+	iocp_task *task = watch->task;
+	iocp_watch *theirs, **link;
+	uint32_t old;
+	if (iocp_task_state(earlier) == IOCP_TASK_COMPLETED) {
+		int r = advance(watch, earlier);
+		if (r == IOCP_OK)
+			return list;
+		reason = r == IOCP_CLOSED ? IOCP_BY_CLOSE : IOCP_BY_MEMORY;
+	} else {
+		iocp_lock_acquire(&iocp_tasks);
+		iocp_arc_remove(&watch->arc);
+		blame(task, earlier);
+		iocp_lock_release(&iocp_tasks);
+	}
+	if (!cancel_early(task, reason, &old) || !(old & IOCP_WORD_WATCHED))
+		return list;
+	theirs = iocp_watches_take(task);
+	for (link = &theirs; *link; link = &(*link)->next)
+		(*link)->of = iocp_task_retain(task);
+	*link = list;
+	return theirs;
+}
+
+/* Tells those who watch a task that has ended, and those who watch what is cancelled by that; a list, not a
+** recursion, since tasks may run after each other in a long row. */
+static void tell(iocp_task *task)
+{
+	iocp_watch *list = iocp_watches_take(task);
+	iocp_task *of = NULL;
+	while (list) {
+		iocp_watch *watch = list;
+		list = watch->next;
+		iocp_task_release(of);
+		of = watch->of;
+		if (watch->notices) {
+			iocp_notices_leave(watch);
+		} else {
+			list = tell_dependent(watch, of ? of : task, list);
+			iocp_task_release(watch->task);
+			free(watch);
+		}
+	}
+	iocp_task_release(of);
+}
+
+/* ---- cancelling -------------------------------------------------------------------------------------------------- */
+
+int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason)
+{
+	uint32_t old;
+	for (;;) {
+		if (cancel_early(task, reason, &old)) {
+			if (old & IOCP_WORD_WATCHED)
+				tell(task);
+			return IOCP_OK;
+		}
+		if ((old & IOCP_WORD_STATE) > IOCP_TASK_RUNNING)
+			return IOCP_INVALID;
+		if (iocp_task_stop(task, 0) == IOCP_OK)
+			return IOCP_TIMEOUT;
+	}
+}
+
+int iocp_task_cancel_hard(iocp_task *task)
+{
+	int told = 0;
+	for (;; told = 1) {
+		int r = iocp_task_cancel(task, IOCP_BY_CALL);
+		if (r != IOCP_TIMEOUT)
+			return told && r == IOCP_INVALID ? IOCP_TIMEOUT : r; /* it ended for that */
+		while ((r = iocp_task_stop(task, 1)) == IOCP_TIMEOUT)
+			iocp_yield();
+		if (r == IOCP_OK)
+			return IOCP_TIMEOUT;
+	}
+}
+
+void iocp_task_discard(iocp_port *port, const iocp_packet *packet, void *data)
+{
+	iocp_task *task = (iocp_task *)packet->key;
+	(void)port, (void)data;
+	if (packet->bytes == IOCP_RUN) {
+		(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
+		iocp_task_release(task);
+	}
+}
+
+void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only)
+{
+	iocp_task *task;
+	do {
+		iocp_lock_acquire(&iocp_tasks);
+		for (task = pool->parked; task && periodic_only && task->extra->period <= 0; task = task->extra->following)
+			;
+		if (task)
+			iocp_task_retain(task); /* it is alive: a packet or an earlier task holds it until it has left the list */
+		iocp_lock_release(&iocp_tasks);
+		if (task) {
+			(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
+			iocp_task_release(task);
+		}
+	} while (task);
+}
+
+/* ---- it has run -------------------------------------------------------------------------------------------------- */
+
+void iocp_task_finish(
+	iocp_task *task, iocp_worker *worker, iocp_task *outer, enum iocp_task_state state, iocp_payload *outcome)
+{
+	uint32_t old, word = (uint32_t)state | IOCP_WORD_RAN;
+	int again = state == IOCP_TASK_COMPLETED && task->extra && task->extra->period > 0;
+	/* Relaxed: a canceller who sees it finds the task's end anyway, and one who does not is waited for below. */
+	atomic_store_explicit(&task->runner, NULL, memory_order_relaxed);
+	if (again && repeat(task)) {
+		iocp_counts_add(&worker->counts, state); /* the next run is submitted by now: the pool is not idle between */
+		free_payload(task, outcome);
+		iocp_task_leave(worker, outer, 0);
+		return;
+	}
+	if (again) { /* told to stop, or the pool ends */
+		free_payload(task, outcome);
+		word = IOCP_TASK_CANCELLED | IOCP_WORD_RAN;
+		if (atomic_load_explicit(&task->pool->phase, memory_order_relaxed) != IOCP_POOL_OPEN) /* for the message */
+			word += IOCP_BY_CLOSE * IOCP_WORD_REASON;
+	}
+	free_payload(task, &task->payload);
+	task->payload = *outcome;
+	outcome->block = NULL;
+	if (task->extra) {
+		iocp_task_release(task->extra->input);
+		task->extra->input = NULL;
+	}
+	iocp_counts_add(&worker->counts, state); /* before anybody can know that it has ended */
+	old = atomic_exchange_explicit(&task->word, word, memory_order_seq_cst);
+	iocp_task_leave(worker, outer, (old & IOCP_WORD_CANCEL) != 0);
+	if (old & IOCP_WORD_WATCHED)
+		tell(task);
+}
+
+/* ---- submitting -------------------------------------------------------------------------------------------------- */
+
+int iocp_task_take_place(iocp_task *task, double ms)
+{
+	iocp_pool *pool = task->pool;
+	int r;
+	if (!pool->limited || iocp_pool_is_mine(pool))
+		return IOCP_OK;
+	r = iocp_semaphore_wait(&pool->places, ms);
+	task->has_place = r == IOCP_OK;
+	return r == IOCP_ABANDONED ? IOCP_CLOSED : r;
+}
+
+void iocp_task_give_place(iocp_task *task)
+{
+	if (task->has_place)
+		iocp_semaphore_post(&task->pool->places);
+	task->has_place = 0;
+}
+
+/* Makes a task that was not submitted yet one that waits for others (IOCP_WORD_LINKED), or is submitted as one
+** (IOCP_WORD_SUBMITTED too). It has an `extra` then, which may be `fresh`. IOCP_INVALID: it was submitted;
+** IOCP_CANCELLED: it is cancelled. The lock is held. */
+static int link_task(iocp_task *task, iocp_task_extra **fresh, uint32_t flags)
+{
+	uint32_t old = iocp_task_word(task);
+	do {
+		if ((old & IOCP_WORD_STATE) != IOCP_TASK_UNSCHEDULED || (old & IOCP_WORD_SUBMITTED))
+			return (old & IOCP_WORD_STATE) == IOCP_TASK_CANCELLED ? IOCP_CANCELLED : IOCP_INVALID;
+	} while (!iocp_task_change(task, &old, old | flags));
+	if (!task->extra) {
+		task->extra = *fresh;
+		*fresh = NULL;
+	}
+	return IOCP_OK;
+}
+
+/* One that waits for nothing. Nobody needs the lock. */
+static int submit_plain(iocp_task *task, int *accepted)
+{
+	uint32_t old = iocp_task_word(task);
+	set_since(task, 0);
+	do {
+		if (old & IOCP_WORD_LINKED)
+			return IOCP_TIMEOUT; /* it has become one that waits */
+		if ((old & IOCP_WORD_STATE) != IOCP_TASK_UNSCHEDULED)
+			return (old & IOCP_WORD_STATE) == IOCP_TASK_CANCELLED ? IOCP_CANCELLED : IOCP_INVALID;
+	} while (!iocp_task_change(task, &old, IOCP_TASK_SCHEDULED | (old & IOCP_WORD_WATCHED)));
+	*accepted = 1;
+	return post(task);
+}
+
+static int submit_linked(iocp_task *task, double delay, double period, int *accepted)
+{
+	iocp_task_extra *fresh = calloc(1, sizeof(*fresh));
+	int ready = 0, r;
+	if (!fresh)
+		return IOCP_NOMEM;
+	iocp_lock_acquire(&iocp_tasks);
+	r = link_task(task, &fresh, IOCP_WORD_LINKED | IOCP_WORD_SUBMITTED);
+	if (r == IOCP_OK) {
+		task->extra->delay = delay;
+		task->extra->period = period;
+		ready = task->extra->unmet == 0;
+		iocp_parked_add(task, &task->pool->waiting); /* who cancels it meanwhile waits for the lock */
+		*accepted = 1;
+	}
+	iocp_lock_release(&iocp_tasks);
+	free(fresh);
+	if (r == IOCP_OK && ready)
+		r = schedule(task);
+	else if (r == IOCP_OK)
+		check_phase(task);
+	return r;
+}
+
+int iocp_task_submit(iocp_task *task, double delay, double period)
+{
+	iocp_pool *pool = task->pool;
+	int phase = atomic_load_explicit(&pool->phase, memory_order_seq_cst), r = IOCP_TIMEOUT, accepted = 0;
+	if (phase != IOCP_POOL_OPEN && (phase == IOCP_POOL_CLOSED || period > 0 || !iocp_pool_is_mine(pool))) {
+		(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
+		return IOCP_CLOSED;
+	}
+	iocp_count(&pool->submitted, 1); /* before it can end */
+	if (delay <= 0)
+		r = submit_plain(task, &accepted);
+	if (r == IOCP_TIMEOUT)
+		r = submit_linked(task, delay, period, &accepted);
+	if (!accepted) { /* its end will not be counted */
+		iocp_count(&pool->submitted, -1);
+		iocp_pool_ended(pool);
+	}
+	if (r != IOCP_OK && r != IOCP_INVALID && r != IOCP_CANCELLED)
+		give_up(task, r);
+	return r;
+}
+
+/* ---- after others ------------------------------------------------------------------------------------------------ */
+
+/* Has the task of the watch wait for `earlier`, if that has not ended. The lock is held. 0: it has, and the watch is
+** the caller's still. */
+static int wait_for_earlier(iocp_watch *watch, iocp_task *earlier)
+{
+	iocp_task *task = watch->task;
+	if (iocp_watch_add(earlier, watch)) {
+		iocp_task_retain(task);
+		task->extra->unmet++;
+		return 1;
+	}
+	iocp_arc_remove(&watch->arc);
+	if (iocp_task_state(earlier) != IOCP_TASK_COMPLETED)
+		blame(task, earlier);
+	else if (watch->input)
+		task->extra->input = iocp_task_retain(earlier);
+	return 0;
+}
+
+int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
+{
+	iocp_watch *watch = calloc(1, sizeof(*watch));
+	iocp_task_extra *fresh = calloc(1, sizeof(*fresh));
+	int r = watch && fresh ? iocp_arc_prepare(&watch->arc, earlier, task) : IOCP_NOMEM, waits = 0;
+	if (r == IOCP_OK) {
+		watch->task = task;
+		watch->input = input;
+		iocp_graph_lock();
+		r = link_task(task, &fresh, IOCP_WORD_LINKED);
+		if (r == IOCP_OK && !iocp_arc_add(&watch->arc))
+			r = IOCP_ERROR;
+		if (r == IOCP_OK)
+			r = link_task(task, &fresh, IOCP_WORD_LINKED); /* it may have been submitted meanwhile */
+		if (r == IOCP_OK)
+			waits = wait_for_earlier(watch, earlier);
+		else
+			iocp_arc_remove(&watch->arc);
+		iocp_graph_unlock();
+	}
+	free(fresh);
+	if (!waits)
+		free(watch);
+	if (r == IOCP_OK && !waits && iocp_task_state(earlier) != IOCP_TASK_COMPLETED)
+		(void)iocp_task_cancel(task, IOCP_BY_DEPENDENCY);
+	return r;
+}

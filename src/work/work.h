@@ -1,0 +1,321 @@
+/*
+** work.h - pools of workers and tasks for them, without Lua: what src/work offers.
+**
+**   object.c      objects of any kind
+**   pool.c        a pool's life: its port, how many workers there are to be, its end
+**   worker.c      a worker: its thread, a step of its loop over the port
+**   stats.c       counters, times and spans
+**   task.c        a task: its one atomic state, the list of those that are parked
+**   task_run.c    a task and the thread that runs it, and is told to stop
+**   task_flow.c   when a task runs, and what follows from its end
+**   task_watch.c  who is told of its end
+**   task_graph.c  what can only end after what, without circles
+**   timer.c       packets that are posted later: iocp.h
+**
+** What a worker runs, and with what, is the pool's owner's: a `body` and payloads, of which only the owner's calls know
+** what is in them. pool.h and task.h have what the files here share.
+**
+** References. A pool is an object whose references are what scripts hold: with the last one gone nobody can submit any
+** more, and the pool finishes what it has and ends. Tasks and workers are its `users`, which keep its memory. A task is
+** an object that is held by scripts, by the packet that is queued for it, and by the task that it runs after.
+**
+** Locks. `iocp_tasks` (task_graph.c) guards what is rare in a task's life: who waits for it, what runs after it,
+** cancelling while it runs, timers. A pool's `lock` guards its list of workers and how many there are to be. Neither is
+** taken under the other, and under neither is anything called that may wait, allocate or call out. What tells a task's
+** thread to stop is called under the first (iocp_thread_cancel_work, the owner's `cancel`), so that the thread is not
+** about something else by then. task_graph.c has a lock that is taken before the first.
+*/
+
+#ifndef IOCP_WORK_H
+#define IOCP_WORK_H
+
+#include "core/api.h"
+#include "core/atomic.h"
+#include "core/object.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct iocp_pool iocp_pool;
+typedef struct iocp_task iocp_task;
+typedef struct iocp_worker iocp_worker;
+typedef struct iocp_run iocp_run;
+typedef struct iocp_notices iocp_notices;
+typedef struct iocp_node iocp_node;
+
+/* ---- object.c: ports, heaps, threads, pools and tasks alike ------------------------------------------------------ */
+
+/* One more reference by handle, to an object of the kind. IOCP_INVALID. */
+int iocp_any_open(enum iocp_kind kind, iocp_handle handle, void **object);
+void iocp_any_retain(void *object);
+void iocp_any_release(void *object);
+/* 0: its kind has no names. */
+iocp_handle iocp_any_handle(const void *object);
+/* NULL: it has none, or no longer. */
+void *iocp_any_native(const void *object);
+
+/* ---- what tasks run, and with what ------------------------------------------------------------------------------- */
+
+enum { IOCP_BODY_NAME = 64 };
+
+/* What a task runs. Its owner puts more behind this. */
+typedef struct iocp_body {
+	iocp_deferred deferred; /* its `free` is the owner's */
+	_Atomic uint32_t references;
+	int holds; /* it may hold the last reference to an object */
+	char name[IOCP_BODY_NAME];
+} iocp_body;
+
+/* With one reference, of a zeroed one. */
+void iocp_body_begin(iocp_body *body, void (*release)(iocp_deferred *));
+iocp_body *iocp_body_retain(iocp_body *body);
+/* NULL is allowed. */
+void iocp_body_release(iocp_body *body);
+
+/* What a task is called with, or what came of it. Zeroed, or with block NULL: nothing. */
+typedef struct iocp_payload {
+	void *block;
+	size_t size;
+	const void *owner;
+} iocp_payload;
+
+/* ---- stats.c ----------------------------------------------------------------------------------------------------- */
+
+enum iocp_task_state {
+	IOCP_TASK_UNSCHEDULED = 0,
+	IOCP_TASK_SCHEDULED = 1,
+	IOCP_TASK_RUNNING = 2,
+	IOCP_TASK_COMPLETED = 3, /* from here on it has ended */
+	IOCP_TASK_FAILED = 4,
+	IOCP_TASK_CANCELLED = 5
+};
+
+enum { IOCP_TIMES = 160 }; /* steps of a histogram: four in each power of two nanoseconds, up to 18 minutes */
+
+/* How long tasks waited or ran. Written by one thread, or under the pool's lock. Relaxed, all: figures for people. */
+typedef struct iocp_times {
+	_Atomic uint64_t count, sum; /* nanoseconds */
+	_Atomic uint32_t step[IOCP_TIMES];
+} iocp_times;
+
+/* What came of a worker's tasks. `ended` is read to see whether a pool is idle: see iocp_pool_ended. */
+typedef struct iocp_counts {
+	_Atomic uint64_t completed, failed, cancelled, ended;
+	iocp_times waited, ran;
+} iocp_counts;
+
+/* The same for people, in milliseconds. */
+typedef struct iocp_spread {
+	double mean, p50, p90, p99;
+} iocp_spread;
+
+typedef struct iocp_pool_info {
+	uint32_t workers, live, blocked, dead; /* how many are wanted, threads, waiting for tasks, ever ended untold */
+	uint32_t active, peak_active;
+	uint64_t queued, peak_queued, delayed, waiting, submitted, completed, failed, cancelled;
+	iocp_spread waited, ran;
+	int closed; /* no more tasks from outside */
+} iocp_pool_info;
+
+enum { IOCP_SPANS = 512 };
+
+/* A task that ran, for the trace. */
+typedef struct iocp_span {
+	uint64_t begin, end; /* nanoseconds on iocp_clock */
+	uint32_t worker;
+	int state;
+	char name[IOCP_BODY_NAME];
+} iocp_span;
+
+/* A piece of what was recorded, and the older ones. */
+typedef struct iocp_spans {
+	struct iocp_spans *older;
+	uint32_t count;
+	iocp_span spans[IOCP_SPANS];
+} iocp_spans;
+
+/* While tasks go on to within those that just change, exact once they have come to rest. */
+void iocp_pool_stats(iocp_pool *pool, iocp_pool_info *info);
+void iocp_pool_reset_peaks(iocp_pool *pool);
+/* Keeps the text of a failure; `counts`: for iocp_pool_take_failures too. */
+void iocp_pool_failed(iocp_pool *pool, const char *message, int counts);
+/* How many there were since the last call. */
+uint64_t iocp_pool_take_failures(iocp_pool *pool);
+/* Copies the text of the last failure if it fits. The bytes that it takes; 0: there was none. */
+size_t iocp_pool_last_error(iocp_pool *pool, char *buffer, size_t size);
+/* Switches recording. */
+void iocp_pool_trace(iocp_pool *pool, int on);
+/* Takes a piece of what was recorded; 0: there is none. */
+int iocp_pool_take_spans(iocp_pool *pool, iocp_spans *copy);
+/* Whether every task that was submitted has ended. */
+int iocp_pool_idle(iocp_pool *pool);
+/* How many columns a bar of progress has: those of the terminal that the error output is; 0: it is none. */
+int iocp_progress_columns(void);
+
+/* ---- worker.c ---------------------------------------------------------------------------------------------------- */
+
+enum iocp_worker_end { IOCP_WORKER_TOLD, IOCP_WORKER_CLOSED, IOCP_WORKER_DIED };
+
+enum { IOCP_WORKER_DEPTH = 32 }; /* tasks that may run within each other on a thread */
+
+/* A task that can end only after another: see task_graph.c. */
+typedef struct iocp_arc {
+	iocp_node *earlier, *later;
+	struct iocp_arc *next_later, **link_later;     /* of those from the same one; NULL: it is not added */
+	struct iocp_arc *next_earlier, **link_earlier; /* of those to the same one */
+} iocp_arc;
+
+/* A task on a worker's thread. */
+struct iocp_run {
+	iocp_task *task;
+	iocp_payload outcome; /* what came of it; with `owner` the task, where that is to be in it */
+	iocp_arc wait;        /* from what the thread waits for */
+	struct iocp_run *outer;
+};
+
+/* A worker: the data of its thread. What its owner puts behind it is zeroed at first. */
+struct iocp_worker {
+	iocp_pool *pool;     /* its user, until the worker ends */
+	iocp_thread *thread; /* this one */
+	iocp_worker *previous, *next;
+	uint32_t index; /* from 1 on, in the order of their starts */
+	int depth;
+	iocp_run *run;                /* the innermost */
+	_Atomic(iocp_task *) current; /* its task; see task_flow.c */
+	enum iocp_worker_end end;
+	int initialised; /* the owner's to say: it can run tasks */
+	iocp_counts counts;
+};
+
+/* The worker that calls; NULL: no worker does. */
+iocp_worker *iocp_worker_current(void);
+int iocp_is_worker(const iocp_thread *thread);
+/* Takes one packet and does what it says. 0: the worker is to end. `context`: for the owner's `run`. */
+int iocp_worker_step(iocp_worker *worker, void *context);
+/* Runs on the spot a task that is queued in the calling worker's pool. 0: it is not, or cannot be. */
+int iocp_worker_run_in_place(iocp_worker *worker, iocp_task *task, void *context);
+/* Around a wait without a time of the calling worker's for a task. IOCP_INVALID: it would never end, as that one waits
+** for what runs here, perhaps by way of others; IOCP_NOMEM. */
+int iocp_worker_await(iocp_worker *worker, iocp_task *task);
+void iocp_worker_awaited(iocp_worker *worker);
+
+/* ---- pool.c ------------------------------------------------------------------------------------------------------ */
+
+/* What a pool has its owner do. Called without a lock, but for `cancel`. */
+typedef struct iocp_pool_calls {
+	size_t worker_size; /* of an iocp_worker with what the owner puts behind it */
+	/* In a new worker's thread: makes it ready, says so by `initialised`, and calls iocp_worker_step until it is to
+	** end. One that comes back otherwise has died. */
+	void (*work)(iocp_worker *worker);
+	/* Runs run->task and leaves what came of it in the run: how it ended. */
+	enum iocp_task_state (*run)(iocp_worker *worker, iocp_run *run, void *context);
+	/* Ends what the worker runs, and the worker. A lock is held: it may not wait. */
+	void (*cancel)(iocp_worker *worker);
+	void (*free_payload)(iocp_payload *payload);
+	/* Whether freeing it may drop the last reference to an object. */
+	int (*payload_holds)(const iocp_payload *payload);
+	/* The pool is freed, and `owner` of its options with it. */
+	void (*free_owner)(void *owner);
+} iocp_pool_calls;
+
+typedef struct iocp_pool_options {
+	const iocp_pool_calls *calls; /* live as long as the pool */
+	void *owner;
+	const char *name;     /* copied, cut */
+	uint32_t concurrency; /* as of a port */
+	size_t stack_size;    /* of a worker, bytes; 0: as threads have */
+	int replace;          /* start another for a worker that died */
+	uint64_t queue_limit; /* how many tasks may be queued; 0: as many as come */
+} iocp_pool_options;
+
+/* A new pool without workers (worker.c). IOCP_NOMEM: `owner` is the caller's still. */
+int iocp_pool_create(const iocp_pool_options *options, iocp_pool **pool);
+/* One more reference, also for a worker of a pool of which nobody has one any more. */
+iocp_pool *iocp_pool_retain(iocp_pool *pool);
+void iocp_pool_release(iocp_pool *pool);
+void *iocp_pool_owner(const iocp_pool *pool);
+const char *iocp_pool_name(const iocp_pool *pool);
+/* Sets how many workers there are to be. IOCP_CLOSED, IOCP_NOMEM or the system's code: there are fewer. */
+int iocp_pool_set_workers(iocp_pool *pool, uint32_t count);
+uint32_t iocp_pool_workers(iocp_pool *pool);
+/* Around a worker's wait for a task: a pool always has a worker that does not. IOCP_NOMEM, the system's code or
+** IOCP_ERROR (workers die at once): there would be none, and it is not to wait. */
+int iocp_pool_block(iocp_pool *pool);
+void iocp_pool_unblock(iocp_pool *pool);
+/* No more tasks from outside; once nothing is left the pool is closed. */
+void iocp_pool_shutdown(iocp_pool *pool);
+/* Drops what is queued or parked; what runs, ends. */
+void iocp_pool_close(iocp_pool *pool);
+/* Waits until the pool is closed and its workers have ended: IOCP_OK; else as iocp_thread_join. */
+int iocp_pool_wait_end(iocp_pool *pool, double ms);
+/* It was closed because its last worker died. */
+int iocp_pool_is_broken(iocp_pool *pool);
+/* References to the threads of the workers, for joining; up to `capacity` of them. Returns how many there are. */
+uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capacity);
+
+/* ---- task.c ------------------------------------------------------------------------------------------------------ */
+
+enum iocp_task_reason { /* why it was cancelled */
+	IOCP_BY_CALL = 0,
+	IOCP_BY_CLOSE = 1,
+	IOCP_BY_DEPENDENCY = 2, /* what it was to run after did not complete */
+	IOCP_BY_MEMORY = 3
+};
+
+/* A new task with one reference, unscheduled; `arguments` are the task's from now on. NULL: out of memory. */
+iocp_task *iocp_task_new(iocp_pool *pool, iocp_body *body, iocp_payload *arguments);
+iocp_task *iocp_task_retain(iocp_task *task);
+/* NULL is allowed. */
+void iocp_task_release(iocp_task *task);
+enum iocp_task_state iocp_task_state(const iocp_task *task);
+enum iocp_task_reason iocp_task_reason(const iocp_task *task);
+int iocp_task_is_submitted(const iocp_task *task);
+/* Whether it ended by running, and did not just never run. */
+int iocp_task_has_run(const iocp_task *task);
+iocp_pool *iocp_task_pool(const iocp_task *task);
+iocp_body *iocp_task_body(const iocp_task *task);
+/* Its arguments; once it has ended, its results, or message and error value. */
+const iocp_payload *iocp_task_payload(const iocp_task *task);
+/* A task whose results come before the arguments, or NULL, for who runs it; because of which it was cancelled, if the
+** reason is a dependency. */
+const iocp_task *iocp_task_input(const iocp_task *task);
+/* Which of the worker's runners is called with the body, instead of the body itself; 0: none. Before it is
+** submitted. */
+void iocp_task_set_runner(iocp_task *task, int runner);
+int iocp_task_runner(const iocp_task *task);
+
+/* ---- task_flow.c ------------------------------------------------------------------------------------------------- */
+
+/* Waits for a place in a queue with a limit, which the task's packet then has until it leaves the queue; a worker of
+** the pool's own does not wait, as it would for itself. Before it is submitted. IOCP_CLOSED; else as
+** iocp_port_dequeue. */
+int iocp_task_take_place(iocp_task *task, double ms);
+/* The packet never came to the queue. */
+void iocp_task_give_place(iocp_task *task);
+/* Submits a task: it runs once all that it runs after have completed; delay > 0: so many ms later; period > 0: again
+** and again. IOCP_INVALID: it was submitted before; IOCP_CANCELLED: it is cancelled; IOCP_CLOSED, IOCP_NOMEM: now it
+** is. */
+int iocp_task_submit(iocp_task *task, double delay, double period);
+/* Makes `task` run after `earlier`; with `input` it is called with its results first. IOCP_INVALID: it was submitted
+** already; IOCP_ERROR: `earlier` runs after `task`, or waits for it. IOCP_NOMEM. */
+int iocp_task_after(iocp_task *task, iocp_task *earlier, int input);
+/* IOCP_OK: it will never run; IOCP_TIMEOUT: it runs, and was told; IOCP_INVALID: it had ended. */
+int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason);
+/* As above, and ends the worker that runs it. */
+int iocp_task_cancel_hard(iocp_task *task);
+
+/* ---- task_watch.c ------------------------------------------------------------------------------------------------ */
+
+/* Where a thread waits for ends of tasks, without belonging to a port for it. A new one has one reference; NULL: out of
+** memory. */
+iocp_notices *iocp_notices_new(void);
+void iocp_notices_release(iocp_notices *notices);
+/* Takes the oldest notice, waiting for one: IOCP_OK, or as iocp_port_dequeue. */
+int iocp_notices_wait(iocp_notices *notices, uintptr_t *key, double ms);
+/* Has a notice with `key` left when the task has ended; at once if it has. IOCP_NOMEM. */
+int iocp_task_watch(iocp_task *task, iocp_notices *notices, uintptr_t key);
+/* Takes that back, for all keys, unless it has ended. */
+void iocp_task_unwatch(iocp_task *task, const iocp_notices *notices);
+
+#pragma GCC visibility pop
+
+#endif
