@@ -209,8 +209,7 @@ IOCP_API int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms);
 ** Source: Microsoft's GetQueuedCompletionStatusEx. */
 IOCP_API int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, size_t *count, double ms);
 /* Gives packets taken but not used back to the head of the queue, in their order; on Windows, whose kernel appends,
-** behind it. On a closed port they are dropped as the queue was. IOCP_NOMEM: they are not queued (Windows: those before
-** the one that failed are). */
+** behind it. On a closed port they are dropped as the queue was. IOCP_NOMEM: none is queued. */
 IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count);
 /* Closes: waiting threads return IOCP_ABANDONED, later calls IOCP_CLOSED, queued packets are discarded, the handle is
 ** never valid again. Closing again does nothing. Source: Microsoft's CloseHandle on a completion port. */

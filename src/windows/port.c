@@ -35,7 +35,8 @@
 
 enum {
 	TAKEN_AT_ONCE = 64, /* entries on the stack: 2 KiB */
-	LOOK = 250          /* ms: see the top */
+	LOOK = 250,         /* ms: see the top */
+	RETRY = 1           /* ms until the kernel is asked again whether it has memory */
 };
 
 struct iocp_port {
@@ -326,7 +327,9 @@ int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 	for (i = 0; i < count && r == IOCP_OK; i++) {
 		/* Relaxed: a counter. Before the packet is posted, as in count_posted. */
 		atomic_fetch_sub_explicit(&port->dequeued, 1, memory_order_relaxed);
-		r = iocp_port_post(port->system, &packets[i]);
+		/* All or none: the caller keeps what is refused, and those before would be there twice. */
+		while ((r = iocp_port_post(port->system, &packets[i])) == IOCP_NOMEM && i > 0)
+			Sleep(RETRY);
 		if (r != IOCP_OK)
 			atomic_fetch_add_explicit(&port->dequeued, 1, memory_order_relaxed);
 	}
