@@ -18,7 +18,7 @@ end
 
 local function command_of(lua, contender, count)
   if contender.script then
-    return lua_command(lua, contender, count)
+    return lua_command(contender.lua or lua, contender, count)
   elseif contender.states then
     return ("build/c/states-%s %d"):format(contender.states, count)
   end

@@ -44,6 +44,11 @@ local function with(fields, contender)
   return copy
 end
 
+-- Beside the others of its row on this Lua, whichever they run on.
+local function on(lua, contender)
+  return with({ lua = lua }, contender)
+end
+
 local function classic(contender)
   return with({ prefix = "IOCP_NOJIT=1 " }, contender)
 end
@@ -129,9 +134,12 @@ add({ id = "W5", title = "LuaJIT threads; newstate + pthread", unit = "/s", coun
   script("threads"), nil, nil, { states = "luajit" })
 add({ id = "W5", title = "Lua 5.4 threads; newstate + pthread", unit = "/s", count = 1000,
   asked = ">= 0.9 of the yardstick" }, nil, script("threads"), nil, { states = "lua5.4" })
-
-add({ id = "W5", title = "threads that require the module", unit = "/s", count = 1000 },
-  script("threads-require"), script("threads-require"))
+add({ id = "W5", title = "... requiring iocp; LuaJIT's above", unit = "/s", count = 1000,
+  asked = ">= 0.8 of the yardstick" }, script("threads-require"), nil, nil, on("luajit", script("threads")))
+add({ id = "W5", title = "... requiring iocp; 5.4's above", unit = "/s", count = 1000,
+  asked = ">= 0.8 of the yardstick" }, nil, script("threads-require"), nil, on("lua5.4", script("threads")))
+add({ id = "W5", title = "a pool of 2 made and shut", unit = "us", count = 300, asked = "<= 1000" },
+  script("pools"), script("pools"))
 add({ id = "W5", title = "memory of a thread that waits", unit = "KB", kind = "value", scale = 1e-3, count = 100 },
   script("thread-bytes"), script("thread-bytes"))
 add({ id = "W5", title = "... and has required the module", unit = "KB", kind = "value", scale = 1e-3, count = 100 },

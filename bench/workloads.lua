@@ -261,6 +261,15 @@ workloads["threads-require"] = function()
   return run_threads('require "iocp" return 1')
 end
 
+-- Pools of two workers, made and shut down.
+function workloads.pools()
+  start()
+  for _ = 1, count do
+    assert(assert(iocp.Pool(2)):shutdown())
+  end
+  return stop()
+end
+
 local function resident()
   local file = assert(io.open("/proc/self/statm"))
   local pages = tonumber(file:read("*a"):match("^%d+ (%d+)"))

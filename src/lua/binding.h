@@ -27,6 +27,9 @@
 /* luaL_setfuncs, which Lua 5.1 lacks. */
 void iocp_set_functions(lua_State *L, const luaL_Reg *functions, int upvalues);
 
+/* Pushes a table of them with room for as many `others`: growing one by one is most of what a new state's tables take. */
+void iocp_new_table(lua_State *L, const luaL_Reg *functions, int others);
+
 /* What LuaJIT's lua_type says of a cdata. */
 #define IOCP_TCDATA 10
 

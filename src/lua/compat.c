@@ -18,6 +18,16 @@ void iocp_set_functions(lua_State *L, const luaL_Reg *functions, int upvalues)
 	lua_pop(L, upvalues);
 }
 
+void iocp_new_table(lua_State *L, const luaL_Reg *functions, int others)
+{
+	int count = others;
+	const luaL_Reg *f;
+	for (f = functions; f->name; f++)
+		count++;
+	lua_createtable(L, 0, count);
+	iocp_set_functions(L, functions, 0);
+}
+
 void iocp_push_traceback(lua_State *L, int level)
 {
 #if LUA_VERSION_NUM < 502

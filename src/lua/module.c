@@ -79,8 +79,7 @@ static void open_private(lua_State *L)
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-	lua_newtable(L);
-	iocp_set_functions(L, functions, 0);
+	iocp_new_table(L, functions, 0);
 	lua_setfield(L, -2, "iocp.private");
 	lua_pop(L, 1);
 }
@@ -143,8 +142,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	lua_pushcfunction(L, prepare);
 	lua_call(L, 0, 0);
 	open_private(L);
-	lua_newtable(L);
-	iocp_set_functions(L, functions, 0);
+	iocp_new_table(L, functions, 8);
 	lua_pushstring(L, iocp_version());
 	lua_setfield(L, -2, "_VERSION");
 	iocp_dotted_add(L);

@@ -217,8 +217,7 @@ void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *method
 	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
 	iocp_set_functions(L, common_metamethods, 0);
 	iocp_set_functions(L, metamethods, 0);
-	lua_newtable(L);
-	iocp_set_functions(L, methods, 0);
+	iocp_new_table(L, methods, c == IOCP_CLASS_PORT ? 8 : 2); /* messages and timers add to the port's */
 	if (c < IOCP_CLASS_HANDLES) {
 		lua_pushinteger(L, (lua_Integer)c);
 		iocp_set_functions(L, common_methods, 1);

@@ -25,5 +25,13 @@ static void inside(void)
 
 int iocp_pin(void)
 {
-	return iocp_prim_pin(inside);
+	static _Atomic int pinned;
+	int r;
+	/* Relaxed: whoever finds it unset pins once more. */
+	if (atomic_load_explicit(&pinned, memory_order_relaxed))
+		return IOCP_OK;
+	r = iocp_prim_pin(inside);
+	if (r == IOCP_OK)
+		atomic_store_explicit(&pinned, 1, memory_order_relaxed);
+	return r;
 }
