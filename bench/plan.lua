@@ -140,9 +140,6 @@ add({ id = "W5", title = "... requiring iocp; 5.4's above", unit = "/s", count =
   asked = ">= 0.8 of the yardstick" }, nil, script("threads-require"), nil, on("lua5.4", script("threads")))
 add({ id = "W5", title = "a pool of 2 made and shut", unit = "us", count = 300, asked = "<= 1000" },
   script("pools"), script("pools"))
-
-add({ id = "W5", title = "threads that require the module", unit = "/s", count = 1000 },
-  script("threads-require"), script("threads-require"))
 add({ id = "W5", title = "memory of a thread that waits", unit = "KB", kind = "value", scale = 1e-3, count = 100 },
   script("thread-bytes"), script("thread-bytes"))
 add({ id = "W5", title = "... and has required the module", unit = "KB", kind = "value", scale = 1e-3, count = 100 },
