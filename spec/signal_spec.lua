@@ -3,6 +3,7 @@ local iocp = require "iocp"
 local support = require "support"
 
 if support.windows then
+  support.nothing = "Windows has no signals"
   return
 end
 
