@@ -273,7 +273,8 @@ int iocp_task_is_submitted(const iocp_task *task);
 int iocp_task_has_run(const iocp_task *task);
 iocp_pool *iocp_task_pool(const iocp_task *task);
 iocp_body *iocp_task_body(const iocp_task *task);
-/* Its arguments; once it has ended, its results, or message and error value. */
+/* Its arguments, for who runs it; once it has run, its results, or message and error value. Of one that was
+** cancelled before that: nobody's. */
 const iocp_payload *iocp_task_payload(const iocp_task *task);
 /* A task whose results come before the arguments, or NULL, for who runs it; because of which it was cancelled, if the
 ** reason is a dependency. */

@@ -91,15 +91,22 @@ static int task_name(lua_State *L)
 	return 1;
 }
 
+/* What came of a task that has ended. Where it never ran, who cancelled it may just be freeing its arguments. */
+static iocp_values outcome_of(const iocp_task *task)
+{
+	iocp_values none = {NULL, 0, NULL};
+	return iocp_task_has_run(task) ? iocp_values_of(iocp_task_payload(task)) : none;
+}
+
 /* nil, message, "CANCELLED" for a task that was to run after one that did not complete. */
 static int push_blame(lua_State *L, const iocp_task *cause)
 {
-	iocp_values values = iocp_values_of(iocp_task_payload(cause));
+	iocp_values values = outcome_of(cause);
 	int first = lua_gettop(L) + 1;
 	const char *what = iocp_task_state(cause) == IOCP_TASK_FAILED ? "failed" : "was cancelled";
 	lua_pushfstring(
 		L, "the task was cancelled: '%s', which it was to run after, %s", iocp_task_body(cause)->name, what);
-	if (iocp_task_has_run(cause) && values.block && iocp_values_push(L, &values) > 0) {
+	if (values.block && iocp_values_push(L, &values) > 0) {
 		lua_pushfstring(L, "%s: %s", lua_tostring(L, first), lua_tostring(L, first + 1));
 		lua_replace(L, first);
 	}
@@ -118,8 +125,8 @@ static int push_cancelled(lua_State *L, const iocp_task *task)
 	};
 	enum iocp_task_reason reason = iocp_task_reason(task);
 	iocp_pool *pool = iocp_task_pool(task);
-	iocp_values values = iocp_values_of(iocp_task_payload(task));
-	if (iocp_task_has_run(task) && values.block)
+	iocp_values values = outcome_of(task);
+	if (values.block)
 		return iocp_outcome_push_failure(L, IOCP_CANCELLED, &values);
 	if (reason == IOCP_BY_DEPENDENCY)
 		return push_blame(L, iocp_task_input(task));
@@ -132,7 +139,7 @@ static int push_cancelled(lua_State *L, const iocp_task *task)
 /* For a task that has ended: true and its results, or nil, message, code and perhaps the error value. */
 static int push_outcome(lua_State *L, const iocp_task *task)
 {
-	iocp_values values = iocp_values_of(iocp_task_payload(task));
+	iocp_values values = outcome_of(task);
 	int count = 0;
 	switch (iocp_task_state(task)) {
 	case IOCP_TASK_CANCELLED:
