@@ -72,7 +72,6 @@ build = {
             "src/core/io_error.c",
             "src/core/object.c",
             "src/core/port_own.c",
-            "src/core/reference.c",
             "src/core/semaphore.c",
             "src/core/sized.c",
             "src/lua/cancel.c",
