@@ -41,8 +41,8 @@ void iocp_push_traceback(lua_State *L, int level);
 void iocp_push_text(lua_State *L, int index);
 /* luaL_loadbuffer that takes text only. */
 int iocp_load_text(lua_State *L, const char *text, size_t length, const char *name);
-/* Calls f without arguments or results, from where no error may escape; nothing is allocated outside. A Lua status. */
-int iocp_protect(lua_State *L, lua_CFunction f);
+/* Calls f with `data` as its only argument, from where no error may escape; nothing is allocated outside. A status. */
+int iocp_protect(lua_State *L, lua_CFunction f, void *data);
 /* lua_dump with debug information, of the Lua function at the top. */
 int iocp_dump(lua_State *L, lua_Writer writer, void *data);
 /* Pushes what that writes, a string. */

@@ -133,6 +133,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"clock", module_clock},
 		{"describe", iocp_lua_describe},
 		{"register", iocp_lua_register},
+		{"on_unobserved", iocp_lua_on_unobserved},
 		{NULL, NULL},
 	};
 	int r = iocp_pin(); /* threads may be inside this library when the state that loaded it is closed */

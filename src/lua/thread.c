@@ -7,6 +7,7 @@
 */
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ typedef struct job {
 	iocp_values call;             /* the body, a function or the code of one, and its arguments */
 	iocp_values results;          /* of a body that returned */
 	iocp_values failure;          /* message with traceback, and the error value if it can cross */
+	char made[96];                /* where */
 } job;
 
 static iocp_thread *check_thread(lua_State *L)
@@ -69,6 +71,17 @@ static int run_body(lua_State *L)
 	return 0;
 }
 
+/* The message is at the top: it is told if nobody joins the thread. */
+static void note_failure(lua_State *L, job *j)
+{
+	iocp_failed who = {.kind = IOCP_FAILED_THREAD};
+	if (iocp_thread_cancelled())
+		return;
+	snprintf(who.name, sizeof(who.name), "%s", iocp_thread_name(iocp_thread_current()));
+	memcpy(who.made, j->made, sizeof(who.made));
+	iocp_unobserved_add(&j->failure, &who, lua_tostring(L, -1));
+}
+
 /* Runs protected. Where memory is out for a message, there is none. */
 static int supervise(lua_State *L)
 {
@@ -82,6 +95,7 @@ static int supervise(lua_State *L)
 		iocp_running_end(&j->running, L);
 		iocp_outcome_push_message(L, 1, status);
 		iocp_outcome_keep_failure(L, &j->failure, iocp_thread_current());
+		note_failure(L, j);
 	}
 	return 0;
 }
@@ -92,7 +106,7 @@ static int thread_main(iocp_thread *thread, void *data)
 	lua_State *L = luaL_newstate();
 	if (!L)
 		return IOCP_NOMEM;
-	(void)iocp_protect(L, supervise); /* how it went is in the job */
+	(void)iocp_protect(L, supervise, NULL); /* how it went is in the job */
 	lua_close(L);
 	(void)thread;
 	if (j->results.block)
@@ -289,6 +303,7 @@ static int thread_create(lua_State *L)
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	native = native_of(&o);
+	iocp_unobserved_where(L, (*guard)->made, sizeof((*guard)->made));
 	native.data = *guard;
 	lua_settop(L, count + 3);
 	r = iocp_thread_create(&native, &thread);
@@ -361,7 +376,10 @@ static const char *status_of(const iocp_thread *thread)
 
 static int thread_status(lua_State *L)
 {
-	lua_pushstring(L, status_of(check_thread(L)));
+	const iocp_thread *thread = check_thread(L);
+	if (iocp_thread_status(thread) == IOCP_FAILED && job_of(thread)) /* first: it says so below then */
+		iocp_unobserved_see(iocp_unobserved_of(&job_of(thread)->failure));
+	lua_pushstring(L, status_of(thread));
 	return 1;
 }
 

@@ -81,7 +81,13 @@ static int task_collect(lua_State *L)
 static int task_status(lua_State *L)
 {
 	static const char *const names[] = {"unscheduled", "scheduled", "running", "completed", "failed", "cancelled"};
-	lua_pushstring(L, names[iocp_task_state(check_task(L, 1, "self"))]);
+	const iocp_task *task = check_task(L, 1, "self");
+	const enum iocp_task_state state = iocp_task_state(task);
+	if (state == IOCP_TASK_FAILED) {
+		iocp_values failure = iocp_values_of(iocp_task_payload(task));
+		iocp_unobserved_see(iocp_unobserved_of(&failure));
+	}
+	lua_pushstring(L, names[state]);
 	return 1;
 }
 
@@ -100,6 +106,7 @@ static int push_blame(lua_State *L, const iocp_task *cause)
 	lua_pushfstring(
 		L, "the task was cancelled: '%s', which it was to run after, %s", iocp_task_body(cause)->name, what);
 	if (iocp_task_has_run(cause) && values.block && iocp_values_push(L, &values) > 0) {
+		iocp_unobserved_see(iocp_unobserved_of(&values));
 		lua_pushfstring(L, "%s: %s", lua_tostring(L, first), lua_tostring(L, first + 1));
 		lua_replace(L, first);
 	}

@@ -115,6 +115,7 @@ int iocp_outcome_push_failure(lua_State *L, int code, const iocp_values *failure
 	if (!failure || !failure->block)
 		return iocp_failure(L, IOCP_NOMEM, "out of memory: a Lua state could not be made, or not tell its error");
 	count = iocp_values_push(L, failure);
+	iocp_unobserved_see(iocp_unobserved_of(failure));
 	/* If the error value is none that this state knows, the message says so, and that will have to do. */
 	iocp_failure(L, code, lua_tostring(L, first));
 	if (count < 2)

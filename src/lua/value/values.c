@@ -43,9 +43,11 @@ void iocp_values_free(iocp_values *values)
 {
 	iocp_parcel parcel;
 	if (values->block) {
+		iocp_unobserved *unobserved = iocp_unobserved_of(values);
 		open_values(values, &parcel);
 		iocp_parcel_release(&parcel);
 		free(values->block);
 		values->block = NULL;
+		iocp_unobserved_end(unobserved);
 	}
 }
