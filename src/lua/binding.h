@@ -60,7 +60,10 @@ int iocp_push_lightuserdata(lua_State *L, void *pointer);
 
 /* nil, message, code for a result code; `message` NULL: the code's own text. Returns 3. */
 int iocp_failure(lua_State *L, int code, const char *message);
-/* What an error says that it got: luaL_typename, or what the metatable of a userdata calls itself. */
+/* What an error says that it got: a number, a string in quotes behind its type, the beginning of a long one; else the
+** type, or what the metatable of a userdata calls itself. Pushes one value. */
+const char *iocp_got(lua_State *L, int index);
+/* luaL_typename, or what the metatable of a userdata calls itself. */
 const char *iocp_type_name(lua_State *L, int index);
 /* The table at the top, the module or a class, has functions that are called with a dot. */
 void iocp_dotted_add(lua_State *L);

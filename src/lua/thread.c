@@ -43,6 +43,8 @@ static void free_job(void *data)
 static int push_call(lua_State *L, const job *j)
 {
 	int body = lua_gettop(L) + 1, count = iocp_values_push(L, &j->call);
+	if (count < -1)
+		return luaL_error(L, "arg %d: %s", -count - 1, lua_tostring(L, -1));
 	if (count < 0)
 		return lua_error(L);
 	if (lua_type(L, body) == LUA_TSTRING) {
@@ -71,6 +73,18 @@ static int run_body(lua_State *L)
 	return 0;
 }
 
+/* The message is at the top. What is wrong may be what the call's values lost. */
+static void advise(lua_State *L, const job *j)
+{
+	char argument[32];
+	int lost = iocp_values_lost(&j->call);
+	snprintf(argument, sizeof(argument), "arg %d", lost - 1);
+	iocp_outcome_advise(L, lost == 0                ? NULL
+						   : lost == 1              ? "an upvalue"
+						   : lost == IOCP_LOST_MOST ? "an argument"
+													: argument);
+}
+
 /* The message is at the top: it is told if nobody joins the thread. */
 static void note_failure(lua_State *L, job *j)
 {
@@ -94,6 +108,7 @@ static int supervise(lua_State *L)
 	if (status != 0) {
 		iocp_running_end(&j->running, L);
 		iocp_outcome_push_message(L, 1, status);
+		advise(L, j);
 		iocp_outcome_keep_failure(L, &j->failure, iocp_thread_current());
 		note_failure(L, j);
 	}
@@ -128,8 +143,7 @@ typedef struct options {
 
 static int bad_option(lua_State *L, const char *name, const char *expected)
 {
-	const char *got = lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1) : luaL_typename(L, -1);
-	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, got);
+	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, iocp_got(L, lua_gettop(L)));
 	return luaL_argerror(L, 1, lua_tostring(L, -1));
 }
 

@@ -23,6 +23,10 @@ static iocp_task *check_task(lua_State *L, int index, const char *name)
 static void resolve(lua_State *L, int index)
 {
 	int type = lua_type(L, index);
+	enum iocp_class c;
+	if (type == LUA_TUSERDATA && iocp_object_test(L, index, &c))
+		iocp_bad_argument(
+			L, index, "f", c == IOCP_CLASS_TASK ? "a function (a task is submitted by task:submit())" : "a function");
 	if (type == LUA_TFUNCTION || type == LUA_TUSERDATA)
 		return;
 	lua_getfield(L, LUA_REGISTRYINDEX, RESOLVE);

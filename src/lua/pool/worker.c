@@ -22,7 +22,10 @@ static int push_values(lua_State *L, const iocp_values *values)
 static int push_payload(lua_State *L, const iocp_payload *payload)
 {
 	iocp_values values = iocp_values_of(payload);
-	return push_values(L, &values);
+	int count = values.block ? iocp_values_push(L, &values) : 0;
+	if (count < 0)
+		luaL_error(L, "arg %d: %s", -count, lua_tostring(L, -1));
+	return count;
 }
 
 static void push_runners(lua_State *L)
@@ -89,6 +92,21 @@ static void report(lua_State *L, const iocp_lua_worker *worker, const char *name
 	lua_call(L, 3, 0);
 }
 
+/* The message is at the top. What is wrong may be what the task's values lost. */
+static void advise(lua_State *L, const iocp_task *task)
+{
+	char argument[32];
+	const char *what = argument;
+	iocp_values arguments = iocp_values_of(iocp_task_payload(task));
+	int lost = iocp_values_lost(&arguments);
+	snprintf(argument, sizeof(argument), lost == IOCP_LOST_MOST ? "an argument" : "arg %d", lost);
+	if (lost && iocp_task_runner(task))
+		what = "an item";
+	else if (!lost)
+		what = iocp_values_lost(&iocp_task_function(task)->code) ? "an upvalue" : NULL;
+	iocp_outcome_advise(L, what);
+}
+
 /* Whether a failure of the pool's is let be known by what it was made with. */
 static int is_reported(lua_State *L, const iocp_lua_worker *worker)
 {
@@ -125,6 +143,7 @@ static int keep_error(lua_State *L)
 	lua_replace(L, 2);
 	lua_pushvalue(L, 1);
 	iocp_outcome_push_message(L, 2, status);
+	advise(L, run->task);
 	iocp_chunk_name_item(L, worker->call);
 	iocp_outcome_keep_failure(L, &failure, run->task);
 	note_failure(L, worker, &failure);

@@ -39,6 +39,11 @@ int iocp_values_hold(const iocp_values *values)
 	return parcel.object_count > 0;
 }
 
+int iocp_values_lost(const iocp_values *values)
+{
+	return values->block ? ((const uint8_t *)values->block)[1] / IOCP_PARCEL_LOST : 0;
+}
+
 void iocp_values_free(iocp_values *values)
 {
 	iocp_parcel parcel;
