@@ -77,6 +77,7 @@ build = {
             "src/core/sized.c",
             "src/lua/cancel.c",
             "src/lua/compat.c",
+            "src/lua/debug.c",
             "src/lua/heap.c",
             "src/lua/io_error.c",
             "src/lua/late.c",

@@ -100,6 +100,27 @@ void iocp_set_count(lua_State *L, const char *name, uint64_t value);
 /* value/cdata.c: replaces the cdata at `index` > 0 by its number; it stays if it has none. */
 void iocp_cdata_convert(lua_State *L, int index);
 
+/* ---- debug.c: IOCP_DEBUG=1 --------------------------------------------------------------------------------------- */
+
+enum { IOCP_DEBUG_PATIENCE = 5000 /* ms after which a wait is told */ };
+
+extern _Atomic int iocp_debugging;
+static inline int iocp_debugs(void)
+{
+	return atomic_load_explicit(&iocp_debugging, memory_order_relaxed);
+}
+
+/* What follows is to be called only if iocp_debugs(). */
+__attribute__((format(printf, 1, 2))) void iocp_debug_say(const char *format, ...);
+/* The function that runs gives its caller nil, message, code. */
+void iocp_debug_refused(lua_State *L, const char *message, int code);
+/* The function that runs waits for long. */
+void iocp_debug_waits(lua_State *L);
+/* The table at the top, which stays, loses its metatable: it is in value n of what is sent. */
+void iocp_debug_lost(lua_State *L, const char *what, int n);
+/* Reads the environment. */
+void iocp_debug_open(void);
+
 /* ---- taken.c: packets taken together ----------------------------------------------------------------------------- */
 
 /* What a state has left of packets; lua/iocp/jit/fast.lua knows both structs. */

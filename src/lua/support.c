@@ -20,6 +20,8 @@ int iocp_failure(lua_State *L, int code, const char *message)
 		iocp_error_text(code, text, sizeof(text));
 		message = text;
 	}
+	if (iocp_debugs())
+		iocp_debug_refused(L, message, code);
 	lua_pushnil(L);
 	lua_pushstring(L, message);
 	if (name)

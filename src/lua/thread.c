@@ -102,6 +102,8 @@ static int supervise(lua_State *L)
 	job *j = iocp_thread_data(iocp_thread_current());
 	int status;
 	lua_settop(L, 0);
+	if (iocp_debugs())
+		iocp_debug_say("begins, made at %s", j->made);
 	iocp_outcome_push_handler(L);
 	lua_pushcfunction(L, run_body);
 	status = lua_pcall(L, 0, 0, 1);
@@ -112,6 +114,8 @@ static int supervise(lua_State *L)
 		iocp_outcome_keep_failure(L, &j->failure, iocp_thread_current());
 		note_failure(L, j);
 	}
+	if (iocp_debugs())
+		iocp_debug_say("ends: %s", status == 0 ? "finished" : lua_tostring(L, -1));
 	return 0;
 }
 

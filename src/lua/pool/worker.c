@@ -200,9 +200,17 @@ static enum iocp_task_state run(iocp_worker *worker, iocp_run *innermost, void *
 {
 	iocp_lua_worker *own = (iocp_lua_worker *)worker; /* its first member */
 	iocp_call call = {.run = innermost}, *outer = own->call;
+	const char *name = iocp_task_body(innermost->task)->name;
 	enum iocp_task_state state;
 	own->call = &call;
+	if (iocp_debugs())
+		iocp_debug_say("task %s begins", name);
 	state = call_task(L, own);
+	if (iocp_debugs())
+		iocp_debug_say("task %s ends: %s", name,
+			state == IOCP_TASK_COMPLETED ? "completed"
+			: state == IOCP_TASK_FAILED  ? "failed"
+										 : "cancelled");
 	own->call = outer;
 	return state;
 }
@@ -317,12 +325,16 @@ static int supervise(lua_State *L)
 static void work(iocp_worker *worker)
 {
 	lua_State *L = luaL_newstate();
+	if (iocp_debugs())
+		iocp_debug_say("worker %d begins", (int)worker->index);
 	if (L) {
 		(void)iocp_protect(L, supervise, NULL); /* how it went is in the worker */
 		lua_close(L);
 	} else {
 		fail(worker->pool, "a worker died: out of memory for its Lua state", 1);
 	}
+	if (iocp_debugs())
+		iocp_debug_say("worker %d ends%s", (int)worker->index, worker->end == IOCP_WORKER_DIED ? ": it died" : "");
 }
 
 static void interrupted(iocp_thread *thread)
