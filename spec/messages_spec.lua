@@ -76,6 +76,205 @@ describe("a message says", function()
     assert.matches("or nil for ever, got string", message_of(function() port:dequeue("x") end), 1, true)
   end)
 
+  -- Rows of a mistake, and of what its message has.
+  local function told(rows)
+    for _, row in ipairs(rows) do
+      local message = message_of(row[1])
+      for i = 2, #row do
+        assert.matches(row[i], message, 1, true)
+      end
+    end
+  end
+
+  it("what came, and to which method", function()
+    local thread = iocp.Thread { body = "", suspended = true }
+    told {
+      { function() iocp.Pool { on_error = "Log" } end, '"raise" or a function, got string "Log")' },
+      { function() thread:cancel("Hard") end, '(how: expected "hard" or nil, got string "Hard")' },
+      { function() pool:task(""):cancel("Hard") end, '(how: expected "hard" or nil, got string "Hard")' },
+      { function() iocp.Thread { stack = "1M" } end, '(stack: expected a number of bytes, got string "1M")' },
+      { function() port:enqueue(("x"):rep(50)) end, 'got string "' .. ("x"):rep(40) .. '"...)' },
+      { function() port:enqueue(-1) end, "key: expected an address or integer from 0 to ", "got -1)" },
+      { function() pool:map(1, print) end, "bad argument 'list' to 'map' (expected a table", "got 1)" },
+      { function() pool:reduce("x", print) end, "'list' to 'reduce' (expected a table", 'got string "x")' },
+      { function() pool:map({}, "x") end, "bad argument 'f' to 'map' (expected a function, got string \"x\")" },
+      { function() pool:map({}, print, { errors = "all" }) end, "'errors' to 'map' (expected", 'got string "all")' },
+      { function() pool:map({}, print, true) end, "'options' to 'map' (expected a table, got boolean)" },
+      { function() pool:parallel_for(1, 10) end, "'f' to 'parallel_for' (expected a function, got nil)" },
+      { function() pool:parallel_for(1, math.huge, print) end, "numbers that bound a loop", "1, inf, 1" },
+      { function() pool:submit(1) end, 'a function, a chunk, "module:function" or a table, got 1)' },
+    }
+  end)
+
+  it("which options there are", function()
+    told {
+      { function() iocp.Thread { bdy = "" } end, "'bdy' is none of affinity, body, name, priority, stack, suspended" },
+      { function() iocp.Pool { worker = 1 } end, "'worker' is none of workers, concurrency, name" },
+      { function() pool:map({}, print, { chunks = 1 }) end, "'chunks' is none of chunk, errors, progress, name" },
+      { function() pool:submit { bdy = "" } end, "'bdy' is none of body, name, worker" },
+    }
+  end)
+
+  it("what is written otherwise", function()
+    told {
+      { function() pool:submit("string.upper", "x") end, 'a function of a module is written "string:upper")' },
+      { function() pool:submit { body = "string.upper" } end, 'a function of a module is written "string:upper")' },
+      { function() pool:submit("x = = 1") end, "bad argument 'f' ([string \"x = = 1\"]:1: " },
+      { function() iocp.Thread("x = = 1") end, "(body: [string \"x = = 1\"]:1: " },
+      { function() pool:submit(pool:task("")) end, "a task is submitted by task:submit()" },
+      { function() pool:submit(port) end, "f: expected a function, got iocp.IOCompletionPort)" },
+      { function() pool:submit(setmetatable({}, { __call = print })) end, "pass a function that calls it" },
+      { function() local t = pool:task("") t:submit() t:submit() end, "the task was submitted before" },
+      { function() pool:task(""):after(nil) end, "task: expected iocp.Task, got nil" },
+    }
+  end)
+
+  it("what would have no effect", function()
+    told {
+      { function() pool:map({ a = 1 }, print) end, "a table with items from 1 on, got table" },
+      { function() iocp.Pool { queue_wait = 1 } end, "'queue_wait'", "nil without a queue_limit" },
+      { function() iocp.Pool { logger = print } end, "'logger'", 'nil without on_error = "log"' },
+    }
+  end)
+
+  it("where what cannot cross is", function()
+    told {
+      { function() port:send(1, { cfg = { sock = coroutine.create(function() end) } }) end,
+        "cannot send arg 2.cfg.sock: thread (a coroutine)" },
+      { function() pool:submit(print, { f = io.stderr }) end, "cannot send arg 1.f: userdata (FILE*)" },
+    }
+  end)
+
+  -- nil, message, code of what goes wrong at run time.
+  local function failure_of(f)
+    local ok, message, code = f()
+    assert.is_nil(ok)
+    return message, code
+  end
+
+  it("why something is not valid", function()
+    local freed, foreign, destroyed, closed = heap:alloc(8), iocp.Heap(), iocp.Heap(), iocp.IOCompletionPort()
+    heap:free(freed)
+    local others = iocp.Heap() -- so that the freed block stays free
+    local of_destroyed, of_closed = destroyed:handle(), closed:handle()
+    destroyed:destroy()
+    closed:close()
+    for expected, cases in pairs {
+      ["no live block of this heap begins at that address"] = {
+        function() return heap:free(freed) end,
+        function() return heap:size(freed) end,
+        function() return heap:read(freed) end,
+        function() return heap:take(freed) end,
+        function() return heap:decode(freed) end,
+        function() return heap:realloc(freed, 16) end,
+        function() return heap:write(freed, "x") end,
+        function() return heap:free(foreign:alloc(8)) end,
+        function() return others:free(others:alloc(64) + 16) end,
+        function() return heap:free(4096) end,
+      },
+      ["the heap was destroyed"] = {
+        function() return destroyed:alloc(8) end,
+        function() return destroyed:free(4096) end,
+        function() return destroyed:put("x") end,
+        function() return destroyed:stats() end,
+        function() return destroyed:destroy() end,
+      },
+      ["the process' heap, or a port's own"] = { function() return iocp.Heap.process():destroy() end },
+      ["this thread does not hold the heap's lock"] = { function() return heap:unlock() end },
+      ["the handle is that of an iocp.IOCompletionPort, not of an iocp.Heap"] = {
+        function() return iocp.Heap.open(port:handle()) end,
+      },
+      ["the handle is that of an iocp.Heap, not of an iocp.Thread"] = {
+        function() return iocp.Thread.open(heap:handle()) end,
+      },
+      ["this is no handle of an iocp.Heap"] = { function() return iocp.Heap.open("rubbish") end },
+      ["no live iocp.Heap has this handle"] = {
+        function() return iocp.Heap.open(of_destroyed) end,
+        function() return iocp.Heap.open(12345) end,
+      },
+      ["no live iocp.IOCompletionPort has this handle"] = {
+        function() return iocp.IOCompletionPort.open(of_closed) end,
+      },
+      ["the block is damaged, or none that values were encoded into"] = {
+        function() return others:decode(others:put("rubbish")) end,
+      },
+      ["the thread was started before"] = { function() return iocp.Thread(""):resume() end },
+      ["the block has 8 bytes: offset 4 with length 100 passes its end"] = {
+        function() return others:read(others:alloc(8), 4, 100) end,
+      },
+    } do
+      for i, case in ipairs(cases) do
+        local message, code = failure_of(case)
+        assert.equal("INVALID", code)
+        assert.is_truthy(message:find(expected, 1, true), expected .. ", case " .. i .. ": " .. message)
+      end
+    end
+  end)
+
+  it("that a packet is no message", function()
+    port:enqueue(5)
+    assert.same({ "a packet that was posted with enqueue, not send", "RAW" },
+      { failure_of(function() return port:receive() end) })
+  end)
+
+  it("that globals do not cross", function()
+    for _, f in ipairs {
+      function() return helper() end, -- luacheck: ignore
+      function() return helpers.one end, -- luacheck: ignore
+    } do
+      for _, outcome in ipairs {
+        { failure_of(function() return pool:submit(f):wait() end) },
+        { failure_of(function() return iocp.Thread(f):join() end) },
+      } do
+        assert.matches("attempt to .*; globals do not cross: pass it as an argument or an upvalue, "
+          .. "or require it there\nstack traceback:", outcome[1])
+      end
+    end
+    local message = failure_of(function() return pool:submit(function() return ("x"):nope() end):wait() end)
+    assert.is_nil(message:find("do not cross", 1, true))
+  end)
+
+  it("what has lost its metatable", function()
+    local Point = {}
+    Point.__index = Point
+    function Point.hi() end
+    local point = setmetatable({}, Point)
+    local function second(_, p) return p:hi() end
+    local function upvalue() return point:hi() end
+    local function nested(t) return t[1].p + 1 end
+    local function first(p) return p:hi() end
+    for expected, case in pairs {
+      ["arg 2 has lost"] = function() return pool:submit(second, 1, point):wait() end,
+      ["arg 2 has lost its"] = function() return iocp.Thread(second, 1, point):join() end,
+      ["arg 1 has lost"] = function() return iocp.Thread(nested, { { p = point } }):join() end,
+      ["an upvalue has lost"] = function() return pool:submit(upvalue):wait() end,
+      ["an upvalue has lost its"] = function() return iocp.Thread(upvalue):join() end,
+      ["an item has lost"] = function() return nil, select(2, pcall(pool.map, pool, { point }, first)) end,
+    } do
+      local message = failure_of(case)
+      assert.matches(expected, message, 1, true)
+      assert.matches("its metatable on the way: iocp.register it, here and there\nstack traceback:", message, 1, true)
+    end
+    for _, case in ipairs { -- where it is not that
+      function() return pool:submit(function(p) return p:recieve() end, port):wait() end,
+      function() return pool:submit(function() error("on purpose") end, point):wait() end,
+    } do
+      assert.is_nil(failure_of(case):find("metatable", 1, true))
+    end
+  end)
+
+  it("which argument has a metatable that is not known there", function()
+    local Known = iocp.register("messages_spec.Known", { __index = {} })
+    local known = setmetatable({}, Known)
+    for _, case in ipairs {
+      function() return pool:submit(print, 1, known):wait() end,
+      function() return iocp.Thread(function() end, 1, known):join() end,
+    } do
+      assert.matches("arg 2: metatable 'messages_spec.Known' is not known in this state: iocp.register it there too",
+        failure_of(case), 1, true)
+    end
+  end)
+
   it("and make says which Luas there are", function()
     local pipe = io.popen("make -s env LUA=lua54 2>&1")
     local output = pipe:read("*a")

@@ -58,7 +58,7 @@ describe("a pool", function()
       assert.same({ true, 43 }, { pool:submit({ body = "local s, n = ... return s.n + n", worker = true }, 1):wait() })
       assert.same({ true, "x" }, { pool:submit({ body = "string:lower" }, "X"):wait() })
       assert.has_error(function() pool:submit { body = 1 } end,
-        "bad argument 'f' (body: expected a function or a string, got number)")
+        "bad argument 'f' (body: expected a function or a string, got 1)")
       assert.has_error(function() pool:submit { bodi = "" } end,
         "bad argument 'f' ('bodi' is none of body, name, worker)")
     end)

@@ -69,6 +69,21 @@ function iocp.clock() end
 ---@return boolean
 function iocp.cancelled() end
 
+--- Gets what failed and nobody asked for, instead of the error output. Called in a state of its own.
+---@alias iocp.OnUnobserved fun(message: string, about: iocp.Failed)
+
+---@class iocp.Failed
+---@field thread? string its name
+---@field made? string where the thread was made, "file:line"
+---@field task? string its name, or where its function was written
+---@field pool? string its name, or that of the task's pool
+
+--- What becomes of threads, tasks and pools that fail without anybody asking: a function gets them, false is quiet,
+--- nil is the error output, as at first. For the whole process.
+---@param f iocp.OnUnobserved|false|nil
+---@return true|nil, string? message, iocp.Code? code NOMEM
+function iocp.on_unobserved(f) end
+
 --- The Thread whose body calls, or nil in a state that no Thread made.
 ---@return iocp.Thread?
 function iocp.current() end

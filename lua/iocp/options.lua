@@ -4,9 +4,27 @@ local options = {}
 
 local ABOVE = 4 -- from `refuse`: the check, the method, its caller
 
+local SHOWN = 40 -- bytes of a string
+
+--- What an error says that it got.
+function options.got(value)
+  if type(value) == "number" then
+    return tostring(value)
+  elseif type(value) == "string" then
+    return ('string "%s"%s'):format(value:sub(1, SHOWN), #value > SHOWN and "..." or "")
+  end
+  return type(value)
+end
+
+-- " to 'map'", if the method that is `level` calls above the caller is known by that name.
+local function to_method(level)
+  local about = debug and debug.getinfo(level + 1, "n")
+  return about and about.name and #about.namewhat > 0 and about.name ~= "?" and (" to '%s'"):format(about.name) or ""
+end
+
 local function refuse(name, expected, value, advice)
-  local got = type(value) == "number" and tostring(value) or type(value)
-  error(("bad argument '%s' (expected %s, got %s%s)"):format(name, expected, got, advice or ""), ABOVE)
+  error(("bad argument '%s'%s (expected %s, got %s%s)"):format(name, to_method(ABOVE - 1), expected, options.got(value),
+    advice or ""), ABOVE)
 end
 
 --- Raises unless `self` is an object whose methods these are.
@@ -49,7 +67,8 @@ function options.read(given, rules)
   end
   for name in pairs(given or read) do
     if not known[name] then
-      local text = ("bad argument 'options' ('%s' is none of %s)"):format(tostring(name), table.concat(names, ", "))
+      local text = ("bad argument 'options'%s ('%s' is none of %s)"):format(to_method(2), tostring(name),
+        table.concat(names, ", "))
       error(text, ABOVE - 1)
     end
   end

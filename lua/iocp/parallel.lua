@@ -92,6 +92,11 @@ end
 
 -- ---- methods ----
 
+-- A table that has nothing but names would count as an empty list.
+local function is_list(list)
+  return type(list) == "table" and (#list > 0 or next(list) == nil)
+end
+
 -- Two tables if errors are to be collected, else nothing.
 local function collectors(given)
   if given.errors == "collect" then
@@ -108,7 +113,7 @@ end
 -- index. Or nil, message, code: CLOSED, CANCELLED, TIMEOUT
 function methods.map(pool, list, f, given)
   options.check_self(pool, parts.methods)
-  check("list", list, type(list) == "table", "a table")
+  check("list", list, is_list(list), "a table with items from 1 on")
   check("f", f, type(f) == "function", "a function")
   given = options.read(given, rules)
   local results, errors, values = parts.new_list(#list), collectors(given)
@@ -128,11 +133,15 @@ function methods.parallel_for(pool, from, to, step, f, given)
   end
   check("from", from, type(from) == "number", "a number")
   check("to", to, type(to) == "number", "a number")
+  check("f", f, f ~= nil or step ~= nil, "a function")
   check("step", step, type(step) == "number" and step ~= 0, "a number that is not 0")
   check("f", f, type(f) == "function", "a function")
   given = options.read(given, rules)
   local count = math.floor((to - from) / step) + 1
-  check("from, to, step", from, count < 2 ^ 53, "numbers that bound a loop") -- neither infinite nor NaN
+  local bounded = count < 2 ^ 53 -- neither infinite nor NaN
+  if not bounded then
+    check("from, to, step", ("%.14g, %.14g, %.14g"):format(from, to, step), false, "numbers that bound a loop")
+  end
   local errors, values = collectors(given)
   local ok, message, code = loop.run(pool, for_job(f, from, step, math.max(0, count), given, errors, values))
   if not ok then
@@ -185,7 +194,7 @@ end
 -- @return what came of it: `initial` or nil for an empty list; or nil, message, code
 function methods.reduce(pool, list, f, initial, given)
   options.check_self(pool, parts.methods)
-  check("list", list, type(list) == "table", "a table")
+  check("list", list, is_list(list), "a table with items from 1 on")
   check("f", f, type(f) == "function", "a function")
   check("initial", initial, not are_options(initial, given), "nil or a value to begin with; options come behind it")
   given = options.read(given, rules)

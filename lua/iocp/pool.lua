@@ -68,6 +68,9 @@ return function(core, parts)
     end
     options.check("options", given, type(given) == "table", "a number of workers or a table")
     given = options.read(given, rules)
+    options.check("queue_wait", given.queue_wait, not given.queue_wait or given.queue_limit,
+      "nil without a queue_limit")
+    options.check("logger", given.logger, not given.logger or given.on_error, 'nil without on_error = "log"')
     local name = given.name or "iocp pool"
     return parts.new_pool {
       workers = given.workers or core.processors(),
@@ -125,6 +128,10 @@ return function(core, parts)
     if text:byte(1) ~= 27 then
       f, message = load_chunk(text, text)
     end
+    module, name = text:match("^([%w_.%-/]+)%.([%a_][%w_]*)$")
+    if not f and module then
+      message = ('%s; a function of a module is written "%s:%s"'):format(message, module, name)
+    end
     if not f then
       error("bad argument 'f' (" .. tostring(message) .. ")", 6) -- where the pool's method was called
     end
@@ -147,7 +154,9 @@ return function(core, parts)
     if type(f) == "string" then
       return parts.named_work(function_of(f))
     elseif type(f) ~= "table" then
-      bad_work('expected a function, a chunk, "module:function" or a table, got %s', type(f))
+      bad_work('expected a function, a chunk, "module:function" or a table, got %s', options.got(f))
+    elseif f.body == nil and getmetatable(f) and getmetatable(f).__call then
+      bad_work("expected a function, got a table with __call: pass a function that calls it")
     end
     for name in pairs(f) do
       if name ~= "body" and name ~= "name" and name ~= "worker" then
@@ -156,13 +165,13 @@ return function(core, parts)
     end
     local body, name = f.body, f.name
     if name ~= nil and not options.is_name(name) then
-      bad_work("name: expected %s, got %s", options.NAME[3], type(name))
+      bad_work("name: expected %s, got %s", options.NAME[3], options.got(name))
     elseif f.worker ~= nil and type(f.worker) ~= "boolean" then
-      bad_work("worker: expected a boolean, got %s", type(f.worker))
+      bad_work("worker: expected a boolean, got %s", options.got(f.worker))
     elseif type(body) == "string" then
       body, name = function_of(body)
     elseif type(body) ~= "function" then
-      bad_work("body: expected a function or a string, got %s", type(body))
+      bad_work("body: expected a function or a string, got %s", options.got(body))
     end
     return parts.named_work(body, f.name or name, f.worker)
   end)

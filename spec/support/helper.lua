@@ -16,6 +16,8 @@ if not rawget(_G, "jit") then
   here["puc"], here["lua" .. _VERSION:match("%d%.%d")] = true, true
 end
 
+require("iocp").on_unobserved(false) -- here things fail on purpose; in child processes it is as everywhere
+
 local filtered = false
 for _, argument in ipairs(arg) do
   filtered = filtered or argument:find("^%-%-filter") or argument:find("^%-[tr]")

@@ -1,6 +1,7 @@
 --- What the specs need of Linux; support.windows has the same.
 local linux = {
   settling = 0, -- milliseconds from when a thread counts as waiting until it waits
+  environment = nil, -- what children have in theirs besides: "NAME=value"
 }
 
 local function quote(text)
@@ -17,6 +18,9 @@ function linux.run(interpreter, script, seconds, memory, abandons)
   -- The shell says how it ended: os.execute and the close of a pipe answer differently in each Lua.
   local command = ("LUA_PATH=%s LUA_CPATH=%s timeout -k 1 %d %s %s 2>&1; code=$?; echo; echo $code"):format(
     quote(package.path), quote(package.cpath), seconds, quote(interpreter), quote(file))
+  if linux.environment then
+    command = linux.environment .. " " .. command
+  end
   if abandons then
     command = 'ASAN_OPTIONS="$ASAN_OPTIONS detect_leaks=0" ' .. command
   end

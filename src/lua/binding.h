@@ -41,8 +41,8 @@ void iocp_push_traceback(lua_State *L, int level);
 void iocp_push_text(lua_State *L, int index);
 /* luaL_loadbuffer that takes text only. */
 int iocp_load_text(lua_State *L, const char *text, size_t length, const char *name);
-/* Calls f without arguments or results, from where no error may escape; nothing is allocated outside. A Lua status. */
-int iocp_protect(lua_State *L, lua_CFunction f);
+/* Calls f with `data` as its only argument, from where no error may escape; nothing is allocated outside. A status. */
+int iocp_protect(lua_State *L, lua_CFunction f, void *data);
 /* lua_dump with debug information, of the Lua function at the top. */
 int iocp_dump(lua_State *L, lua_Writer writer, void *data);
 /* Pushes what that writes, a string. */
@@ -60,7 +60,10 @@ int iocp_push_lightuserdata(lua_State *L, void *pointer);
 
 /* nil, message, code for a result code; `message` NULL: the code's own text. Returns 3. */
 int iocp_failure(lua_State *L, int code, const char *message);
-/* What an error says that it got: luaL_typename, or what the metatable of a userdata calls itself. */
+/* What an error says that it got: a number, a string in quotes behind its type, the beginning of a long one; else the
+** type, or what the metatable of a userdata calls itself. Pushes one value. */
+const char *iocp_got(lua_State *L, int index);
+/* luaL_typename, or what the metatable of a userdata calls itself. */
 const char *iocp_type_name(lua_State *L, int index);
 /* The table at the top, the module or a class, has functions that are called with a dot. */
 void iocp_dotted_add(lua_State *L);
@@ -96,6 +99,27 @@ void iocp_push_count(lua_State *L, uint64_t value);
 void iocp_set_count(lua_State *L, const char *name, uint64_t value);
 /* value/cdata.c: replaces the cdata at `index` > 0 by its number; it stays if it has none. */
 void iocp_cdata_convert(lua_State *L, int index);
+
+/* ---- debug.c: IOCP_DEBUG=1 --------------------------------------------------------------------------------------- */
+
+enum { IOCP_DEBUG_PATIENCE = 5000 /* ms after which a wait is told */ };
+
+extern _Atomic int iocp_debugging;
+static inline int iocp_debugs(void)
+{
+	return atomic_load_explicit(&iocp_debugging, memory_order_relaxed);
+}
+
+/* What follows is to be called only if iocp_debugs(). */
+__attribute__((format(printf, 1, 2))) void iocp_debug_say(const char *format, ...);
+/* The function that runs gives its caller nil, message, code. */
+void iocp_debug_refused(lua_State *L, const char *message, int code);
+/* The function that runs waits for long. */
+void iocp_debug_waits(lua_State *L);
+/* The table at the top, which stays, loses its metatable: it is in value n of what is sent. */
+void iocp_debug_lost(lua_State *L, const char *what, int n);
+/* Reads the environment. */
+void iocp_debug_open(void);
 
 /* ---- taken.c: packets taken together ----------------------------------------------------------------------------- */
 

@@ -78,13 +78,14 @@ int iocp_load_text(lua_State *L, const char *text, size_t length, const char *na
 #endif
 }
 
-int iocp_protect(lua_State *L, lua_CFunction f)
+int iocp_protect(lua_State *L, lua_CFunction f, void *data)
 {
 #if LUA_VERSION_NUM < 502
-	return lua_cpcall(L, f, NULL); /* pushing a C function allocates here */
+	return lua_cpcall(L, f, data); /* pushing a C function allocates here */
 #else
 	lua_pushcfunction(L, f);
-	return lua_pcall(L, 0, 0, 0);
+	lua_pushlightuserdata(L, data);
+	return lua_pcall(L, 1, 0, 0);
 #endif
 }
 

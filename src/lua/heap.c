@@ -27,19 +27,31 @@ static int check_zero(lua_State *L, int index)
 	return lua_toboolean(L, index) ? IOCP_ZERO : 0;
 }
 
-static int push_result(lua_State *L, int r)
+/* nil, message, code for what a heap's function returned, which says with IOCP_INVALID that there is no such block. */
+static int fail(lua_State *L, iocp_heap *heap, int r)
+{
+	const char *message = NULL;
+	if (r == IOCP_INVALID)
+		message = iocp_heap_native(heap)
+					  ? "no live block of this heap begins at that address: it was freed, is another "
+						"heap's, lies inside a block, or is made up"
+					  : "the heap was destroyed";
+	return iocp_failure(L, r, message);
+}
+
+static int push_result(lua_State *L, iocp_heap *heap, int r)
 {
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return fail(L, heap, r);
 	lua_pushboolean(L, 1);
 	return 1;
 }
 
 /* Addresses of blocks fit every Lua's numbers: user space ends below 2^53. */
-static int push_block(lua_State *L, int r, const void *block)
+static int push_block(lua_State *L, iocp_heap *heap, int r, const void *block)
 {
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return fail(L, heap, r);
 	(void)iocp_push_address(L, (uintptr_t)block);
 	return 1;
 }
@@ -53,7 +65,7 @@ static int heap_alloc(lua_State *L)
 	int flags = check_zero(L, 3), r;
 	void *block = NULL;
 	IOCP_RETRY(L, r, iocp_heap_alloc(heap, size, flags, &block));
-	return push_block(L, r, block);
+	return push_block(L, heap, r, block);
 }
 
 static int heap_realloc(lua_State *L)
@@ -64,7 +76,7 @@ static int heap_realloc(lua_State *L)
 	int flags = check_zero(L, 4), r;
 	void *block = NULL;
 	IOCP_RETRY(L, r, iocp_heap_realloc(heap, (void *)address, size, flags, &block));
-	return push_block(L, r, block);
+	return push_block(L, heap, r, block);
 }
 
 static int heap_free(lua_State *L)
@@ -73,7 +85,7 @@ static int heap_free(lua_State *L)
 	void *address = (void *)iocp_opt_address(L, 2, "address");
 	int r;
 	IOCP_RETRY(L, r, iocp_heap_free(heap, address));
-	return push_result(L, r);
+	return push_result(L, heap, r);
 }
 
 static int heap_size(lua_State *L)
@@ -84,7 +96,7 @@ static int heap_size(lua_State *L)
 	int r;
 	IOCP_RETRY(L, r, iocp_heap_size(heap, address, &size));
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return fail(L, heap, r);
 	iocp_push_count(L, size);
 	return 1;
 }
@@ -113,7 +125,7 @@ static int heap_write(lua_State *L)
 	IOCP_RETRY(L, r, iocp_heap_write(heap, address, offset, bytes, length));
 	if (r == IOCP_INVALID && iocp_heap_size(heap, address, &size) == IOCP_OK)
 		return out_of_range(L, size, offset, length);
-	return push_result(L, r);
+	return push_result(L, heap, r);
 }
 
 /* Pushes `length` bytes of a block as a string; on failure pushes nothing. */
@@ -137,12 +149,12 @@ static int heap_read(lua_State *L)
 	int r;
 	IOCP_RETRY(L, r, iocp_heap_size(heap, address, &size));
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return fail(L, heap, r);
 	length = (size_t)iocp_opt_integer(L, 4, "length", SIZE_MAX, offset < size ? size - offset : 0);
 	if (offset > size || length > size - offset)
 		return out_of_range(L, size, offset, length);
 	r = push_content(L, heap, address, offset, length);
-	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+	return r == IOCP_OK ? 1 : fail(L, heap, r);
 }
 
 static int heap_put(lua_State *L)
@@ -157,8 +169,8 @@ static int heap_put(lua_State *L)
 	bytes = lua_tolstring(L, 2, &length);
 	IOCP_RETRY(L, r, iocp_heap_put(heap, bytes, length, &block));
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
-	push_block(L, r, block);
+		return fail(L, heap, r);
+	push_block(L, heap, r, block);
 	iocp_push_count(L, length);
 	return 2;
 }
@@ -174,7 +186,7 @@ static int heap_take(lua_State *L)
 		r = push_content(L, heap, address, 0, size);
 	if (r == IOCP_OK)
 		IOCP_RETRY(L, r, iocp_heap_free(heap, address)); /* of two that take it at once, one gets INVALID here */
-	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+	return r == IOCP_OK ? 1 : fail(L, heap, r);
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
@@ -193,7 +205,7 @@ static int heap_validate(lua_State *L)
 	}
 	IOCP_RETRY(L, r, iocp_heap_validate(heap, (const void *)address));
 	if (r != IOCP_OK && r != IOCP_INVALID)
-		return iocp_failure(L, r, NULL);
+		return fail(L, heap, r);
 	lua_pushboolean(L, r == IOCP_OK);
 	return 1;
 }
@@ -221,7 +233,7 @@ static int heap_walk(lua_State *L)
 	for (;;) {
 		IOCP_RETRY(L, r, iocp_heap_walk(heap, blocks, capacity, &count));
 		if (r != IOCP_OK) /* the caller is a for loop, which has no use for nil, message, code */
-			return luaL_error(L, "walk: %s", (iocp_failure(L, r, NULL), lua_tostring(L, -2)));
+			return luaL_error(L, "walk: %s", (fail(L, heap, r), lua_tostring(L, -2)));
 		if (count <= capacity)
 			break;
 		lua_settop(L, 1);
@@ -242,15 +254,16 @@ static int heap_lock(lua_State *L)
 	int r;
 	iocp_give_back(L);
 	IOCP_RETRY(L, r, iocp_heap_lock(heap));
-	return push_result(L, r);
+	return push_result(L, heap, r);
 }
 
 static int heap_unlock(lua_State *L)
 {
-	int r = iocp_heap_unlock(check_heap(L));
-	if (r == IOCP_INVALID)
+	iocp_heap *heap = check_heap(L);
+	int r = iocp_heap_unlock(heap);
+	if (r == IOCP_INVALID && iocp_heap_native(heap))
 		return iocp_failure(L, r, "this thread does not hold the heap's lock");
-	return push_result(L, r);
+	return push_result(L, heap, r);
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
@@ -293,7 +306,7 @@ static int heap_encode(lua_State *L)
 	free(*encoded);
 	*encoded = NULL;
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return fail(L, heap, r);
 	(void)iocp_push_address(L, (uintptr_t)block);
 	iocp_push_count(L, size);
 	return 2;
@@ -313,7 +326,7 @@ static int heap_decode(lua_State *L)
 	if (r == IOCP_OK)
 		IOCP_RETRY(L, r, iocp_heap_read(heap, address, 0, copy, size));
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return fail(L, heap, r);
 	if (!iocp_parcel_open(&parcel, copy, size, 1))
 		return iocp_failure(L, IOCP_INVALID, "the block is damaged, or none that values were encoded into");
 	count = iocp_decode(L, &parcel);
@@ -327,7 +340,7 @@ static int heap_stats(lua_State *L)
 	int r;
 	IOCP_RETRY(L, r, iocp_heap_stats(heap, &info));
 	if (r != IOCP_OK)
-		return iocp_failure(L, r, NULL);
+		return fail(L, heap, r);
 	lua_createtable(L, 0, 4);
 	iocp_set_count(L, "blocks", info.blocks);
 	iocp_set_count(L, "bytes", info.bytes);
@@ -341,7 +354,9 @@ static int heap_destroy(lua_State *L)
 	iocp_heap *heap = check_heap(L);
 	int r;
 	IOCP_RETRY(L, r, iocp_heap_destroy(heap));
-	return push_result(L, r);
+	if (r == IOCP_INVALID && iocp_heap_native(heap))
+		return iocp_failure(L, r, "the process' heap, or a port's own, which is not to be destroyed");
+	return push_result(L, heap, r);
 }
 
 /* A heap that cannot tell now, as one over a HANDLE that somebody keeps locked while this thread is cancelled, is

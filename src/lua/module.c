@@ -133,11 +133,13 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"clock", module_clock},
 		{"describe", iocp_lua_describe},
 		{"register", iocp_lua_register},
+		{"on_unobserved", iocp_lua_on_unobserved},
 		{NULL, NULL},
 	};
 	int r = iocp_pin(); /* threads may be inside this library when the state that loaded it is closed */
 	if (r != IOCP_OK)
 		return luaL_error(L, "iocp: cannot keep the library loaded (system error %d)", r);
+	iocp_debug_open();
 	iocp_parts_remember(L);
 	lua_pushcfunction(L, prepare);
 	lua_call(L, 0, 0);

@@ -258,10 +258,33 @@ void iocp_object_drop(void *object)
 
 int iocp_push_found(lua_State *L, int r, void *object)
 {
+	const iocp_box *b = to_box(L, lua_gettop(L));
+	if (r == IOCP_INVALID)
+		return iocp_failure(L, r,
+			lua_pushfstring(L, "no live %s is there: native() gives what adopt takes", rows[b->mark - MARK].name));
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	iocp_object_set(L, object);
 	return 1;
+}
+
+/* Why there is no object of the class with that handle. */
+static int no_object(lua_State *L, enum iocp_class c, iocp_handle handle)
+{
+	int other;
+	for (other = 0; other < IOCP_CLASS_COUNT; other++) {
+		void *object;
+		if (other != (int)c && iocp_any_open(rows[other].kind, handle, &object) == IOCP_OK) {
+			iocp_any_release(object);
+			return iocp_failure(L, IOCP_INVALID,
+				lua_pushfstring(L, "the handle is that of an %s, not of an %s", rows[other].name, rows[c].name));
+		}
+	}
+	return iocp_failure(L, IOCP_INVALID,
+		lua_pushfstring(L,
+			handle ? "no live %s has this handle: it was closed, destroyed or collected, or is made up"
+				   : "this is no handle of an %s, as its handle() gives it",
+			rows[c].name));
 }
 
 static int class_open(lua_State *L)
@@ -271,7 +294,7 @@ static int class_open(lua_State *L)
 	int r;
 	iocp_object_push(L, upvalue_class(L));
 	r = iocp_any_open(rows[upvalue_class(L)].kind, handle, &object);
-	return iocp_push_found(L, r, object);
+	return r == IOCP_INVALID ? no_object(L, upvalue_class(L), handle) : iocp_push_found(L, r, object);
 }
 
 void iocp_class_push_open(lua_State *L, enum iocp_class c)

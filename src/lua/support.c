@@ -20,6 +20,8 @@ int iocp_failure(lua_State *L, int code, const char *message)
 		iocp_error_text(code, text, sizeof(text));
 		message = text;
 	}
+	if (iocp_debugs())
+		iocp_debug_refused(L, message, code);
 	lua_pushnil(L);
 	lua_pushstring(L, message);
 	if (name)
@@ -78,13 +80,31 @@ static const char *advice(lua_State *L, int index, const char *name)
 	return iocp_takes_dot(L, index) ? "; functions of iocp and its classes are called with a dot" : "";
 }
 
+const char *iocp_got(lua_State *L, int index)
+{
+	enum { SHOWN = 40 };
+	const char *text;
+	size_t length;
+	switch (lua_type(L, index)) {
+	case LUA_TNUMBER:
+		lua_pushvalue(L, index); /* not converted in place */
+		return lua_tostring(L, -1);
+	case LUA_TSTRING:
+		text = lua_tolstring(L, index, &length);
+		lua_pushlstring(L, text, length > SHOWN ? SHOWN : length);
+		lua_pushfstring(L, "string \"%s%s", lua_tostring(L, -1), length > SHOWN ? "\"..." : "\"");
+		lua_remove(L, -2);
+		return lua_tostring(L, -1);
+	default:
+		text = iocp_type_name(L, index);
+		lua_pushnil(L);
+		return text;
+	}
+}
+
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected)
 {
-	const char *got = iocp_type_name(L, index);
-	if (lua_type(L, index) == LUA_TNUMBER) {
-		lua_pushvalue(L, index); /* not converted in place */
-		got = lua_tostring(L, -1);
-	}
+	const char *got = iocp_got(L, index);
 	lua_pushfstring(L, "%s: expected %s, got %s%s", name, expected, got, advice(L, index, name));
 	return luaL_argerror(L, index, lua_tostring(L, -1));
 }

@@ -7,6 +7,7 @@
 */
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ typedef struct job {
 	iocp_values call;             /* the body, a function or the code of one, and its arguments */
 	iocp_values results;          /* of a body that returned */
 	iocp_values failure;          /* message with traceback, and the error value if it can cross */
+	char made[96];                /* where */
 } job;
 
 static iocp_thread *check_thread(lua_State *L)
@@ -41,6 +43,8 @@ static void free_job(void *data)
 static int push_call(lua_State *L, const job *j)
 {
 	int body = lua_gettop(L) + 1, count = iocp_values_push(L, &j->call);
+	if (count < -1)
+		return luaL_error(L, "arg %d: %s", -count - 1, lua_tostring(L, -1));
 	if (count < 0)
 		return lua_error(L);
 	if (lua_type(L, body) == LUA_TSTRING) {
@@ -69,20 +73,49 @@ static int run_body(lua_State *L)
 	return 0;
 }
 
+/* The message is at the top. What is wrong may be what the call's values lost. */
+static void advise(lua_State *L, const job *j)
+{
+	char argument[32];
+	int lost = iocp_values_lost(&j->call);
+	snprintf(argument, sizeof(argument), "arg %d", lost - 1);
+	iocp_outcome_advise(L, lost == 0                ? NULL
+						   : lost == 1              ? "an upvalue"
+						   : lost == IOCP_LOST_MOST ? "an argument"
+													: argument);
+}
+
+/* The message is at the top: it is told if nobody joins the thread. */
+static void note_failure(lua_State *L, job *j)
+{
+	iocp_failed who = {.kind = IOCP_FAILED_THREAD};
+	if (iocp_thread_cancelled())
+		return;
+	snprintf(who.name, sizeof(who.name), "%s", iocp_thread_name(iocp_thread_current()));
+	memcpy(who.made, j->made, sizeof(who.made));
+	iocp_unobserved_add(&j->failure, &who, lua_tostring(L, -1));
+}
+
 /* Runs protected. Where memory is out for a message, there is none. */
 static int supervise(lua_State *L)
 {
 	job *j = iocp_thread_data(iocp_thread_current());
 	int status;
 	lua_settop(L, 0);
+	if (iocp_debugs())
+		iocp_debug_say("begins, made at %s", j->made);
 	iocp_outcome_push_handler(L);
 	lua_pushcfunction(L, run_body);
 	status = lua_pcall(L, 0, 0, 1);
 	if (status != 0) {
 		iocp_running_end(&j->running, L);
 		iocp_outcome_push_message(L, 1, status);
+		advise(L, j);
 		iocp_outcome_keep_failure(L, &j->failure, iocp_thread_current());
+		note_failure(L, j);
 	}
+	if (iocp_debugs())
+		iocp_debug_say("ends: %s", status == 0 ? "finished" : lua_tostring(L, -1));
 	return 0;
 }
 
@@ -92,7 +125,7 @@ static int thread_main(iocp_thread *thread, void *data)
 	lua_State *L = luaL_newstate();
 	if (!L)
 		return IOCP_NOMEM;
-	(void)iocp_protect(L, supervise); /* how it went is in the job */
+	(void)iocp_protect(L, supervise, NULL); /* how it went is in the job */
 	lua_close(L);
 	(void)thread;
 	if (j->results.block)
@@ -114,8 +147,7 @@ typedef struct options {
 
 static int bad_option(lua_State *L, const char *name, const char *expected)
 {
-	const char *got = lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1) : luaL_typename(L, -1);
-	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, got);
+	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, iocp_got(L, lua_gettop(L)));
 	return luaL_argerror(L, 1, lua_tostring(L, -1));
 }
 
@@ -289,6 +321,7 @@ static int thread_create(lua_State *L)
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	native = native_of(&o);
+	iocp_unobserved_where(L, (*guard)->made, sizeof((*guard)->made));
 	native.data = *guard;
 	lua_settop(L, count + 3);
 	r = iocp_thread_create(&native, &thread);
@@ -361,7 +394,10 @@ static const char *status_of(const iocp_thread *thread)
 
 static int thread_status(lua_State *L)
 {
-	lua_pushstring(L, status_of(check_thread(L)));
+	const iocp_thread *thread = check_thread(L);
+	if (iocp_thread_status(thread) == IOCP_FAILED && job_of(thread)) /* first: it says so below then */
+		iocp_unobserved_see(iocp_unobserved_of(&job_of(thread)->failure));
+	lua_pushstring(L, status_of(thread));
 	return 1;
 }
 

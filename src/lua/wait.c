@@ -17,12 +17,25 @@ int iocp_wait_packet(void *port, void *packet, double ms)
 	return iocp_port_dequeue(port, packet, ms);
 }
 
+/* As wait(object, argument, ms), and tells a wait that takes long. */
+static int wait_patiently(lua_State *L, int (*wait)(void *, void *, double), void *object, void *argument, double ms)
+{
+	int r;
+	if (!iocp_debugs() || (ms >= 0 && ms <= IOCP_DEBUG_PATIENCE))
+		return wait(object, argument, ms);
+	r = wait(object, argument, IOCP_DEBUG_PATIENCE);
+	if (r != IOCP_TIMEOUT)
+		return r;
+	iocp_debug_waits(L);
+	return wait(object, argument, ms < 0 ? ms : ms - IOCP_DEBUG_PATIENCE);
+}
+
 int iocp_wait_in_lua(lua_State *L, int (*wait)(void *, void *, double), void *object, void *argument, double ms)
 {
 	double deadline = ms > 0 ? iocp_clock() + ms : 0;
 	int r;
 	iocp_give_back(L);
-	while ((r = wait(object, argument, ms)) == IOCP_INTERRUPTED) {
+	while ((r = wait_patiently(L, wait, object, argument, ms)) == IOCP_INTERRUPTED) {
 		iocp_run_hooks(L);
 		if (ms > 0) {
 			ms = deadline - iocp_clock();

@@ -74,6 +74,8 @@ static void nobody_submits(iocp_object *object)
 {
 	iocp_pool *pool = (iocp_pool *)object; /* its first member */
 	int nobody_works;
+	if (pool->calls->leave_owner)
+		pool->calls->leave_owner(pool->owner);
 	iocp_pool_shutdown(pool);
 	/* Whoever ends as the last worker after this looks whether there are references: see iocp_pool_leave. */
 	iocp_lock_acquire(&pool->lock);

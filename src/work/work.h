@@ -213,6 +213,8 @@ typedef struct iocp_pool_calls {
 	void (*free_payload)(iocp_payload *payload);
 	/* Whether freeing it may drop the last reference to an object. */
 	int (*payload_holds)(const iocp_payload *payload);
+	/* The last reference is gone, so that nobody can ask any more. May be NULL. */
+	void (*leave_owner)(void *owner);
 	/* The pool is freed, and `owner` of its options with it. */
 	void (*free_owner)(void *owner);
 } iocp_pool_calls;

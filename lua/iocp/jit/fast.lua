@@ -40,6 +40,7 @@ local fast = {
   BATCH = BATCH,
   EXACT = 2 ^ 53, -- below it a number stands for one integer only
   INTERRUPTED = -8,
+  INVALID = -6,
   left = cast(structs.left .. " *", parts.left),
   taken = cast(structs.taken .. " *", parts.taken),
   packets_type = ffi.typeof(structs.packet .. "[?]"),

@@ -3,7 +3,7 @@
 local fast, ffi = require "iocp.jit.fast", require "ffi"
 local cast, istype, new, string_of = ffi.cast, ffi.istype, ffi.new, ffi.string
 local tonumber, type = tonumber, type
-local C, EXACT, INTERRUPTED = fast.C, fast.EXACT, fast.INTERRUPTED
+local C, EXACT, INTERRUPTED, INVALID = fast.C, fast.EXACT, fast.INTERRUPTED, fast.INVALID
 local c_alloc, c_free, c_size = C.iocp_jit_alloc, C.iocp_jit_free, C.iocp_jit_size
 local c_read, c_write = C.iocp_jit_read, C.iocp_jit_write
 local is_integer, object_of, texts, names, left = fast.is_integer, fast.object_of, fast.texts, fast.names, fast.left
@@ -39,20 +39,23 @@ function methods.alloc(self, size, zero)
     left.busy = 0
     if code == 0 then
       return address
-    elseif code < 0 and code ~= INTERRUPTED then
+    elseif code < 0 and code ~= INTERRUPTED and code ~= INVALID then -- which the classic method explains
       return nil, texts[code], names[code]
     end
   end
   return classic_alloc(self, size, zero)
 end
 
-local classic_free = classic.free
+local classic_free, classic_size = classic.free, classic.size
 function methods.free(self, address)
   local heap, number = object_of(self, class), address_of(address)
   if heap and number ~= 0 then
     local code = c_free(heap, number)
     if code == 0 then
       return true
+    elseif code == INVALID then -- not freed once more: by now the block may be somebody's
+      local _, message = classic_size(self, address)
+      return nil, message or texts[code], names[code]
     elseif code < 0 and code ~= INTERRUPTED then
       return nil, texts[code], names[code]
     end
@@ -69,7 +72,6 @@ local function size_of(heap, number)
   return code == 0 and size or nil
 end
 
-local classic_size = classic.size
 function methods.size(self, address)
   local heap, number = object_of(self, class), address_of(address)
   if heap and number ~= 0 and left.busy == 0 then

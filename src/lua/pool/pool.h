@@ -60,11 +60,12 @@ int iocp_lua_work(lua_State *L);
 
 /* A pool's owner, as work.h calls it. */
 typedef struct iocp_pool_plan {
-	iocp_description description; /* of the states of its workers */
-	iocp_values setup;            /* for lua/iocp/worker.lua */
-	int limited;                  /* its queue: */
-	double queue_wait;            /* milliseconds that submit waits for a place in it */
-	int raises;                   /* failures, at the next call */
+	iocp_description description;     /* of the states of its workers */
+	iocp_values setup;                /* for lua/iocp/worker.lua */
+	int limited;                      /* its queue: */
+	double queue_wait;                /* milliseconds that submit waits for a place in it */
+	int raises;                       /* failures, at the next call */
+	_Atomic(iocp_unobserved *) death; /* of the first worker whose init failed */
 } iocp_pool_plan;
 
 extern const iocp_pool_calls iocp_lua_pool_calls;
@@ -96,6 +97,8 @@ void iocp_lua_worker_cancel(iocp_worker *worker);
 
 /* Raises what failed since the last call in a pool that is to do so, but not in its own workers. */
 void iocp_pool_raise(lua_State *L, iocp_pool *pool);
+/* A script has been told of failures of the pool itself. */
+void iocp_pool_see_death(iocp_pool *pool);
 /* Adds to the table at the top, and to the methods of pools; so do the two below. */
 void iocp_lua_open_stats(lua_State *L);
 

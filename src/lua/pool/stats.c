@@ -32,6 +32,13 @@ static void push_last_error(lua_State *L, iocp_pool *pool)
 		lua_pushnil(L);
 }
 
+void iocp_pool_see_death(iocp_pool *pool)
+{
+	iocp_pool_plan *plan = iocp_pool_owner(pool);
+	/* Acquire: as the worker wrote it. It stays while somebody has a reference, as the caller does. */
+	iocp_unobserved_see(atomic_load_explicit(&plan->death, memory_order_acquire));
+}
+
 void iocp_pool_raise(lua_State *L, iocp_pool *pool)
 {
 	const iocp_pool_plan *plan = iocp_pool_owner(pool);
@@ -43,6 +50,7 @@ void iocp_pool_raise(lua_State *L, iocp_pool *pool)
 	count = worker && worker->pool == pool ? 0 : iocp_pool_take_failures(pool);
 	if (count == 0)
 		return;
+	iocp_pool_see_death(pool);
 	push_last_error(L, pool);
 	if (count > 1)
 		lua_pushfstring(L, "%d tasks failed, the last one: %s", (int)count, lua_tostring(L, -1));
@@ -51,7 +59,9 @@ void iocp_pool_raise(lua_State *L, iocp_pool *pool)
 
 static int pool_last_error(lua_State *L)
 {
-	push_last_error(L, check_pool(L));
+	iocp_pool *pool = check_pool(L);
+	iocp_pool_see_death(pool);
+	push_last_error(L, pool);
 	return 1;
 }
 

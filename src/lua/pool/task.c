@@ -23,6 +23,10 @@ static iocp_task *check_task(lua_State *L, int index, const char *name)
 static void resolve(lua_State *L, int index)
 {
 	int type = lua_type(L, index);
+	enum iocp_class c;
+	if (type == LUA_TUSERDATA && iocp_object_test(L, index, &c))
+		iocp_bad_argument(
+			L, index, "f", c == IOCP_CLASS_TASK ? "a function (a task is submitted by task:submit())" : "a function");
 	if (type == LUA_TFUNCTION || type == LUA_TUSERDATA)
 		return;
 	lua_getfield(L, LUA_REGISTRYINDEX, RESOLVE);
@@ -81,7 +85,13 @@ static int task_collect(lua_State *L)
 static int task_status(lua_State *L)
 {
 	static const char *const names[] = {"unscheduled", "scheduled", "running", "completed", "failed", "cancelled"};
-	lua_pushstring(L, names[iocp_task_state(check_task(L, 1, "self"))]);
+	const iocp_task *task = check_task(L, 1, "self");
+	const enum iocp_task_state state = iocp_task_state(task);
+	if (state == IOCP_TASK_FAILED) {
+		iocp_values failure = iocp_values_of(iocp_task_payload(task));
+		iocp_unobserved_see(iocp_unobserved_of(&failure));
+	}
+	lua_pushstring(L, names[state]);
 	return 1;
 }
 
@@ -107,6 +117,7 @@ static int push_blame(lua_State *L, const iocp_task *cause)
 	lua_pushfstring(
 		L, "the task was cancelled: '%s', which it was to run after, %s", iocp_task_body(cause)->name, what);
 	if (values.block && iocp_values_push(L, &values) > 0) {
+		iocp_unobserved_see(iocp_unobserved_of(&values));
 		lua_pushfstring(L, "%s: %s", lua_tostring(L, first), lua_tostring(L, first + 1));
 		lua_replace(L, first);
 	}

@@ -4,6 +4,7 @@
 ** Ownership: the state is made, used and closed by the worker's thread alone.
 */
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lua/pool/pool.h"
@@ -21,7 +22,10 @@ static int push_values(lua_State *L, const iocp_values *values)
 static int push_payload(lua_State *L, const iocp_payload *payload)
 {
 	iocp_values values = iocp_values_of(payload);
-	return push_values(L, &values);
+	int count = values.block ? iocp_values_push(L, &values) : 0;
+	if (count < 0)
+		luaL_error(L, "arg %d: %s", -count, lua_tostring(L, -1));
+	return count;
 }
 
 static void push_runners(lua_State *L)
@@ -88,6 +92,44 @@ static void report(lua_State *L, const iocp_lua_worker *worker, const char *name
 	lua_call(L, 3, 0);
 }
 
+/* The message is at the top. What is wrong may be what the task's values lost. */
+static void advise(lua_State *L, const iocp_task *task)
+{
+	char argument[32];
+	const char *what = argument;
+	iocp_values arguments = iocp_values_of(iocp_task_payload(task));
+	int lost = iocp_values_lost(&arguments);
+	snprintf(argument, sizeof(argument), lost == IOCP_LOST_MOST ? "an argument" : "arg %d", lost);
+	if (lost && iocp_task_runner(task))
+		what = "an item";
+	else if (!lost)
+		what = iocp_values_lost(&iocp_task_function(task)->code) ? "an upvalue" : NULL;
+	iocp_outcome_advise(L, what);
+}
+
+/* Whether a failure of the pool's is let be known by what it was made with. */
+static int is_reported(lua_State *L, const iocp_lua_worker *worker)
+{
+	int reported;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->report);
+	reported = worker->report && !lua_isnil(L, -1); /* 0: it did not come so far */
+	lua_pop(L, 1);
+	return reported;
+}
+
+/* The message of the task's failure is at the top: it is told if nobody asks for it. A chunk's is asked for by its loop. */
+static void note_failure(lua_State *L, iocp_lua_worker *worker, iocp_values *failure)
+{
+	const iocp_task *task = worker->call->run->task;
+	const iocp_pool_plan *plan = iocp_pool_owner(worker->worker.pool);
+	iocp_failed who = {.kind = IOCP_FAILED_TASK};
+	if (iocp_thread_cancelled() || plan->raises || iocp_task_runner(task) || is_reported(L, worker))
+		return;
+	snprintf(who.name, sizeof(who.name), "%s", iocp_task_body(task)->name);
+	snprintf(who.pool, sizeof(who.pool), "%s", iocp_pool_name(worker->worker.pool));
+	iocp_unobserved_add(failure, &who, lua_tostring(L, -1));
+}
+
 /* Runs protected. At 1 the error value, at 2 what lua_pcall returned; keeps it, and lets failures be known. */
 static int keep_error(lua_State *L)
 {
@@ -101,8 +143,10 @@ static int keep_error(lua_State *L)
 	lua_replace(L, 2);
 	lua_pushvalue(L, 1);
 	iocp_outcome_push_message(L, 2, status);
+	advise(L, run->task);
 	iocp_chunk_name_item(L, worker->call);
 	iocp_outcome_keep_failure(L, &failure, run->task);
+	note_failure(L, worker, &failure);
 	run->outcome = iocp_payload_of(&failure);
 	if (iocp_thread_cancelled())
 		return 0;
@@ -156,9 +200,17 @@ static enum iocp_task_state run(iocp_worker *worker, iocp_run *innermost, void *
 {
 	iocp_lua_worker *own = (iocp_lua_worker *)worker; /* its first member */
 	iocp_call call = {.run = innermost}, *outer = own->call;
+	const char *name = iocp_task_body(innermost->task)->name;
 	enum iocp_task_state state;
 	own->call = &call;
+	if (iocp_debugs())
+		iocp_debug_say("task %s begins", name);
 	state = call_task(L, own);
+	if (iocp_debugs())
+		iocp_debug_say("task %s ends: %s", name,
+			state == IOCP_TASK_COMPLETED ? "completed"
+			: state == IOCP_TASK_FAILED  ? "failed"
+										 : "cancelled");
 	own->call = outer;
 	return state;
 }
@@ -211,11 +263,31 @@ static int initialise(lua_State *L)
 	return 0;
 }
 
+/* The message at the top is init's: it is told if nobody asks for it. */
+static void note_death(lua_State *L, const iocp_lua_worker *worker)
+{
+	iocp_pool_plan *plan = iocp_pool_owner(worker->worker.pool);
+	iocp_failed who = {.kind = IOCP_FAILED_POOL};
+	iocp_unobserved *death, *none = NULL;
+	if (is_reported(L, worker))
+		return;
+	snprintf(who.name, sizeof(who.name), "%s", iocp_pool_name(worker->worker.pool));
+	death = iocp_unobserved_new(&who, lua_tostring(L, -1));
+	/* Release: what it says is there for who sees it. */
+	if (!atomic_compare_exchange_strong_explicit(
+			&plan->death, &none, death, memory_order_acq_rel, memory_order_acquire)) {
+		iocp_unobserved_see(death); /* the first is enough: they mostly say the same */
+		iocp_unobserved_end(death);
+	}
+}
+
 /* Runs protected. At 1 why the worker died: a failure of its pool. */
 static int report_death(lua_State *L)
 {
 	iocp_lua_worker *worker = iocp_lua_worker_current();
 	iocp_push_text(L, 1);
+	if (!worker->worker.initialised)
+		note_death(L, worker);
 	lua_pushfstring(L, "%s: worker %d died: %s", iocp_pool_name(worker->worker.pool), (int)worker->worker.index,
 		lua_tostring(L, -1));
 	fail(worker->worker.pool, lua_tostring(L, -1), 1);
@@ -253,12 +325,16 @@ static int supervise(lua_State *L)
 static void work(iocp_worker *worker)
 {
 	lua_State *L = luaL_newstate();
+	if (iocp_debugs())
+		iocp_debug_say("worker %d begins", (int)worker->index);
 	if (L) {
-		(void)iocp_protect(L, supervise); /* how it went is in the worker */
+		(void)iocp_protect(L, supervise, NULL); /* how it went is in the worker */
 		lua_close(L);
 	} else {
 		fail(worker->pool, "a worker died: out of memory for its Lua state", 1);
 	}
+	if (iocp_debugs())
+		iocp_debug_say("worker %d ends%s", (int)worker->index, worker->end == IOCP_WORKER_DIED ? ": it died" : "");
 }
 
 static void interrupted(iocp_thread *thread)
@@ -272,9 +348,17 @@ void iocp_lua_worker_cancel(iocp_worker *worker)
 	iocp_running_cancel(&((iocp_lua_worker *)worker)->running, worker->thread, interrupted);
 }
 
+/* Nobody can ask for init's failure any more. */
+static void leave_plan(void *owner)
+{
+	iocp_pool_plan *plan = owner;
+	iocp_unobserved_end(atomic_exchange_explicit(&plan->death, NULL, memory_order_acq_rel));
+}
+
 static void free_plan(void *owner)
 {
 	iocp_pool_plan *plan = owner;
+	leave_plan(plan);
 	iocp_description_free(&plan->description);
 	iocp_values_free(&plan->setup);
 	free(plan);
@@ -287,5 +371,6 @@ const iocp_pool_calls iocp_lua_pool_calls = {
 	.cancel = iocp_lua_worker_cancel,
 	.free_payload = free_payload,
 	.payload_holds = payload_holds,
+	.leave_owner = leave_plan,
 	.free_owner = free_plan,
 };

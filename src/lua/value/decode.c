@@ -490,10 +490,10 @@ static int read_value(decoder *d)
 	return read_kind(d, tag);
 }
 
-static int read_values(decoder *d, uint64_t count)
+/* *done: how many it read; if something is wrong, it is so with the next one. */
+static int read_values(decoder *d, uint64_t count, uint64_t *done)
 {
-	uint64_t i;
-	for (i = 0; i < count; i++) {
+	for (*done = 0; *done < count; ++*done) {
 		do {
 			if (!read_value(d))
 				return 0;
@@ -532,7 +532,7 @@ int iocp_decode(lua_State *L, const iocp_parcel *parcel)
 {
 	decoder d;
 	int top = lua_gettop(L);
-	uint64_t count;
+	uint64_t count, done;
 	d.L = L;
 	d.parcel = parcel;
 	d.in = parcel->values;
@@ -550,9 +550,9 @@ int iocp_decode(lua_State *L, const iocp_parcel *parcel)
 		return -1;
 	}
 	push_slots(&d);
-	if (!read_values(&d, count)) {
+	if (!read_values(&d, count, &done)) {
 		drop_slots(L, top, 1); /* the message */
-		return -1;
+		return -1 - (int)done;
 	}
 	drop_slots(L, top, (int)count);
 	return (int)count;

@@ -110,6 +110,14 @@ static int put_key(iocp_encoder *e, const char *bytes, size_t length)
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
+/* The table at the top loses its metatable. */
+static void debug_lost(const iocp_encoder *e)
+{
+	const iocp_encoding *encoding = e->encoding;
+	iocp_debug_lost(
+		e->L, encoding->head && e->value == 1 ? encoding->head : encoding->what, e->value - (encoding->head != NULL));
+}
+
 /* Writes the tag of the table at the top, with the name of its metatable if that is registered. 0: stop. -1: written by
 ** its own name. */
 static int put_table_tag(iocp_encoder *e)
@@ -128,6 +136,10 @@ static int put_table_tag(iocp_encoder *e)
 		}
 		if (!iocp_encoder_be_careful(e)) /* a module may have one */
 			return 0;
+		if (e->flags < IOCP_PARCEL_LOST)
+			e->flags |= (uint8_t)((e->value < IOCP_LOST_MOST ? e->value : IOCP_LOST_MOST) * IOCP_PARCEL_LOST);
+		if (iocp_debugs())
+			debug_lost(e);
 	}
 	*e->at++ = IOCP_TAG_TABLE;
 	return 1;

@@ -11,6 +11,7 @@
 **   metatables.c  and registered metatables
 **   cdata.c       cdata, which C cannot look into
 **   values.c      the values of threads and tasks
+**   failure.c     who failed, and that what nobody asks for is told
 **   outcome.c     their results and errors
 **
 ** A parcel is a block of bytes for states of this process, and of this version of the module; it is no file format.
@@ -40,7 +41,9 @@ enum {                           /* flags */
 	IOCP_PARCEL_REMEMBERS = 1,   /* has references, or nests deeply: the decoder needs a table to remember things in */
 	IOCP_PARCEL_HAS_OBJECTS = 2, /* a list of them stands at the end */
 	IOCP_PARCEL_SEALED = 4,
-	IOCP_PARCEL_KEYS_AGAIN = 8 /* keys come again: the decoder keeps them at hand */
+	IOCP_PARCEL_KEYS_AGAIN = 8, /* keys come again: the decoder keeps them at hand */
+	IOCP_PARCEL_FAILURE = 16,   /* who failed lies behind it: value/failure.c */
+	IOCP_PARCEL_LOST = 32 /* times which of the values, 1 to 7 or a later one, holds a table without its metatable */
 };
 
 enum iocp_tag {
@@ -170,7 +173,8 @@ int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_
 
 /* ---- value/decode.c ---------------------------------------------------------------------------------------------- */
 
-/* Pushes the values; returns how many, or -1 with a message pushed. May raise for lack of memory. */
+/* Pushes the values; returns how many, or -n with a message pushed, n the one that is wrong. May raise for lack of
+** memory. */
 int iocp_decode(lua_State *L, const iocp_parcel *parcel);
 
 /* ---- value/names.c ----------------------------------------------------------------------------------------------- */
@@ -227,6 +231,9 @@ int iocp_values_copy(lua_State *L, const iocp_encoding *encoding, iocp_values *v
 /* As iocp_decode; again and again. */
 int iocp_values_push(lua_State *L, const iocp_values *values);
 void iocp_values_free(iocp_values *values);
+enum { IOCP_LOST_MOST = 7 };
+/* Which of the values holds a table that lost its metatable, IOCP_LOST_MOST: that one or a later one; 0: none. */
+int iocp_values_lost(const iocp_values *values);
 /* Whether freeing them gives back references to objects. */
 int iocp_values_hold(const iocp_values *values);
 
@@ -239,6 +246,9 @@ void iocp_outcome_push_handler(lua_State *L);
 ** of memory.
 **  */
 void iocp_outcome_push_message(lua_State *L, int handler, int status);
+/* Puts into the message at the top, before its traceback, what to do about an error that comes of a global or metatable
+** which did not cross. `lost`: what lost its metatable, or NULL. */
+void iocp_outcome_advise(lua_State *L, const char *lost);
 /* As iocp_values_copy, and raises if memory is out. */
 void iocp_outcome_keep(lua_State *L, const iocp_encoding *encoding, iocp_values *values);
 /* Keeps the message at the top and the error value below it, both of which stay; of a value that does not cross the
@@ -246,6 +256,43 @@ void iocp_outcome_keep(lua_State *L, const iocp_encoding *encoding, iocp_values 
 void iocp_outcome_keep_failure(lua_State *L, iocp_values *values, const void *owner);
 /* nil, the message, the code, and the error value if it could cross; returns how many. */
 int iocp_outcome_push_failure(lua_State *L, int code, const iocp_values *failure);
+
+/* ---- value/failure.c: failures that nobody asked for ------------------------------------------------------------- */
+
+enum iocp_failed_kind { IOCP_FAILED_THREAD, IOCP_FAILED_TASK, IOCP_FAILED_POOL };
+extern const char *const iocp_failed_kinds[];
+
+/* Who failed: of a task also its pool's name, of a thread where it was made. Empty: not known. */
+typedef struct iocp_failed {
+	enum iocp_failed_kind kind;
+	char name[64], pool[64], made[96];
+} iocp_failed;
+
+typedef struct iocp_unobserved iocp_unobserved;
+
+/* `text`: the message with its traceback. NULL: out of memory. */
+iocp_unobserved *iocp_unobserved_new(const iocp_failed *who, const char *text);
+/* It is told, unless it was seen, and freed. NULL is allowed. May run a script's function, in a state of its own. */
+void iocp_unobserved_end(iocp_unobserved *u);
+/* A script has been told. NULL is allowed. */
+void iocp_unobserved_see(iocp_unobserved *u);
+/* Puts it behind a failure that nobody else knows yet, and which from now on is told when it is freed. It may be out of
+** memory, then it is not told. */
+void iocp_unobserved_add(iocp_values *failure, const iocp_failed *who, const char *text);
+/* What lies behind a failure, or NULL. */
+iocp_unobserved *iocp_unobserved_of(const iocp_values *failure);
+/* Tells a failure instead of the error output; 0: it could not, and the error output it is. NULL: there is none. */
+typedef int (*iocp_teller)(const iocp_failed *who, const char *text);
+void iocp_unobserved_tell_by(iocp_teller f);
+/* One write to the error output, so that the texts of two threads do not mix. */
+__attribute__((format(printf, 1, 2))) void iocp_write_error(const char *format, ...);
+
+/* ---- unobserved.c ------------------------------------------------------------------------------------------------ */
+
+/* Where the function is that called the one that runs: "file:line". */
+void iocp_unobserved_where(lua_State *L, char *made, size_t size);
+/* iocp.on_unobserved(f): f a function, false, or nil for the error output. */
+int iocp_lua_on_unobserved(lua_State *L);
 
 #pragma GCC visibility pop
 

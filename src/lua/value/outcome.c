@@ -69,6 +69,35 @@ void iocp_outcome_push_message(lua_State *L, int handler, int status)
 	(void)lua_setupvalue(L, handler, VALUE);
 }
 
+/* Whether `part` stands in the text before `end`. */
+static int has(const char *text, const char *end, const char *part)
+{
+	const char *at = strstr(text, part);
+	return at && at < end;
+}
+
+void iocp_outcome_advise(lua_State *L, const char *lost)
+{
+	size_t length;
+	const char *text = lua_tolstring(L, -1, &length), *end = strstr(text, "\nstack traceback:");
+	int message = lua_gettop(L);
+	if (!end)
+		end = text + length;
+	if (!has(text, end, "attempt to "))
+		return;
+	if (has(text, end, "global '") && has(text, end, "a nil value"))
+		lua_pushliteral(L, "; globals do not cross: pass it as an argument or an upvalue, or require it there");
+	else if (lost)
+		lua_pushfstring(L, "; %s has lost its metatable on the way: iocp.register it, here and there", lost);
+	else
+		return;
+	lua_pushlstring(L, text, (size_t)(end - text));
+	lua_insert(L, -2);
+	lua_pushlstring(L, end, length - (size_t)(end - text));
+	lua_concat(L, 3);
+	lua_replace(L, message);
+}
+
 void iocp_outcome_keep(lua_State *L, const iocp_encoding *encoding, iocp_values *values)
 {
 	if (iocp_values_copy(L, encoding, values) != IOCP_OK)
@@ -115,6 +144,7 @@ int iocp_outcome_push_failure(lua_State *L, int code, const iocp_values *failure
 	if (!failure || !failure->block)
 		return iocp_failure(L, IOCP_NOMEM, "out of memory: a Lua state could not be made, or not tell its error");
 	count = iocp_values_push(L, failure);
+	iocp_unobserved_see(iocp_unobserved_of(failure));
 	/* If the error value is none that this state knows, the message says so, and that will have to do. */
 	iocp_failure(L, code, lua_tostring(L, first));
 	if (count < 2)

@@ -39,13 +39,20 @@ int iocp_values_hold(const iocp_values *values)
 	return parcel.object_count > 0;
 }
 
+int iocp_values_lost(const iocp_values *values)
+{
+	return values->block ? ((const uint8_t *)values->block)[1] / IOCP_PARCEL_LOST : 0;
+}
+
 void iocp_values_free(iocp_values *values)
 {
 	iocp_parcel parcel;
 	if (values->block) {
+		iocp_unobserved *unobserved = iocp_unobserved_of(values);
 		open_values(values, &parcel);
 		iocp_parcel_release(&parcel);
 		free(values->block);
 		values->block = NULL;
+		iocp_unobserved_end(unobserved);
 	}
 }

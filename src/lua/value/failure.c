@@ -1,0 +1,118 @@
+/*
+** value/failure.c - who failed, behind the failure, so that what nobody asks for is told once.
+**
+** A failure of a thread or task is a parcel: its message, and perhaps the error value. Who it was lies behind it in the
+** same block, which IOCP_PARCEL_FAILURE in its flags says, and goes wherever the failure goes. What tells a
+** failure to a script (join, wait, result, a status that is "failed") marks it as seen. Freed without that, it is told:
+** on the error output, or by what unobserved.c has put in the place of that. So one hears of it when the garbage
+** collector takes its object, or at the end of the state.
+**
+** `seen` is relaxed: what it is about is written before a failure is published, and what drops the last reference comes
+** after every other use of it.
+*/
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua/value/format.h"
+
+struct iocp_unobserved {
+	_Atomic int seen;
+	iocp_failed who;
+	char text[];
+};
+
+static _Atomic(iocp_teller) teller;
+
+iocp_unobserved *iocp_unobserved_new(const iocp_failed *who, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	iocp_unobserved *u = malloc(sizeof(*u) + size);
+	if (!u)
+		return NULL;
+	atomic_store_explicit(&u->seen, 0, memory_order_relaxed);
+	u->who = *who;
+	memcpy(u->text, text, size);
+	return u;
+}
+
+iocp_unobserved *iocp_unobserved_of(const iocp_values *failure)
+{
+	const uint8_t *block = failure->block;
+	iocp_unobserved *u;
+	if (!block || !(block[1] & IOCP_PARCEL_FAILURE))
+		return NULL;
+	memcpy(&u, block + failure->size, sizeof(u)); /* perhaps unaligned */
+	return u;
+}
+
+void iocp_unobserved_see(iocp_unobserved *u)
+{
+	if (u)
+		atomic_store_explicit(&u->seen, 1, memory_order_relaxed);
+}
+
+void iocp_unobserved_add(iocp_values *failure, const iocp_failed *who, const char *text)
+{
+	iocp_unobserved *u = failure->block ? iocp_unobserved_new(who, text) : NULL;
+	uint8_t *block = u ? realloc(failure->block, failure->size + sizeof(u)) : NULL;
+	if (!block) {
+		free(u);
+		return;
+	}
+	memcpy(block + failure->size, &u, sizeof(u));
+	block[1] |= IOCP_PARCEL_FAILURE;
+	failure->block = block;
+}
+
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
+
+void iocp_unobserved_tell_by(iocp_teller f)
+{
+	/* Release, and acquire below: what the teller uses is there for who finds it. */
+	atomic_store_explicit(&teller, f, memory_order_release);
+}
+
+const char *const iocp_failed_kinds[] = {"thread", "task", "pool"};
+
+void iocp_write_error(const char *format, ...)
+{
+	va_list arguments, again;
+	char *text = NULL;
+	int size;
+	va_start(arguments, format);
+	va_copy(again, arguments);
+	size = vsnprintf(NULL, 0, format, arguments);
+	if (size > 0)
+		text = malloc((size_t)size + 1);
+	if (text) {
+		vsnprintf(text, (size_t)size + 1, format, again);
+		fwrite(text, 1, (size_t)size, stderr);
+		fflush(stderr); /* on Windows it may be buffered, and the process may end before */
+		free(text);
+	}
+	va_end(again);
+	va_end(arguments);
+}
+
+static void tell(const iocp_failed *who, const char *text)
+{
+	static const char *const missed[] = {"failed and nobody joined it", "failed and nobody waited for it",
+		"failed in init and nobody asked pool:last_error()"};
+	const char *kind = iocp_failed_kinds[who->kind];
+	iocp_write_error("iocp: %s %s%s%s %s: %s\n%s%s%s%s%s", kind, who->name, *who->pool ? " of " : "", who->pool,
+		missed[who->kind], text, *who->made ? "the " : "", *who->made ? kind : "", *who->made ? " was made at " : "",
+		who->made, *who->made ? "\n" : "");
+}
+
+void iocp_unobserved_end(iocp_unobserved *u)
+{
+	iocp_teller f = atomic_load_explicit(&teller, memory_order_acquire);
+	if (!u)
+		return;
+	if (!atomic_load_explicit(&u->seen, memory_order_relaxed) && !(f && f(&u->who, u->text)))
+		tell(&u->who, u->text);
+	free(u);
+}
