@@ -117,7 +117,8 @@ static int is_reported(lua_State *L, const iocp_lua_worker *worker)
 	return reported;
 }
 
-/* The message of the task's failure is at the top: it is told if nobody asks for it. A chunk's is asked for by its loop. */
+/* The message of the task's failure is at the top: it is told if nobody asks for it. A chunk's is asked for by its
+** loop. */
 static void note_failure(lua_State *L, iocp_lua_worker *worker, iocp_values *failure)
 {
 	const iocp_task *task = worker->call->run->task;
