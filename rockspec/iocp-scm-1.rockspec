@@ -25,6 +25,7 @@ test = {
 }
 local lua_files = {
   ["iocp.init"] = "lua/iocp/init.lua",
+  ["iocp.body"] = "lua/iocp/body.lua",
   ["iocp.cdata"] = "lua/iocp/cdata.lua",
   ["iocp.jit"] = "lua/iocp/jit.lua",
   ["iocp.jit.fast"] = "lua/iocp/jit/fast.lua",
