@@ -51,9 +51,7 @@ static void start(waiter *w, iocp_semaphore *semaphore, double ms, _Atomic int *
 {
 	iocp_thread_options options = {.main = wait_once, .data = w, .name = "waiter"};
 	uint32_t before = waiting(semaphore);
-	w->semaphore = semaphore;
-	w->ms = ms;
-	w->turn = turn;
+	*w = (waiter){.semaphore = semaphore, .ms = ms, .turn = turn};
 	assert_int_equal(iocp_thread_create(&options, &w->thread), IOCP_OK);
 	while (waiting(semaphore) == before && !w->ended) /* a short wait may be over before it is seen here */
 		iocp_yield();
@@ -105,7 +103,7 @@ static void who_waits_is_served_in_turn(void **state)
 static void waits_end_otherwise(void **state)
 {
 	iocp_semaphore s = {.count = 0};
-	waiter timed = {.ms = 0}, cancelled = {.ms = 0}, closed = {.ms = 0}, served = {.ms = 0};
+	waiter timed, cancelled, closed, served;
 	start(&timed, &s, 1, NULL);
 	join(&timed);
 	assert_int_equal(timed.result, IOCP_TIMEOUT);
