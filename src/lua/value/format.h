@@ -183,10 +183,15 @@ int iocp_decode(lua_State *L, const iocp_parcel *parcel);
 void iocp_names_push(lua_State *L);
 /* The addresses of the tables that have names. */
 const void *const *iocp_names_tables(lua_State *L, int names, size_t *count);
-/* Looks for everything anew, for the C function that was not found. */
+/* Looks for everything anew, for what was not found, or not under its name. */
 void iocp_names_rebuild(lua_State *L, int names);
-/* Pushes the name of the value at the top and returns 1, or 0 with nothing pushed. */
-int iocp_names_find(lua_State *L, int names);
+enum iocp_found {
+	IOCP_NAME_NONE,
+	IOCP_NAME_OLD, /* the name it had stands for something else by now: to be rebuilt */
+	IOCP_NAME_FOUND
+};
+/* Pushes the name of the value at the top if it was found. */
+enum iocp_found iocp_names_find(lua_State *L, int names);
 /* Pushes what a name stands for and returns 1, or 0 with a message pushed. It may be required, which may raise no
 ** error. */
 int iocp_names_resolve(lua_State *L, const char *name, size_t length);

@@ -72,13 +72,26 @@ int iocp_encoder_upvalue(iocp_encoder *e, iocp_frame *f)
 
 /* ---- functions --------------------------------------------------------------------------------------------------- */
 
+/* 0: the names were no older than this message. */
+static int rebuild_names(iocp_encoder *e)
+{
+	if (e->rebuilt)
+		return 0;
+	iocp_names_rebuild(e->L, e->base + IOCP_SLOT_NAMES);
+	e->rebuilt = 1;
+	return 1;
+}
+
 int iocp_encoder_named(iocp_encoder *e)
 {
 	lua_State *L = e->L;
 	int names = e->base + IOCP_SLOT_NAMES;
+	enum iocp_found found = iocp_names_find(L, names);
 	const char *name;
 	size_t length;
-	if (!iocp_names_find(L, names))
+	if (found == IOCP_NAME_OLD && rebuild_names(e))
+		found = iocp_names_find(L, names);
+	if (found != IOCP_NAME_FOUND)
 		return 0;
 	name = lua_tolstring(L, -1, &length);
 	*e->at++ = IOCP_TAG_NAMED;
@@ -89,12 +102,8 @@ int iocp_encoder_named(iocp_encoder *e)
 
 static int write_c_function(iocp_encoder *e)
 {
-	if (!e->rebuilt) { /* its module may have got it only lately */
-		iocp_names_rebuild(e->L, e->base + IOCP_SLOT_NAMES);
-		e->rebuilt = 1;
-		if (iocp_encoder_named(e))
-			return e->code == IOCP_OK;
-	}
+	if (rebuild_names(e) && iocp_encoder_named(e)) /* its module may have got it only lately */
+		return e->code == IOCP_OK;
 	return iocp_encoder_refuse(e, "a C function that is in no loaded module");
 }
 

@@ -3,8 +3,9 @@
 ** methods.
 **
 ** In the registry, a state's own: NAMES, from a module or C function to its name, made when a function is first sent,
-** made anew when package.loaded has changed since, and never trusted: what it says is looked up in package.loaded
-** before it is used.
+** made anew when package.loaded has other values since, and never trusted: what it says is looked up in package.loaded
+** before it is used. A module that has another name now may stand where it stood: then the old name is not found, and
+** the names are made anew too.
 */
 
 #include <string.h>
@@ -267,23 +268,22 @@ static void push_named(lua_State *L, const char *name, size_t length)
 	}
 }
 
-int iocp_names_find(lua_State *L, int names)
+enum iocp_found iocp_names_find(lua_State *L, int names)
 {
 	const char *name;
 	size_t length;
-	int found;
+	int same;
 	lua_pushvalue(L, -1);
 	lua_rawget(L, names);
 	name = lua_tolstring(L, -1, &length);
-	if (name) {
-		push_named(L, name, length);
-		found = lua_rawequal(L, -1, -3);
+	if (!name) {
 		lua_pop(L, 1);
-		if (found)
-			return 1;
+		return IOCP_NAME_NONE;
 	}
-	lua_pop(L, 1);
-	return 0;
+	push_named(L, name, length);
+	same = lua_rawequal(L, -1, -3);
+	lua_pop(L, same ? 1 : 2);
+	return same ? IOCP_NAME_FOUND : IOCP_NAME_OLD;
 }
 
 /* Pushes the function require, or nil. */
