@@ -1,9 +1,10 @@
 /*
 ** thread.c - iocp.Thread: a thread, its Lua state, and what passes between it and those who hold it.
 **
-** Ownership: all that the thread needs is copied into a `job` before it starts; the job belongs to the thread object
-** and is freed with it, so results can be read again and again. The state is made, used and closed by the thread alone.
-** `results` and `failure` are written before the thread ends and read after a join that saw the end.
+** Ownership: all that the thread needs is copied into a `job` before it starts, and the call is freed once the thread
+** has it; the job belongs to the thread object and is freed with it, so results can be read again and again. The state
+** is made, used and closed by the thread alone. `results` and `failure` are written before the thread ends and read
+** after a join that saw the end.
 */
 
 #include <math.h>
@@ -16,7 +17,8 @@
 typedef struct job {
 	iocp_running running;
 	iocp_description description; /* of the parent's state */
-	iocp_values call;             /* the body, a function or the code of one, and its arguments */
+	iocp_values call;             /* the body, a function or the code of one, and its arguments, until they are taken */
+	int lost;                     /* as iocp_values_lost says of them */
 	iocp_values results;          /* of a body that returned */
 	iocp_values failure;          /* message with traceback, and the error value if it can cross */
 	char made[96];                /* where */
@@ -39,14 +41,17 @@ static void free_job(void *data)
 
 /* ---- in the thread ----------------------------------------------------------------------------------------------- */
 
-/* Pushes the body and its arguments; how many values these are. */
-static int push_call(lua_State *L, const job *j)
+/* Pushes the body and its arguments, which nobody else needs; how many values these are. */
+static int push_call(lua_State *L, job *j)
 {
-	int body = lua_gettop(L) + 1, count = iocp_values_push(L, &j->call);
+	int body = lua_gettop(L) + 1, count;
+	j->lost = iocp_values_lost(&j->call);
+	count = iocp_values_push(L, &j->call);
 	if (count < -1)
 		return luaL_error(L, "arg %d: %s", -count - 1, lua_tostring(L, -1));
 	if (count < 0)
 		return lua_error(L);
+	iocp_values_free(&j->call);
 	if (lua_type(L, body) == LUA_TSTRING) {
 		size_t size;
 		const char *code = lua_tolstring(L, body, &size);
@@ -77,12 +82,11 @@ static int run_body(lua_State *L)
 static void advise(lua_State *L, const job *j)
 {
 	char argument[32];
-	int lost = iocp_values_lost(&j->call);
-	snprintf(argument, sizeof(argument), "arg %d", lost - 1);
-	iocp_outcome_advise(L, lost == 0                ? NULL
-						   : lost == 1              ? "an upvalue"
-						   : lost == IOCP_LOST_MOST ? "an argument"
-													: argument);
+	snprintf(argument, sizeof(argument), "arg %d", j->lost - 1);
+	iocp_outcome_advise(L, j->lost == 0                ? NULL
+						   : j->lost == 1              ? "an upvalue"
+						   : j->lost == IOCP_LOST_MOST ? "an argument"
+													   : argument);
 }
 
 /* The message is at the top: it is told if nobody joins the thread. */

@@ -1,11 +1,12 @@
 /*
 ** value/failure.c - who failed, behind the failure, so that what nobody asks for is told once.
 **
-** A failure of a thread or task is a parcel: its message, and perhaps the error value. Who it was lies behind it in the
-** same block, which IOCP_PARCEL_FAILURE in its flags says, and goes wherever the failure goes. What tells a
-** failure to a script (join, wait, result, a status that is "failed") marks it as seen. Freed without that, it is told:
-** on the error output, or by what unobserved.c has put in the place of that. So one hears of it when the garbage
-** collector takes its object, or at the end of the state.
+** A failure of a thread or task is a parcel: its message, and perhaps the error value. Behind it in the same block lies
+** a pointer to who it was, which IOCP_PARCEL_FAILURE in its flags says, and goes wherever the failure goes; it is
+** aligned, since what looks for leaks does not see others. What tells a failure to a script (join, wait, result, a
+** status that is "failed") marks it as seen. Freed without that, it is told: on the error output, or by what
+** unobserved.c has put in the place of that. So one hears of it when the garbage collector takes its object, or at the
+** end of the state.
 **
 ** `seen` is relaxed: what it is about is written before a failure is published, and what drops the last reference comes
 ** after every other use of it.
@@ -38,13 +39,18 @@ iocp_unobserved *iocp_unobserved_new(const iocp_failed *who, const char *text)
 	return u;
 }
 
+static size_t place_behind(const iocp_values *failure)
+{
+	return (failure->size + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
+}
+
 iocp_unobserved *iocp_unobserved_of(const iocp_values *failure)
 {
 	const uint8_t *block = failure->block;
 	iocp_unobserved *u;
 	if (!block || !(block[1] & IOCP_PARCEL_FAILURE))
 		return NULL;
-	memcpy(&u, block + failure->size, sizeof(u)); /* perhaps unaligned */
+	memcpy(&u, block + place_behind(failure), sizeof(u));
 	return u;
 }
 
@@ -57,12 +63,12 @@ void iocp_unobserved_see(iocp_unobserved *u)
 void iocp_unobserved_add(iocp_values *failure, const iocp_failed *who, const char *text)
 {
 	iocp_unobserved *u = failure->block ? iocp_unobserved_new(who, text) : NULL;
-	uint8_t *block = u ? realloc(failure->block, failure->size + sizeof(u)) : NULL;
+	uint8_t *block = u ? realloc(failure->block, place_behind(failure) + sizeof(u)) : NULL;
 	if (!block) {
 		free(u);
 		return;
 	}
-	memcpy(block + failure->size, &u, sizeof(u));
+	memcpy(block + place_behind(failure), &u, sizeof(u));
 	block[1] |= IOCP_PARCEL_FAILURE;
 	failure->block = block;
 }
