@@ -73,7 +73,7 @@ void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hoo
 
 void iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*interrupted)(iocp_thread *))
 {
+	iocp_thread_cancel(thread); /* before `hard`, whose error it explains: a thread that it ended has not failed */
 	atomic_store_explicit(&running->hard, 1, memory_order_seq_cst); /* see iocp_running_begin */
-	iocp_thread_cancel(thread);                       /* before the error: it tells what ended the thread */
-	(void)iocp_thread_interrupt(thread, interrupted); /* not running: it looks at `hard` when it starts */
+	(void)iocp_thread_interrupt(thread, interrupted);               /* not running: it looks at `hard` when it starts */
 }
