@@ -167,7 +167,8 @@ describe("the fast path", function()
           heap:free(heap:alloc(8))
         end
       end
-      for i = 1, 20000 do
+      -- Each call on a port is a round trip to Wine's server, which on a busy machine takes a tenth of a millisecond.
+      for i = 1, os.getenv("IOCP_SPEC_WINE") and 4000 or 20000 do
         garbage()
         port:enqueue(i)
         assert(port:dequeue(0) == i)
