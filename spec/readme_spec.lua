@@ -1,4 +1,4 @@
--- The README's programs do what they say, on every Lua; the README names every method there is.
+-- The programs of README and reference do what they say, on every Lua; the reference names every method there is.
 local iocp = require "iocp"
 local support = require "support"
 
@@ -9,16 +9,25 @@ local function read(path)
   return text
 end
 
-describe("the README", function()
-  local readme = read("README.md")
+-- The headings of a page, as its links name them.
+local function anchors_of(page)
+  local anchors = {}
+  for heading in page:gmatch("\n#+ ([^\n]*)") do
+    anchors[heading:lower():gsub("[^%w%- ]", ""):gsub(" ", "-")] = true
+  end
+  return anchors
+end
+
+describe("README and reference", function()
+  local readme, reference = read("README.md"), read("doc/reference.md")
 
   local programs = {}
-  for program in readme:gmatch("```lua\n(.-)```") do
+  for program in (readme .. reference):gmatch("```lua\n(.-)```") do
     programs[#programs + 1] = program
   end
 
   for i, program in ipairs(programs) do
-    it("has a program that runs as it stands and prints what it says: " .. i, function()
+    it("have a program that runs as it stands and prints what it says: " .. i, function()
       local code, output = support.child(program)
       assert.equal(0, code, output)
       local printed, said = {}, {}
@@ -35,7 +44,7 @@ describe("the README", function()
     end)
   end
 
-  it("has the article's program, whose threads print each message once", function()
+  it("have the article's program, whose threads print each message once", function()
     local program
     for _, text in ipairs(programs) do
       program = text:find("message", 1, true) and text or program
@@ -49,27 +58,32 @@ describe("the README", function()
     assert.equal(1000, #seen)
   end)
 
-  it("has headings for what its contents name", function()
-    local anchors = {}
-    for heading in readme:gmatch("\n#+ ([^\n]*)") do
-      local anchor = heading:lower():gsub("[^%w%- ]", ""):gsub(" ", "-")
-      anchors[anchors[anchor] and anchor .. "-1" or anchor] = true
+  it("have headings for what they, and the guides, link to", function()
+    local links = 0
+    for _, from in ipairs { "README.md", "doc/reference.md", "doc/pool.md", "doc/concurrency.md", "doc/message.md" } do
+      local folder = from:match("^.*/") or ""
+      for file, anchor in read(from):gmatch("%]%(([%w_./]*)#([^)]*)%)") do
+        local to = file == "" and from or (folder .. file):gsub("^doc/%.%./", "")
+        assert.is_true(anchors_of(read(to))[anchor], from .. ": " .. file .. "#" .. anchor)
+        links = links + 1
+      end
     end
-    anchors["iocp-1"] = anchors.iocp -- the first one is the title, above all lines
-    for anchor in readme:gmatch("%]%(#([^)]*)%)") do
-      assert.is_true(anchors[anchor], anchor)
-    end
+    assert.is_true(links > 20)
   end)
 
-  it("names every function and method", function()
+  it("are for a stranger in a hurry: the README has 200 lines at most", function()
+    assert.is_true(select(2, readme:gsub("\n", "")) <= 200)
+  end)
+
+  it("name every function and method", function()
     assert.is_truthy(iocp.Pool) -- it is loaded when it is asked for
     for name in pairs(iocp) do
-      assert.is_truthy(readme:find("iocp." .. name, 1, true), name)
+      assert.is_truthy(reference:find("iocp." .. name, 1, true), name)
     end
     for noun, object in pairs { port = iocp.IOCompletionPort(), heap = iocp.Heap(),
       thread = iocp.Thread { body = "", suspended = true }, pool = iocp.Pool(0), task = iocp.Pool(0):task("") } do
       for name in pairs(getmetatable(object).__index) do
-        assert.is_truthy(readme:find(noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
+        assert.is_truthy(reference:find(noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
       end
     end
   end)
