@@ -20,13 +20,6 @@ local function count(text, pattern)
   return select(2, text:gsub(pattern, ""))
 end
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
 describe("the example", function()
   it("parallel_map counts words in files", function()
     local output = succeed("examples/parallel_map.lua", "spec/examples_spec.lua", "lua/iocp/init.lua", "README.md")
@@ -59,7 +52,7 @@ describe("the example", function()
     for name in require("lfs").dir("spec/support") do
       if name:find("%.lua$") then
         files = files + 1
-        for word in read("spec/support/" .. name):gmatch("%a+") do
+        for word in support.read("spec/support/" .. name, "rb"):gmatch("%a+") do
           words = words + 1
           locals = locals + (word:lower() == "local" and 1 or 0)
         end
@@ -75,7 +68,7 @@ describe("the example", function()
     local one = succeed("examples/mandelbrot.lua", "60", "1", picture)
     local three = succeed("examples/mandelbrot.lua", "60", "3", picture, trace)
     assert.equal(one:match("Adler%-32 (%x+)"), three:match("Adler%-32 (%x+)"))
-    local header, pixels = "P6\n60 60\n255\n", read(picture)
+    local header, pixels = "P6\n60 60\n255\n", support.read(picture, "rb")
     assert.equal(header, pixels:sub(1, #header))
     assert.equal(#header + 60 * 60 * 3, #pixels)
     -- The first pixel is outside of the set, the one at (0, 0) in it: 30 rows down, 48 columns to the right.
@@ -85,7 +78,7 @@ describe("the example", function()
 
     -- 60 rows, in chunks of 2.
     assert.matches("^30 spans of [123] workers", succeed("examples/draw_trace.lua", trace, drawing))
-    local svg = read(drawing)
+    local svg = support.read(drawing, "rb")
     assert.matches("^<svg .*mandelbrot.*</svg>%s*$", svg)
     assert.equal(30, count(svg, "<title>rows: [%d.]+ ms</title>"))
     for _, path in ipairs { picture, trace, drawing } do

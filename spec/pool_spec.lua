@@ -6,17 +6,6 @@ local function finish(pool)
   assert.is_true(pool:shutdown(60000))
 end
 
--- Keeps a worker busy until something is posted to `gate`.
-local function block(pool, gate)
-  local task = assert(pool:submit(function(g)
-    g:dequeue()
-  end, gate))
-  assert.is_true(support.eventually(function()
-    return task:status() == "running"
-  end))
-  return task
-end
-
 describe("a pool", function()
   local pool
   after_each(function()
@@ -142,7 +131,7 @@ describe("a pool", function()
     it("that grow by being started, and shrink behind what is queued", function()
       pool = iocp.Pool(1)
       local gate, log = iocp.IOCompletionPort(), iocp.IOCompletionPort()
-      block(pool, gate)
+      support.occupy(pool, gate)
       for i = 1, 20 do
         pool:submit(function(port, n) port:enqueue(n) end, log, i)
       end
@@ -166,7 +155,7 @@ describe("a pool", function()
     it("of which those that were to leave stay if more are wanted again", function()
       pool = iocp.Pool(2)
       local gate = iocp.IOCompletionPort()
-      local first, second = block(pool, gate), block(pool, gate)
+      local first, second = support.occupy(pool, gate), support.occupy(pool, gate)
       for _ = 1, 50 do
         pool:workers(0)
         pool:workers(5)
@@ -187,7 +176,7 @@ describe("a pool", function()
     it("that leave behind what is queued, whatever was wanted between", function()
       pool = iocp.Pool(1)
       local gate = iocp.IOCompletionPort()
-      local first, tasks = block(pool, gate), {}
+      local first, tasks = support.occupy(pool, gate), {}
       pool:workers(0)
       pool:workers(1)
       for i = 1, 5 do
@@ -458,7 +447,7 @@ describe("a pool", function()
     it("by shutdown with a time, which goes on", function()
       pool = iocp.Pool(1)
       local gate = iocp.IOCompletionPort()
-      local task = block(pool, gate)
+      local task = support.occupy(pool, gate)
       local _, _, code = pool:shutdown(20)
       assert.equal("TIMEOUT", code)
       assert.is_true(pool:stats().closed)
@@ -490,7 +479,7 @@ describe("a pool", function()
     it("by close: what is queued is cancelled, what runs ends", function()
       pool = iocp.Pool(1)
       local gate = iocp.IOCompletionPort()
-      local running, tasks = block(pool, gate), {}
+      local running, tasks = support.occupy(pool, gate), {}
       for i = 1, 100 do
         tasks[i] = pool:submit(function() end)
       end
@@ -636,7 +625,7 @@ describe("a pool", function()
     it("with a limit: submit waits for room, or refuses", function()
       pool = iocp.Pool { workers = 1, queue_limit = 3, queue_wait = 0 }
       local gate = iocp.IOCompletionPort()
-      block(pool, gate)
+      support.occupy(pool, gate)
       for _ = 1, 3 do
         assert(pool:submit(function() end))
       end
@@ -677,7 +666,7 @@ describe("a pool", function()
     it("whose limit a close ends the wait for", function()
       pool = iocp.Pool { workers = 1, queue_limit = 1 }
       local gate = iocp.IOCompletionPort()
-      block(pool, gate)
+      support.occupy(pool, gate)
       assert(pool:submit(function() end))
       local closer = iocp.Thread(function(p)
         require("iocp").sleep(30)
@@ -706,7 +695,7 @@ describe("a pool", function()
     it("exactly", function()
       pool = iocp.Pool(2)
       local gate = iocp.IOCompletionPort()
-      local first, second = block(pool, gate), block(pool, gate)
+      local first, second = support.occupy(pool, gate), support.occupy(pool, gate)
       for _ = 1, 5 do
         pool:submit(function() end)
       end

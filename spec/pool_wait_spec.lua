@@ -3,17 +3,6 @@
 local iocp = require "iocp"
 local support = require "support"
 
--- Keeps a worker busy until something is posted to `gate`.
-local function block(pool, gate)
-  local task = assert(pool:submit(function(g)
-    g:dequeue()
-  end, gate))
-  assert.is_true(support.eventually(function()
-    return task:status() == "running"
-  end))
-  return task
-end
-
 describe("a thread that calls a pool", function()
   local pool
   after_each(function()
@@ -55,7 +44,7 @@ describe("a thread that calls a pool", function()
   it("gives its slot up while it waits, and takes it back", function()
     pool = iocp.Pool { workers = 1 }
     local port, gate = iocp.IOCompletionPort(1), iocp.IOCompletionPort()
-    local task = block(pool, gate)
+    local task = support.occupy(pool, gate)
     local thread = iocp.Thread(function(own, t)
       own:dequeue()
       t:wait()
@@ -129,7 +118,7 @@ describe("a queue with a limit", function()
   it("gives them to those who wait, first come, first served", function()
     pool = iocp.Pool { workers = 1, queue_limit = 1 }
     local gate, log, threads = iocp.IOCompletionPort(), iocp.IOCompletionPort(), {}
-    block(pool, gate)
+    support.occupy(pool, gate)
     assert(pool:submit(function() end))
     for i = 1, 5 do
       threads[i] = iocp.Thread(function(p, l, n)
@@ -149,7 +138,7 @@ describe("a queue with a limit", function()
   it("waits for a place until it is too late, or the thread is cancelled", function()
     pool = iocp.Pool { workers = 1, queue_limit = 1, queue_wait = 50 }
     local gate = iocp.IOCompletionPort()
-    block(pool, gate)
+    support.occupy(pool, gate)
     assert(pool:submit(function() end))
     local began = iocp.clock()
     assert.same({ nil, "the pool's queue is full", "TIMEOUT" }, { pool:submit(function() end) })
@@ -158,7 +147,7 @@ describe("a queue with a limit", function()
     assert.is_true(pool:shutdown(60000))
 
     pool = iocp.Pool { workers = 1, queue_limit = 1 }
-    block(pool, gate)
+    support.occupy(pool, gate)
     assert(pool:submit(function() end))
     local thread = iocp.Thread(function(p)
       return select(3, p:submit(function() end))
@@ -194,8 +183,8 @@ describe("a queue with a limit", function()
     assert.equal(accepted, pool:stats().submitted)
     assert.is_true(support.eventually(function() return pool:idle() end))
     local gate = iocp.IOCompletionPort()
-    block(pool, gate)
-    block(pool, gate)
+    support.occupy(pool, gate)
+    support.occupy(pool, gate)
     for _ = 1, 3 do
       assert(pool:submit(function() end))
     end
@@ -207,7 +196,7 @@ describe("a queue with a limit", function()
   it("does not count what is submitted for later, be it at once", function()
     pool = iocp.Pool { workers = 1, queue_limit = 1, queue_wait = 0 }
     local gate = iocp.IOCompletionPort()
-    block(pool, gate)
+    support.occupy(pool, gate)
     for _ = 1, 5 do
       assert(pool:submit_after(0, function() end))
     end
@@ -221,7 +210,7 @@ describe("a queue with a limit", function()
     pool = iocp.Pool { workers = 1, queue_limit = 1, queue_wait = 0 }
     local gate, argument = iocp.IOCompletionPort(), iocp.IOCompletionPort()
     local handle = argument:handle()
-    block(pool, gate)
+    support.occupy(pool, gate)
     local task = assert(pool:submit(function() end, argument, ("x"):rep(1000)))
     argument = nil -- luacheck: ignore
     collectgarbage()

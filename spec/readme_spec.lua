@@ -2,13 +2,6 @@
 local iocp = require "iocp"
 local support = require "support"
 
-local function read(path)
-  local f = assert(io.open(path))
-  local text = f:read("*a")
-  f:close()
-  return text
-end
-
 -- The headings of a page, as its links name them.
 local function anchors_of(page)
   local anchors = {}
@@ -19,7 +12,7 @@ local function anchors_of(page)
 end
 
 describe("README and reference", function()
-  local readme, reference = read("README.md"), read("doc/reference.md")
+  local readme, reference = support.read("README.md"), support.read("doc/reference.md")
 
   local programs = {}
   for program in (readme .. reference):gmatch("```lua\n(.-)```") do
@@ -62,9 +55,9 @@ describe("README and reference", function()
     local links = 0
     for _, from in ipairs { "README.md", "doc/reference.md", "doc/pool.md", "doc/concurrency.md", "doc/message.md" } do
       local folder = from:match("^.*/") or ""
-      for file, anchor in read(from):gmatch("%]%(([%w_./]*)#([^)]*)%)") do
+      for file, anchor in support.read(from):gmatch("%]%(([%w_./]*)#([^)]*)%)") do
         local to = file == "" and from or (folder .. file):gsub("^doc/%.%./", "")
-        assert.is_true(anchors_of(read(to))[anchor], from .. ": " .. file .. "#" .. anchor)
+        assert.is_true(anchors_of(support.read(to))[anchor], from .. ": " .. file .. "#" .. anchor)
         links = links + 1
       end
     end
@@ -92,7 +85,7 @@ end)
 describe("doc/architecture.md", function()
   it("answers its ten questions by files that there are", function()
     local answers = 0
-    for row in read("doc/architecture.md"):match("## Ten questions(.-)\n## "):gmatch("\n| ([^\n]*)") do
+    for row in support.read("doc/architecture.md"):match("## Ten questions(.-)\n## "):gmatch("\n| ([^\n]*)") do
       local file = row:match("`([%w_/]+%.%w+)`")
       if file and file:find("/", 1, true) then
         answers = answers + 1

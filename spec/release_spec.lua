@@ -1,15 +1,9 @@
 -- The version is one: the header's, the library's and the change log's.
 local iocp = require "iocp"
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local support = require "support"
 
 describe("the version", function()
-  local header = read("src/iocp.h")
+  local header = support.read("src/iocp.h")
 
   it("is the same in the library and the header, as text and as numbers", function()
     local numbers = {}
@@ -21,7 +15,7 @@ describe("the version", function()
   end)
 
   it("is the newest one in CHANGELOG.md, with its date, below what is not released", function()
-    local log = read("CHANGELOG.md")
+    local log = support.read("CHANGELOG.md")
     local headings = {}
     for heading in log:gmatch("\n## ([^\n]*)") do
       headings[#headings + 1] = heading

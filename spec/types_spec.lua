@@ -1,13 +1,7 @@
 -- What editors are told: every class, method and function there is, no other, and nothing that they would pass over.
 local iocp = require "iocp"
+local support = require "support"
 local luacats = require "support.luacats"
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
 
 local function keys(from, condition)
   local list = {}
@@ -21,7 +15,7 @@ local function keys(from, condition)
 end
 
 describe("types/iocp.d.lua", function()
-  local text = read("types/iocp.d.lua")
+  local text = support.read("types/iocp.d.lua")
   local types = luacats.read(text)
 
   it("has no annotation that a language server would pass over", function()

@@ -47,6 +47,25 @@ function support.child(script, seconds, memory, abandons)
   return support.run(support.interpreter(), script, limit, memory, abandons)
 end
 
+--- What a file holds; mode as io.open's.
+function support.read(path, mode)
+  local file = assert(io.open(path, mode))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+--- Keeps a worker of the pool busy until something is posted to `gate`; the task that does.
+function support.occupy(pool, gate)
+  local task = assert(pool:submit(function(g)
+    g:dequeue()
+  end, gate))
+  assert(support.eventually(function()
+    return task:status() == "running"
+  end), "no worker has taken it")
+  return task
+end
+
 --- Resident memory of this process without garbage, in KiB.
 function support.resident()
   collectgarbage()
