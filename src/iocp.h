@@ -83,6 +83,7 @@ enum {
 typedef struct iocp_port iocp_port;
 typedef struct iocp_heap iocp_heap;
 typedef struct iocp_thread iocp_thread;
+typedef struct iocp_socket iocp_socket;
 
 /* A name for a live object: below 2^52, so that a double holds it exactly; never given to a second object. */
 typedef uint64_t iocp_handle;
@@ -348,6 +349,124 @@ IOCP_API int iocp_thread_cancelled(void);
 /* The address of a 32-bit word, the calling thread's for its life, that is not 0 while that is so: for loops that look
 ** often. Other threads write it; it is to be read atomically. NULL: out of memory. */
 IOCP_API const void *iocp_thread_cancel_word(void);
+
+/* ---- socket -------------------------------------------------------------------------------------------------- */
+
+/* Results. In this part a positive result is the number of an I/O error: iocp_io_error_name.
+**
+** Operations. A socket is associated with a port once. An operation names what it reads or fills, and returns at once;
+** when it is done one packet comes to the port: the key of the association, the bytes that were transferred, the
+** operation's `overlapped`, and `code`, the number of what it failed with or 0. None comes after a call that did not
+** return IOCP_OK, none if the port is closed meanwhile. With `done`, which may be NULL, a caller says that it wants no
+** packet for what is done at once: *done is then the bytes transferred, and what fails at once is the call's result;
+** -1: the packet is to come.
+**
+** Memory. `address` is a live block of any heap of the process, its `at`..`at + size - 1` what is transferred. Until the
+** operation has ended the block is busy: it cannot be freed or resized (IOCP_INVALID), and iocp_heap_destroy cancels the
+** operation and gives the memory back when that has ended. Any number of operations may send from a block at once; one
+** that receives needs it alone. IOCP_INVALID: not a live block, busy, or not that large; `size` is 1..2^31-2.
+**
+** Order. What one socket sends goes out whole and in the order of the calls, what it receives is filled in that order.
+** A send that fails ends the write side: those behind it fail with the same number. A cancelled or failed operation's
+** bytes are those that were transferred before.
+**
+** An associated socket is kept open by the association, until iocp_socket_close or the port's end. One that is not is
+** closed with its last reference. After its port's end every operation is IOCP_CLOSED. IOCP_INVALID: it is closed, or
+** not associated. */
+enum { IOCP_INET = 1, IOCP_INET6 = 2, IOCP_UNIX = 3 }; /* a socket's family */
+enum { IOCP_STREAM = 1, IOCP_DATAGRAM = 2 };           /* and type */
+enum { IOCP_PEER = 32 };                               /* bytes of a peer's address, before a datagram's data */
+enum { IOCP_SIDE_READ = 1, IOCP_SIDE_WRITE = 2 };
+
+enum iocp_socket_option {
+	IOCP_OPTION_NODELAY = 1, /* 0 or 1, as all that do not say otherwise */
+	IOCP_OPTION_KEEPALIVE,   /* 0, or the seconds without traffic until the peer is asked whether it is there */
+	IOCP_OPTION_REUSEADDR,   /* on Windows a stream keeps it for itself: there it would take others' ports */
+	IOCP_OPTION_REUSEPORT,   /* Windows: IOCP_ENOPROTOOPT's number */
+	IOCP_OPTION_BROADCAST,
+	IOCP_OPTION_LINGER, /* -1: off; seconds that the system's close goes on with what is unsent; 0: it resets */
+	IOCP_OPTION_SNDBUF, /* bytes */
+	IOCP_OPTION_RCVBUF,
+	IOCP_OPTION_V6ONLY
+};
+
+/* A new socket, which children do not inherit. inet6 takes inet's peers too. Source: Microsoft's WSASocketW, socket(2).
+** IOCP_INVALID: no such family or type; IOCP_NOMEM. */
+IOCP_API int iocp_socket_create(int family, int type, iocp_socket **socket);
+/* Two stream sockets that are connected to each other. Source: socketpair(2). */
+IOCP_API int iocp_socket_pair(iocp_socket *pair[2]);
+IOCP_API int iocp_socket_open(iocp_handle handle, iocp_socket **socket);
+/* A socket over a descriptor (Windows: a SOCKET) that other code made: it is never closed here, nor made non-blocking,
+** and its owner closes it after iocp_socket_close. Where a live socket stands for it already, that one, with one more
+** reference. IOCP_INVALID: it is no socket; on Windows, it is associated with another port, or not overlapped. */
+IOCP_API int iocp_socket_adopt(uintptr_t native, iocp_socket **socket);
+IOCP_API iocp_socket *iocp_socket_retain(iocp_socket *socket);
+IOCP_API void iocp_socket_release(iocp_socket *socket);
+IOCP_API iocp_handle iocp_socket_handle(const iocp_socket *socket);
+/* The descriptor or SOCKET; UINTPTR_MAX once it is closed. */
+IOCP_API uintptr_t iocp_socket_native(iocp_socket *socket);
+/* What its operations complete to, and with which key. IOCP_INVALID: it is closed, or associated already. IOCP_CLOSED:
+** the port is. Source: Microsoft's CreateIoCompletionPort. */
+IOCP_API int iocp_socket_associate(iocp_socket *socket, iocp_port *port, uintptr_t key);
+/* `host`: digits ("127.0.0.1", "::1", "fe80::1%eth0"), NULL for any; of a unix socket its path, and port 0.
+** IOCP_EINVAL's number: not such an address. Source: bind(2). */
+IOCP_API int iocp_socket_bind(iocp_socket *socket, const char *host, uint16_t port);
+/* backlog: how many connections wait to be accepted, 0 for the system's most. Source: listen(2). */
+IOCP_API int iocp_socket_listen(iocp_socket *socket, int backlog);
+/* Its own address (peer 0) or its peer's (1): writes `host`, terminated, and *port. A unix socket's host is its path, or
+** empty. 108 bytes are enough. */
+IOCP_API int iocp_socket_address(iocp_socket *socket, int peer, char *host, size_t size, uint16_t *port);
+IOCP_API int iocp_socket_get_option(iocp_socket *socket, enum iocp_socket_option option, int *value);
+IOCP_API int iocp_socket_set_option(iocp_socket *socket, enum iocp_socket_option option, int value);
+/* A datagram socket joins a multicast group, or leaves it (join 0). `through`: the host of one of this machine's
+** interfaces (inet) or its number as digits (inet6); NULL: the system chooses. */
+IOCP_API int iocp_socket_multicast(iocp_socket *socket, const char *group, const char *through, int join);
+
+/* The next connection becomes `client`, which is fresh: created, and neither bound nor associated. When it is done the
+** client is associated, its key its own handle: with `port` or, if that is NULL, with the listener's; with
+** IOCP_UNASSOCIATED in flags with none. The operation keeps a reference to it. Accepted without a port it stays
+** open all the same, until it is associated, closed, or the listener's port ends. IOCP_INVALID: it is not fresh. Source:
+** Microsoft's AcceptEx. */
+enum { IOCP_UNASSOCIATED = 1 };
+IOCP_API int iocp_socket_accept(
+	iocp_socket *socket, iocp_socket *client, iocp_port *port, int flags, uintptr_t overlapped, int64_t *done);
+/* Source: Microsoft's ConnectEx. */
+IOCP_API int iocp_socket_connect(
+	iocp_socket *socket, const char *host, uint16_t port, uintptr_t overlapped, int64_t *done);
+/* Completes with what is there, `size` bytes at most; with 0: nothing comes any more. Source: Microsoft's WSARecv. */
+IOCP_API int iocp_socket_receive(
+	iocp_socket *socket, void *address, size_t at, size_t size, uintptr_t overlapped, int64_t *done);
+/* Completes when the system has taken all of it. Source: Microsoft's WSASend. */
+IOCP_API int iocp_socket_send(
+	iocp_socket *socket, const void *address, size_t at, size_t size, uintptr_t overlapped, int64_t *done);
+/* The same of memory of the caller's (0..2^31-2 bytes), which is copied as far as it is not sent at once. */
+IOCP_API int iocp_socket_send_copy(
+	iocp_socket *socket, const void *data, size_t size, uintptr_t overlapped, int64_t *done);
+/* Sends `size` bytes of a file (Windows: a HANDLE) from `offset` on. The file stays open until the packet has come.
+** Source: Microsoft's TransmitFile, sendfile(2). */
+IOCP_API int iocp_socket_send_file(
+	iocp_socket *socket, uintptr_t file, uint64_t offset, size_t size, uintptr_t overlapped, int64_t *done);
+/* Datagrams: the block's first IOCP_PEER bytes are the peer, the data lie behind; `size` and the packet's bytes count
+** the data, 0..65535. A datagram that was cut fails with IOCP_EMSGSIZE's number and the bytes that are there. Source:
+** Microsoft's WSARecvFrom, WSASendTo. */
+IOCP_API int iocp_socket_receive_from(
+	iocp_socket *socket, void *address, size_t size, uintptr_t overlapped, int64_t *done);
+IOCP_API int iocp_socket_send_to(
+	iocp_socket *socket, const void *address, size_t size, uintptr_t overlapped, int64_t *done);
+/* IOCP_PEER bytes as an address, and the other way round. IOCP_EINVAL's number. */
+IOCP_API int iocp_peer_write(void *peer, const char *host, uint16_t port);
+IOCP_API int iocp_peer_read(const void *peer, char *host, size_t size, uint16_t *port);
+/* Completes, with 0 bytes, when a read or write (side: IOCP_SIDE_*) would not wait, also for the end or an error. */
+IOCP_API int iocp_socket_ready(iocp_socket *socket, int side, uintptr_t overlapped, int64_t *done);
+/* Ends a side, or both (IOCP_SIDE_* or'ed): writing behind what was sent before, reading at once: its pending receives
+** complete with 0 bytes. Source: shutdown(2). */
+IOCP_API int iocp_socket_shutdown(iocp_socket *socket, int sides);
+/* Asks the operations with this `overlapped`, or all of them if that is NULL, to stop; each still sends its packet, with
+** IOCP_ECANCELED's number, or done if it won. Returns how many. Source: Microsoft's CancelIoEx. */
+IOCP_API uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overlapped);
+/* Closes: pending operations are cancelled, each sends its packet, what is unsent is dropped. The handle is never valid
+** again. IOCP_INVALID: it was closed before. Source: closesocket, close(2). */
+IOCP_API int iocp_socket_close(iocp_socket *socket);
 
 #ifdef __cplusplus
 }

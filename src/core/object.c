@@ -292,7 +292,9 @@ iocp_object *iocp_object_find(const void *native, enum iocp_kind kind)
 	iocp_handle iocp_##noun##_handle(const iocp_##noun *noun)                                                          \
 	{                                                                                                                  \
 		return ((const iocp_object *)noun)->handle;                                                                    \
-	}                                                                                                                  \
+	}
+
+#define DEFINE_NATIVE(noun)                                                                                            \
 	void *iocp_##noun##_native(iocp_##noun *noun)                                                                      \
 	{                                                                                                                  \
 		return (void *)(uintptr_t)iocp_object_native((const iocp_object *)noun);                                       \
@@ -301,3 +303,7 @@ iocp_object *iocp_object_find(const void *native, enum iocp_kind kind)
 DEFINE_REFERENCE(port, IOCP_KIND_PORT)
 DEFINE_REFERENCE(heap, IOCP_KIND_HEAP)
 DEFINE_REFERENCE(thread, IOCP_KIND_THREAD)
+DEFINE_REFERENCE(socket, IOCP_KIND_SOCKET)
+DEFINE_NATIVE(port)
+DEFINE_NATIVE(heap)
+DEFINE_NATIVE(thread) /* a socket's is a number */
