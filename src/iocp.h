@@ -275,9 +275,10 @@ IOCP_API void *iocp_heap_native(iocp_heap *heap);
 /* A block of `size` bytes (0 allowed), 16-byte aligned. IOCP_NOMEM. Source: Microsoft's HeapAlloc. */
 IOCP_API int iocp_heap_alloc(iocp_heap *heap, size_t size, int flags, void **address);
 /* Resizes, moving if it must; with IOCP_ZERO the new tail is cleared. NULL allocates. On failure the block is as
-** it was. Source: Microsoft's HeapReAlloc. */
+** it was. IOCP_INVALID also while an operation uses the block. Source: Microsoft's HeapReAlloc. */
 IOCP_API int iocp_heap_realloc(iocp_heap *heap, void *address, size_t size, int flags, void **moved);
-/* Frees a block from any thread. NULL is allowed. Source: Microsoft's HeapFree. */
+/* Frees a block from any thread. NULL is allowed. IOCP_INVALID also while an operation uses the block. Source:
+** Microsoft's HeapFree. */
 IOCP_API int iocp_heap_free(iocp_heap *heap, void *address);
 /* The size asked for. Source: Microsoft's HeapSize. */
 IOCP_API int iocp_heap_size(iocp_heap *heap, const void *address, size_t *size);
@@ -301,7 +302,8 @@ IOCP_API int iocp_heap_lock(iocp_heap *heap);
 IOCP_API int iocp_heap_unlock(iocp_heap *heap);
 /* Fills info->size bytes of *info at most. */
 IOCP_API int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info);
-/* Frees every block and gives the memory back to the system; the handle is never valid again. IOCP_INVALID: it was
+/* Frees every block and gives the memory back to the system; the handle is never valid again. Operations that use its
+** blocks are cancelled, and the memory goes back when the last has ended, which nobody waits for. IOCP_INVALID: it was
 ** destroyed before, or is the process' or a port's own. Waits for a thread that holds the lock. Source: Microsoft's
 ** HeapDestroy. */
 IOCP_API int iocp_heap_destroy(iocp_heap *heap);

@@ -70,14 +70,13 @@ static void free_object(iocp_deferred *deferred)
 	object->free(object);
 }
 
-/* A reference for an object found in the table; NULL if its last one is just going. The lock is held, and the object
-** cannot be freed before it is revoked under the same lock. */
-static iocp_object *try_retain(iocp_object *object)
+/* In the table the lock is held, and the object cannot be freed before it is revoked under the same lock. */
+iocp_object *iocp_object_try_retain(iocp_object *object)
 {
 	/* Acquire: whoever finds 0 here comes after all that was done with a reference. */
 	uint32_t count = atomic_load_explicit(&object->references, memory_order_acquire);
 	while (count != 0) {
-		/* Relaxed: the table's lock orders the object's birth before this. */
+		/* Relaxed: the lock under which it was found orders its birth before this. */
 		if (atomic_compare_exchange_weak_explicit(
 				&object->references, &count, count + 1, memory_order_relaxed, memory_order_relaxed))
 			return object;
@@ -93,7 +92,7 @@ static iocp_object *find_native(const void *native, enum iocp_kind kind)
 	for (i = 0; i < slots_used && !object; i++) {
 		iocp_object *candidate = slot_at(i)->object;
 		if (candidate && candidate->native == native && candidate->kind == kind)
-			object = try_retain(candidate);
+			object = iocp_object_try_retain(candidate);
 	}
 	return object;
 }
@@ -254,7 +253,7 @@ iocp_object *iocp_object_open(iocp_handle handle, unsigned kinds)
 	iocp_lock_acquire(&table_lock);
 	s = slot_of(handle);
 	if (s && (s->object->kind & kinds))
-		object = try_retain(s->object);
+		object = iocp_object_try_retain(s->object);
 	iocp_lock_release(&table_lock);
 	return object;
 }

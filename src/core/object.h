@@ -66,6 +66,8 @@ void iocp_object_revoke(iocp_object *object);
 ** stack. */
 void iocp_free_in_turn(iocp_deferred *deferred);
 void iocp_object_retain(iocp_object *object);
+/* A reference for whoever has none, but knows that the object is not freed meanwhile; NULL if its last one is going. */
+iocp_object *iocp_object_try_retain(iocp_object *object);
 void iocp_object_release(iocp_object *object);
 /* A new reference to the live object of that kind, or one of those kinds, which the handle, or the native one, names;
 ** NULL if there is none. */

@@ -39,6 +39,15 @@ static int fail(lua_State *L, iocp_heap *heap, int r)
 	return iocp_failure(L, r, message);
 }
 
+/* The same for who would end or resize the block at `address`. */
+static int fail_to_end(lua_State *L, iocp_heap *heap, const void *address, int r)
+{
+	size_t size;
+	if (r == IOCP_INVALID && iocp_heap_size(heap, address, &size) == IOCP_OK)
+		return iocp_failure(L, r, "an operation uses this block: its packet comes first");
+	return fail(L, heap, r);
+}
+
 static int push_result(lua_State *L, iocp_heap *heap, int r)
 {
 	if (r != IOCP_OK)
@@ -76,7 +85,7 @@ static int heap_realloc(lua_State *L)
 	int flags = check_zero(L, 4), r;
 	void *block = NULL;
 	IOCP_RETRY(L, r, iocp_heap_realloc(heap, (void *)address, size, flags, &block));
-	return push_block(L, heap, r, block);
+	return r == IOCP_OK ? push_block(L, heap, r, block) : fail_to_end(L, heap, (void *)address, r);
 }
 
 static int heap_free(lua_State *L)
@@ -85,7 +94,7 @@ static int heap_free(lua_State *L)
 	void *address = (void *)iocp_opt_address(L, 2, "address");
 	int r;
 	IOCP_RETRY(L, r, iocp_heap_free(heap, address));
-	return push_result(L, heap, r);
+	return r == IOCP_OK ? push_result(L, heap, r) : fail_to_end(L, heap, address, r);
 }
 
 static int heap_size(lua_State *L)
@@ -186,7 +195,7 @@ static int heap_take(lua_State *L)
 		r = push_content(L, heap, address, 0, size);
 	if (r == IOCP_OK)
 		IOCP_RETRY(L, r, iocp_heap_free(heap, address)); /* of two that take it at once, one gets INVALID here */
-	return r == IOCP_OK ? 1 : fail(L, heap, r);
+	return r == IOCP_OK ? 1 : fail_to_end(L, heap, address, r);
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@ local class, classic = fast.class "Heap"
 
 local BUFFER = 65536 -- bytes that are read over a buffer of our own
 local buffer -- so many, made when first needed
+local BUSY = "an operation uses this block: its packet comes first" -- as src/lua/heap.c says it
 
 local methods = {}
 
@@ -55,7 +56,7 @@ function methods.free(self, address)
       return true
     elseif code == INVALID then -- not freed once more: by now the block may be somebody's
       local _, message = classic_size(self, address)
-      return nil, message or texts[code], names[code]
+      return nil, message or BUSY, names[code]
     elseif code < 0 and code ~= INTERRUPTED then
       return nil, texts[code], names[code]
     end

@@ -12,20 +12,21 @@
 
 /* ---- finding ----------------------------------------------------------------------------------------------------- */
 
-/* Inside. 0: no live block of this heap starts at `address`. */
 int iocp_heap_find(const iocp_heap *heap, const void *address, iocp_found *f)
 {
+	/* Acquire, of every header: whoever finds that the last operation let the block go comes after what that did. */
+	f->busy = IOCP_WIDE_BUSY;
 	switch (iocp_region_of(heap, address)) {
 	case IOCP_REGION_SEGMENT:
 		switch (iocp_slab_check(address, &f->class, &f->page)) {
 		case IOCP_PAGE_SMALL:
 			f->kind = IOCP_FOUND_SMALL;
-			/* Relaxed: whoever gave the caller the address ordered the write before. */
-			f->header = atomic_load_explicit(iocp_small_header(address, f->class), memory_order_relaxed);
+			f->busy = IOCP_SMALL_BUSY;
+			f->header = atomic_load_explicit(iocp_small_header(address, f->class), memory_order_acquire);
 			break;
 		case IOCP_PAGE_MEDIUM:
 			f->kind = IOCP_FOUND_MEDIUM;
-			f->header = atomic_load_explicit(&f->page->header, memory_order_relaxed);
+			f->header = atomic_load_explicit(&f->page->header, memory_order_acquire);
 			break;
 		default:
 			return 0;
@@ -36,18 +37,17 @@ int iocp_heap_find(const iocp_heap *heap, const void *address, iocp_found *f)
 		f->large = (iocp_large *)((uintptr_t)address & ~(uintptr_t)(IOCP_SEGMENT - 1));
 		if ((const char *)address != (const char *)f->large + IOCP_LARGE_OFFSET)
 			return 0;
-		f->header = atomic_load_explicit(&f->large->header, memory_order_relaxed);
+		f->header = atomic_load_explicit(&f->large->header, memory_order_acquire);
 		break;
 	default:
 		return 0;
 	}
-	f->size = (size_t)(f->header >> 1);
-	return (int)(f->header & IOCP_LIVE);
+	f->size = iocp_header_size(f->header, f->busy);
+	return iocp_header_lives(f->header, f->busy);
 }
 
-/* Replaces the header of a found block, unless another thread freed or resized it since. Acquire and release: what
-** was done to a block happens-before it is given out again. */
-static int set_header(const void *address, const iocp_found *f, uint64_t header)
+/* Acquire and release: what was done to a block happens-before it is given out again. */
+int iocp_heap_set_header(const void *address, const iocp_found *f, uint64_t header)
 {
 	uint64_t expected = f->header;
 	if (f->kind == IOCP_FOUND_SMALL) {
@@ -57,6 +57,12 @@ static int set_header(const void *address, const iocp_found *f, uint64_t header)
 	}
 	return atomic_compare_exchange_strong_explicit(f->kind == IOCP_FOUND_MEDIUM ? &f->page->header : &f->large->header,
 		&expected, header, memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* The same for who ends or resizes it: not while an operation uses it. */
+static int set_idle_header(const void *address, const iocp_found *f, uint64_t header)
+{
+	return (f->header & IOCP_LIVE) && iocp_heap_set_header(address, f, header);
 }
 
 /* The bytes a block of `size` takes, which is what counts towards a maximum. */
@@ -262,7 +268,7 @@ int iocp_heap_put(iocp_heap *heap, const void *data, size_t size, void **address
 ** drop. */
 static int end_block(iocp_heap *heap, iocp_cache *cache, void *address, const iocp_found *f)
 {
-	if (!set_header(address, f, 0))
+	if (!set_idle_header(address, f, 0))
 		return IOCP_INVALID;
 	iocp_cache_count(cache, -1, -(int64_t)f->size);
 	if (f->kind == IOCP_FOUND_SMALL) {
@@ -300,7 +306,7 @@ static inline int free_quickly(const iocp_heap *heap, iocp_cache *cache, void *a
 		return 0;
 	loaded = cache->classes[class].loaded;
 	header = iocp_small_header(address, class);
-	live = atomic_load_explicit(header, memory_order_relaxed); /* see find and set_header for the orders */
+	live = atomic_load_explicit(header, memory_order_acquire); /* see iocp_heap_find */
 	if (!(live & IOCP_LIVE) || !loaded || loaded->count == IOCP_MAGAZINE)
 		return 0;
 	/* With one thread in the heap nobody can free the block at the same time; relaxed, see heap/cache.c. */
@@ -359,7 +365,7 @@ static int fits(const iocp_found *f, size_t size)
 /* Inside. */
 static int resize_in_place(iocp_cache *cache, void *address, size_t size, const iocp_found *f, int flags)
 {
-	if (!set_header(address, f, (uint64_t)size << 1 | IOCP_LIVE))
+	if (!set_idle_header(address, f, (uint64_t)size << 1 | IOCP_LIVE))
 		return IOCP_INVALID;
 	iocp_cache_count(cache, 0, (int64_t)size - (int64_t)f->size);
 	if ((flags & IOCP_ZERO) && size > f->size)
@@ -421,7 +427,7 @@ int iocp_heap_realloc(iocp_heap *heap, void *address, size_t size, int flags, vo
 	r = iocp_heap_enter(heap, &cache);
 	if (r != IOCP_OK)
 		return r;
-	if (!iocp_heap_find(heap, address, &f)) {
+	if (!iocp_heap_find(heap, address, &f) || !(f.header & IOCP_LIVE)) {
 		iocp_heap_leave(cache);
 		return IOCP_INVALID;
 	}

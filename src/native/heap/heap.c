@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "core/busy.h"
 #include "core/port_own.h"
 
 static iocp_heap *heap_of(iocp_object *object)
@@ -30,6 +31,15 @@ static void unmap_all(iocp_heap *heap)
 		segments = next;
 	}
 	iocp_large_unmap_all(heap);
+}
+
+int iocp_heap_end_use(iocp_heap *heap)
+{
+	/* Release: all use of the memory happens-before the acquire, here, of who gives it back. */
+	if (atomic_fetch_sub_explicit(&heap->users, 1, memory_order_acq_rel) != 1)
+		return 0;
+	unmap_all(heap);
+	return 1;
 }
 
 static void free_heap(iocp_object *object)
@@ -64,6 +74,7 @@ static int create(size_t initial, size_t maximum, enum iocp_kind kind, iocp_heap
 		return IOCP_NOMEM;
 	h->maximum = maximum;
 	atomic_store_explicit(&h->caches, &h->spare, memory_order_relaxed);
+	atomic_store_explicit(&h->users, 1, memory_order_relaxed);
 	h->open = iocp_prim_barrier_works() ? 0 : IOCP_GATE_FENCED;
 	/* Relaxed: nobody knows the heap yet. */
 	atomic_store_explicit(&h->gate, h->open, memory_order_relaxed);
@@ -122,7 +133,8 @@ int iocp_heap_destroy(iocp_heap *heap)
 	if (r != IOCP_OK)
 		return r;
 	iocp_object_revoke(&heap->object);
-	unmap_all(heap);
+	if (!iocp_heap_end_use(heap))
+		iocp_busy_cancel(heap);
 	return IOCP_OK;
 }
 
@@ -153,8 +165,8 @@ int iocp_heap_walk(iocp_heap *heap, iocp_block *blocks, size_t capacity, size_t 
 	iocp_slab_walk(&heap->slab, list_block, &l);
 	for (large = heap->large; large; large = large->next) {
 		uint64_t header = atomic_load_explicit(&large->header, memory_order_relaxed);
-		if (header & IOCP_LIVE)
-			list_block(&l, (uintptr_t)large + IOCP_LARGE_OFFSET, (size_t)(header >> 1));
+		if (iocp_header_lives(header, IOCP_WIDE_BUSY))
+			list_block(&l, (uintptr_t)large + IOCP_LARGE_OFFSET, iocp_header_size(header, IOCP_WIDE_BUSY));
 	}
 	iocp_lock_release(&heap->mutex);
 	iocp_heap_unlock(heap);
@@ -170,9 +182,11 @@ static int validate_all(iocp_heap *heap)
 		return r;
 	iocp_lock_acquire(&heap->mutex);
 	valid = iocp_slab_validate(&heap->slab);
-	for (large = heap->large; large && valid; large = large->next)
+	for (large = heap->large; large && valid; large = large->next) {
+		uint64_t header = atomic_load_explicit(&large->header, memory_order_relaxed);
 		valid = iocp_region_of(heap, large) == IOCP_REGION_LARGE
-				&& atomic_load_explicit(&large->header, memory_order_relaxed) >> 1 <= large->mapped - IOCP_LARGE_OFFSET;
+				&& iocp_header_size(header, IOCP_WIDE_BUSY) <= large->mapped - IOCP_LARGE_OFFSET;
+	}
 	iocp_lock_release(&heap->mutex);
 	iocp_heap_unlock(heap);
 	return valid ? IOCP_OK : IOCP_INVALID;

@@ -8,6 +8,7 @@
 **   heap/large.c  blocks that are mapped on their own
 **   heap/block.c  allocating, freeing, resizing
 **   heap/copy.c   looking into blocks, and copying in and out
+**   heap/busy.c   blocks that operations of I/O use
 **   heap.c        creating, destroying, walking
 **
 ** Two locks: `mutex`, short, for the segments, depot, large blocks and gate; and the gate, which is what iocp_heap_lock
@@ -34,6 +35,7 @@ enum {
 /* ---- region.c ---------------------------------------------------------------------------------------------------- */
 
 enum iocp_region_kind { IOCP_REGION_NONE = 0, IOCP_REGION_SEGMENT = 1, IOCP_REGION_LARGE = 2 };
+enum { IOCP_REGION_KINDS = 3 }; /* the bits of an entry that hold one */
 
 enum { IOCP_SEGMENT_BITS = 20, IOCP_LEAF_BITS = 14, IOCP_ADDRESS_BITS = 48 };
 typedef _Atomic uintptr_t iocp_region;
@@ -63,6 +65,9 @@ static inline enum iocp_region_kind iocp_region_of(const iocp_heap *heap, const 
 /* Says that the megabyte at `address` is the heap's. 0: no memory for the map. */
 int iocp_region_set(const void *address, const iocp_heap *heap, enum iocp_region_kind kind);
 void iocp_region_clear(const void *address);
+/* A reference to the heap that the megabyte around `address` belongs to, or NULL; any address may be asked about. No
+** lock is held. */
+iocp_heap *iocp_region_retain(const void *address);
 
 /* ---- arena.c ----------------------------------------------------------------------------------------------------- */
 
@@ -74,8 +79,24 @@ int iocp_arena_reserve(size_t segments);
 
 /* ---- slab.c ------------------------------------------------------------------------------------------------------ */
 
-/* A block's header, which lies apart from it: size asked for, and whether it is live. */
+/* A block's header, which lies apart from it: 32 bits of a small one, 64 of the others. The lowest bit says that the
+** block is live and that no operation uses it, and is all that allocating and freeing look at. Behind it lies the size
+** asked for, and in the upper 18 bits how many operations use it, or IOCP_BUSY_ALONE. A block is live if it has either
+** of the two. */
 #define IOCP_LIVE UINT64_C(1)
+enum { IOCP_BUSY_BITS = 18, IOCP_BUSY_ALONE = (1 << IOCP_BUSY_BITS) - 1 };
+enum { IOCP_SMALL_BUSY = 32 - IOCP_BUSY_BITS, IOCP_WIDE_BUSY = 64 - IOCP_BUSY_BITS }; /* the first of these bits */
+#define IOCP_LARGEST ((UINT64_C(1) << (IOCP_WIDE_BUSY - 1)) - 1)                      /* bytes of a block: 32 TiB */
+
+static inline int iocp_header_lives(uint64_t header, int busy)
+{
+	return (header & IOCP_LIVE) || header >> busy;
+}
+
+static inline size_t iocp_header_size(uint64_t header, int busy)
+{
+	return (size_t)((header & ((UINT64_C(1) << busy) - 1)) >> 1);
+}
 
 typedef struct iocp_page iocp_page;
 
@@ -206,7 +227,7 @@ typedef struct iocp_cache {
 typedef struct iocp_large {
 	struct iocp_large *next, *previous;
 	size_t mapped;
-	_Atomic uint64_t header; /* size << 1 | IOCP_LIVE */
+	_Atomic uint64_t header;
 } iocp_large;
 
 enum { IOCP_LARGE_OFFSET = 64 }; /* from the mapping to the block */
@@ -224,6 +245,7 @@ void iocp_large_unmap_all(iocp_heap *heap);
 
 struct iocp_heap {
 	iocp_object object;
+	_Atomic uint64_t users;       /* operations that use its blocks, and 1 until it is destroyed: see heap/busy.c */
 	size_t maximum;               /* 0: none */
 	_Atomic uint64_t charged;     /* bytes of blocks, counted only if there is a maximum */
 	_Atomic uintptr_t gate;       /* `open`, the context that shut it, or IOCP_GATE_DESTROYED */
@@ -318,20 +340,28 @@ void iocp_heap_totals(iocp_heap *heap, int64_t *blocks, int64_t *bytes);
 /* A live block, found by its address. */
 typedef struct iocp_found {
 	enum { IOCP_FOUND_SMALL, IOCP_FOUND_MEDIUM, IOCP_FOUND_LARGE } kind;
+	int busy; /* IOCP_SMALL_BUSY or IOCP_WIDE_BUSY */
 	uint32_t class;
 	uint64_t header; /* as it was when it was found live */
 	size_t size;
 	iocp_page *page;   /* of a medium one */
 	iocp_large *large; /* itself, if it is large */
 } iocp_found;
-/* Inside. 0: no live block of this heap starts at `address`. */
+/* Inside, or an operation uses the block. 0: no live block of this heap starts at `address`. */
 int iocp_heap_find(const iocp_heap *heap, const void *address, iocp_found *f);
+/* Replaces the header of a found block, unless another thread changed it since. */
+int iocp_heap_set_header(const void *address, const iocp_found *f, uint64_t header);
 /* One more segment. The caller is inside, or alone. IOCP_NOMEM. */
 int iocp_heap_add_segment(iocp_heap *heap);
 /* Shuts the gate for good. IOCP_INVALID: it was done before. */
 int iocp_heap_shut(iocp_heap *heap);
 /* The heap is nobody's any more: frees the caches and magazines. */
 void iocp_heap_free_caches(iocp_heap *heap);
+/* ---- heap.c ------------------------------------------------------------------------------------------------------ */
+
+/* The heap's own use of its memory, or an operation's, has ended, and nobody is inside or gets in if it was the heap's.
+** 0: operations use blocks, the last of which gives the memory back. */
+int iocp_heap_end_use(iocp_heap *heap);
 
 #pragma GCC visibility pop
 

@@ -94,7 +94,7 @@ void *iocp_large_take(iocp_heap *heap, size_t size, int flags)
 	iocp_large *large;
 	char *block;
 	int fresh;
-	if (size > SIZE_MAX / 4)
+	if (size > IOCP_LARGEST)
 		return NULL;
 	mapped = iocp_large_mapping(size);
 	iocp_lock_acquire(&heap->mutex);

@@ -9,7 +9,8 @@
 **
 ** A small block's header is size << 1 | live while it is live, and (index of the next free block + 1) << 1 while it is
 ** on its page's list. A live header is set by the thread that takes the block, and ended by a compare-and-swap by
-** whoever frees it, so of two that free it at once one fails.
+** whoever frees it, so of two that free it at once one fails. While operations use the block (heap/busy.c) the header
+** has their number in its upper bits, where the others have none, and is not live for who would free it.
 **
 ** Locking: the heap's mutex, but for iocp_slab_check and the headers' atomics.
 */
@@ -327,13 +328,14 @@ static void walk_page(const iocp_page *page, void (*visit)(void *, uintptr_t, si
 			&iocp_class_infos[atomic_load_explicit(&page->class, memory_order_relaxed)];
 		for (i = 0; i < page->carved; i++) {
 			uint32_t header = atomic_load_explicit(&headers_of(page)[i], memory_order_relaxed);
-			if (header & IOCP_LIVE)
-				visit(state, (uintptr_t)page_memory(page) + info->offset + (uintptr_t)i * info->size, header >> 1);
+			if (iocp_header_lives(header, IOCP_SMALL_BUSY))
+				visit(state, (uintptr_t)page_memory(page) + info->offset + (uintptr_t)i * info->size,
+					iocp_header_size(header, IOCP_SMALL_BUSY));
 		}
 	} else if (kind == IOCP_PAGE_MEDIUM) {
 		uint64_t header = atomic_load_explicit(&page->header, memory_order_relaxed);
-		if (header & IOCP_LIVE)
-			visit(state, (uintptr_t)page_memory(page), (size_t)(header >> 1));
+		if (iocp_header_lives(header, IOCP_WIDE_BUSY))
+			visit(state, (uintptr_t)page_memory(page), iocp_header_size(header, IOCP_WIDE_BUSY));
 	}
 }
 
@@ -355,8 +357,10 @@ static int small_page_valid(const iocp_page *page, uint32_t class)
 			return 0;
 	for (i = 0; i < page->carved; i++) {
 		uint32_t header = atomic_load_explicit(&headers_of(page)[i], memory_order_relaxed);
-		live += header & IOCP_LIVE;
-		if ((header & IOCP_LIVE) && header >> 1 > iocp_class_infos[class].size)
+		if (!iocp_header_lives(header, IOCP_SMALL_BUSY))
+			continue;
+		live++;
+		if (iocp_header_size(header, IOCP_SMALL_BUSY) > iocp_class_infos[class].size)
 			return 0;
 	}
 	return page->carved <= iocp_class_infos[class].count && page->used == page->carved - listed && live <= page->used;

@@ -2,7 +2,7 @@
 ** heap/block.c - allocating, resizing and freeing, by the system's functions, with a registry of what lives.
 **
 ** A block of an adopted heap is what the system says it is; the check of an address and its use are two steps there, so
-** two threads must not free the same block at once. See heap.h.
+** two threads must not free the same block at once, or free one that an operation begins to use. See heap.h.
 */
 
 #include "windows/heap/heap.h"
@@ -10,9 +10,6 @@
 #include <string.h>
 
 /* ---- the maximum and the counters -------------------------------------------------------------------------------- */
-
-/* No block is larger, so that all of them, rounded up, have a sum. */
-#define LARGEST (SIZE_MAX >> 16)
 
 static int64_t charge_of(size_t size)
 {
@@ -60,12 +57,18 @@ static int ask_system(const iocp_heap *heap, const void *address, size_t *size)
 	return *size != (SIZE_T)-1;
 }
 
-int iocp_block_hold(iocp_heap *heap, const void *address, size_t *size)
+/* The same for who would free or resize it: not while an operation uses it. */
+static int ask_for_idle(iocp_heap *heap, const void *address, size_t *size)
+{
+	return !iocp_registry_has(heap, address) && ask_system(heap, address, size);
+}
+
+int iocp_block_pin(iocp_heap *heap, const void *address, size_t *size)
 {
 	return heap->adopted ? ask_system(heap, address, size) : iocp_registry_hold(heap, address, size);
 }
 
-void iocp_block_let(iocp_heap *heap, const void *address)
+void iocp_block_unpin(iocp_heap *heap, const void *address)
 {
 	if (!heap->adopted)
 		iocp_registry_let(heap, address);
@@ -76,7 +79,7 @@ void iocp_block_let(iocp_heap *heap, const void *address)
 int iocp_block_alloc(iocp_heap *heap, size_t size, int flags, void **address)
 {
 	void *block;
-	if (size > LARGEST || !charge(heap, charge_of(size)))
+	if (size > IOCP_LARGEST || !charge(heap, charge_of(size)))
 		return IOCP_NOMEM;
 	block = HeapAlloc(heap->system, flags & IOCP_ZERO ? HEAP_ZERO_MEMORY : 0, size);
 	if (block && !heap->adopted && iocp_registry_add(heap, block, size) != IOCP_OK) {
@@ -111,7 +114,7 @@ int iocp_heap_free(iocp_heap *heap, void *address)
 	r = iocp_heap_enter(heap);
 	if (r != IOCP_OK)
 		return r;
-	if (heap->adopted ? ask_system(heap, address, &size) : iocp_registry_remove(heap, address, &size)) {
+	if (heap->adopted ? ask_for_idle(heap, address, &size) : iocp_registry_remove(heap, address, &size)) {
 		HeapFree(heap->system, 0, address);
 		(void)charge(heap, -charge_of(size));
 		count(heap, -1, -(int64_t)size);
@@ -159,10 +162,10 @@ static int realloc_block(iocp_heap *heap, void *address, size_t size, int flags,
 	size_t old_size;
 	int64_t more;
 	void *block;
-	if (!(heap->adopted ? ask_system(heap, address, &old_size) : iocp_registry_claim(heap, address, &old_size)))
+	if (!(heap->adopted ? ask_for_idle(heap, address, &old_size) : iocp_registry_claim(heap, address, &old_size)))
 		return IOCP_INVALID;
-	more = size <= LARGEST ? charge_of(size) - charge_of(old_size) : 0;
-	if (size > LARGEST || !charge(heap, more)) {
+	more = size <= IOCP_LARGEST ? charge_of(size) - charge_of(old_size) : 0;
+	if (size > IOCP_LARGEST || !charge(heap, more)) {
 		if (!heap->adopted)
 			iocp_registry_settle(heap, address, old_size);
 		return IOCP_NOMEM;

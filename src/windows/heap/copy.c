@@ -13,8 +13,8 @@ int iocp_heap_size(iocp_heap *heap, const void *address, size_t *size)
 	int r = iocp_heap_enter(heap);
 	if (r != IOCP_OK)
 		return r;
-	if (iocp_block_hold(heap, address, &found)) {
-		iocp_block_let(heap, address);
+	if (iocp_block_pin(heap, address, &found)) {
+		iocp_block_unpin(heap, address);
 		*size = found;
 	} else {
 		r = IOCP_INVALID;
@@ -30,10 +30,10 @@ static int enter_range(iocp_heap *heap, const void *address, size_t offset, size
 	int r = iocp_heap_enter(heap);
 	if (r != IOCP_OK)
 		return r;
-	if (iocp_block_hold(heap, address, &size)) {
+	if (iocp_block_pin(heap, address, &size)) {
 		if (offset <= size && length <= size - offset)
 			return IOCP_OK;
-		iocp_block_let(heap, address);
+		iocp_block_unpin(heap, address);
 	}
 	iocp_heap_leave(heap);
 	return IOCP_INVALID;
@@ -41,7 +41,7 @@ static int enter_range(iocp_heap *heap, const void *address, size_t offset, size
 
 static void leave_range(iocp_heap *heap, const void *address)
 {
-	iocp_block_let(heap, address);
+	iocp_block_unpin(heap, address);
 	iocp_heap_leave(heap);
 }
 

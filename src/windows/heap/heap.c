@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "core/busy.h"
 #include "core/port_own.h"
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -14,8 +15,9 @@
 static void free_heap(iocp_object *object)
 {
 	iocp_heap *heap = (iocp_heap *)object;
-	if (!heap->destroyed && !heap->adopted)
-		HeapDestroy(heap->system);
+	iocp_heap_unlist(heap);
+	if (!heap->destroyed)
+		(void)iocp_heap_end_use(heap);
 	iocp_registry_free(heap);
 	free(heap);
 }
@@ -31,11 +33,15 @@ static int make_heap(HANDLE system, int adopted, size_t initial, size_t maximum,
 		h->adopted = adopted;
 		h->initial = initial;
 		h->maximum = maximum;
+		/* Relaxed: nobody knows the heap yet. */
+		atomic_store_explicit(&h->users, 1, memory_order_relaxed);
 		r = adopted ? iocp_object_adopt(&entered, kind, system, free_heap)
 					: iocp_object_register(entered, kind, system, free_heap);
 	}
-	if (r == IOCP_OK)
+	if (r == IOCP_OK) {
 		*heap = (iocp_heap *)entered;
+		iocp_heap_list(*heap);
+	}
 	if (r != IOCP_OK || entered != &h->object)
 		free(h);
 	if (r != IOCP_OK && !adopted)
@@ -86,6 +92,7 @@ int iocp_heap_adopt(const void *native, iocp_heap **heap)
 	int found;
 	if (object) {
 		*heap = (iocp_heap *)object;
+		iocp_heap_list(*heap); /* whoever made it may not have come that far */
 		return IOCP_OK;
 	}
 	found = native ? is_heap((HANDLE)(uintptr_t)native) : 0;
@@ -108,7 +115,9 @@ int iocp_heap_destroy(iocp_heap *heap)
 	if (r != IOCP_OK)
 		return r;
 	iocp_object_revoke(&heap->object);
-	HeapDestroy(heap->system);
+	iocp_heap_unlist(heap); /* before the system has other blocks at these addresses */
+	if (!iocp_heap_end_use(heap))
+		iocp_busy_cancel(heap);
 	return IOCP_OK;
 }
 

@@ -14,6 +14,9 @@
 
 enum { IOCP_SHARDS = 16 };
 
+/* No block is larger, so that a count fits beside its size, and all of them, rounded up, have a sum. */
+#define IOCP_LARGEST (SIZE_MAX >> 19)
+
 /* A part of the registry: a hash table with linear probing. */
 typedef struct iocp_shard {
 	SRWLOCK lock;
@@ -28,6 +31,9 @@ struct iocp_heap {
 	size_t initial, maximum;
 	_Atomic int64_t charged; /* bytes of the blocks, each rounded up: what `maximum` limits */
 	_Atomic int64_t blocks, bytes, peak_bytes;
+	_Atomic uint64_t users; /* operations that use its blocks, and 1 until it is destroyed: heap/busy.c */
+	iocp_heap *next;        /* in the list of all: heap/busy.c */
+	int listed;             /* guarded by its lock: 1, or -1 for ever once it was taken out */
 	iocp_shard shards[IOCP_SHARDS];
 	/* The gate: heap/gate.c. */
 	SRWLOCK use;
@@ -48,28 +54,48 @@ void iocp_heap_leave(iocp_heap *heap);
 /* Ends the heap's use for good: after it, nobody is inside or gets in. As iocp_heap_enter. */
 int iocp_heap_shut(iocp_heap *heap);
 
-/* ---- registry.c: the live blocks of a heap that is not adopted; the caller is inside ----------------------------- */
+/* ---- registry.c: the live blocks of a heap, or of an adopted one those in use; the caller is inside -------------- */
 
 /* IOCP_NOMEM: not added. */
 int iocp_registry_add(iocp_heap *heap, const void *address, size_t size);
-/* Takes a live block out; 0: it is none. Of several that try, one succeeds. */
+/* Takes a live block out that no operation uses; 0: it is none. Of several that try, one succeeds. */
 int iocp_registry_remove(iocp_heap *heap, const void *address, size_t *size);
 /* Finds a live block and keeps it so until iocp_registry_let; 0: it is none, and nothing is to be let. */
 int iocp_registry_hold(iocp_heap *heap, const void *address, size_t *size);
 void iocp_registry_let(iocp_heap *heap, const void *address);
-/* From a claim on the block is live to nobody else, until the claimer settles it (with its new size) or drops it. */
+/* From a claim on the block is live to nobody else, until the claimer settles it (with its new size) or drops it. 0: it
+** is no live block, or an operation uses it. */
 int iocp_registry_claim(iocp_heap *heap, const void *address, size_t *size);
 void iocp_registry_settle(iocp_heap *heap, const void *address, size_t size);
 void iocp_registry_drop(iocp_heap *heap, const void *address);
 void iocp_registry_walk(iocp_heap *heap, void (*visit)(void *state, uintptr_t address, size_t size), void *state);
 void iocp_registry_free(iocp_heap *heap);
+/* Whether it has the address; the caller need not be inside. */
+int iocp_registry_has(iocp_heap *heap, const void *address);
+/* One more operation uses the block, alone if that is said. Where the heap is adopted it is added, and *size is what it
+** has; else *size becomes what it has. IOCP_INVALID: it is no live block, or used, by whom does not bear the other.
+** IOCP_NOMEM. */
+int iocp_registry_begin_use(iocp_heap *heap, const void *address, int alone, size_t *size);
+/* One operation less; the caller need not be inside. */
+void iocp_registry_end_use(iocp_heap *heap, const void *address, int alone);
 
 /* ---- heap/block.c ------------------------------------------------------------------------------------------------ */
 
 /* As iocp_registry_hold and iocp_registry_let, for any heap. */
-int iocp_block_hold(iocp_heap *heap, const void *address, size_t *size);
-void iocp_block_let(iocp_heap *heap, const void *address);
+int iocp_block_pin(iocp_heap *heap, const void *address, size_t *size);
+void iocp_block_unpin(iocp_heap *heap, const void *address);
 /* As iocp_heap_alloc; the caller is inside. */
 int iocp_block_alloc(iocp_heap *heap, size_t size, int flags, void **address);
+
+/* ---- heap/busy.c ------------------------------------------------------------------------------------------------- */
+
+/* From now on an address is looked up in the heap too, unless that is over. Safe to repeat. The caller has a
+** reference. */
+void iocp_heap_list(iocp_heap *heap);
+/* No more: it is destroyed, or nobody's. Safe to repeat. */
+void iocp_heap_unlist(iocp_heap *heap);
+/* The heap's own use of its memory, or an operation's, has ended. 0: operations use blocks, the last of which gives the
+** memory back. */
+int iocp_heap_end_use(iocp_heap *heap);
 
 #endif

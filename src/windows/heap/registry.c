@@ -1,9 +1,9 @@
 /*
-** registry.c - which blocks of a heap live, and how large they are.
+** registry.c - which blocks of a heap live, how large they are, and how many operations of I/O use them.
 **
 ** The system does not promise to notice a wrong address, and asking it (HeapValidate) and then acting on the answer are
 ** two steps that other threads come between. Here they are one: whoever takes a block out of the registry is the one
-** who frees it.
+** who frees it. What lives in an adopted heap the system knows: there it has the blocks alone that operations use.
 **
 ** Locking: each shard has a reader/writer lock. A block that is read or written is held by its shard's lock in shared
 ** mode, so it is not freed meanwhile. Nothing is allocated under the lock: a fuller table is made ready outside.
@@ -15,12 +15,13 @@
 
 typedef struct iocp_entry {
 	uintptr_t address; /* 0: free */
-	size_t size;       /* with CLAIMED */
+	size_t size;       /* in the lower 45 bits; above how many operations use it, or ALONE; at the top CLAIMED */
 } entry;
 
 #define CLAIMED (~(SIZE_MAX >> 1))
+#define ALONE (SIZE_MAX >> 46)
 
-enum { LEAST_CAPACITY = 16 };
+enum { LEAST_CAPACITY = 16, BUSY = 45 };
 
 static size_t hash(uintptr_t address)
 {
@@ -53,10 +54,27 @@ static entry *find(const iocp_shard *shard, const void *address)
 	return e->address ? e : NULL;
 }
 
+static size_t size_of(const entry *e)
+{
+	return e->size & IOCP_LARGEST;
+}
+
+static size_t busy_of(const entry *e)
+{
+	return (e->size & ~CLAIMED) >> BUSY;
+}
+
 static entry *find_unclaimed(const iocp_shard *shard, const void *address)
 {
 	entry *e = find(shard, address);
 	return e && !(e->size & CLAIMED) ? e : NULL;
+}
+
+/* One that no operation uses either. */
+static entry *find_idle(const iocp_shard *shard, const void *address)
+{
+	entry *e = find_unclaimed(shard, address);
+	return e && !busy_of(e) ? e : NULL;
 }
 
 /* Frees a place, and moves up what was probed past it. The shard's lock is held exclusively. */
@@ -92,30 +110,48 @@ static entry *rehash(iocp_shard *shard, entry *fresh, size_t capacity)
 	return old;
 }
 
-int iocp_registry_add(iocp_heap *heap, const void *address, size_t size)
+/* Takes the lock exclusively, when there is room for one more. *old is for the caller to free, without the lock.
+** IOCP_NOMEM: the lock is not taken, and there is nothing to free. */
+static int lock_with_room(iocp_shard *shard, entry **old)
 {
-	iocp_shard *shard = shard_of(heap, address);
-	entry *spare = NULL;
 	size_t capacity = 0;
+	*old = NULL;
 	AcquireSRWLockExclusive(&shard->lock);
 	/* At most three quarters full. */
 	while (shard->count >= shard->capacity - shard->capacity / 4) {
 		if (capacity > shard->capacity) {
-			spare = rehash(shard, spare, capacity);
+			*old = rehash(shard, *old, capacity);
 			continue;
 		}
 		capacity = shard->capacity ? shard->capacity * 2 : LEAST_CAPACITY;
 		ReleaseSRWLockExclusive(&shard->lock);
-		free(spare);
-		spare = calloc(capacity, sizeof(*spare));
-		if (!spare)
+		free(*old);
+		*old = calloc(capacity, sizeof(**old));
+		if (!*old)
 			return IOCP_NOMEM;
 		AcquireSRWLockExclusive(&shard->lock);
 	}
-	shard->entries[probe(shard->entries, shard->capacity, (uintptr_t)address)] = (entry){(uintptr_t)address, size};
+	return IOCP_OK;
+}
+
+/* The lock is held exclusively, and there is room. */
+static entry *insert(iocp_shard *shard, const void *address, size_t size)
+{
+	entry *e = &shard->entries[probe(shard->entries, shard->capacity, (uintptr_t)address)];
+	*e = (entry){(uintptr_t)address, size};
 	shard->count++;
+	return e;
+}
+
+int iocp_registry_add(iocp_heap *heap, const void *address, size_t size)
+{
+	iocp_shard *shard = shard_of(heap, address);
+	entry *old;
+	if (lock_with_room(shard, &old) != IOCP_OK)
+		return IOCP_NOMEM;
+	(void)insert(shard, address, size);
 	ReleaseSRWLockExclusive(&shard->lock);
-	free(spare);
+	free(old);
 	return IOCP_OK;
 }
 
@@ -124,9 +160,9 @@ int iocp_registry_remove(iocp_heap *heap, const void *address, size_t *size)
 	iocp_shard *shard = shard_of(heap, address);
 	entry *e;
 	AcquireSRWLockExclusive(&shard->lock);
-	e = find_unclaimed(shard, address);
+	e = find_idle(shard, address);
 	if (e) {
-		*size = e->size;
+		*size = size_of(e);
 		erase(shard, e);
 	}
 	ReleaseSRWLockExclusive(&shard->lock);
@@ -143,7 +179,7 @@ int iocp_registry_hold(iocp_heap *heap, const void *address, size_t *size)
 		ReleaseSRWLockShared(&shard->lock);
 		return 0;
 	}
-	*size = e->size;
+	*size = size_of(e);
 	return 1;
 }
 
@@ -157,9 +193,9 @@ int iocp_registry_claim(iocp_heap *heap, const void *address, size_t *size)
 	iocp_shard *shard = shard_of(heap, address);
 	entry *e;
 	AcquireSRWLockExclusive(&shard->lock);
-	e = find_unclaimed(shard, address);
+	e = find_idle(shard, address);
 	if (e) {
-		*size = e->size;
+		*size = size_of(e);
 		e->size |= CLAIMED;
 	}
 	ReleaseSRWLockExclusive(&shard->lock);
@@ -190,7 +226,7 @@ void iocp_registry_walk(iocp_heap *heap, void (*visit)(void *, uintptr_t, size_t
 		AcquireSRWLockShared(&shard->lock);
 		for (i = 0; i < shard->capacity; i++)
 			if (shard->entries[i].address)
-				visit(state, shard->entries[i].address, shard->entries[i].size & ~CLAIMED);
+				visit(state, shard->entries[i].address, size_of(&shard->entries[i]));
 		ReleaseSRWLockShared(&shard->lock);
 	}
 }
@@ -200,4 +236,61 @@ void iocp_registry_free(iocp_heap *heap)
 	size_t s;
 	for (s = 0; s < IOCP_SHARDS; s++)
 		free(heap->shards[s].entries);
+}
+
+/* ---- operations that use blocks ---------------------------------------------------------------------------------- */
+
+int iocp_registry_has(iocp_heap *heap, const void *address)
+{
+	iocp_shard *shard = shard_of(heap, address);
+	int found;
+	AcquireSRWLockShared(&shard->lock);
+	found = find(shard, address) != NULL;
+	ReleaseSRWLockShared(&shard->lock);
+	return found;
+}
+
+/* The shard's lock is held exclusively. */
+static int begin_use(entry *e, int alone)
+{
+	size_t busy = busy_of(e);
+	if (alone ? busy != 0 : busy == ALONE)
+		return IOCP_INVALID;
+	if (busy == ALONE - 1)
+		return IOCP_NOMEM;
+	e->size = size_of(e) | (alone ? ALONE : busy + 1) << BUSY;
+	return IOCP_OK;
+}
+
+int iocp_registry_begin_use(iocp_heap *heap, const void *address, int alone, size_t *size)
+{
+	iocp_shard *shard = shard_of(heap, address);
+	entry *old = NULL, *e;
+	int r = IOCP_INVALID;
+	if (!heap->adopted)
+		AcquireSRWLockExclusive(&shard->lock);
+	else if (lock_with_room(shard, &old) != IOCP_OK)
+		return IOCP_NOMEM;
+	e = find_unclaimed(shard, address);
+	if (!e && heap->adopted)
+		e = insert(shard, address, *size);
+	if (e) {
+		r = begin_use(e, alone);
+		*size = size_of(e);
+	}
+	ReleaseSRWLockExclusive(&shard->lock);
+	free(old);
+	return r;
+}
+
+void iocp_registry_end_use(iocp_heap *heap, const void *address, int alone)
+{
+	iocp_shard *shard = shard_of(heap, address);
+	entry *e;
+	AcquireSRWLockExclusive(&shard->lock);
+	e = find(shard, address);
+	e->size = size_of(e) | (alone ? 0 : busy_of(e) - 1) << BUSY;
+	if (heap->adopted && !busy_of(e))
+		erase(shard, e);
+	ReleaseSRWLockExclusive(&shard->lock);
 }
