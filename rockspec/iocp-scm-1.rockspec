@@ -69,6 +69,7 @@ build = {
         ["iocp.core"] = {
           incdirs = { "src" },
           sources = {
+            "src/core/busy.c",
             "src/core/error.c",
             "src/core/io_error.c",
             "src/core/object.c",
@@ -116,6 +117,7 @@ build = {
             "src/windows/context.c",
             "src/windows/exit.c",
             "src/windows/heap/block.c",
+            "src/windows/heap/busy.c",
             "src/windows/heap/copy.c",
             "src/windows/heap/gate.c",
             "src/windows/heap/heap.c",
