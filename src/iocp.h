@@ -363,10 +363,11 @@ IOCP_API const void *iocp_thread_cancel_word(void);
 ** packet for what is done at once: *done is then the bytes transferred, and what fails at once is the call's result;
 ** -1: the packet is to come.
 **
-** Memory. `address` is a live block of any heap of the process, its `at`..`at + size - 1` what is transferred. Until the
-** operation has ended the block is busy: it cannot be freed or resized (IOCP_INVALID), and iocp_heap_destroy cancels the
-** operation and gives the memory back when that has ended. Any number of operations may send from a block at once; one
-** that receives needs it alone. IOCP_INVALID: not a live block, busy, or not that large; `size` is 1..2^31-2.
+** Memory. `address` is a live block of any heap of the process, its `at`..`at + size - 1` what is transferred. Until
+** the operation has ended the block is busy: it cannot be freed or resized (IOCP_INVALID), and iocp_heap_destroy
+** cancels the operation and gives the memory back when that has ended. Any number of operations may send from a block
+** at once; one that receives needs it alone. IOCP_INVALID: not a live block, busy, or not that large; `size` is
+** 1..2^31-2.
 **
 ** Order. What one socket sends goes out whole and in the order of the calls, what it receives is filled in that order.
 ** A send that fails ends the write side: those behind it fail with the same number. A cancelled or failed operation's
@@ -415,8 +416,8 @@ IOCP_API int iocp_socket_associate(iocp_socket *socket, iocp_port *port, uintptr
 IOCP_API int iocp_socket_bind(iocp_socket *socket, const char *host, uint16_t port);
 /* backlog: how many connections wait to be accepted, 0 for the system's most. Source: listen(2). */
 IOCP_API int iocp_socket_listen(iocp_socket *socket, int backlog);
-/* Its own address (peer 0) or its peer's (1): writes `host`, terminated, and *port. A unix socket's host is its path, or
-** empty. 108 bytes are enough. */
+/* Its own address (peer 0) or its peer's (1): writes `host`, terminated, and *port. A unix socket's host is its path,
+** or empty. 108 bytes are enough. */
 IOCP_API int iocp_socket_address(iocp_socket *socket, int peer, char *host, size_t size, uint16_t *port);
 IOCP_API int iocp_socket_get_option(iocp_socket *socket, enum iocp_socket_option option, int *value);
 IOCP_API int iocp_socket_set_option(iocp_socket *socket, enum iocp_socket_option option, int value);
@@ -426,8 +427,8 @@ IOCP_API int iocp_socket_multicast(iocp_socket *socket, const char *group, const
 
 /* The next connection becomes `client`, which is fresh: created, and neither bound nor associated. When it is done the
 ** client is associated, its key its own handle: with `port` or, if that is NULL, with the listener's; with
-** IOCP_UNASSOCIATED in flags with none. The operation keeps a reference to it. Accepted without a port it stays
-** open all the same, until it is associated, closed, or the listener's port ends. IOCP_INVALID: it is not fresh. Source:
+** IOCP_UNASSOCIATED in flags with none. The operation keeps a reference to it. Accepted without a port it stays open
+** all the same, until it is associated, closed, or the listener's port ends. IOCP_INVALID: it is not fresh. Source:
 ** Microsoft's AcceptEx. */
 enum { IOCP_UNASSOCIATED = 1 };
 IOCP_API int iocp_socket_accept(
@@ -463,8 +464,8 @@ IOCP_API int iocp_socket_ready(iocp_socket *socket, int side, uintptr_t overlapp
 /* Ends a side, or both (IOCP_SIDE_* or'ed): writing behind what was sent before, reading at once: its pending receives
 ** complete with 0 bytes. Source: shutdown(2). */
 IOCP_API int iocp_socket_shutdown(iocp_socket *socket, int sides);
-/* Asks the operations with this `overlapped`, or all of them if that is NULL, to stop; each still sends its packet, with
-** IOCP_ECANCELED's number, or done if it won. Returns how many. Source: Microsoft's CancelIoEx. */
+/* Asks the operations with this `overlapped`, or all of them if that is NULL, to stop; each still sends its packet,
+** with IOCP_ECANCELED's number, or done if it won. Returns how many. Source: Microsoft's CancelIoEx. */
 IOCP_API uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overlapped);
 /* Closes: pending operations are cancelled, each sends its packet, what is unsent is dropped. The handle is never valid
 ** again. IOCP_INVALID: it was closed before. Source: closesocket, close(2). */

@@ -175,6 +175,26 @@ const void *iocp_object_native(const iocp_object *object)
 	return native;
 }
 
+void iocp_object_set_native(iocp_object *object, const void *native)
+{
+	iocp_lock_acquire(&table_lock);
+	object->native = native;
+	iocp_lock_release(&table_lock);
+}
+
+iocp_object *iocp_object_next(uint32_t *place, unsigned kinds)
+{
+	iocp_object *object = NULL;
+	iocp_lock_acquire(&table_lock);
+	for (; *place < slots_used && !object; ++*place) {
+		iocp_object *candidate = slot_at(*place)->object;
+		if (candidate && (candidate->kind & kinds))
+			object = iocp_object_try_retain(candidate);
+	}
+	iocp_lock_release(&table_lock);
+	return object;
+}
+
 void iocp_object_revoke(iocp_object *object)
 {
 	slot *s;

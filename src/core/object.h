@@ -60,6 +60,11 @@ int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *n
 int iocp_object_adopt(iocp_object **object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *));
 /* What adopt knows it by; NULL once it is revoked. */
 const void *iocp_object_native(const iocp_object *object);
+/* From now on adopt and find know a live object by this. */
+void iocp_object_set_native(iocp_object *object, const void *native);
+/* Walks the live objects of these kinds, in no order: a new reference to one whose slot is *place or above, and *place
+** is where to go on; NULL: there are no more. Those that come or go meanwhile may be met or not. */
+iocp_object *iocp_object_next(uint32_t *place, unsigned kinds);
 /* From now on nothing opens the handle. Safe to repeat. References go on living. */
 void iocp_object_revoke(iocp_object *object);
 /* Frees it, at once or, where the calling thread is freeing another one, after that: a chain of any length takes no

@@ -21,16 +21,18 @@
 /* A thread waiting for something: a packet, a thread's end, a heap's lock. Each thread has one, in its context, since
 ** it can wait for one thing at a time. While it is on a list, that list's lock guards all but `word`. */
 typedef struct iocp_waiter {
-	_Atomic uint32_t word; /* IOCP_ARMED, IOCP_ASLEEP or IOCP_SERVED; the futex the thread sleeps on */
+	_Atomic uint32_t word; /* IOCP_ARMED and so on; the futex the thread sleeps on */
 	int result;            /* what the one who serves it decided: a result code */
-	int slept;             /* the waiter's own: its word was IOCP_ASLEEP during this wait */
+	int slept;             /* the waiter's own: it slept during this wait, and was woken */
+	int leads;             /* the waiter's own, on a port: it is to wait in the set of descriptors */
 	int deferred;          /* on a port: it was served, and its wake-up is another thread's to do */
 	iocp_packet *packets;  /* and, on a port, where to what it hands over goes, */
 	size_t max, count;     /* of how many at most, and how many it was */
 	struct iocp_waiter *newer, *older;
 } iocp_waiter;
 
-enum { IOCP_ARMED = 1, IOCP_ASLEEP = 2, IOCP_SERVED = 3 };
+/* ASLEEP: its word wakes it. POLLING: it waits in a port's set of descriptors, whose alarm wakes it. */
+enum { IOCP_ARMED = 1, IOCP_ASLEEP = 2, IOCP_SERVED = 3, IOCP_POLLING = 4 };
 
 /* What the waits in one place know of spinning: see spin.c. A zeroed one is as good as new. */
 typedef struct iocp_spinning {
@@ -54,11 +56,12 @@ enum iocp_slot { IOCP_SLOT_NONE, IOCP_SLOT_HELD, IOCP_SLOT_BLOCKED, IOCP_SLOT_RE
 
 struct iocp_context;
 
-/* What a thread is to the port that it belongs to: calls that the thread itself makes. */
+/* What a thread is to the port that it belongs to: calls that the thread itself makes, but for the last. */
 typedef struct iocp_membership {
 	void (*leave)(struct iocp_context *);   /* it belongs to no port any more */
 	void (*block)(struct iocp_context *);   /* it is about to wait for something else than the port */
 	void (*unblock)(struct iocp_context *); /* it goes on */
+	void (*nudge)(struct iocp_context *);   /* its word is IOCP_POLLING: it is to look at it. Any thread, no lock */
 } iocp_membership;
 
 /* One for every thread that ever waited or used a heap; the thread's own except where said. */
@@ -114,13 +117,18 @@ void iocp_waiters_wait(iocp_waiters *waiters, iocp_waiter *waiter);
 /* The list itself. */
 void iocp_waiters_push(iocp_waiters *waiters, iocp_waiter *waiter);
 void iocp_waiters_remove(iocp_waiters *waiters, iocp_waiter *waiter);
-/* Takes the newest off and serves it with `result`. If it sleeps, its word is returned, to be given to iocp_prim_wake
-** once the lock is released; else NULL. */
+/* Takes the newest off and serves it with `result`. If it sleeps (or polls), its word is returned, to be given to
+** iocp_prim_wake once the lock is released; else NULL. */
 _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result);
 /* Waits to be served: returns `result` of iocp_waiters_serve, or IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED and the
 ** waiter is off the list. */
 int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline);
-/* The same, for whatever is not a get: meanwhile the thread does not count at the port that it belongs to. It spins
+/* The same, of a thread that is to lead, or is made to while it waits: instead of sleeping it calls turn(state,
+** context, deadline), which waits until something happens, the deadline (ETIMEDOUT) or a signal (EINTR). */
+typedef int (*iocp_turn)(void *state, iocp_context *context, int64_t deadline);
+int iocp_wait_or_lead(
+	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, iocp_turn turn, void *state);
+/* As iocp_wait, for whatever is not a get: meanwhile the thread does not count at the port that it belongs to. It spins
 ** first as `spinning` allows, unless that is NULL. */
 int iocp_wait_without_slot(
 	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, iocp_spinning *spinning);

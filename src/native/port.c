@@ -18,6 +18,7 @@
 #include "native/native.h"
 #include "core/sized.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,18 +32,26 @@ static iocp_port *port_of(iocp_object *object)
 /* The packets of these chunks are dropped, and the chunks freed. No lock is held. */
 static void discard_chunks(iocp_port *port, iocp_chunk *chunks)
 {
-	const iocp_chunk *chunk;
-	for (chunk = chunks; chunk; chunk = chunk->next)
+	iocp_chunk *chunk;
+	for (chunk = chunks; chunk; chunk = chunk->next) {
+		size_t i;
+		for (i = chunk->first; i < chunk->last; i++)
+			chunk->packets[i].code &= ~IOCP_IO_MARK;
 		iocp_port_own_discard(&port->own, port, chunk->packets + chunk->first, chunk->last - chunk->first);
+	}
 	iocp_chunks_free(chunks);
 }
 
 static void free_port(iocp_object *object)
 {
 	iocp_port *port = port_of(object);
+	iocp_poll *poll = iocp_poll_of(port);
 	/* Nobody waits here: a thread in a get borrows a reference. */
+	if (poll)
+		iocp_poll_end(poll);
 	discard_chunks(port, iocp_queue_clear(&port->queue));
 	iocp_port_own_free(&port->own);
+	iocp_poll_free(poll);
 	free(port);
 }
 
@@ -70,40 +79,11 @@ int iocp_port_create(uint32_t concurrency, iocp_port **port)
 	return r;
 }
 
-/* Takes the lock of an open port with room for `count` packets in the queue; `may_hand_over`: or with a thread that
-** takes the only one. */
-static int lock_with_room(iocp_port *port, size_t count, int may_hand_over)
-{
-	iocp_chunk *fresh = NULL;
-	for (;;) {
-		size_t bytes;
-		iocp_lock_acquire(&port->lock);
-		if (port->closed) {
-			iocp_lock_release(&port->lock);
-			iocp_chunks_free(fresh);
-			return IOCP_CLOSED;
-		}
-		if (fresh) {
-			iocp_queue_add_spare(&port->queue, fresh);
-			fresh = NULL;
-		}
-		if ((may_hand_over && port->waiters.newest && iocp_port_has_slot(port))
-			|| iocp_queue_has_room(&port->queue, count))
-			return IOCP_OK;
-		bytes = iocp_queue_next_size(&port->queue);
-		iocp_lock_release(&port->lock);
-		fresh = iocp_chunk_new(count, bytes);
-		if (!fresh)
-			return IOCP_NOMEM;
-	}
-}
-
 int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped)
 {
 	const iocp_packet packet = {.key = key, .overlapped = overlapped, .bytes = bytes};
 	_Atomic uint32_t *asleep = NULL;
-	int watch = 0;
-	int r = lock_with_room(port, 1, 1);
+	int watch, r = iocp_port_lock_with_room(port, 1, 1);
 	if (r != IOCP_OK)
 		return r;
 	port->posted++;
@@ -111,16 +91,17 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 		port->poster_cpu = iocp_prim_processor();
 	if (port->waiters.newest && iocp_port_has_slot(port)) {
 		port->waiters.newest->packets[0] = packet; /* the queue is empty: see the invariant */
+		port->dequeued++;
 		asleep = iocp_port_hand_over(port, 1);
 	} else {
 		iocp_queue_append(&port->queue, &packet);
 		if (port->queue.count > port->peak)
 			port->peak = port->queue.count;
-		watch = iocp_port_begins_to_stick(port);
 	}
+	watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
 	if (asleep)
-		iocp_prim_wake(asleep);
+		iocp_port_wake(port, asleep);
 	if (watch)
 		iocp_port_watch(port);
 	return IOCP_OK;
@@ -129,7 +110,7 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count)
 {
 	iocp_after_unlock after;
-	int r = lock_with_room(port, count, 0);
+	int r = iocp_port_lock_with_room(port, count, 0);
 	if (r != IOCP_OK)
 		return r;
 	if (!port->queue.count)
@@ -144,12 +125,33 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 	return IOCP_OK;
 }
 
+void iocp_port_post_finished(iocp_port *port, iocp_finished *finished)
+{
+	iocp_after_unlock after;
+	int r = iocp_port_lock_for(port, finished->count);
+	if (r != IOCP_CLOSED) {
+		port->posted += finished->count;
+		iocp_finished_append(finished, &port->queue, 0, r == IOCP_OK);
+		iocp_after_unlock_begin(&after);
+		iocp_port_settle(port, &after);
+		if (port->queue.count > port->peak)
+			port->peak = port->queue.count;
+		iocp_port_unlock(port, &after);
+	}
+	iocp_finished_drop(finished);
+}
+
 /* The caller waited in vain, and goes on: it has a slot, be there one or not. */
 static void leave_empty_handed(iocp_port *port, iocp_context *context)
 {
+	int watch;
 	iocp_lock_acquire(&port->lock);
 	iocp_slot_set(port, context, IOCP_SLOT_HELD);
+	iocp_leader_end(port, &context->waiter);
+	watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
+	if (watch)
+		iocp_port_watch(port);
 }
 
 /* Parks the caller, for which there is nothing, until it is handed packets. The lock is held, and released here. */
@@ -161,11 +163,14 @@ static int wait_for_packets(
 	context->waiter.packets = packets;
 	context->waiter.max = max;
 	iocp_waiters_wait(&port->waiters, &context->waiter);
+	context->waiter.leads = iocp_leader_begin(port, &context->waiter);
 	watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
 	if (watch)
 		iocp_port_watch(port);
-	r = iocp_wake_wait(port, context, ms, spins);
+	r = iocp_wake_wait(port, context, ms, spins, iocp_leader_turn, &watch);
+	if (watch)
+		iocp_port_watch(port);
 	if (r == IOCP_OK)
 		*count = context->waiter.count;
 	else if (r != IOCP_ABANDONED)
@@ -179,8 +184,7 @@ static size_t take_more(iocp_port *port, iocp_packet *packets, size_t max)
 	iocp_chunk *garbage = NULL;
 	size_t taken;
 	iocp_lock_acquire(&port->lock);
-	taken = iocp_queue_take(&port->queue, packets, max, &garbage);
-	port->dequeued += taken;
+	taken = iocp_port_take(port, packets, max, &garbage);
 	iocp_lock_release(&port->lock);
 	iocp_chunks_free(garbage);
 	return taken;
@@ -191,15 +195,12 @@ static int take(
 	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, iocp_chunk **garbage)
 {
 	uint32_t others = port->active - (context->slot == IOCP_SLOT_HELD);
-	size_t taken;
 	context->blocked_looks = 0;
 	if (!port->queue.count || others >= port->limit)
 		return port->closed ? IOCP_CLOSED : IOCP_TIMEOUT;
-	taken = iocp_queue_take(&port->queue, packets, max, garbage);
-	port->dequeued += taken;
+	*count = iocp_port_take(port, packets, max, garbage);
 	if (context->slot != IOCP_SLOT_HELD)
 		iocp_slot_set(port, context, IOCP_SLOT_HELD);
-	*count = taken;
 	return IOCP_OK;
 }
 
@@ -207,7 +208,7 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 {
 	iocp_context *context = iocp_context_get();
 	iocp_chunk *garbage = NULL;
-	int r;
+	int watch, r;
 	if (!context)
 		return IOCP_NOMEM;
 	if (iocp_context_cancelled(context))
@@ -215,6 +216,8 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 	iocp_slot_move(context, port);
 	iocp_lock_acquire(&port->lock);
 	iocp_slot_join(port, context);
+	if (iocp_leader_should_look(port, ms))
+		iocp_leader_look(port, context);
 	r = take(port, context, packets, max, count, &garbage);
 	if (r == IOCP_TIMEOUT)
 		iocp_slot_set(port, context, ms == 0 ? IOCP_SLOT_HELD : IOCP_SLOT_NONE);
@@ -224,9 +227,12 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 			*count += take_more(port, packets + *count, max - *count);
 		return r;
 	}
+	watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
 	if (garbage)
 		iocp_chunks_free(garbage);
+	if (watch)
+		iocp_port_watch(port);
 	return r;
 }
 
@@ -277,6 +283,7 @@ int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 void iocp_port_close(iocp_port *port)
 {
 	iocp_chunk *discarded = NULL;
+	iocp_poll *poll;
 	iocp_lock_acquire(&port->lock);
 	if (!port->closed) {
 		port->closed = 1;
@@ -286,7 +293,41 @@ void iocp_port_close(iocp_port *port)
 	iocp_object_revoke(&port->object); /* after `closed` is set: see slot.c */
 	/* Nobody parks from here on, so the stack only shrinks. */
 	iocp_waiters_serve_all(&port->waiters, &port->lock, IOCP_ABANDONED);
+	poll = iocp_poll_of(port);
+	if (poll) {
+		iocp_prim_set_alarm(&poll->set); /* who leads sleeps in the set, and not on its word */
+		iocp_poll_end(poll);
+	}
 	discard_chunks(port, discarded);
+}
+
+int iocp_port_poll(iocp_port *port, iocp_poll **poll)
+{
+	int error = 0, watch = 0;
+	iocp_poll *fresh, *found = iocp_poll_of(port);
+	if (!found) {
+		fresh = iocp_poll_new(&error);
+		if (!fresh)
+			return error == ENOMEM ? IOCP_NOMEM : error;
+		iocp_lock_acquire(&port->lock);
+		found = iocp_poll_of(port);
+		if (!found) {
+			fresh->watch = iocp_leader_watch;
+			/* Release: what is found is made. */
+			atomic_store_explicit(&port->poll, fresh, memory_order_release);
+			found = fresh;
+			fresh = NULL;
+			if (!iocp_watch_is_possible())
+				port->watched = 0; /* nobody looks at threads here, but somebody will at this */
+			watch = iocp_port_begins_to_stick(port);
+		}
+		iocp_lock_release(&port->lock);
+		iocp_poll_free(fresh);
+		if (watch)
+			iocp_port_watch(port);
+	}
+	*poll = found;
+	return IOCP_OK;
 }
 
 int iocp_port_heap(iocp_port *port, iocp_heap **heap)

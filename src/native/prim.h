@@ -85,6 +85,38 @@ enum iocp_prim_state iocp_prim_thread_state(uint64_t id);
 ** free. */
 int iocp_prim_take_signal(void (*handler)(int number));
 
+/* ---- a set of descriptors to wait for ---------------------------------------------------------------------------- */
+
+typedef struct iocp_prim_set {
+	int set, alarm; /* the system's own */
+} iocp_prim_set;
+
+enum {
+	IOCP_PRIM_READ = 1,  /* there may be something to read, or to accept */
+	IOCP_PRIM_WRITE = 2, /* there may be room to write, or a connect has ended */
+	IOCP_PRIM_ENDED = 4  /* the peer ended its side, or the descriptor has failed: always asked for */
+};
+
+typedef struct iocp_prim_event {
+	uint64_t name; /* as given to iocp_prim_set_add; never 0 */
+	uint32_t what; /* IOCP_PRIM_*, or'ed */
+} iocp_prim_event;
+
+/* 0, or the system's code, as all of them. */
+int iocp_prim_set_open(iocp_prim_set *set);
+/* Nobody uses it any more. */
+void iocp_prim_set_close(iocp_prim_set *set);
+/* Edges: an event comes when a descriptor becomes ready, and for what it is when it is added or changed. */
+int iocp_prim_set_add(const iocp_prim_set *set, int descriptor, uint32_t what, uint64_t name);
+int iocp_prim_set_change(const iocp_prim_set *set, int descriptor, uint32_t what, uint64_t name);
+/* Before the descriptor is closed. */
+void iocp_prim_set_remove(const iocp_prim_set *set, int descriptor);
+/* Waits for events, `max` at most, and returns how many came: each comes once, to whoever waits. 0: none, and *why is 0
+** (the alarm), ETIMEDOUT, or EINTR. A deadline of 0 does not wait. */
+size_t iocp_prim_set_wait(const iocp_prim_set *set, iocp_prim_event *events, size_t max, int64_t deadline, int *why);
+/* Ends the wait of one thread that waits in the set, or that comes next. */
+void iocp_prim_set_alarm(const iocp_prim_set *set);
+
 #pragma GCC visibility pop
 
 #endif

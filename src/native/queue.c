@@ -82,6 +82,17 @@ void iocp_queue_add_spare(iocp_queue *queue, iocp_chunk *chunk)
 	queue->spare = chunk;
 }
 
+void iocp_queue_append_chunk(iocp_queue *queue, iocp_chunk *chunk)
+{
+	chunk->next = NULL;
+	if (queue->tail)
+		queue->tail->next = chunk;
+	else
+		queue->head = chunk;
+	queue->tail = chunk;
+	queue->count += chunk->last - chunk->first;
+}
+
 /* A tail with room, made of the first spare chunk if need be. */
 static iocp_chunk *tail_with_room(iocp_queue *queue)
 {
@@ -89,12 +100,7 @@ static iocp_chunk *tail_with_room(iocp_queue *queue)
 	if (!tail || tail->last == tail->capacity) {
 		tail = queue->spare;
 		queue->spare = tail->next;
-		tail->next = NULL;
-		if (queue->tail)
-			queue->tail->next = tail;
-		else
-			queue->head = tail;
-		queue->tail = tail;
+		iocp_queue_append_chunk(queue, tail);
 	}
 	return tail;
 }

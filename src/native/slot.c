@@ -41,17 +41,11 @@ _Atomic uint32_t *iocp_port_hand_over(iocp_port *port, size_t count)
 {
 	iocp_waiter *waiter = port->waiters.newest;
 	waiter->count = count;
-	port->dequeued += count;
 	iocp_slot_set(port, (iocp_context *)waiter, IOCP_SLOT_HELD); /* of which the waiter is the first member */
-	return iocp_waiters_serve(&port->waiters, IOCP_OK) ? iocp_wake_or_defer(port, waiter) : NULL;
-}
-
-int iocp_port_begins_to_stick(iocp_port *port)
-{
-	if (port->watched || !port->queue.count || !port->waiters.newest)
-		return 0;
-	port->watched = 1;
-	return 1;
+	if (iocp_waiters_serve(&port->waiters, IOCP_OK))
+		return iocp_wake_or_defer(port, waiter);
+	iocp_leader_end(port, waiter); /* it has not gone into the set, and will not */
+	return NULL;
 }
 
 void iocp_port_settle(iocp_port *port, iocp_after_unlock *after)
@@ -59,11 +53,11 @@ void iocp_port_settle(iocp_port *port, iocp_after_unlock *after)
 	while (port->queue.count && port->waiters.newest && iocp_port_has_slot(port)) {
 		const iocp_waiter *waiter = port->waiters.newest;
 		_Atomic uint32_t *asleep =
-			iocp_port_hand_over(port, iocp_queue_take(&port->queue, waiter->packets, waiter->max, &after->garbage));
+			iocp_port_hand_over(port, iocp_port_take(port, waiter->packets, waiter->max, &after->garbage));
 		if (!asleep)
 			continue;
 		if (after->sleepers == IOCP_WAKE_AT_ONCE)
-			iocp_prim_wake(asleep); /* so many threads parked on one port are rare */
+			iocp_port_wake(port, asleep); /* so many threads parked on one port are rare */
 		else
 			after->asleep[after->sleepers++] = asleep;
 	}
@@ -75,7 +69,7 @@ void iocp_port_unlock(iocp_port *port, iocp_after_unlock *after)
 	int i;
 	iocp_lock_release(&port->lock);
 	for (i = 0; i < after->sleepers; i++)
-		iocp_prim_wake(after->asleep[i]);
+		iocp_port_wake(port, after->asleep[i]);
 	if (after->garbage)
 		iocp_chunks_free(after->garbage);
 	if (after->watch)
@@ -152,8 +146,9 @@ static void unblock(iocp_context *context)
 
 void iocp_slot_join(iocp_port *port, iocp_context *context)
 {
-	static const iocp_membership membership = {leave, block, unblock};
-	context->membership = &membership;
+	static const iocp_membership membership = {leave, block, unblock, iocp_leader_nudge};
+	if (!context->membership) /* once: a cancel reads it, after it has found the thread waiting */
+		context->membership = &membership;
 	/* Relaxed: who finds a port's threads by it looks again under the lock. */
 	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
 }
@@ -193,23 +188,38 @@ static void look_at(void *state, iocp_context *context)
 	iocp_lock_release(&port->lock);
 }
 
-/* The watcher's turn. 0: the port is no longer stuck, and so no longer watched. */
-static int look_after(iocp_watched *watched)
+/* Takes slots from threads that block. */
+static void look_at_threads(iocp_port *port)
 {
-	iocp_port *port = port_of_watched(watched);
 	look l;
-	int stuck;
 	l.port = port;
 	iocp_after_unlock_begin(&l.after);
 	iocp_context_each(port->object.handle, look_at, &l);
 	iocp_lock_acquire(&port->lock);
-	stuck = port->queue.count && port->waiters.newest;
-	if (!stuck)
-		port->watched = 0;
 	iocp_port_unlock(port, &l.after);
-	if (!stuck)
+}
+
+/* The watcher's turn. 0: the port is neither stuck nor without a leader, and so no longer watched. */
+static int look_after(iocp_watched *watched)
+{
+	iocp_port *port = port_of_watched(watched);
+	iocp_poll *poll = iocp_poll_of(port);
+	int stuck, periods;
+	iocp_lock_acquire(&port->lock);
+	stuck = iocp_port_is_stuck(port);
+	iocp_lock_release(&port->lock);
+	if (stuck && iocp_watch_works())
+		look_at_threads(port);
+	periods = poll ? poll->watch(port) : 0;
+	iocp_lock_acquire(&port->lock);
+	if (iocp_port_is_stuck(port))
+		periods = 1;
+	if (!periods)
+		port->watched = 0;
+	iocp_lock_release(&port->lock);
+	if (!periods)
 		iocp_port_release(port);
-	return stuck;
+	return periods;
 }
 
 /* There is no watcher to be had: whoever finds the port stuck the next time tries again. */
@@ -225,9 +235,13 @@ static void give_up(iocp_watched *watched)
 void iocp_port_watch(iocp_port *port)
 {
 	static const iocp_watched_calls calls = {look_after, give_up};
-	if (!iocp_watch_is_possible()) /* `watched` stays set: it is not tried again */
+	iocp_poll *poll = iocp_poll_of(port);
+	if (!poll && !iocp_watch_is_possible()) /* `watched` stays set: it is not tried again */
 		return;
 	port->watching.calls = &calls;
 	iocp_port_retain(port);
-	iocp_watch(&port->watching);
+	if (poll || iocp_watch_works())
+		iocp_watch(&port->watching);
+	else
+		give_up(&port->watching);
 }

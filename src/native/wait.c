@@ -7,9 +7,10 @@
 ** others are freed when their thread ends.
 **
 ** The waiting protocol. A waiter's word goes ARMED -> ASLEEP -> ARMED (nudged by a cancel) and, only once and only
-** under the lock of the list it is on, -> SERVED; whoever makes it SERVED has taken it off the list under the same
-** lock. The waiter itself decides under that lock whether it was served or leaves, so there is one outcome, and what
-** was handed over is never lost to a timeout or a cancel.
+** under the lock of the list it is on, -> SERVED; of a thread that waits in a port's set of descriptors it is POLLING
+** in the place of ASLEEP, and leader.c has the rules of that; whoever makes it SERVED has taken it off the list under
+** the same lock. The waiter itself decides under that lock whether it was served or leaves, so there is one outcome,
+** and what was handed over is never lost to a timeout or a cancel.
 **
 ** No lost wake-up by a server: it exchanges SERVED into the word; if it finds ASLEEP it wakes the futex, if it finds
 ** ARMED the waiter is yet to do its ARMED -> ASLEEP exchange, which fails. The kernel sleeps only if it finds ASLEEP.
@@ -141,7 +142,7 @@ void iocp_waiters_wait(iocp_waiters *waiters, iocp_waiter *waiter)
 {
 	/* Relaxed: published by the lock the caller holds. */
 	atomic_store_explicit(&waiter->word, IOCP_ARMED, memory_order_relaxed);
-	waiter->slept = waiter->deferred = 0;
+	waiter->slept = waiter->leads = waiter->deferred = 0;
 	iocp_waiters_push(waiters, waiter);
 }
 
@@ -163,8 +164,8 @@ static _Atomic uint32_t *serve(iocp_waiters *waiters, iocp_waiter *waiter, int r
 	iocp_waiters_remove(waiters, waiter);
 	waiter->result = result;
 	/* Release: result and packet happen-before the waiter's acquire load in park. */
-	return atomic_exchange_explicit(&waiter->word, IOCP_SERVED, memory_order_acq_rel) == IOCP_ASLEEP ? &waiter->word
-																									 : NULL;
+	return atomic_exchange_explicit(&waiter->word, IOCP_SERVED, memory_order_acq_rel) == IOCP_ARMED ? NULL
+																									: &waiter->word;
 }
 
 _Atomic uint32_t *iocp_waiters_serve(iocp_waiters *waiters, int result)
@@ -199,26 +200,35 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result)
 	} while (count == AT_ONCE);
 }
 
-/* Until served (IOCP_OK), the deadline, a cancel or a signal. */
-static int park(iocp_context *context, int64_t deadline)
+/* About to sleep: says so in the word. 0: it was served. */
+static int fall_asleep(iocp_waiter *waiter)
 {
-	_Atomic uint32_t *word = &context->waiter.word;
+	uint32_t state = IOCP_ARMED;
+	/* Sequentially consistent: the word is written, or found to be written by who made it POLLING, before `cancelled`
+	** is read; see the top. */
+	if (!atomic_compare_exchange_strong_explicit(&waiter->word, &state, waiter->leads ? IOCP_POLLING : IOCP_ASLEEP,
+			memory_order_seq_cst, memory_order_seq_cst)) {
+		if (state == IOCP_SERVED)
+			return 0;
+		waiter->leads = state == IOCP_POLLING; /* as in the turn before, or it was made the leader in its sleep */
+	}
+	waiter->slept = 1;
+	return 1;
+}
+
+/* Until served (IOCP_OK), the deadline, a cancel or a signal. */
+static int park(iocp_context *context, int64_t deadline, iocp_turn turn, void *state)
+{
+	iocp_waiter *waiter = &context->waiter;
 	/* Without a time the kernel goes on with the wait after a signal handler that asked for that (SA_RESTART). */
 	int64_t until = deadline == IOCP_FOREVER && !context->thread ? IOCP_FOREVER - 1 : deadline;
-	for (;;) {
-		uint32_t state = IOCP_ARMED;
+	while (fall_asleep(waiter)) {
 		int r;
-		/* Sequentially consistent: ASLEEP is written before `cancelled` is read, see the top. On failure acquire:
-		** pairs with iocp_waiters_serve. */
-		if (!atomic_compare_exchange_strong_explicit(
-				word, &state, IOCP_ASLEEP, memory_order_seq_cst, memory_order_acquire)
-			&& state == IOCP_SERVED)
-			return IOCP_OK;
-		context->waiter.slept = 1;
 		if (iocp_context_cancelled(context))
 			return IOCP_CANCELLED;
-		r = iocp_prim_wait(word, IOCP_ASLEEP, until);
-		if (atomic_load_explicit(word, memory_order_acquire) == IOCP_SERVED)
+		r = waiter->leads ? turn(state, context, until) : iocp_prim_wait(&waiter->word, IOCP_ASLEEP, until);
+		/* Acquire: pairs with serve. */
+		if (atomic_load_explicit(&waiter->word, memory_order_acquire) == IOCP_SERVED)
 			return IOCP_OK;
 		/* The clock is asked again: not every kernel keeps a timer to the nanosecond. */
 		if (r == ETIMEDOUT && iocp_prim_nanoseconds() >= deadline)
@@ -227,11 +237,13 @@ static int park(iocp_context *context, int64_t deadline)
 		if (r == EINTR && !context->thread && !context->shielded)
 			return IOCP_INTERRUPTED;
 	}
+	return IOCP_OK;
 }
 
-int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline)
+int iocp_wait_or_lead(
+	iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline, iocp_turn turn, void *state)
 {
-	int r = park(context, deadline);
+	int r = park(context, deadline, turn, state);
 	if (r != IOCP_OK) {
 		iocp_lock_acquire(lock);
 		/* Relaxed: SERVED is only ever written under this lock. */
@@ -242,6 +254,11 @@ int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int
 		iocp_lock_release(lock);
 	}
 	return r == IOCP_OK ? context->waiter.result : r;
+}
+
+int iocp_wait(iocp_context *context, iocp_waiters *waiters, iocp_lock *lock, int64_t deadline)
+{
+	return iocp_wait_or_lead(context, waiters, lock, deadline, NULL, NULL); /* nobody makes it the leader */
 }
 
 int iocp_waiters_ready(void)
@@ -272,6 +289,8 @@ void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
 	if (atomic_compare_exchange_strong_explicit(
 			&context->waiter.word, &state, IOCP_ARMED, memory_order_seq_cst, memory_order_seq_cst))
 		iocp_prim_wake(&context->waiter.word);
+	else if (state == IOCP_POLLING) /* its word stays: a server tells by it that the thread is in the set */
+		context->membership->nudge(context);
 }
 
 /* ---- blocking ---------------------------------------------------------------------------------------------------- */

@@ -30,16 +30,18 @@ _Atomic uint32_t *iocp_wake_or_defer(iocp_port *port, iocp_waiter *waiter)
 	}
 	port->in_flight = waiter;
 	port->in_flight_since = now;
-	return &waiter->word;
+	return iocp_leader_wake_word(port, waiter);
 }
 
 /* The caller slept, was served, and is awake. Returns when its waker was called; 0: somebody else is awaited, or it is
 ** not known what that time would say. */
-static int64_t pass_on_wake(iocp_port *port, iocp_waiter *waiter)
+static int64_t pass_on_wake(iocp_port *port, iocp_waiter *waiter, int *watch)
 {
 	iocp_waiter *next = NULL;
+	_Atomic uint32_t *asleep = NULL;
 	int64_t woken = 0;
 	iocp_lock_acquire(&port->lock);
+	iocp_leader_end(port, waiter); /* it may have been made the leader in its sleep */
 	if (waiter->deferred) {
 		iocp_waiters_remove(&port->deferred, waiter);
 	} else if (port->in_flight == waiter) {
@@ -51,16 +53,20 @@ static int64_t pass_on_wake(iocp_port *port, iocp_waiter *waiter)
 			iocp_waiters_remove(&port->deferred, next);
 			next->deferred = 0;
 			port->in_flight_since = iocp_prim_nanoseconds();
+			asleep = iocp_leader_wake_word(port, next);
 		}
 	}
+	*watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
-	if (next)
-		iocp_prim_wake(&next->word);
+	if (asleep)
+		iocp_port_wake(port, asleep);
 	return woken;
 }
 
 int iocp_spin_begins(iocp_port *port)
 {
+	if (iocp_leader_is_due(port)) /* the caller is to lead, and would not see events meanwhile */
+		return 0;
 	if (iocp_spin_is_off(&port->spinning) || atomic_load_explicit(&port->no_spin, memory_order_relaxed)
 		|| atomic_load_explicit(&port->spinner, memory_order_relaxed) || port->poster_cpu == iocp_prim_processor())
 		return 0;
@@ -68,21 +74,22 @@ int iocp_spin_begins(iocp_port *port)
 	return 1;
 }
 
-int iocp_wake_wait(iocp_port *port, iocp_context *context, double ms, int spins)
+int iocp_wake_wait(iocp_port *port, iocp_context *context, double ms, int spins, iocp_turn turn, int *watch)
 {
 	int off = iocp_spin_is_off(&port->spinning) && !atomic_load_explicit(&port->no_spin, memory_order_relaxed);
 	/* The clock is not asked always: it is slow on some machines. */
 	int64_t started = spins || off ? iocp_prim_nanoseconds() : 0;
 	int64_t deadline = iocp_deadline(ms), woken;
 	int r;
+	*watch = 0;
 	if (spins) {
 		iocp_spin(context, &port->spinning, started, deadline);
 		atomic_store_explicit(&port->spinner, 0, memory_order_relaxed);
 	}
-	r = iocp_wait(context, &port->waiters, &port->lock, deadline);
+	r = iocp_wait_or_lead(context, &port->waiters, &port->lock, deadline, turn, port);
 	if (!context->waiter.slept || r != IOCP_OK)
 		return r;
-	woken = pass_on_wake(port, &context->waiter);
+	woken = pass_on_wake(port, &context->waiter, watch);
 	if (woken) {
 		iocp_wake_took(iocp_prim_nanoseconds() - woken);
 		if (off)

@@ -1,7 +1,7 @@
 /*
-** watch.c - the watcher: one thread of the process that looks after things now and then, every PERIOD, for as long as
-** there are any; then it ends. What is watched are ports where a thread that blocks in foreign code (a socket library,
-** os.execute, io.read) may keep others from their work: slot.c.
+** watch.c - the watcher: one thread of the process that looks after things now and then, after a PERIOD or as many as a
+** thing says, for as long as there are any; then it ends. What is watched are ports where a thread that blocks in
+** foreign code (a socket library, os.execute, io.read) may keep others from their work: slot.c.
 **
 ** Ownership: what is watched is on the list, and is its owner's again, who then may add it anew, once its `look` has
 ** returned 0 or its `give_up` was called.
@@ -59,44 +59,64 @@ int iocp_watch_is_possible(void)
 
 /* ---- the watcher ------------------------------------------------------------------------------------------------- */
 
-/* Looks after each once. The lock is held, but not meanwhile. */
+/* Puts it on the list, to be looked at so many periods from now. The lock is held. */
+static void list(iocp_watched *item, int periods)
+{
+	item->at = iocp_deadline(PERIOD * periods);
+	item->next = watched;
+	watched = item;
+}
+
+/* Looks after each whose time has come. The lock is held, but not meanwhile. */
 static void look_after_all(void)
 {
 	iocp_watched *item = watched, *next;
+	int64_t now = iocp_prim_nanoseconds();
 	watched = NULL;
 	iocp_lock_release(&watch_lock);
 	for (; item; item = next) {
+		int periods = 0, early = item->at > now;
 		next = item->next; /* once it is no longer watched another may add it again */
-		if (item->calls->look(item)) {
-			iocp_lock_acquire(&watch_lock);
+		if (!early)
+			periods = item->calls->look(item);
+		iocp_lock_acquire(&watch_lock);
+		if (periods) {
+			list(item, periods);
+		} else if (early) {
 			item->next = watched;
 			watched = item;
-			iocp_lock_release(&watch_lock);
 		}
+		iocp_lock_release(&watch_lock);
 	}
 	iocp_lock_acquire(&watch_lock);
 }
 
+/* When somebody is to be looked after; IOCP_FOREVER: nobody. The lock is held. */
+static int64_t next_time(void)
+{
+	const iocp_watched *item;
+	int64_t at = IOCP_FOREVER;
+	for (item = watched; item; item = item->next)
+		if (item->at < at)
+			at = item->at;
+	return at;
+}
+
 static void *watch(void *argument)
 {
-	_Atomic uint32_t never = 0;
 	iocp_prim_name_thread("iocp watcher");
 	iocp_lock_acquire(&watch_lock);
 	for (;;) {
-		uint32_t seen;
-		int linger = watched == NULL;
-		if (watched)
-			look_after_all();
 		/* Relaxed: changed under the lock. */
-		seen = atomic_load_explicit(&work, memory_order_relaxed);
+		uint32_t seen = atomic_load_explicit(&work, memory_order_relaxed);
+		int64_t at = next_time();
+		int linger = at == IOCP_FOREVER;
 		iocp_lock_release(&watch_lock);
-		if (linger) /* a port that is added ends it */
-			iocp_prim_wait(&work, seen, iocp_deadline(LINGER));
-		else
-			iocp_prim_wait(&never, 0, iocp_deadline(PERIOD));
+		iocp_prim_wait(&work, seen, linger ? iocp_deadline(LINGER) : at); /* one that is added ends it */
 		iocp_lock_acquire(&watch_lock);
 		if (linger && !watched)
 			break;
+		look_after_all();
 	}
 	running = 0;
 	iocp_lock_release(&watch_lock);
@@ -126,8 +146,7 @@ static int start(void)
 static int add(iocp_watched *item)
 {
 	int first = !running;
-	item->next = watched;
-	watched = item;
+	list(item, 1);
 	running = 1;
 	atomic_fetch_add_explicit(&work, 1, memory_order_relaxed); /* under the lock */
 	return first;
@@ -151,13 +170,13 @@ static void start_failed(void)
 
 void iocp_watch(iocp_watched *item)
 {
-	int unknown = system_tells() != YES, too_soon, first = 0;
+	int too_soon, first = 0;
 	iocp_lock_acquire(&watch_lock);
 	too_soon = !running && iocp_prim_nanoseconds() < not_before;
-	if (!unknown && !too_soon)
+	if (!too_soon)
 		first = add(item);
 	iocp_lock_release(&watch_lock);
-	if (unknown || too_soon)
+	if (too_soon)
 		item->calls->give_up(item);
 	else if (!first)
 		iocp_prim_wake(&work);

@@ -10,12 +10,14 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct iocp_watched {
-	struct iocp_watched *next; /* watch.c's */
+	struct iocp_watched *next; /* watch.c's, as is the next: */
+	int64_t at;                /* ns: when it is looked at */
 	const struct iocp_watched_calls *calls;
 } iocp_watched;
 
 typedef struct iocp_watched_calls {
-	int (*look)(iocp_watched *item);     /* the watcher's turn; 0: this was the last */
+	/* The watcher's turn; after how many of its periods (5 ms) the next is; 0: this was the last. */
+	int (*look)(iocp_watched *item);
 	void (*give_up)(iocp_watched *item); /* there is no watcher to be had now */
 } iocp_watched_calls;
 

@@ -1,0 +1,198 @@
+/*
+** harvest.c - what the set of descriptors brings: the leader's turn, looks on the way, and the watcher's turn. Who
+** leads, and the rules of that: leader.c.
+*/
+
+#include "native/port.h"
+
+enum {
+	LOOK_PACKETS = 64,   /* so many gets, or so long, after a look the next get looks, whatever is queued */
+	LOOK_TIME = 2000000, /* ns */
+	SELDOM = 4,          /* periods between turns of the watcher at a port that mostly has a leader */
+	QUIET_TURNS = 20     /* of the watcher, after which a port that always has a leader is not watched any more */
+};
+
+static iocp_waiter looking; /* its address is the leader of a port at which the watcher looks */
+
+/* ---- what was harvested ------------------------------------------------------------------------------------------ */
+
+/* Queues the packets, if there are any, and takes the port's lock. What is left of the operations is to be dropped once
+** it is released. */
+static void lock_and_queue(iocp_port *port, iocp_poll *poll, iocp_finished *finished)
+{
+	int r = iocp_port_lock_for(port, finished->count);
+	if (r == IOCP_CLOSED) {
+		iocp_lock_acquire(&port->lock);
+	} else {
+		port->posted += finished->count;
+		poll->queued += (uint32_t)finished->count;
+		iocp_finished_append(finished, &port->queue, IOCP_IO_MARK, r == IOCP_OK);
+		if (port->queue.count > port->peak)
+			port->peak = port->queue.count;
+	}
+	/* Also of those that did not become the port's packets: it is closed, and they end without. */
+	poll->looks++;
+	poll->taken = 0;
+	poll->looked_at = iocp_prim_nanoseconds();
+}
+
+/* The leader, which is parked, takes what is queued, and is served. */
+static void serve_itself(iocp_port *port, iocp_poll *poll, iocp_context *context, iocp_after_unlock *after)
+{
+	iocp_waiter *waiter = &context->waiter;
+	iocp_waiters_remove(&port->waiters, waiter);
+	waiter->count = iocp_port_take(port, waiter->packets, waiter->max, &after->garbage);
+	waiter->result = IOCP_OK;
+	waiter->slept = 0; /* nobody woke it: there is nothing to report */
+	iocp_slot_set(port, context, IOCP_SLOT_HELD);
+	/* Relaxed: its own thread reads it next. Under the lock, like every SERVED. */
+	atomic_store_explicit(&waiter->word, IOCP_SERVED, memory_order_relaxed);
+	poll->leader = NULL;
+}
+
+/* The leader comes out of the set with these. */
+static void queue_harvest(iocp_port *port, iocp_poll *poll, iocp_context *context, iocp_finished *finished)
+{
+	iocp_waiter *waiter = &context->waiter;
+	iocp_after_unlock after;
+	iocp_after_unlock_begin(&after);
+	lock_and_queue(port, poll, finished);
+	/* Relaxed: SERVED is only ever written under this lock. */
+	if (atomic_load_explicit(&waiter->word, memory_order_relaxed) == IOCP_SERVED) {
+		; /* it holds its packets already; these are for others, and it leaves the role as it reports */
+	} else if (port->queue.count && iocp_port_has_slot(port)) {
+		serve_itself(port, poll, context, &after);
+	} else if (!iocp_leader_may_go_on(poll)) {
+		waiter->leads = 0;
+		/* Sequentially consistent, as each step of the word that a cancel may meet. */
+		atomic_store_explicit(&waiter->word, IOCP_ARMED, memory_order_seq_cst);
+		poll->leader = NULL;
+	}
+	iocp_port_settle(port, &after);
+	iocp_port_unlock(port, &after);
+	iocp_finished_drop(finished);
+}
+
+int iocp_leader_turn(void *state, iocp_context *context, int64_t deadline)
+{
+	iocp_port *port = state;
+	iocp_poll *poll = iocp_poll_of(port);
+	iocp_finished finished = {NULL, NULL, 0};
+	int why = iocp_poll_harvest(poll, deadline, &finished);
+	if (finished.count == 0)
+		return why;
+	queue_harvest(port, poll, context, &finished);
+	return 0;
+}
+
+/* ---- looking on the way ------------------------------------------------------------------------------------------ */
+
+int iocp_leader_should_look(iocp_port *port, double ms)
+{
+	const iocp_poll *poll = iocp_poll_of(port);
+	if (!iocp_leader_is_due(port))
+		return 0;
+	if (!port->queue.count)
+		return ms == 0; /* else it parks, and leads */
+	return poll->taken >= LOOK_PACKETS || iocp_prim_nanoseconds() - poll->looked_at > LOOK_TIME;
+}
+
+/* As the leader that `as` stands for. The lock is held, and is released meanwhile. */
+static void look(iocp_port *port, iocp_poll *poll, iocp_waiter *as)
+{
+	iocp_finished finished = {NULL, NULL, 0};
+	iocp_after_unlock after;
+	iocp_after_unlock_begin(&after);
+	poll->leader = as;
+	iocp_lock_release(&port->lock);
+	(void)iocp_poll_harvest(poll, 0, &finished);
+	lock_and_queue(port, poll, &finished);
+	poll->leader = NULL;
+	iocp_port_settle(port, &after);
+	iocp_port_unlock(port, &after);
+	iocp_finished_drop(&finished);
+	iocp_lock_acquire(&port->lock);
+}
+
+void iocp_leader_look(iocp_port *port, iocp_context *context)
+{
+	look(port, iocp_poll_of(port), &context->waiter); /* it is not parked, so nobody serves it */
+}
+
+/* ---- the watcher's turn ------------------------------------------------------------------------------------------ */
+
+/* Makes the newest parked thread the leader, if it sleeps: the word to wake, or NULL. The lock is held. */
+static _Atomic uint32_t *promote(iocp_port *port)
+{
+	iocp_waiter *newest = port->waiters.newest;
+	uint32_t asleep = IOCP_ASLEEP;
+	/* Sequentially consistent: a cancel that finds POLLING uses the alarm. See wait.c. */
+	if (!newest || !iocp_leader_is_due(port)
+		|| !atomic_compare_exchange_strong_explicit(
+			&newest->word, &asleep, IOCP_POLLING, memory_order_seq_cst, memory_order_seq_cst))
+		return NULL;
+	iocp_poll_of(port)->leader = newest;
+	return &newest->word;
+}
+
+/* Accepts that wait for descriptors. No lock is held. */
+static void feed(iocp_port *port, iocp_poll *poll)
+{
+	iocp_finished finished = {NULL, NULL, 0};
+	iocp_after_unlock after;
+	iocp_after_unlock_begin(&after);
+	iocp_poll_retry(poll, &finished);
+	if (!finished.count)
+		return;
+	lock_and_queue(port, poll, &finished);
+	iocp_port_settle(port, &after);
+	iocp_port_unlock(port, &after);
+	iocp_finished_drop(&finished);
+}
+
+/* While operations move, without a pause. The lock is held, and is released meanwhile. */
+static void look_while_it_moves(iocp_port *port, iocp_poll *poll)
+{
+	uint64_t posted;
+	do {
+		posted = port->posted;
+		look(port, poll, &looking);
+	} while (port->posted != posted && !port->waiters.newest && iocp_leader_is_due(port));
+}
+
+/* Nobody but the watcher holds a reference, and so nobody will ever get from the port. */
+static int is_forgotten(const iocp_port *port)
+{
+	/* Relaxed: whoever opens it by its handle meanwhile keeps it, and has it watched with the next get. */
+	return atomic_load_explicit(&port->object.references, memory_order_relaxed) == 1;
+}
+
+/* While the role is found due, soon. Where a leader is found each time, although some left the role between, less
+** often: most of the turns are for nothing there. The lock is held. */
+static int periods_to_next(iocp_poll *poll, int due)
+{
+	int needed = due || iocp_poll_has_starved(poll), moved = poll->looks != poll->seen;
+	poll->seen = poll->looks;
+	poll->led = needed ? 0 : poll->led + 1;
+	poll->quiet = needed || moved ? 0 : poll->quiet + 1;
+	return poll->quiet >= QUIET_TURNS ? 0 : poll->led >= SELDOM ? SELDOM : 1;
+}
+
+int iocp_leader_watch(iocp_port *port)
+{
+	iocp_poll *poll = iocp_poll_of(port);
+	_Atomic uint32_t *asleep;
+	int due, periods;
+	if (iocp_poll_has_starved(poll))
+		feed(port, poll);
+	iocp_lock_acquire(&port->lock);
+	due = iocp_leader_is_due(port);
+	if (due && !port->waiters.newest)
+		look_while_it_moves(port, poll);
+	asleep = promote(port);
+	periods = !port->closed && !is_forgotten(port) ? periods_to_next(poll, due) : 0;
+	iocp_lock_release(&port->lock);
+	if (asleep)
+		iocp_prim_wake(asleep);
+	return periods;
+}

@@ -1,0 +1,390 @@
+/*
+** socket_advance.c - what a socket's operations do: each is tried, without waiting, and ends or waits for an event.
+**
+** Events are edges: one comes when something changes, and whoever tries an operation goes on until the system says that
+** there is no more, or, on a stream, until a short count says it. From then on trying is in vain (`possible`) until the
+** next event; so a request costs one receive, one send, and a share of a wait. Where others use the descriptor, too,
+** nothing is known, and everything is tried. After the peer's end, or an error, everything is tried as well: data and
+** the end may come with one edge.
+**
+** One pass moves AT_ONCE bytes a side at most, so that no peer keeps others from their turn. What is left then asks for
+** an event for what is the case already.
+**
+** Locking: the socket's lock is held in all of this, and no call of the system in it waits.
+*/
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "native/socket.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { AT_ONCE = 256 * 1024 };
+
+/* ---- the queues -------------------------------------------------------------------------------------------------- */
+
+void iocp_operations_append(iocp_operations *operations, iocp_operation *operation)
+{
+	operation->next = NULL;
+	if (operations->last)
+		operations->last->next = operation;
+	else
+		operations->first = operation;
+	operations->last = operation;
+}
+
+static void remove_first(iocp_operations *operations)
+{
+	operations->first = operations->first->next;
+	if (!operations->first)
+		operations->last = NULL;
+}
+
+/* ---- single steps ------------------------------------------------------------------------------------------------ */
+
+/* It was in vain, until the next event. */
+static int wait_for(iocp_socket *socket, uint32_t side)
+{
+	socket->possible &= (uint8_t)~side;
+	return IOCP_WAIT;
+}
+
+static int would_wait(int code)
+{
+	return code == EAGAIN || code == EWOULDBLOCK;
+}
+
+/* What a call that returned n < 0 has brought. */
+static int failed(iocp_socket *socket, uint32_t side)
+{
+	return would_wait(errno) ? wait_for(socket, side) : iocp_number_of(errno);
+}
+
+static void moved(iocp_operation *operation, size_t bytes)
+{
+	operation->packet.bytes += (uint32_t)bytes;
+	operation->data += bytes;
+}
+
+static int receive(iocp_socket *socket, iocp_operation *operation)
+{
+	ssize_t n;
+	do
+		n = recv(socket->descriptor, operation->data, operation->size, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	socket->told &= (uint8_t)~IOCP_PRIM_READ;
+	if (n < 0)
+		return failed(socket, IOCP_PRIM_READ);
+	operation->packet.bytes = (uint32_t)n;
+	if ((size_t)n < operation->size)
+		(void)wait_for(socket, IOCP_PRIM_READ);
+	return IOCP_DONE;
+}
+
+/* A datagram: its peer goes before the data, if there is room for one. */
+static int receive_datagram(iocp_socket *socket, iocp_operation *operation)
+{
+	iocp_address from = {.length = sizeof(from.as)};
+	struct iovec data = {operation->data, operation->size};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+	ssize_t n;
+	if (operation->kind == IOCP_RECEIVE_FROM) {
+		message.msg_name = &from.as;
+		message.msg_namelen = sizeof(from.as);
+	}
+	do
+		n = recvmsg(socket->descriptor, &message, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	socket->told &= (uint8_t)~IOCP_PRIM_READ;
+	if (n < 0)
+		return failed(socket, IOCP_PRIM_READ);
+	from.length = message.msg_namelen;
+	if (operation->kind == IOCP_RECEIVE_FROM)
+		iocp_peer_of_address(operation->block, &from);
+	operation->packet.bytes = (uint32_t)n;
+	return message.msg_flags & MSG_TRUNC ? IOCP_EMSGSIZE : IOCP_DONE;
+}
+
+static int send_stream(iocp_socket *socket, iocp_operation *operation)
+{
+	size_t budget = AT_ONCE;
+	while (operation->packet.bytes < operation->size) {
+		size_t left = operation->size - operation->packet.bytes;
+		ssize_t n;
+		if (budget == 0)
+			return IOCP_MORE;
+		left = left < budget ? left : budget;
+		n = send(socket->descriptor, operation->data, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return failed(socket, IOCP_PRIM_WRITE);
+		moved(operation, (size_t)n);
+		budget -= (size_t)n;
+	}
+	return IOCP_DONE;
+}
+
+static int send_datagram(iocp_socket *socket, iocp_operation *operation)
+{
+	iocp_address to = {0};
+	struct iovec data = {operation->data, operation->size};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+	ssize_t n;
+	if (operation->kind == IOCP_SEND_TO) {
+		int number = iocp_address_of_peer(socket->family, operation->block, &to);
+		if (number != 0)
+			return number;
+		message.msg_name = &to.as;
+		message.msg_namelen = to.length;
+	}
+	do
+		n = sendmsg(socket->descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return failed(socket, IOCP_PRIM_WRITE);
+	operation->packet.bytes = (uint32_t)n;
+	return IOCP_DONE;
+}
+
+/* sendfile(2), which knows no MSG_NOSIGNAL: a SIGPIPE that it raises is taken away. It is the calling thread's, and one
+** that was pending before stays. */
+static ssize_t send_file_quietly(int to, int file, off_t *offset, size_t size)
+{
+	static const struct timespec at_once = {0, 0};
+	sigset_t pipe, before, pending;
+	ssize_t n;
+	int error, had;
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigpending(&pending);
+	had = sigismember(&pending, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	n = sendfile(to, file, offset, size);
+	error = errno;
+	if (n < 0 && error == EPIPE && !had)
+		while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = error;
+	return n;
+}
+
+static int send_file(iocp_socket *socket, iocp_operation *operation)
+{
+	size_t budget = AT_ONCE;
+	while (operation->packet.bytes < operation->size) {
+		size_t left = operation->size - operation->packet.bytes;
+		off_t offset = (off_t)(operation->of.file.offset + operation->packet.bytes);
+		ssize_t n;
+		if (budget == 0)
+			return IOCP_MORE;
+		n = send_file_quietly(socket->descriptor, operation->of.file.file, &offset, left < budget ? left : budget);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return failed(socket, IOCP_PRIM_WRITE);
+		if (n == 0) /* the file ends here */
+			return IOCP_DONE;
+		operation->packet.bytes += (uint32_t)n;
+		budget -= (size_t)n;
+	}
+	return IOCP_DONE;
+}
+
+/* Whether poll(2) says so at the moment; also of the end and of errors. */
+static int is_ready(int descriptor, short events)
+{
+	struct pollfd asked = {.fd = descriptor, .events = events};
+	return poll(&asked, 1, 0) > 0;
+}
+
+static int try_ready(iocp_socket *socket, const iocp_operation *operation)
+{
+	short events = operation->side == IOCP_PRIM_READ ? POLLIN | POLLRDHUP : POLLOUT;
+	if ((socket->told & operation->side) || is_ready(socket->descriptor, events))
+		return IOCP_DONE;
+	return wait_for(socket, operation->side);
+}
+
+static int accept_one(iocp_socket *socket, iocp_operation *operation)
+{
+	int descriptor;
+	if (socket->starved)
+		return IOCP_WAIT;
+	do { /* the descriptor of others may be one that waits */
+		if (socket->adopted && !is_ready(socket->descriptor, POLLIN))
+			return wait_for(socket, IOCP_PRIM_READ);
+		descriptor = accept4(socket->descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	} while (descriptor < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EPROTO));
+	if (descriptor >= 0) {
+		operation->of.accept.descriptor = descriptor;
+		return IOCP_DONE;
+	}
+	if ((errno == EMFILE || errno == ENFILE) && socket->poll) {
+		socket->starved = 1;
+		iocp_poll_starves(socket->poll, &socket->source);
+	}
+	return failed(socket, IOCP_PRIM_READ);
+}
+
+/* The connect was begun by its call: whether it has ended. */
+static int end_connect(iocp_socket *socket)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer), size = sizeof(int);
+	int error = 0;
+	if (getsockopt(socket->descriptor, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+		error = errno;
+	if (error == 0 && getpeername(socket->descriptor, (struct sockaddr *)&peer, &length) != 0)
+		return errno == ENOTCONN ? wait_for(socket, IOCP_PRIM_WRITE) : iocp_number_of(errno);
+	return error ? iocp_number_of(error) : IOCP_DONE;
+}
+
+int iocp_socket_try(iocp_socket *socket, iocp_operation *operation)
+{
+	switch ((enum iocp_operation_kind)operation->kind) {
+	case IOCP_ACCEPT:
+		return accept_one(socket, operation);
+	case IOCP_CONNECT:
+		return end_connect(socket);
+	case IOCP_RECEIVE:
+		return socket->type == IOCP_STREAM ? receive(socket, operation) : receive_datagram(socket, operation);
+	case IOCP_RECEIVE_FROM:
+		return receive_datagram(socket, operation);
+	case IOCP_SEND:
+		if (socket->write_error)
+			return socket->write_error;
+		return socket->type == IOCP_STREAM ? send_stream(socket, operation) : send_datagram(socket, operation);
+	case IOCP_SEND_TO:
+		return send_datagram(socket, operation);
+	case IOCP_SEND_FILE:
+		return socket->write_error ? socket->write_error : send_file(socket, operation);
+	case IOCP_READY:
+		break;
+	}
+	return try_ready(socket, operation);
+}
+
+/* ---- waiting for events ------------------------------------------------------------------------------------------ */
+
+int iocp_socket_expect(iocp_socket *socket, uint32_t what, int now)
+{
+	uint32_t interest = socket->interest | what;
+	uint64_t name = socket->source.object.handle;
+	int code = 0;
+	if (!socket->interest)
+		code = iocp_prim_set_add(&socket->poll->set, socket->descriptor, interest, name);
+	else if (interest != socket->interest || now)
+		code = iocp_prim_set_change(&socket->poll->set, socket->descriptor, interest, name);
+	if (code != 0)
+		return iocp_number_of(code);
+	socket->interest = (uint8_t)interest;
+	return 0;
+}
+
+/* Room in a unix socket comes with each message that the peer reads, and would be told each time. */
+static void expect_no_room(iocp_socket *socket)
+{
+	if (socket->family != IOCP_UNIX || !(socket->interest & IOCP_PRIM_WRITE) || socket->interest == IOCP_PRIM_WRITE)
+		return;
+	socket->interest = IOCP_PRIM_READ;
+	(void)iocp_prim_set_change(&socket->poll->set, socket->descriptor, socket->interest, socket->source.object.handle);
+}
+
+/* ---- going on ---------------------------------------------------------------------------------------------------- */
+
+void iocp_socket_end_writing(iocp_socket *socket)
+{
+	if (!socket->ends_writing || socket->writing.first || socket->write_error)
+		return;
+	socket->write_error = IOCP_EPIPE;
+	(void)shutdown(socket->descriptor, SHUT_WR);
+}
+
+void iocp_socket_ended(iocp_socket *socket, iocp_operation *operation, int number)
+{
+	int sends = operation->kind == IOCP_SEND || operation->kind == IOCP_SEND_FILE;
+	if (operation->kind == IOCP_CONNECT)
+		socket->state = number == 0 ? IOCP_SOCKET_CONNECTED : IOCP_SOCKET_OPEN;
+	/* A stream never has a hole. What was cancelled before any of it went out leaves none. */
+	if (sends && socket->type == IOCP_STREAM && number != 0 && !socket->write_error
+		&& (number != IOCP_ECANCELED || operation->packet.bytes > 0))
+		socket->write_error = (uint16_t)number;
+}
+
+/* As far as it goes. Returns IOCP_MORE if it stopped for the others' sake. */
+static int go_on(iocp_socket *socket, iocp_operations *operations, iocp_finished *finished)
+{
+	size_t budget = AT_ONCE;
+	while (operations->first) {
+		iocp_operation *operation = operations->first;
+		int outcome = iocp_socket_try(socket, operation);
+		if (outcome < 0)
+			return outcome;
+		remove_first(operations);
+		iocp_socket_ended(socket, operation, outcome);
+		iocp_finish(finished, operation, outcome);
+		if (operation->packet.bytes >= budget)
+			return operations->first ? IOCP_MORE : IOCP_DONE;
+		budget -= operation->packet.bytes;
+	}
+	return IOCP_DONE;
+}
+
+void iocp_socket_advance(iocp_socket *socket, uint32_t what, iocp_finished *finished)
+{
+	uint32_t again = 0;
+	uint8_t both = IOCP_PRIM_READ | IOCP_PRIM_WRITE;
+	iocp_lock_acquire(&socket->lock);
+	if (what & IOCP_PRIM_ENDED) {
+		socket->hangs = 1;
+		what |= both;
+	}
+	socket->possible |= (uint8_t)(what & both);
+	socket->told = (uint8_t)(what & both);
+	if (what & IOCP_PRIM_READ)
+		socket->starved = 0;
+	if (what & IOCP_PRIM_READ && go_on(socket, &socket->reading, finished) == IOCP_MORE)
+		again |= IOCP_PRIM_READ;
+	if (what & IOCP_PRIM_WRITE && go_on(socket, &socket->writing, finished) == IOCP_MORE)
+		again |= IOCP_PRIM_WRITE;
+	socket->told = 0;
+	iocp_socket_end_writing(socket);
+	if (again)
+		(void)iocp_socket_expect(socket, again, 1);
+	else if (!socket->writing.first)
+		expect_no_room(socket);
+	iocp_lock_release(&socket->lock);
+}
+
+uint32_t iocp_socket_end(iocp_socket *socket, int (*matches)(const iocp_operation *, const void *), const void *with,
+	iocp_finished *finished)
+{
+	iocp_operations *sides[] = {&socket->reading, &socket->writing};
+	uint32_t count = 0;
+	size_t i;
+	for (i = 0; i < 2; i++) {
+		iocp_operation *operation = sides[i]->first, *next;
+		*sides[i] = (iocp_operations){NULL, NULL};
+		for (; operation; operation = next) {
+			next = operation->next;
+			if (matches && !matches(operation, with)) {
+				iocp_operations_append(sides[i], operation);
+				continue;
+			}
+			iocp_socket_ended(socket, operation, IOCP_ECANCELED);
+			iocp_finish(finished, operation, IOCP_ECANCELED);
+			count++;
+		}
+	}
+	return count;
+}
