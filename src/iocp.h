@@ -407,6 +407,8 @@ IOCP_API int iocp_socket_adopt(uintptr_t native, iocp_socket **socket);
 IOCP_API iocp_socket *iocp_socket_retain(iocp_socket *socket);
 IOCP_API void iocp_socket_release(iocp_socket *socket);
 IOCP_API iocp_handle iocp_socket_handle(const iocp_socket *socket);
+/* 1 until iocp_socket_close, then 0. One load: for who keeps what it opened, and finds it by a packet's key. */
+IOCP_API int iocp_socket_is_open(const iocp_socket *socket);
 /* The descriptor or SOCKET; UINTPTR_MAX once it is closed. */
 IOCP_API uintptr_t iocp_socket_native(iocp_socket *socket);
 /* What its operations complete to, and with which key. IOCP_INVALID: it is closed, or associated already. IOCP_CLOSED:

@@ -10,7 +10,6 @@
 #include "lua/binding.h"
 #include "work/work.h"
 
-#define CLOSED_SOCKET UINTPTR_MAX /* what iocp_socket_native says of one */
 #define NOT_ASSOCIATED "the socket is not associated with a port: socket:associate(port)"
 #define NOT_A_BLOCK                                                                                                    \
 	NOT_ASSOCIATED ", or no block that can be used for this begins at that address: it is not live (of any heap), "    \
@@ -41,7 +40,7 @@ int iocp_socket_failure(lua_State *L, iocp_socket *socket, int r, const char *in
 	}
 	if (r != IOCP_INVALID)
 		return iocp_failure(L, r, NULL);
-	return iocp_failure(L, r, socket && iocp_socket_native(socket) == CLOSED_SOCKET ? "the socket is closed" : invalid);
+	return iocp_failure(L, r, socket && !iocp_socket_is_open(socket) ? "the socket is closed" : invalid);
 }
 
 int iocp_socket_push_result(lua_State *L, iocp_socket *socket, int r, const char *invalid)
@@ -111,7 +110,7 @@ static int socket_open(lua_State *L)
 		lua_pushvalue(L, 1);
 		lua_rawget(L, lua_upvalueindex(1));
 		socket = iocp_object_test(L, lua_gettop(L), &c);
-		if (socket && c == IOCP_CLASS_SOCKET && iocp_socket_native(socket) != CLOSED_SOCKET)
+		if (socket && c == IOCP_CLASS_SOCKET && iocp_socket_is_open(socket))
 			return 1;
 		lua_pop(L, 1);
 	}
@@ -137,7 +136,7 @@ static int socket_native(lua_State *L)
 {
 	iocp_socket *socket = check_self(L);
 	uintptr_t native = iocp_socket_native(socket);
-	if (native == CLOSED_SOCKET) /* it might be somebody else's by now */
+	if (native == UINTPTR_MAX) /* it might be somebody else's by now */
 		return iocp_socket_failure(L, socket, IOCP_INVALID, NULL);
 	return iocp_push_address(L, native) ? 1 : iocp_failure(L, IOCP_INVALID, "no number of this Lua is exact");
 }

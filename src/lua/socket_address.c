@@ -211,7 +211,7 @@ static int socket_to_string(lua_State *L)
 	if (write_address(socket, 1, peer, sizeof(peer)))
 		snprintf(
 			detail, sizeof(detail), "connected%s%s%s%s", is_bound ? " from " : "", address, *peer ? " to " : "", peer);
-	else if (iocp_socket_native(socket) != UINTPTR_MAX)
+	else if (iocp_socket_is_open(socket))
 		snprintf(detail, sizeof(detail), "%s%s", is_bound ? "bound to " : "unbound", address);
 	return iocp_object_to_string(L, detail);
 }
