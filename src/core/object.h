@@ -41,9 +41,9 @@ static inline uint32_t iocp_handle_slot(iocp_handle handle)
 typedef struct iocp_object {
 	iocp_deferred deferred;
 	_Atomic uint32_t references;
+	_Atomic uint32_t revoked; /* 1: it was; for iocp_object_is_open */
 	enum iocp_kind kind;      /* fixed at birth, as are those below */
 	iocp_handle handle;       /* 0: it never was in the table */
-	_Atomic uint32_t revoked; /* 1: it was; for iocp_object_is_open */
 	const void *native;       /* what adopt knows it by: on Linux its own address, on Windows the kernel's HANDLE */
 	void (*last)(struct iocp_object *); /* called when the last reference has gone, without any lock */
 	void (*free)(struct iocp_object *); /* of one that was registered: called by the above, in its turn */
