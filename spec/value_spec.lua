@@ -269,7 +269,9 @@ describe("a value that crosses", function()
       assert(rawequal(there, again) and rawequal(there, class.open(there:handle())))
       return there, there:native()
     end, socket, socket)
-    t, socket = nil, nil -- now the thread's arguments, or its results, are what keeps it open
+    t, socket = nil, nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage() -- now the thread's arguments, or its results, are what keeps it open
     local _, back, same = assert(thread:join())
     assert.same({ handle, native }, { back:handle(), same })
     local heap = iocp.Heap()
