@@ -460,10 +460,11 @@ end)
 
 describe("a handle", function()
   it("of a closed socket is refused for ever, though its descriptor is given anew (49)", function()
-    local port, seen, native = new_port(), {}, {}
+    local port, seen, native, natives = new_port(), {}, {}, 0
     for _ = 1, support.scaled(2000) do
       local socket = assert(iocp.Socket())
       assert.is_true(socket:associate(port))
+      natives = natives + (native[socket:native()] and 0 or 1)
       native[socket:native()] = true
       seen[#seen + 1] = number(socket)
       assert.is_true(socket:close())
@@ -472,7 +473,7 @@ describe("a handle", function()
       assert.is_nil((iocp.Socket.open(handle)))
     end
     if not support.windows then
-      assert.is_nil(next(native, next(native)), "the descriptors differ: this shows nothing")
+      assert.is_true(natives < #seen / 2, "the descriptors differ: this shows nothing")
     end
   end)
 

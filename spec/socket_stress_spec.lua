@@ -259,7 +259,7 @@ end)
 
 describe("connections", function()
   it("of 500 at once are all accepted, against a backlog of 16 (42)", function()
-    local port, its = new_port(), new_port()
+    local port = new_port()
     local listener, host, inet_port = sockets.listener(port, "inet", 16)
     local n, clients, accepted, connected = math.min(500, support.scaled(500)), {}, 0, 0
     for _ = 1, 32 do
@@ -267,20 +267,22 @@ describe("connections", function()
     end
     for i = 1, n do
       clients[i] = assert(iocp.Socket())
-      assert.is_true(clients[i]:associate(its))
-      assert.is_true(clients[i]:connect(host, inet_port, i))
+      assert.is_true(clients[i]:associate(port, i))
+      assert.is_true(clients[i]:connect(host, inet_port))
     end
-    while accepted < n do
+    while accepted < n or connected < n do
       local packet = assert(take(port, support.patience(30000)))
       assert.is_nil(packet.code)
-      accepted = accepted + 1
-      assert.is_true(listener:accept(assert(iocp.Socket())))
+      if clients[packet.key] then
+        connected = connected + 1
+        -- A system that had no room for the last step of a connection forgets it, but for what is sent again.
+        assert.is_truthy(clients[packet.key]:send("x", false))
+      else
+        accepted = accepted + 1
+        assert.is_true(listener:accept(assert(iocp.Socket())))
+      end
     end
-    for _, packet in pairs(take_all(its, n)) do
-      assert.is_nil(packet.code)
-      connected = connected + 1
-    end
-    assert.equal(n, connected)
+    assert.same({ n, n }, { accepted, connected })
     assert.equal(32, listener:cancel())
     port:close()
     for _, client in ipairs(clients) do
@@ -396,13 +398,13 @@ describe("a process", function()
     ]]):format(host, inet_port))
     assert.same({ 0, "EADDRINUSE" }, { code, output })
     -- A child that had the listener would keep the address.
-    local kept = assert(iocp.Thread(function() return (require "support".child("require('iocp').sleep(1500)")) end))
-    iocp.sleep(300)
+    local child = assert(io.popen(support.windows and "ping -n 3 127.0.0.1" or "sleep 1"))
+    iocp.sleep(100)
     listener:close()
     local again = assert(iocp.Socket())
     assert.is_true(again:bind(host, inet_port))
     assert.is_true(again:listen())
-    assert.equal(0, select(2, assert(kept:join())))
+    child:close()
   end)
 
   it("ends with operations pending, in its main script and in threads (51)", function()
