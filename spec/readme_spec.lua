@@ -15,7 +15,7 @@ describe("README and reference", function()
   local readme, reference = support.read("README.md"), support.read("doc/reference.md")
 
   local programs = {}
-  for program in (readme .. reference):gmatch("```lua\n(.-)```") do
+  for program in (readme .. reference .. support.read("doc/sockets.md")):gmatch("```lua\n(.-)```") do
     programs[#programs + 1] = program
   end
 
@@ -94,6 +94,6 @@ describe("doc/architecture.md", function()
         assert.is_truthy(io.open(file), file)
       end
     end
-    assert.equal(9, answers)
+    assert.equal(10, answers)
   end)
 end)
