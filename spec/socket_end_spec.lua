@@ -110,7 +110,7 @@ describe("a block that an operation uses", function()
       local done, message, code = call()
       assert.is_nil(done, name)
       assert.equal("INVALID", code)
-      assert.matches("an operation of a socket uses the block", message, 1, true)
+      assert.matches("an operation uses this block", message, 1, true)
     end
     assert.equal(100, heap:size(block))
     assert.is_true(heap:validate(block))

@@ -234,10 +234,11 @@ static int socket_receive(lua_State *L)
 	operation o = {.socket = check_self(L)};
 	uintptr_t address = iocp_check_address(L, 2, "address");
 	size_t size = check_size(L, 3, 1, LARGEST_TRANSFER), at;
+	int r;
 	check_ending(L, 4, address, &o);
 	at = (size_t)iocp_opt_integer(L, 5, "at", SIZE_MAX, 0);
-	return push_started(
-		L, &o, iocp_socket_receive(o.socket, (void *)address, at, size, o.overlapped, o.done), NOT_A_BLOCK);
+	IOCP_RETRY(L, r, iocp_socket_receive(o.socket, (void *)address, at, size, o.overlapped, o.done));
+	return push_started(L, &o, r, NOT_A_BLOCK);
 }
 
 /* send(string, overlapped) */
@@ -256,6 +257,7 @@ static int socket_send(lua_State *L)
 	operation o = {.socket = check_self(L)};
 	uintptr_t address;
 	size_t size, at;
+	int r;
 	if (lua_type(L, 2) == LUA_TSTRING)
 		return send_copy(L, &o);
 	if (!iocp_to_address(L, 2, &address))
@@ -263,8 +265,8 @@ static int socket_send(lua_State *L)
 	size = check_size(L, 3, 1, LARGEST_TRANSFER);
 	check_ending(L, 4, address, &o);
 	at = (size_t)iocp_opt_integer(L, 5, "at", SIZE_MAX, 0);
-	return push_started(
-		L, &o, iocp_socket_send(o.socket, (const void *)address, at, size, o.overlapped, o.done), NOT_A_BLOCK);
+	IOCP_RETRY(L, r, iocp_socket_send(o.socket, (const void *)address, at, size, o.overlapped, o.done));
+	return push_started(L, &o, r, NOT_A_BLOCK);
 }
 
 static int socket_receive_from(lua_State *L)
@@ -272,9 +274,10 @@ static int socket_receive_from(lua_State *L)
 	operation o = {.socket = check_self(L)};
 	uintptr_t address = iocp_check_address(L, 2, "address");
 	size_t size = check_size(L, 3, 0, LARGEST_DATAGRAM);
+	int r;
 	check_ending(L, 4, address, &o);
-	return push_started(
-		L, &o, iocp_socket_receive_from(o.socket, (void *)address, size, o.overlapped, o.done), NOT_A_BLOCK);
+	IOCP_RETRY(L, r, iocp_socket_receive_from(o.socket, (void *)address, size, o.overlapped, o.done));
+	return push_started(L, &o, r, NOT_A_BLOCK);
 }
 
 static int socket_send_to(lua_State *L)
@@ -282,9 +285,10 @@ static int socket_send_to(lua_State *L)
 	operation o = {.socket = check_self(L)};
 	uintptr_t address = iocp_check_address(L, 2, "address");
 	size_t size = check_size(L, 3, 0, LARGEST_DATAGRAM);
+	int r;
 	check_ending(L, 4, address, &o);
-	return push_started(
-		L, &o, iocp_socket_send_to(o.socket, (const void *)address, size, o.overlapped, o.done), NOT_A_BLOCK);
+	IOCP_RETRY(L, r, iocp_socket_send_to(o.socket, (const void *)address, size, o.overlapped, o.done));
+	return push_started(L, &o, r, NOT_A_BLOCK);
 }
 
 /* An open file of the io library, or the system's own number. */
