@@ -1,4 +1,5 @@
 -- The examples do what they say, on every Lua.
+local iocp = require "iocp"
 local support = require "support"
 
 --- Runs an example with arguments; its exit code and what it printed.
@@ -113,6 +114,36 @@ describe("the example", function()
     local files, seconds = output:match("\n(%d+) files in ([%d.]+) s")
     assert.equal(found, tonumber(files))
     assert.is_true(tonumber(seconds) >= (found - 1) / 40, output)
+  end)
+
+  it("echo sends everything back, by workers that know the port alone", function()
+    local output, echoed = succeed("examples/echo.lua"), 0
+    for messages in output:gmatch("worker %d +(%d+) messages") do
+      echoed = echoed + messages
+    end
+    assert.equal(2000, echoed)
+  end)
+
+  it("proxy passes on what comes, both ways", function()
+    local output = succeed("examples/proxy.lua")
+    assert.matches("QUESTION 1, QUESTION 2, QUESTION 3, QUESTION 4, QUESTION 5\n5 connections, 100 bytes passed on",
+      output, 1, true)
+  end)
+
+  it("ping has its datagrams come back", function()
+    assert.matches("\n5 of 5 came back", succeed("examples/ping.lua"))
+  end)
+
+  it("scan finds who listens", function()
+    local port, listener = iocp.IOCompletionPort(), assert(iocp.Socket())
+    assert(listener:bind("127.0.0.1", 0))
+    assert(listener:listen())
+    assert(listener:associate(port))
+    local number = select(2, listener:address())
+    local output = succeed("examples/scan.lua", ("%d"):format(number - 10), ("%d"):format(number), "5")
+    assert.matches(("open: [%%d ]*%d"):format(number), output)
+    assert.matches("11 ports in [%d.]+ s, up to 5 under way: %d+ open", output)
+    succeed("examples/scan.lua")
   end)
 
   it("exceptions logs what failed and goes on", function()

@@ -40,7 +40,7 @@ describe("types/iocp.d.lua", function()
   end)
 
   it("has the functions of its classes, which can be called", function()
-    for _, name in ipairs { "IOCompletionPort", "Heap", "Thread", "Pool" } do
+    for _, name in ipairs { "IOCompletionPort", "Heap", "Thread", "Pool", "Socket" } do
       local class = types.classes["iocp." .. name .. "Class"]
       assert.same(keys(iocp[name]), keys(class.functions), name)
       assert.equal(1, class.overloads, name)
@@ -51,7 +51,8 @@ describe("types/iocp.d.lua", function()
     local port, pool = iocp.IOCompletionPort(), iocp.Pool(0)
     local timer = port:enqueue_after(1e9, 1)
     for name, object in pairs { IOCompletionPort = port, Heap = iocp.Heap(), Timer = timer,
-      Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task("") } do
+      Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task(""),
+      Socket = iocp.Socket() } do
       local class, metatable = types.classes["iocp." .. name], getmetatable(object)
       assert.same(keys(metatable.__index), keys(class.functions), name)
       for method, f in pairs(class.functions) do

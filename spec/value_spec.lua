@@ -257,6 +257,30 @@ describe("a value that crosses", function()
     end
   end)
 
+  it("is a socket, as one more reference: the same userdata in the same state; a closed one is a closed one", function()
+    local socket, closed = assert(iocp.Socket()), assert(iocp.Socket())
+    local handle, native = socket:handle(), socket:native()
+    closed:close()
+    local t = crossed { socket, closed, [socket] = 1 }
+    assert.is_true(rawequal(t[1], socket) and rawequal(t[2], closed) and t[socket] == 1)
+    assert.equal("INVALID", select(3, t[2]:native()))
+    local thread = iocp.Thread(function(there, again)
+      local class = require("iocp").Socket
+      assert(rawequal(there, again) and rawequal(there, class.open(there:handle())))
+      return there, there:native()
+    end, socket, socket)
+    t, socket = nil, nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage() -- now the thread's arguments, or its results, are what keeps it open
+    local _, back, same = assert(thread:join())
+    assert.same({ handle, native }, { back:handle(), same })
+    local heap = iocp.Heap()
+    local block = heap:encode(back)
+    assert.is_true(rawequal(back, heap:decode(block)))
+    back:close()
+    assert.matches("the iocp.Socket in the block is gone", select(2, heap:decode(block)), 1, true)
+  end)
+
   it("is a port, heap or thread, as one more reference; a closed port is a closed port", function()
     local port, heap, closed = iocp.IOCompletionPort(), iocp.Heap(), iocp.IOCompletionPort()
     local thread = iocp.Thread { body = "", suspended = true }
@@ -319,6 +343,7 @@ end)
 
 describe("a method that crosses by name", function()
   local port, heap, thread, pool = iocp.IOCompletionPort(), iocp.Heap(), iocp.Thread(""), iocp.Pool(1)
+  local socket = iocp.Socket()
   local task = pool:submit(function() end)
   task:wait()
   thread:join()
@@ -327,7 +352,7 @@ describe("a method that crosses by name", function()
   it("is any method of any class, kept in a local, also where nothing was required", function()
     local count = 0
     for class, methods in pairs { [port] = "IOCompletionPort", [heap] = "Heap", [thread] = "Thread", [pool] = "Pool",
-      [task] = "Task" } do
+      [task] = "Task", [socket] = "Socket" } do
       local name = "iocp." .. methods
       for key in pairs(package.loaded["iocp.methods"][name]) do
         local method = class[key]
@@ -338,7 +363,7 @@ describe("a method that crosses by name", function()
         count = count + 1
       end
     end
-    assert.is_true(count > 50)
+    assert.is_true(count > 65)
   end)
 
   it("is a class's function too, in Lua or in C, also where the class is not loaded yet", function()

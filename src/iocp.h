@@ -367,7 +367,7 @@ IOCP_API const void *iocp_thread_cancel_word(void);
 ** the operation has ended the block is busy: it cannot be freed or resized (IOCP_INVALID), and iocp_heap_destroy
 ** cancels the operation and gives the memory back when that has ended. Any number of operations may send from a block
 ** at once; one that receives needs it alone. IOCP_INVALID: not a live block, busy, or not that large; `size` is
-** 1..2^31-2.
+** 1..2^31-2, or IOCP_REST: as many as the block has from `at` on.
 **
 ** Order. What one socket sends goes out whole and in the order of the calls, what it receives is filled in that order.
 ** A send that fails ends the write side: those behind it fail with the same number. A cancelled or failed operation's
@@ -379,6 +379,7 @@ IOCP_API const void *iocp_thread_cancel_word(void);
 enum { IOCP_INET = 1, IOCP_INET6 = 2, IOCP_UNIX = 3 }; /* a socket's family */
 enum { IOCP_STREAM = 1, IOCP_DATAGRAM = 2 };           /* and type */
 enum { IOCP_PEER = 32 };                               /* bytes of a peer's address, before a datagram's data */
+#define IOCP_REST SIZE_MAX                             /* a size: see above; of a datagram: from IOCP_PEER on */
 enum { IOCP_SIDE_READ = 1, IOCP_SIDE_WRITE = 2 };
 
 enum iocp_socket_option {
@@ -406,6 +407,8 @@ IOCP_API int iocp_socket_adopt(uintptr_t native, iocp_socket **socket);
 IOCP_API iocp_socket *iocp_socket_retain(iocp_socket *socket);
 IOCP_API void iocp_socket_release(iocp_socket *socket);
 IOCP_API iocp_handle iocp_socket_handle(const iocp_socket *socket);
+/* 1 until iocp_socket_close, then 0. One load: for who keeps what it opened, and finds it by a packet's key. */
+IOCP_API int iocp_socket_is_open(const iocp_socket *socket);
 /* The descriptor or SOCKET; UINTPTR_MAX once it is closed. */
 IOCP_API uintptr_t iocp_socket_native(iocp_socket *socket);
 /* What its operations complete to, and with which key. IOCP_INVALID: it is closed, or associated already. IOCP_CLOSED:

@@ -27,17 +27,20 @@
 
 --- What crosses between states, as a copy: nil, booleans, numbers, strings, tables (shared parts and cycles kept), Lua
 --- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata,
---- lightuserdata; and references to ports, heaps and threads. Anything else raises an error that names the path to it.
+--- lightuserdata; and references to ports, heaps, threads, sockets. Anything else raises an error that names the path
+--- to it.
 ---@alias iocp.Value any
 
 ---@class iocp
 ---@field _VERSION string
 ---@field E table<string, integer> what I/O fails with: numbers by POSIX' names, the same on every system
 ---@field MESSAGE integer the overlapped of a message that dequeue_many or packets met
+---@field PEER integer 32, the bytes of a peer's address before a datagram's data: Heap.peer
 ---@field IOCompletionPort iocp.IOCompletionPortClass
 ---@field Heap iocp.HeapClass
 ---@field Thread iocp.ThreadClass
 ---@field Pool iocp.PoolClass
+---@field Socket iocp.SocketClass
 local iocp = {}
 
 --- The number of processors this process may use, at least 1.
@@ -310,6 +313,16 @@ function heap:encode(...) end
 --- this state does not know
 function heap:decode(address) end
 
+--- The peer that a datagram's block begins with: in its first iocp.PEER bytes. With a host, digits, and a port it is
+--- set, for send_to.
+---@param address iocp.Address
+---@param host string?
+---@param port integer? 0..65535
+---@return string|true|nil host true: it was set
+---@return integer|string|nil port or message
+---@return iocp.Code? code INVALID: no block, or too small; EINVAL: no such address, or none in the block
+function heap:peer(address, host, port) end
+
 --- Whether a live block starts there; without an address, whether the heap is in order. Source: Microsoft's
 --- HeapValidate.
 ---@param address iocp.Address?
@@ -394,6 +407,172 @@ function thread:handle() end
 
 ---@return iocp.Address
 function thread:native() end
+
+-- ---- Socket ------------------------------------------------------------------------------------------------------
+
+--- When it is done, an operation sends one packet to the port its socket is associated with: the socket's key, the
+--- bytes, this. An address: this very one. nil: the usual one, which each operation says. false: the usual one, but
+--- what is done at once returns its bytes and sends no packet.
+---@alias iocp.Overlapped iocp.Address|false|nil
+
+--- EAFNOSUPPORT and so on, as of I/O that failed, from all functions that ask the system.
+---@class iocp.SocketClass
+---@overload fun(family: ("inet"|"inet6"|"unix")?, type: ("stream"|"datagram")?): iocp.Socket|nil, string?, iocp.Code?
+--- family: default inet; inet6 takes inet's peers too; unix not on Windows. type: default stream. Source: Microsoft's
+--- WSASocketW, socket(2).
+local Socket = {}
+
+--- One more reference: the same userdata, as long as this state has one.
+---@param handle iocp.Handle
+---@return iocp.Socket|nil, string? message, iocp.Code? code INVALID
+function Socket.open(handle) end
+
+--- The socket by what native() gave, or a new one over a descriptor of other code (Windows: a SOCKET), which is never
+--- closed here, nor made non-blocking. Its owner closes it after close().
+---@param native iocp.Address
+---@return iocp.Socket|nil, string? message, iocp.Code? code INVALID: no socket
+function Socket.adopt(native) end
+
+--- Two stream sockets that are connected to each other. Source: socketpair(2).
+---@return iocp.Socket|nil, iocp.Socket|string, iocp.Code? code
+function Socket.pair() end
+
+--- All methods return INVALID once it is closed, operations before it is associated, and CLOSED after its port is.
+---@class iocp.Socket
+local socket = {}
+
+--- What its operations complete to, once for good. From then on it stays open until close(), or its port's end, also
+--- when every userdata is collected. Source: Microsoft's CreateIoCompletionPort.
+---@param port iocp.IOCompletionPort
+---@param key iocp.Address? of its packets; default: its handle, as a number
+---@return true|nil, string? message, iocp.Code? code INVALID: it is associated already; CLOSED
+function socket:associate(port, key) end
+
+---@param host string? digits, "*" or nil for any; of a unix socket its path
+---@param port integer? 0..65535, 0 (default): the system chooses
+---@return true|nil, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL ...
+function socket:bind(host, port) end
+
+---@param backlog integer? how many connections wait to be accepted; 0 (default): the system's most
+---@return true|nil, string? message, iocp.Code? code
+function socket:listen(backlog) end
+
+--- The next connection becomes the client. Any number may be pending. When it is done the client is associated, with
+--- its handle as key. Source: Microsoft's AcceptEx.
+---@param client iocp.Socket a fresh one: not bound, connected or associated
+---@param overlapped iocp.Overlapped usual: the client's handle
+---@param port iocp.IOCompletionPort|false|nil the client's; nil: the listener's; false: none yet
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: the client is not fresh
+function socket:accept(client, overlapped, port) end
+
+--- Source: Microsoft's ConnectEx.
+---@param host string digits; of a unix socket its path
+---@param port integer? 0..65535
+---@param overlapped iocp.Overlapped usual: none
+---@return true|integer|nil started, string? message, iocp.Code? code
+function socket:connect(host, port, overlapped) end
+
+--- Receives into a block of any heap, which is busy until the packet: completes with what is there; 0 bytes: the
+--- stream's end. Source: Microsoft's WSARecv.
+---@param address iocp.Address
+---@param size integer? at most so many bytes, 1..2^31-2; default: what the block has
+---@param overlapped iocp.Overlapped usual: the address
+---@param at integer? where in the block, bytes from its start
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+function socket:receive(address, size, overlapped, at) end
+
+--- Sends from a block, or a string, which is copied; completes when the system has taken all of it. send(string
+--- [, overlapped]): usual none. Source: Microsoft's WSASend.
+---@overload fun(self: iocp.Socket, text: string, overlapped: iocp.Overlapped): true|integer|nil, string?, iocp.Code?
+---@param address iocp.Address
+---@param size integer? 1..2^31-2; default: what the block has
+---@param overlapped iocp.Overlapped usual: the address
+---@param at integer? where in the block, bytes from its start
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+function socket:send(address, size, overlapped, at) end
+
+--- Sends a part of a file, which stays open until the packet. Source: Microsoft's TransmitFile, sendfile(2).
+---@param file userdata|iocp.Address an open file, or its descriptor (Windows: a HANDLE)
+---@param offset integer bytes from its start
+---@param size integer 1..2^31-2
+---@param overlapped iocp.Overlapped usual: none
+---@return true|integer|nil started, string? message, iocp.Code? code
+function socket:send_file(file, offset, size, overlapped) end
+
+--- A datagram: the block's first iocp.PEER bytes become the peer, the data lie behind. One that was cut: EMSGSIZE, with
+--- its bytes. Source: Microsoft's WSARecvFrom.
+---@param address iocp.Address
+---@param size integer? of the data, 0..65535; default: what the block has
+---@param overlapped iocp.Overlapped usual: the address
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+function socket:receive_from(address, size, overlapped) end
+
+--- Sends the data behind a peer's address to that peer. Source: Microsoft's WSASendTo.
+---@param address iocp.Address
+---@param size integer? of the data, 0..65535; default: what the block has
+---@param overlapped iocp.Overlapped usual: the address
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+function socket:send_to(address, size, overlapped) end
+
+--- Completes, with 0 bytes, when a read or a write would not wait, also for the end or an error.
+---@param side "read"|"write"
+---@param overlapped iocp.Overlapped usual: none
+---@return true|integer|nil started, string? message, iocp.Code? code
+function socket:ready(side, overlapped) end
+
+--- Asks operations to stop; each still sends its packet: ECANCELED, or done if it won. Source: Microsoft's CancelIoEx.
+---@param overlapped iocp.Address? those that have it; nil: all
+---@return integer count how many were asked
+function socket:cancel(overlapped) end
+
+--- Ends writing, behind what was sent before, or reading: pending receives end with 0 bytes. Source: shutdown(2).
+---@param side ("read"|"write")? nil: both
+---@return true|nil, string? message, iocp.Code? code ENOTCONN
+function socket:shutdown(side) end
+
+--- Its own address; of a unix socket the path, or "", and 0.
+---@return string|nil host, integer|string port, iocp.Code? code
+function socket:address() end
+
+--- The peer's.
+---@return string|nil host, integer|string port, iocp.Code? code ENOTCONN
+function socket:peer() end
+
+---@alias iocp.SocketOption
+---| "nodelay"
+---| "keepalive"
+---| "reuseaddr"
+---| "reuseport"
+---| "broadcast"
+---| "linger"
+---| "sndbuf"
+---| "rcvbuf"
+---| "v6only"
+---| "join"
+---| "leave"
+
+--- Sets an option, or tells it. nodelay reuseaddr reuseport broadcast v6only: booleans; keepalive: false or the seconds
+--- without traffic until the peer is asked, linger: false or seconds, 0 resets; sndbuf rcvbuf: bytes. option("join" or
+--- "leave", group [, through]) for multicast, through an interface by its address (inet) or number (inet6).
+---@param name iocp.SocketOption
+---@param value boolean|integer|string|nil nil tells it
+---@param through string|integer|nil
+---@return boolean|integer|nil value true: it was set
+---@return string? message
+---@return iocp.Code? code ENOPROTOOPT, EINVAL ...
+function socket:option(name, value, through) end
+
+--- Closes: operations are cancelled, each sends its packet; what is unsent is dropped. The handle is dead for ever.
+--- Source: closesocket, close(2).
+---@return true|nil, string? message, iocp.Code? code INVALID: it was closed before
+function socket:close() end
+
+---@return string
+function socket:handle() end
+
+--- The descriptor, on Windows the SOCKET.
+---@return integer|nil native, string? message, iocp.Code? code INVALID: it is closed
+function socket:native() end
 
 -- ---- Pool --------------------------------------------------------------------------------------------------------
 

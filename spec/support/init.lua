@@ -41,10 +41,11 @@ end
 
 --- Runs a script in a fresh process with this one's paths, for at most `seconds` (default 20, more under a sanitizer).
 -- `memory`: how much address space it may have, in KiB. `abandons`: it ends with work under way, which leaves memory
--- behind. Returns its exit code (124: it hung; a large number: it crashed) and what it printed.
-function support.child(script, seconds, memory, abandons)
+-- behind. `files`: how many files it may have open; Windows knows no such limit. Returns its exit code (124: it hung; a
+-- large number: it crashed) and what it printed.
+function support.child(script, seconds, memory, abandons, files)
   local limit = (seconds or 20) * (support.divisor > 1 and not support.windows and 5 or 1)
-  return support.run(support.interpreter(), script, limit, memory, abandons)
+  return support.run(support.interpreter(), script, limit, memory, abandons, files)
 end
 
 --- What a file holds; mode as io.open's.

@@ -9,8 +9,8 @@ local function quote(text)
 end
 
 --- Runs a script for at most `seconds` in `memory` KiB of address space; its exit code and what it printed. `abandons`:
--- it ends with work under way, whose memory is not to be taken for leaked.
-function linux.run(interpreter, script, seconds, memory, abandons)
+-- it ends with work under way, whose memory is not to be taken for leaked. `files`: it may have so many open.
+function linux.run(interpreter, script, seconds, memory, abandons, files)
   local file = os.tmpname()
   local f = assert(io.open(file, "w"))
   f:write(script)
@@ -23,6 +23,9 @@ function linux.run(interpreter, script, seconds, memory, abandons)
   end
   if abandons then
     command = 'ASAN_OPTIONS="$ASAN_OPTIONS detect_leaks=0" ' .. command
+  end
+  if files then
+    command = ("ulimit -n %d; %s"):format(files, command)
   end
   local pipe = assert(io.popen((memory and ("ulimit -v %d; "):format(memory) or "") .. command))
   local output = pipe:read("*a")

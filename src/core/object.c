@@ -133,6 +133,7 @@ void iocp_object_begin(iocp_object *object, enum iocp_kind kind, void (*last)(io
 {
 	object->kind = kind;
 	object->last = last;
+	atomic_store_explicit(&object->revoked, 0, memory_order_relaxed);
 	/* Relaxed: nobody else knows it yet, and others come to know it through the table's lock or with a packet. */
 	atomic_store_explicit(&object->references, 1, memory_order_relaxed);
 }
@@ -198,6 +199,8 @@ iocp_object *iocp_object_next(uint32_t *place, unsigned kinds)
 void iocp_object_revoke(iocp_object *object)
 {
 	slot *s;
+	/* Relaxed: who asks for it has no other news of the object from this. */
+	atomic_store_explicit(&object->revoked, 1, memory_order_relaxed);
 	iocp_lock_acquire(&table_lock);
 	s = slot_of(object->handle);
 	if (s) {
@@ -208,6 +211,11 @@ void iocp_object_revoke(iocp_object *object)
 		}
 	}
 	iocp_lock_release(&table_lock);
+}
+
+int iocp_object_is_open(const iocp_object *object)
+{
+	return !atomic_load_explicit(&object->revoked, memory_order_relaxed);
 }
 
 void iocp_object_retain(iocp_object *object)
@@ -326,3 +334,8 @@ DEFINE_REFERENCE(socket, IOCP_KIND_SOCKET)
 DEFINE_NATIVE(port)
 DEFINE_NATIVE(heap)
 DEFINE_NATIVE(thread) /* a socket's is a number */
+
+int iocp_socket_is_open(const iocp_socket *socket)
+{
+	return iocp_object_is_open((const iocp_object *)socket);
+}

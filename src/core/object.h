@@ -41,9 +41,10 @@ static inline uint32_t iocp_handle_slot(iocp_handle handle)
 typedef struct iocp_object {
 	iocp_deferred deferred;
 	_Atomic uint32_t references;
-	enum iocp_kind kind; /* fixed at birth, as are those below */
-	iocp_handle handle;  /* 0: it never was in the table */
-	const void *native;  /* what adopt knows it by: on Linux its own address, on Windows the kernel's HANDLE */
+	_Atomic uint32_t revoked; /* 1: it was; for iocp_object_is_open */
+	enum iocp_kind kind;      /* fixed at birth, as are those below */
+	iocp_handle handle;       /* 0: it never was in the table */
+	const void *native;       /* what adopt knows it by: on Linux its own address, on Windows the kernel's HANDLE */
 	void (*last)(struct iocp_object *); /* called when the last reference has gone, without any lock */
 	void (*free)(struct iocp_object *); /* of one that was registered: called by the above, in its turn */
 } iocp_object;
@@ -67,6 +68,8 @@ void iocp_object_set_native(iocp_object *object, const void *native);
 iocp_object *iocp_object_next(uint32_t *place, unsigned kinds);
 /* From now on nothing opens the handle. Safe to repeat. References go on living. */
 void iocp_object_revoke(iocp_object *object);
+/* Whether it was not; without the table's lock. */
+int iocp_object_is_open(const iocp_object *object);
 /* Frees it, at once or, where the calling thread is freeing another one, after that: a chain of any length takes no
 ** stack. */
 void iocp_free_in_turn(iocp_deferred *deferred);

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/atomic.h"
 
@@ -44,6 +45,9 @@ void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
 /* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some
 ** compilers need a library of their own for that.) */
 const void *iocp_thread_key(void);
+
+/* What the system knows an open stream's file by: a descriptor, or a HANDLE. What was written is the system's then. */
+uintptr_t iocp_stream_native(FILE *stream);
 
 /* How many columns the terminal has that the standard output (1) or error output (2) is; 0: it is none. */
 int iocp_terminal_columns(int descriptor);

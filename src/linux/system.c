@@ -175,6 +175,12 @@ int iocp_terminal_columns(int descriptor)
 	return size.ws_col ? size.ws_col : USUAL;
 }
 
+uintptr_t iocp_stream_native(FILE *stream)
+{
+	(void)fflush(stream);
+	return (uintptr_t)fileno(stream);
+}
+
 int iocp_prim_pin(void (*inside)(void))
 {
 	Dl_info info;

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/atomic.h"
 #include "core/api.h"
@@ -48,6 +49,8 @@ int iocp_dump(lua_State *L, lua_Writer writer, void *data);
 /* Pushes what that writes, a string. */
 void iocp_dump_push(lua_State *L);
 void iocp_push_globals(lua_State *L);
+/* The stream in an open file of Lua's io library at `index`; NULL: anything else. */
+FILE *iocp_to_stream(lua_State *L, int index);
 /* What upvalue n of the function at `index` is known by; NULL: nobody knows. */
 const void *iocp_upvalue_id(lua_State *L, int index, int n);
 /* Makes upvalue n1 of the function at index1 the one that is upvalue n2 of the function at index2. 0: this Lua
@@ -222,7 +225,8 @@ enum iocp_class {
 	IOCP_CLASS_THREAD = 2,
 	IOCP_CLASS_POOL = 3,
 	IOCP_CLASS_TASK = 4,
-	IOCP_CLASS_COUNT = 5
+	IOCP_CLASS_SOCKET = 5,
+	IOCP_CLASS_COUNT = 6
 };
 
 /* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
@@ -254,6 +258,11 @@ void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *method
 ** memory error of Lua comes before there is a reference to lose. */
 void iocp_object_push(lua_State *L, enum iocp_class c);
 void iocp_object_set(lua_State *L, void *object);
+/* After that: of a class of whose objects a state has one userdata each, the one that it has takes the place of the one
+** at the top, or that one is it from now on. */
+void iocp_object_enlist(lua_State *L);
+/* Registry key of those: a weak table, by handle as a number. */
+#define IOCP_LISTED "iocp.listed"
 /* The object of a userdata of the class, else raises with the argument's name. */
 void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name);
 /* For a class' own __tostring: pushes class and handle of the first argument, and `detail`, if not NULL, in brackets.
@@ -272,6 +281,8 @@ void iocp_object_drop(void *object);
 void *iocp_object_take(lua_State *L, enum iocp_class *c);
 /* With r IOCP_OK: gives the userdata at the top the object, which is the result; else a failure. */
 int iocp_push_found(lua_State *L, int r, void *object);
+/* open(handle) of the class, with the handle at 1. */
+int iocp_class_open(lua_State *L, enum iocp_class c);
 /* Pushes open(handle). */
 void iocp_class_push_open(lua_State *L, enum iocp_class c);
 /* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
@@ -308,6 +319,9 @@ void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
+void iocp_lua_open_socket(lua_State *L);
+/* After the socket and the heap, whose methods it adds to. */
+void iocp_lua_open_addresses(lua_State *L);
 /* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are
 ** Lua's; a table of what the files in Lua need for that. */
 int iocp_lua_open_pool(lua_State *L);
@@ -327,6 +341,19 @@ void iocp_push_bytes(lua_State *L, const iocp_packet *packet);
 int iocp_lua_describe(lua_State *L);
 /* private.io_errors(), for lua/iocp/init.lua: a new table of the numbers by name. */
 int iocp_lua_io_errors(lua_State *L);
+
+/* ---- socket.c ---------------------------------------------------------------------------------------------------- */
+
+iocp_socket *iocp_check_socket(lua_State *L, int index, const char *name);
+/* nil, message, code for what a function of a socket's returned; `invalid`: what IOCP_INVALID says of an open one.
+** Returns 3. */
+int iocp_socket_failure(lua_State *L, iocp_socket *socket, int r, const char *invalid);
+/* The same, or true for IOCP_OK. */
+int iocp_socket_push_result(lua_State *L, iocp_socket *socket, int r, const char *invalid);
+/* "self" of a socket's method, and the methods' arguments: a host, which may be left out where NULL means any, and a
+** port. */
+const char *iocp_check_host(lua_State *L, int index, int may_be_any);
+uint16_t iocp_check_inet_port(lua_State *L, int index);
 
 /* ---- packet.c ---------------------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lua/binding.h"
+#include "lualib.h"
 
 void iocp_set_functions(lua_State *L, const luaL_Reg *functions, int upvalues)
 {
@@ -137,6 +138,23 @@ void iocp_push_globals(lua_State *L)
 	lua_pushglobaltable(L);
 #else
 	lua_pushvalue(L, LUA_GLOBALSINDEX);
+#endif
+}
+
+FILE *iocp_to_stream(lua_State *L, int index)
+{
+	int is_file;
+	if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
+		return NULL;
+	luaL_getmetatable(L, LUA_FILEHANDLE);
+	is_file = lua_rawequal(L, -1, -2);
+	lua_pop(L, 2);
+	if (!is_file)
+		return NULL;
+#if LUA_VERSION_NUM >= 502
+	return ((luaL_Stream *)lua_touserdata(L, index))->closef ? ((luaL_Stream *)lua_touserdata(L, index))->f : NULL;
+#else
+	return *(FILE **)lua_touserdata(L, index); /* LuaJIT's begins with it, too */
 #endif
 }
 

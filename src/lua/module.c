@@ -152,5 +152,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_heap(L);
 	iocp_lua_open_thread(L);
 	iocp_lua_open_timer(L);
+	iocp_lua_open_socket(L);
+	iocp_lua_open_addresses(L);
 	return 1;
 }

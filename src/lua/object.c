@@ -1,6 +1,6 @@
 /*
-** object.c - the userdata: one counted reference to a port, heap, thread, pool or task. Another kind is a row here and
-** its methods.
+** object.c - the userdata: one counted reference to a port, heap, thread, pool, task or socket. Another kind is a row
+** here and its methods.
 **
 ** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is
 ** first, so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before
@@ -19,7 +19,9 @@
 enum {
 	HANDLE = 1 /* a number names it */,
 	NATIVE = 2 /* so does what the system knows it by */,
-	LATE = 4 /* see below */
+	LATE = 4 /* see below */,
+	LISTED =
+		8 /* a state has one userdata for each object: a packet names it, and to find it costs less than to make it */
 };
 
 static const struct class_row {
@@ -32,6 +34,7 @@ static const struct class_row {
 	{"iocp.Thread", IOCP_KIND_THREAD, HANDLE | NATIVE},
 	{"iocp.Pool", IOCP_KIND_POOL, HANDLE | LATE},
 	{"iocp.Task", IOCP_KIND_TASK, LATE},
+	{"iocp.Socket", IOCP_KIND_SOCKET, HANDLE | LISTED},
 };
 
 static iocp_box *to_box(lua_State *L, int index)
@@ -166,6 +169,21 @@ static void set_method(lua_State *L, enum iocp_class c, const char *name, lua_CF
 	lua_setfield(L, -2, name);
 }
 
+/* Where the module is opened twice in a state there is one already. */
+static void make_list(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
+	if (lua_isnil(L, -1)) {
+		lua_newtable(L);
+		lua_createtable(L, 0, 1);
+		lua_pushliteral(L, "v");
+		lua_setfield(L, -2, "__mode");
+		lua_setmetatable(L, -2);
+		lua_setfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
+	}
+	lua_pop(L, 1);
+}
+
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods)
 {
 	luaL_newmetatable(L, rows[c].name); /* found again if the module is opened twice in a state */
@@ -185,6 +203,8 @@ void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *method
 	lua_pop(L, 1);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
+	if (rows[c].has & LISTED)
+		make_list(L);
 }
 
 void iocp_state_open(lua_State *L, int pool)
@@ -212,6 +232,27 @@ void iocp_object_set(lua_State *L, void *object)
 {
 	iocp_box *b = lua_touserdata(L, -1);
 	b->object = object;
+}
+
+void iocp_object_enlist(lua_State *L)
+{
+	const iocp_box *b = lua_touserdata(L, -1), *other;
+	if (!(rows[b->mark - MARK].has & LISTED))
+		return;
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
+	(void)iocp_push_address(L, iocp_any_handle(b->object));
+	lua_rawget(L, -2);
+	other = to_box(L, lua_gettop(L));
+	if (other && other->object == b->object) {
+		lua_replace(L, -3);
+		lua_pop(L, 1);
+	} else { /* there is none, or one that a script collected by hand */
+		lua_pop(L, 1);
+		(void)iocp_push_address(L, iocp_any_handle(b->object));
+		lua_pushvalue(L, -3);
+		lua_rawset(L, -3);
+		lua_pop(L, 1);
+	}
 }
 
 void *iocp_object_test(lua_State *L, int index, enum iocp_class *c)
@@ -265,6 +306,7 @@ int iocp_push_found(lua_State *L, int r, void *object)
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	iocp_object_set(L, object);
+	iocp_object_enlist(L);
 	return 1;
 }
 
@@ -287,14 +329,19 @@ static int no_object(lua_State *L, enum iocp_class c, iocp_handle handle)
 			rows[c].name));
 }
 
-static int class_open(lua_State *L)
+int iocp_class_open(lua_State *L, enum iocp_class c)
 {
 	iocp_handle handle = iocp_check_handle(L, 1);
 	void *object = NULL;
 	int r;
-	iocp_object_push(L, upvalue_class(L));
-	r = iocp_any_open(rows[upvalue_class(L)].kind, handle, &object);
-	return r == IOCP_INVALID ? no_object(L, upvalue_class(L), handle) : iocp_push_found(L, r, object);
+	iocp_object_push(L, c);
+	r = iocp_any_open(rows[c].kind, handle, &object);
+	return r == IOCP_INVALID ? no_object(L, c, handle) : iocp_push_found(L, r, object);
+}
+
+static int class_open(lua_State *L)
+{
+	return iocp_class_open(L, upvalue_class(L));
 }
 
 void iocp_class_push_open(lua_State *L, enum iocp_class c)

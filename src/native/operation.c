@@ -27,7 +27,8 @@ iocp_operation *iocp_operation_new(enum iocp_operation_kind kind, uintptr_t over
 	return operation;
 }
 
-int iocp_operation_use(iocp_operation *operation, const void *address, size_t at, size_t size, int alone)
+int iocp_operation_use(
+	iocp_operation *operation, const void *address, size_t at, size_t size, size_t least, size_t most, int alone)
 {
 	size_t whole;
 	int r = iocp_block_hold(address, alone, &operation->heap, &whole);
@@ -38,8 +39,12 @@ int iocp_operation_use(iocp_operation *operation, const void *address, size_t at
 	operation->alone = (uint8_t)alone;
 	operation->block = (void *)(uintptr_t)address;
 	operation->data = (char *)operation->block + at;
+	if (at > whole)
+		return IOCP_INVALID;
+	if (size == IOCP_REST)
+		size = whole - at;
 	operation->size = (uint32_t)size;
-	return at <= whole && size <= whole - at ? IOCP_OK : IOCP_INVALID;
+	return size <= whole - at && size >= least && size <= most ? IOCP_OK : IOCP_INVALID;
 }
 
 int iocp_operation_own(iocp_operation *operation)

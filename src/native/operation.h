@@ -63,9 +63,10 @@ typedef struct iocp_finished {
 int iocp_number_of(int code);
 /* NULL: out of memory. */
 iocp_operation *iocp_operation_new(enum iocp_operation_kind kind, uintptr_t overlapped);
-/* It uses `size` bytes from `at` on of the block at `address`. IOCP_INVALID, IOCP_NOMEM: it does not. No lock is held.
-** */
-int iocp_operation_use(iocp_operation *operation, const void *address, size_t at, size_t size, int alone);
+/* It uses `size` bytes, least..most or IOCP_REST, from `at` on of the block at `address`. IOCP_INVALID, IOCP_NOMEM: it
+** does not. No lock is held. */
+int iocp_operation_use(
+	iocp_operation *operation, const void *address, size_t at, size_t size, size_t least, size_t most, int alone);
 /* It goes on after the call: what is left of borrowed data is copied. 0: no memory. */
 int iocp_operation_own(iocp_operation *operation);
 /* Frees it and lets go of what it holds. No lock is held, since that may free a heap. */

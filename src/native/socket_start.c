@@ -131,10 +131,12 @@ static int begin_with_block(iocp_socket *socket, enum iocp_operation_kind kind, 
 	size_t size, uintptr_t overlapped, int64_t *done)
 {
 	int reads = kind == IOCP_RECEIVE || kind == IOCP_RECEIVE_FROM, r;
+	int with_peer = kind == IOCP_RECEIVE_FROM || kind == IOCP_SEND_TO;
 	iocp_operation *operation = iocp_operation_new(kind, overlapped);
 	if (!operation)
 		return IOCP_NOMEM;
-	r = iocp_operation_use(operation, address, at, size, reads);
+	r = iocp_operation_use(
+		operation, address, at, size, with_peer ? 0 : 1, with_peer ? MOST_OF_A_DATAGRAM : MOST, reads);
 	if (r == IOCP_OK)
 		return begin(socket, operation, reads ? IOCP_PRIM_READ : IOCP_PRIM_WRITE, done);
 	iocp_operation_drop(operation);
@@ -145,16 +147,12 @@ static int begin_with_block(iocp_socket *socket, enum iocp_operation_kind kind, 
 
 int iocp_socket_receive(iocp_socket *socket, void *address, size_t at, size_t size, uintptr_t overlapped, int64_t *done)
 {
-	if (size == 0 || size > MOST)
-		return IOCP_INVALID;
 	return begin_with_block(socket, IOCP_RECEIVE, address, at, size, overlapped, done);
 }
 
 int iocp_socket_send(
 	iocp_socket *socket, const void *address, size_t at, size_t size, uintptr_t overlapped, int64_t *done)
 {
-	if (size == 0 || size > MOST)
-		return IOCP_INVALID;
 	return begin_with_block(socket, IOCP_SEND, address, at, size, overlapped, done);
 }
 
@@ -193,15 +191,11 @@ int iocp_socket_send_file(
 
 int iocp_socket_receive_from(iocp_socket *socket, void *address, size_t size, uintptr_t overlapped, int64_t *done)
 {
-	if (size > MOST_OF_A_DATAGRAM)
-		return IOCP_INVALID;
 	return begin_with_block(socket, IOCP_RECEIVE_FROM, address, IOCP_PEER, size, overlapped, done);
 }
 
 int iocp_socket_send_to(iocp_socket *socket, const void *address, size_t size, uintptr_t overlapped, int64_t *done)
 {
-	if (size > MOST_OF_A_DATAGRAM)
-		return IOCP_INVALID;
 	return begin_with_block(socket, IOCP_SEND_TO, address, IOCP_PEER, size, overlapped, done);
 }
 

@@ -5,6 +5,7 @@
 
 #include "windows/windows.h"
 
+#include <io.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -59,6 +60,12 @@ int iocp_terminal_columns(int descriptor)
 	if (!GetConsoleScreenBufferInfo(GetStdHandle(descriptor == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE), &info))
 		return 0;
 	return info.srWindow.Right - info.srWindow.Left + 1;
+}
+
+uintptr_t iocp_stream_native(FILE *stream)
+{
+	(void)fflush(stream);
+	return (uintptr_t)_get_osfhandle(_fileno(stream));
 }
 
 int iocp_pin(void)

@@ -5,6 +5,8 @@
 
 #include "work/work.h"
 
+#include "core/os.h"
+
 int iocp_any_open(enum iocp_kind kind, iocp_handle handle, void **object)
 {
 	iocp_object *opened = iocp_object_open(handle, kind);
@@ -32,6 +34,11 @@ iocp_handle iocp_any_handle(const void *object)
 void *iocp_any_native(const void *object)
 {
 	return (void *)(uintptr_t)iocp_object_native(object);
+}
+
+uintptr_t iocp_any_file(FILE *stream)
+{
+	return iocp_stream_native(stream);
 }
 
 /* ---- bodies: no objects, since nobody but tasks holds them ------------------------------------------------------- */

@@ -29,6 +29,8 @@
 #ifndef IOCP_WORK_H
 #define IOCP_WORK_H
 
+#include <stdio.h>
+
 #include "core/api.h"
 #include "core/atomic.h"
 #include "core/object.h"
@@ -52,6 +54,8 @@ void iocp_any_release(void *object);
 iocp_handle iocp_any_handle(const void *object);
 /* NULL: it has none, or no longer. */
 void *iocp_any_native(const void *object);
+/* As core/os.h has it. */
+uintptr_t iocp_any_file(FILE *stream);
 
 /* ---- what tasks run, and with what ------------------------------------------------------------------------------- */
 

@@ -280,6 +280,7 @@ static int push_object(decoder *d)
 		return 0;
 	}
 	iocp_object_set(L, object);
+	iocp_object_enlist(L);
 	remember(d);
 	return 1;
 }
