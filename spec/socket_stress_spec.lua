@@ -16,6 +16,9 @@ local function echo(port_handle, heap_handle)
   local iocp_there = require "iocp"
   local port, heap = iocp_there.IOCompletionPort.open(port_handle), iocp_there.Heap.open(heap_handle)
   local echoed = 0
+  if not port then -- it was closed before this thread began
+    return echoed
+  end
   for key, bytes, block in port:packets() do
     if key == 0 then
       break
@@ -236,12 +239,13 @@ describe("a close", function()
   end)
 
   it("of a heap, under load, ends what uses it (44)", function()
+    local text = sockets.pattern(500000)
     for _ = 1, support.soaked(20) do
       local port, heap, its = new_port(), iocp.Heap(), new_port()
       local client, server = sockets.connection(port, its)
       local started, code = 0, nil
       for i = 1, 20 do
-        started = started + (client:send(heap:put(sockets.pattern(200000)), nil, i) and 1 or 0)
+        started = started + (client:send(heap:put(text), nil, i) and 1 or 0)
       end
       local thread = assert(iocp.Thread(function(memory) return memory:destroy() end, heap))
       for _ = 1, started do
@@ -258,9 +262,9 @@ describe("a close", function()
 end)
 
 describe("connections", function()
-  it("of 500 at once are all accepted, against a backlog of 16 (42)", function()
-    local port = new_port()
-    local listener, host, inet_port = sockets.listener(port, "inet", 16)
+  --- 500 connects at once: how many were accepted before all had ended, and the clients.
+  local function connect_many(port, backlog)
+    local listener, host, inet_port = sockets.listener(port, "inet", backlog)
     local n, clients, accepted, connected = math.min(500, support.scaled(500)), {}, 0, 0
     for _ = 1, 32 do
       assert.is_true(listener:accept(assert(iocp.Socket())))
@@ -270,24 +274,57 @@ describe("connections", function()
       assert.is_true(clients[i]:associate(port, i))
       assert.is_true(clients[i]:connect(host, inet_port))
     end
-    while accepted < n or connected < n do
+    while connected < n or (backlog >= n and accepted < n) do
       local packet = assert(take(port, support.patience(30000)))
       assert.is_nil(packet.code)
       if clients[packet.key] then
         connected = connected + 1
-        -- A system that had no room for the last step of a connection forgets it, but for what is sent again.
-        assert.is_truthy(clients[packet.key]:send("x", false))
       else
         accepted = accepted + 1
         assert.is_true(listener:accept(assert(iocp.Socket())))
       end
     end
-    assert.same({ n, n }, { accepted, connected })
-    assert.equal(32, listener:cancel())
-    port:close()
+    return listener, accepted, clients
+  end
+
+  local function close_all(clients)
     for _, client in ipairs(clients) do
       client:close()
     end
+  end
+
+  it("of 500 at once are all accepted (42)", function()
+    local port = new_port()
+    local listener, accepted, clients = connect_many(port, 512)
+    assert.equal(#clients, accepted)
+    assert.equal(32, listener:cancel())
+    port:close()
+    close_all(clients)
+  end)
+
+  -- A system whose backlog has no room for the last step of a connection forgets that step, though the client takes
+  -- itself for connected; so not all of these are ever accepted.
+  it("of 500 at once against a backlog of 16 all end, and the listener goes on (42)", function()
+    local port = new_port()
+    local listener, _, clients = connect_many(port, 16)
+    local host, inet_port = listener:address()
+    close_all(clients)
+    local late, its_key, met = assert(iocp.Socket()), 1000, false
+    assert(late:associate(port, its_key))
+    assert(late:connect(host, inet_port))
+    while not met do
+      local packet = assert(take(port, support.patience(30000)))
+      if packet.key == its_key then
+        assert.is_nil(packet.code)
+        assert(late:send("x", false) == 1)
+      else
+        local server = packet.overlapped and iocp.Socket.open(packet.overlapped)
+        met = server and select(2, server:peer()) == select(2, late:address())
+        assert(listener:accept(assert(iocp.Socket())))
+      end
+    end
+    port:close()
+    late:close()
   end)
 
   it("made and closed leave nothing behind (52)", function()

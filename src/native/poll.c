@@ -169,7 +169,7 @@ void iocp_poll_retry(iocp_poll *poll, iocp_finished *finished)
 	int64_t now = iocp_prim_nanoseconds();
 	iocp_source *source;
 	while ((source = next_starved(poll, now))) {
-		source->calls->advance(source, IOCP_PRIM_READ, finished);
+		source->calls->advance(source, IOCP_PRIM_READ | IOCP_RETRY, finished);
 		iocp_object_release(&source->object);
 	}
 	iocp_finished_let_go(finished);

@@ -36,6 +36,9 @@ struct iocp_source {
 	iocp_source *next_starved;    /* those that try again when there are descriptors; itself at the end */
 };
 
+/* Besides IOCP_PRIM_*: those that wait for descriptors are to try again. */
+enum { IOCP_RETRY = 8 };
+
 enum { IOCP_KINDS_OF_SOURCES = IOCP_KIND_SOCKET };
 
 /* A port's, from its first association until its memory is freed. */

@@ -215,6 +215,16 @@ static int try_ready(iocp_socket *socket, const iocp_operation *operation)
 	return wait_for(socket, operation->side);
 }
 
+/* No descriptor is left, which the system says first, whether there is a connection or not. */
+static int starve(iocp_socket *socket, int code)
+{
+	if (!is_ready(socket->descriptor, POLLIN))
+		return wait_for(socket, IOCP_PRIM_READ);
+	socket->starved = 1;
+	iocp_poll_starves(socket->poll, &socket->source);
+	return iocp_number_of(code);
+}
+
 static int accept_one(iocp_socket *socket, iocp_operation *operation)
 {
 	int descriptor;
@@ -229,11 +239,7 @@ static int accept_one(iocp_socket *socket, iocp_operation *operation)
 		operation->of.accept.descriptor = descriptor;
 		return IOCP_DONE;
 	}
-	if ((errno == EMFILE || errno == ENFILE) && socket->poll) {
-		socket->starved = 1;
-		iocp_poll_starves(socket->poll, &socket->source);
-	}
-	return failed(socket, IOCP_PRIM_READ);
+	return errno == EMFILE || errno == ENFILE ? starve(socket, errno) : failed(socket, IOCP_PRIM_READ);
 }
 
 /* The connect was begun by its call: whether it has ended. */
@@ -351,7 +357,7 @@ void iocp_socket_advance(iocp_socket *socket, uint32_t what, iocp_finished *fini
 	}
 	socket->possible |= (uint8_t)(what & both);
 	socket->told = (uint8_t)(what & both);
-	if (what & IOCP_PRIM_READ)
+	if (what & IOCP_RETRY)
 		socket->starved = 0;
 	if (what & IOCP_PRIM_READ && go_on(socket, &socket->reading, finished) == IOCP_MORE)
 		again |= IOCP_PRIM_READ;
