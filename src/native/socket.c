@@ -138,14 +138,14 @@ int iocp_socket_need_descriptor(iocp_socket *s)
 	static const int families[] = {0, AF_INET, AF_INET6, AF_UNIX}, types[] = {0, SOCK_STREAM, SOCK_DGRAM};
 	const int off = 0;
 	int descriptor;
-	if (s->state != IOCP_SOCKET_FRESH)
+	if (s->state != IOCP_SOCKET_FRESH || s->descriptor >= 0)
 		return 0;
 	descriptor = socket(families[s->family], types[s->type] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (descriptor < 0)
 		return iocp_number_of(errno);
 	if (s->family == IOCP_INET6)
 		setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	set_descriptor(s, descriptor, IOCP_SOCKET_OPEN);
+	set_descriptor(s, descriptor, IOCP_SOCKET_FRESH);
 	return 0;
 }
 
@@ -305,8 +305,11 @@ static int welcome(iocp_operation *operation)
 	iocp_port *port = NULL;
 	iocp_lock_acquire(&client->lock);
 	kept = client->state == IOCP_SOCKET_TAKEN;
-	if (kept)
+	if (kept) {
+		if (client->descriptor >= 0) /* somebody asked for it: it is in no set, since the client is not associated */
+			close(client->descriptor);
 		set_descriptor(client, descriptor, IOCP_SOCKET_CONNECTED);
+	}
 	iocp_lock_release(&client->lock);
 	if (!kept) { /* closed meanwhile */
 		close(descriptor);

@@ -22,9 +22,9 @@ typedef struct iocp_operations {
 } iocp_operations;
 
 enum iocp_socket_state {
-	IOCP_SOCKET_FRESH, /* nothing was done with it: it has no descriptor either */
+	IOCP_SOCKET_FRESH, /* neither bound nor connected; it has no descriptor before somebody asks for it */
 	IOCP_SOCKET_TAKEN, /* given to accept */
-	IOCP_SOCKET_OPEN,  /* it has a descriptor */
+	IOCP_SOCKET_OPEN,  /* bound, or its connect has failed */
 	IOCP_SOCKET_LISTENING,
 	IOCP_SOCKET_CONNECTING,
 	IOCP_SOCKET_CONNECTED,

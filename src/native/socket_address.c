@@ -17,6 +17,8 @@ int iocp_socket_bind(iocp_socket *socket, const char *host, uint16_t port)
 		return r;
 	if (bind(socket->descriptor, &address.as.any, address.length) != 0)
 		r = iocp_number_of(errno);
+	else if (socket->state == IOCP_SOCKET_FRESH)
+		socket->state = IOCP_SOCKET_OPEN;
 	iocp_lock_release(&socket->lock);
 	return r;
 }

@@ -257,7 +257,8 @@ static int begin_connect(iocp_socket *socket, const iocp_address *address)
 		return number;
 	if (socket->state == IOCP_SOCKET_CONNECTED && socket->type == IOCP_STREAM)
 		return IOCP_EISCONN;
-	if (socket->state != IOCP_SOCKET_OPEN && socket->state != IOCP_SOCKET_CONNECTED)
+	if (socket->state != IOCP_SOCKET_FRESH && socket->state != IOCP_SOCKET_OPEN
+		&& socket->state != IOCP_SOCKET_CONNECTED)
 		return socket->state == IOCP_SOCKET_CONNECTING ? IOCP_EALREADY : IOCP_EINVAL;
 	if (socket->adopted && !(fcntl(socket->descriptor, F_GETFL) & O_NONBLOCK))
 		return IOCP_EOPNOTSUPP; /* it would wait */
