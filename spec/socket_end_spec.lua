@@ -105,7 +105,8 @@ describe("a block that an operation uses", function()
     local client, server = sockets.connection(port)
     local block = heap:alloc(100)
     assert.is_true(server:receive(block, 50))
-    for name, call in pairs { free = function() return heap:free(block) end, take = function() return heap:take(block) end,
+    for name, call in pairs {
+      free = function() return heap:free(block) end, take = function() return heap:take(block) end,
       grow = function() return heap:realloc(block, 200) end, shrink = function() return heap:realloc(block, 10) end } do
       local done, message, code = call()
       assert.is_nil(done, name)

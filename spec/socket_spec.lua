@@ -229,7 +229,8 @@ describe("a socket", function()
     assert.is_true(server:receive(to, nil, 2, 9))
     taken = take_all(port, 2)
     assert.same({ 2, 1 }, { taken[1].bytes, taken[2].bytes })
-    for _, case in ipairs { { 11, 0 }, { 1, 10 }, { 10, 1 }, { 2 ^ 31 - 2, 0 }, { nil, 10 }, { nil, 11 }, { 1, 2 ^ 52 } } do
+    for _, case in ipairs { { 11, 0 }, { 1, 10 }, { 10, 1 }, { 2 ^ 31 - 2, 0 }, { nil, 10 }, { nil, 11 },
+      { 1, 2 ^ 52 } } do
       assert.equal("INVALID", select(3, client:send(from, case[1], nil, case[2])))
       assert.equal("INVALID", select(3, server:receive(to, case[1], nil, case[2])))
     end
@@ -289,7 +290,7 @@ describe("an operation", function()
     none(port)
   end)
 
-  it("with false for its overlapped returns its bytes at once, without a packet, or sends the usual one (42)", function()
+  it("with false for its overlapped returns its bytes at once and sends no packet, or the usual one (42)", function()
     local port, heap = new_port(), iocp.Heap()
     local client, server = sockets.connection(port)
     local block = heap:alloc(10)

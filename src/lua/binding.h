@@ -350,8 +350,7 @@ iocp_socket *iocp_check_socket(lua_State *L, int index, const char *name);
 int iocp_socket_failure(lua_State *L, iocp_socket *socket, int r, const char *invalid);
 /* The same, or true for IOCP_OK. */
 int iocp_socket_push_result(lua_State *L, iocp_socket *socket, int r, const char *invalid);
-/* "self" of a socket's method, and the methods' arguments: a host, which may be left out where NULL means any, and a
-** port. */
+/* A host, NULL for any where that may be, and a port. */
 const char *iocp_check_host(lua_State *L, int index, int may_be_any);
 uint16_t iocp_check_inet_port(lua_State *L, int index);
 

@@ -51,6 +51,25 @@ int iocp_socket_push_result(lua_State *L, iocp_socket *socket, int r, const char
 	return 1;
 }
 
+const char *iocp_check_host(lua_State *L, int index, int may_be_any)
+{
+	const char *host;
+	size_t length;
+	if (may_be_any && lua_isnoneornil(L, index))
+		return NULL;
+	host = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
+	if (!host || strlen(host) != length)
+		iocp_bad_argument(L, index, "host",
+			may_be_any ? "digits as \"127.0.0.1\", \"*\" or nil for any; of a unix socket a path, without zero bytes"
+					   : "digits as \"127.0.0.1\"; of a unix socket a path, without zero bytes");
+	return may_be_any && strcmp(host, "*") == 0 ? NULL : host;
+}
+
+uint16_t iocp_check_inet_port(lua_State *L, int index)
+{
+	return (uint16_t)iocp_opt_integer(L, index, "port", UINT16_MAX, 0);
+}
+
 /* ---- making and finding ------------------------------------------------------------------------------------------ */
 
 static int check_name(lua_State *L, int index, const char *name, const char *const names[], const char *expected)

@@ -7,7 +7,7 @@
 
 #include "lua/binding.h"
 
-enum { HOST_ROOM = 128 /* for the longest path of a unix socket */, LARGEST_PORT = 65535 };
+enum { HOST_ROOM = 128 /* for the longest path of a unix socket */ };
 
 static iocp_socket *check_self(lua_State *L)
 {
@@ -15,25 +15,6 @@ static iocp_socket *check_self(lua_State *L)
 }
 
 /* ---- addresses --------------------------------------------------------------------------------------------------- */
-
-const char *iocp_check_host(lua_State *L, int index, int may_be_any)
-{
-	const char *host;
-	size_t length;
-	if (may_be_any && lua_isnoneornil(L, index))
-		return NULL;
-	host = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
-	if (!host || strlen(host) != length)
-		iocp_bad_argument(L, index, "host",
-			may_be_any ? "digits as \"127.0.0.1\", \"*\" or nil for any; of a unix socket a path, without zero bytes"
-					   : "digits as \"127.0.0.1\"; of a unix socket a path, without zero bytes");
-	return may_be_any && strcmp(host, "*") == 0 ? NULL : host;
-}
-
-uint16_t iocp_check_inet_port(lua_State *L, int index)
-{
-	return (uint16_t)iocp_opt_integer(L, index, "port", LARGEST_PORT, 0);
-}
 
 static int socket_bind(lua_State *L)
 {
@@ -83,7 +64,7 @@ static int heap_peer(lua_State *L)
 	uint16_t port;
 	int r, sets = !lua_isnone(L, 3);
 	if (sets)
-		r = iocp_peer_write(peer, iocp_check_host(L, 3, 0), (uint16_t)iocp_check_integer(L, 4, "port", LARGEST_PORT));
+		r = iocp_peer_write(peer, iocp_check_host(L, 3, 0), (uint16_t)iocp_check_integer(L, 4, "port", UINT16_MAX));
 	else
 		IOCP_RETRY(L, r, iocp_heap_read(heap, (const void *)address, 0, peer, sizeof(peer)));
 	if (sets && r == IOCP_OK)
