@@ -40,7 +40,7 @@ help: ## list the targets
 
 # $(call need,LUA...,TOOL...): the compiler, these interpreters and tools are here, or are installed.
 need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$(lua))) $(2)
-FOR_SPECS := busted cmocka tap
+FOR_SPECS := busted cmocka tap luasocket
 
 packages: ## install the Debian packages that all targets here need and this machine lacks
 	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang)

@@ -36,4 +36,5 @@ return {
   { "-", "timer", "takes 64 bytes at most", "scaled", BOOKS, measure = true },
   { "-", "parallel", "leaves nothing behind in workers", "scaled", BOOKS, measure = true },
   { "-", "pool_stress", "leaves nothing behind", "scaled", BOOKS, measure = true },
+  { 52, "socket_stress", "leave nothing behind", "scaled", BOOKS, measure = true },
 }
