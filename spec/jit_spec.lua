@@ -52,6 +52,23 @@ describe("compiled loops", function()
       local a = heap:alloc(100)
       for i = 1, n do heap:write(a, "abc", 3) heap:size(a) end
     end ]],
+    ["an echo over sockets"] = [[ function(n, port, heap)
+      if not connected then
+        connected = { require "support.sockets".connection(port) }
+      end
+      local client, server, open = connected[1], connected[2], require "iocp".Socket.open
+      local from, to = heap:alloc(64), heap:alloc(64)
+      for i = 1, n do
+        server:receive(to)
+        client:send(from, nil, false)
+        local key, bytes, block = port:dequeue()
+        local socket = open(key)
+        socket:send(block, bytes, false)
+        client:ready("write", false)
+        client:receive(from, 64)
+        port:dequeue()
+      end
+    end ]],
     ["batches"] = [[ function(n, port)
       local keys, batch = {}, {}
       for i = 1, 64 do keys[i] = i end
@@ -76,6 +93,10 @@ describe("the fast path", function()
     closed:close()
     gone:destroy()
     local block = heap:put("0123456789")
+    local socket, shut, lost = iocp.Socket(), iocp.Socket(), iocp.Socket.pair()
+    shut:close()
+    assert(lost:associate(port))
+    assert(lost:shutdown("write"))
     local ffi = require "ffi"
     local odd = { -1, 0.5, 0 / 0, 1 / 0, 2 ^ 53, 2 ^ 32, 0, 3, "3", true, {}, print, heap, port, ffi.new("int[2]"),
       ffi.new("uint64_t", 7), ffi.cast("void *", block) }
@@ -85,6 +106,12 @@ describe("the fast path", function()
       { "size", gone }, { "alloc", gone, 5 }, { "read", heap, block }, { "read", gone },
       { "write", heap, block, "abc" }, { "write", heap, block }, { "write", gone, block, "x" }, { "enqueue", heap },
       { "alloc", port }, { "read", heap, block, 4 }, { "free", heap }, { "free", gone }, { "read", heap },
+      { "receive", socket }, { "receive", shut }, { "receive", socket, block }, { "receive", socket, block, 5 },
+      { "receive", socket, block, 5, 6 }, { "receive", lost, 16 }, { "receive", port }, { "send", socket },
+      { "send", shut }, { "send", socket, "text" }, { "send", lost, "text" }, { "send", lost, block, 5 },
+      { "send", lost, "text", false }, { "send", socket, block, 5, 6 }, { "ready", socket }, { "ready", shut },
+      { "ready", socket, "read" }, { "ready", lost, "write" }, { "ready", lost, "both" },
+      { "ready", lost, "write", false },
     }
     local function show(name, ...)
       local list = { ... }
@@ -95,7 +122,7 @@ describe("the fast path", function()
     end
     for _, call in ipairs(calls) do
       local f = getmetatable(call[2]).__index[call[1]] or getmetatable(port).__index[call[1]]
-        or getmetatable(heap).__index[call[1]]
+        or getmetatable(heap).__index[call[1]] or getmetatable(socket).__index[call[1]]
       for i = 0, #odd do
         local value = odd[i]
         if i > 0 then

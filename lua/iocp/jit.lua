@@ -11,8 +11,8 @@
 -- Results of built-in functions go through a local: a trace may end in a return, but not in a tail call of one, if the
 -- caller is not to be compiled (jit.off).
 --
--- jit/library.lua finds the functions in C, jit/fast.lua has what the methods share, jit/port.lua and jit/heap.lua have
--- the methods.
+-- jit/library.lua finds the functions in C, jit/fast.lua has what the methods share, jit/port.lua, jit/heap.lua and
+-- jit/socket.lua have the methods.
 -- @module iocp.jit
 
 --- Replaces the methods of this state's metatables, where that pays.
@@ -20,5 +20,6 @@ return function()
   if require "iocp.jit.library" then
     require "iocp.jit.port"()
     require "iocp.jit.heap"()
+    require "iocp.jit.socket"()
   end
 end

@@ -46,6 +46,11 @@ void iocp_push_bytes(lua_State *L, const iocp_packet *packet)
 	}
 }
 
+int iocp_lua_io_error(lua_State *L)
+{
+	return iocp_push_io_error(L, (int)luaL_checkinteger(L, 1));
+}
+
 int iocp_lua_describe(lua_State *L)
 {
 	lua_Number bytes = lua_type(L, 1) == LUA_TNUMBER ? lua_tonumber(L, 1) : NAN;

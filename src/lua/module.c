@@ -74,6 +74,7 @@ static void open_private(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{"open_pool", iocp_lua_open_pool},
 		{"open_fast", iocp_lua_open_fast},
+		{"io_error", iocp_lua_io_error},
 		{"io_errors", iocp_lua_io_errors},
 		{"load_when_used", iocp_lua_load_when_used},
 		{NULL, NULL},

@@ -6,7 +6,7 @@
 -- of src/lua/taken.c, where the functions behind the classic get find it; they reset `busy`.
 -- @module iocp.jit.fast
 local C, private, ffi = require "iocp.jit.library", require "iocp.private", require "ffi"
-local cast, new, string_of = ffi.cast, ffi.new, ffi.string
+local cast, istype, new, string_of = ffi.cast, ffi.istype, ffi.new, ffi.string
 local getmetatable, type, floor = getmetatable, type, math.floor
 local registry = debug.getregistry()
 
@@ -57,6 +57,21 @@ end
 
 function fast.is_integer(value, limit)
   return type(value) == "number" and value >= 0 and value < limit and floor(value) == value
+end
+
+local void_pointer, address_type = ffi.typeof("void *"), ffi.typeof("uintptr_t")
+
+--- A number that is an address, or 0: which the classic method looks at.
+function fast.address_of(value)
+  if fast.is_integer(value, fast.EXACT) then
+    return value
+  elseif istype(void_pointer, value) then
+    local address = tonumber(cast(address_type, value))
+    if address < fast.EXACT then
+      return address
+    end
+  end
+  return 0
 end
 
 --- The object in a userdata of the class; nil for anything else, and for one that was collected by hand.

@@ -1,13 +1,13 @@
 --- The compiled methods of heaps: see iocp.jit.
 -- @module iocp.jit.heap
 local fast, ffi = require "iocp.jit.fast", require "ffi"
-local cast, istype, new, string_of = ffi.cast, ffi.istype, ffi.new, ffi.string
+local new, string_of = ffi.new, ffi.string
 local tonumber, type = tonumber, type
 local C, EXACT, INTERRUPTED, INVALID = fast.C, fast.EXACT, fast.INTERRUPTED, fast.INVALID
 local c_alloc, c_free, c_size = C.iocp_jit_alloc, C.iocp_jit_free, C.iocp_jit_size
 local c_read, c_write = C.iocp_jit_read, C.iocp_jit_write
 local is_integer, object_of, texts, names, left = fast.is_integer, fast.object_of, fast.texts, fast.names, fast.left
-local void_pointer, address_type = ffi.typeof("void *"), ffi.typeof("uintptr_t")
+local address_of = fast.address_of
 local address_out, size_out = new("uintptr_t[1]"), new("size_t[1]")
 local class, classic = fast.class "Heap"
 
@@ -16,19 +16,6 @@ local buffer -- so many, made when first needed
 local BUSY = "an operation uses this block: its packet comes first" -- as src/lua/heap.c says it
 
 local methods = {}
-
---- A number that is an address, or 0: which the classic method looks at.
-local function address_of(value)
-  if is_integer(value, EXACT) then
-    return value
-  elseif istype(void_pointer, value) then
-    local address = tonumber(cast(address_type, value))
-    if address < EXACT then
-      return address
-    end
-  end
-  return 0
-end
 
 local classic_alloc = classic.alloc
 function methods.alloc(self, size, zero)

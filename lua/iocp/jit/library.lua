@@ -17,6 +17,11 @@ local DECLARATIONS = [[
   int iocp_jit_size(void *, uintptr_t, size_t *) __asm__("iocp_heap_size");
   int iocp_jit_read(void *, uintptr_t, size_t, void *, size_t) __asm__("iocp_heap_read");
   int iocp_jit_write(void *, uintptr_t, size_t, const char *, size_t) __asm__("iocp_heap_write");
+  int iocp_jit_is_open(const void *) __asm__("iocp_socket_is_open");
+  int iocp_jit_receive(void *, uintptr_t, size_t, size_t, uintptr_t, int64_t *) __asm__("iocp_socket_receive");
+  int iocp_jit_send(void *, uintptr_t, size_t, size_t, uintptr_t, int64_t *) __asm__("iocp_socket_send");
+  int iocp_jit_send_copy(void *, const char *, size_t, uintptr_t, int64_t *) __asm__("iocp_socket_send_copy");
+  int iocp_jit_ready(void *, int, uintptr_t, int64_t *) __asm__("iocp_socket_ready");
   double iocp_jit_clock(void) __asm__("iocp_clock");
   const char *iocp_jit_error_name(int) __asm__("iocp_error_name");
   void iocp_jit_error_text(int, char *, size_t) __asm__("iocp_error_text");

@@ -52,7 +52,7 @@ static void add_field(lua_State *L, int names, int name, int field)
 static int is_own(lua_State *L)
 {
 	static const char *const files[] = {
-		"iocp.jit.port", "iocp.jit.heap", "iocp.pool", "iocp.parallel", "iocp.trace", NULL};
+		"iocp.jit.port", "iocp.jit.heap", "iocp.jit.socket", "iocp.pool", "iocp.parallel", "iocp.trace", NULL};
 	lua_Debug info, own;
 	int i, found = 0;
 	if (!lua_isfunction(L, -1))
