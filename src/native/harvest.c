@@ -153,11 +153,11 @@ static void feed(iocp_port *port, iocp_poll *poll)
 /* While operations move, without a pause. The lock is held, and is released meanwhile. */
 static void look_while_it_moves(iocp_port *port, iocp_poll *poll)
 {
-	uint64_t posted;
+	uint64_t events;
 	do {
-		posted = port->posted;
+		events = poll->events; /* ours, as long as nobody leads */
 		look(port, poll, &looking);
-	} while (port->posted != posted && !port->waiters.newest && iocp_leader_is_due(port));
+	} while (poll->events != events && !port->waiters.newest && iocp_leader_is_due(port));
 }
 
 /* Nobody but the watcher holds a reference, and so nobody will ever get from the port. */

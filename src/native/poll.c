@@ -115,6 +115,7 @@ int iocp_poll_harvest(iocp_poll *poll, int64_t deadline, iocp_finished *finished
 	iocp_prim_event events[EVENTS_AT_ONCE];
 	int why;
 	size_t i, count = iocp_prim_set_wait(&poll->set, events, EVENTS_AT_ONCE, deadline, &why);
+	poll->events += count;
 	for (i = 0; i < count; i++) {
 		iocp_object *object = iocp_object_open(events[i].name, IOCP_KINDS_OF_SOURCES);
 		if (object) {

@@ -48,6 +48,7 @@ typedef struct iocp_poll {
 	_Atomic uint32_t alarm;        /* never read: its address stands for the set's alarm among the words of sleepers */
 	/* Guarded by the port's lock: see leader.c. */
 	iocp_waiter *leader;
+	uint64_t events;   /* the leader's, without the lock: how many came */
 	uint64_t looks;    /* how often somebody looked for events */
 	uint32_t queued;   /* packets of I/O in the queue */
 	uint32_t taken;    /* packets taken since the last look */
@@ -73,8 +74,8 @@ int iocp_poll_join(iocp_poll *poll, iocp_source *source);
 int iocp_poll_leave(iocp_poll *poll, iocp_source *source);
 /* The port is closed, or its last reference has gone: all members leave. No lock is held. */
 void iocp_poll_end(iocp_poll *poll);
-/* Waits for events, once, and has their sources go on. 0: something came, or the alarm; ETIMEDOUT, EINTR. No lock is
-** held; only who leads may call it. */
+/* Waits for events, once, and has their sources go on. 0: something came, or the alarm; ETIMEDOUT, EINTR. `events`
+** counts what has come. No lock is held; only who leads may call it. */
 int iocp_poll_harvest(iocp_poll *poll, int64_t deadline, iocp_finished *finished);
 /* The member failed for want of a descriptor, and is to advance again in a while. */
 void iocp_poll_starves(iocp_poll *poll, iocp_source *source);
