@@ -43,6 +43,9 @@ describe("a failure that nobody asked for", function()
       "local p = iocp.Pool(1) p:submit(function() error('on purpose') end) iocp.sleep(100)" },
     ["a task's that others run after, for which nobody waits"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) p:submit(function() error('on purpose') end):then_(print) assert(p:shutdown())" },
+    ["a task's of which tostring told"] = { "failed and nobody waited for it: ",
+      "local p = iocp.Pool(1) local t = p:submit(function() error('on purpose') end) "
+        .. "repeat iocp.sleep(1) until tostring(t):find('failed')" },
     ["a periodic task's"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) p:submit_every(1, function() error('on purpose') end) iocp.sleep(100)" },
     ["a pool's whose init fails"] = { "iocp: pool P failed in init and nobody asked pool:last_error(): ",

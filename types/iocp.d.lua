@@ -88,6 +88,16 @@ function iocp.on_unobserved(f) end
 ---@return iocp.Thread?
 function iocp.current() end
 
+--- The threads that run Lua, or are suspended before it: those that iocp.Thread made, whoever has them, and the workers
+--- of pools. Not the main script's, and none that has ended. In no order; each is one more reference.
+---@return iocp.Thread[]
+function iocp.threads() end
+
+--- The pools that somebody refers to and that have not ended, as after shutdown. In no order; each is one more
+--- reference, which keeps the pool.
+---@return iocp.Pool[]
+function iocp.pools() end
+
 --- Tables with this metatable cross with its name, and get the one that is registered under it in the state they arrive
 --- in.
 ---@generic T: table

@@ -93,6 +93,17 @@ local function shutdown(pool, ms)
   return true
 end
 
+-- From Lua 5.4 on, at the end of `local pool <close>`: finishes what is queued, and waits for it; where an error ended
+-- the scope, or in one of its own workers, which cannot wait for it, what is queued is cancelled.
+local function close(pool, trouble)
+  local _, own = parts.current_worker()
+  if trouble ~= nil or own == pool then
+    pool:close()
+  else
+    shutdown(pool)
+  end
+end
+
 --- The pool whose worker calls, and the worker's number; nil where no worker runs.
 local function current()
   local worker, pool = parts.current_worker()
@@ -103,6 +114,7 @@ return function(its_core, its_parts)
   core, parts = its_core, its_parts
   body(parts)
   parts.methods.shutdown = shutdown
+  parts.class.__close = close
   parallel(core, parts)
   trace(parts)
 

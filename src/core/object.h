@@ -59,6 +59,11 @@ int iocp_object_register(iocp_object *object, enum iocp_kind kind, const void *n
 int iocp_object_adopt(iocp_object **object, enum iocp_kind kind, const void *native, void (*release)(iocp_object *));
 /* What adopt knows it by; NULL once it is revoked. */
 const void *iocp_object_native(const iocp_object *object);
+/* From now on it is listed, as its maker is done with it. Safe to repeat. */
+void iocp_object_announce(const iocp_object *object);
+/* New references to the objects of that kind that were announced, in no order, up to `capacity`. Returns how many there
+** are. */
+uint32_t iocp_object_list(enum iocp_kind kind, void **objects, uint32_t capacity);
 /* From now on nothing opens the handle. Safe to repeat. References go on living. */
 void iocp_object_revoke(iocp_object *object);
 /* Frees it, at once or, where the calling thread is freeing another one, after that: a chain of any length takes no

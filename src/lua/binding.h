@@ -272,6 +272,8 @@ void iocp_object_drop(void *object);
 void *iocp_object_take(lua_State *L, enum iocp_class *c);
 /* With r IOCP_OK: gives the userdata at the top the object, which is the result; else a failure. */
 int iocp_push_found(lua_State *L, int r, void *object);
+/* Pushes a list of the class' objects for which `lives` holds, in no order. Each is one more reference. */
+void iocp_living_push(lua_State *L, enum iocp_class c, int (*lives)(void *object));
 /* Pushes open(handle). */
 void iocp_class_push_open(lua_State *L, enum iocp_class c);
 /* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
@@ -314,6 +316,9 @@ int iocp_lua_open_pool(lua_State *L);
 /* Adds the class of tasks, and to the table at the top. */
 void iocp_lua_open_task(lua_State *L);
 int iocp_lua_current(lua_State *L);
+/* iocp.threads(), iocp.pools() */
+int iocp_lua_threads(lua_State *L);
+int iocp_lua_pools(lua_State *L);
 /* private.open_fast(max), for lua/iocp/jit/fast.lua: a table of what it needs to take up to `max` packets itself. */
 int iocp_lua_open_fast(lua_State *L);
 

@@ -129,6 +129,8 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"yield", module_yield},
 		{"blocking", module_blocking},
 		{"current", iocp_lua_current},
+		{"threads", iocp_lua_threads},
+		{"pools", iocp_lua_pools},
 		{"cancelled", module_cancelled},
 		{"clock", module_clock},
 		{"describe", iocp_lua_describe},

@@ -472,6 +472,18 @@ int iocp_lua_current(lua_State *L)
 	return 1;
 }
 
+/* One that runs Lua, or will; not what C made for itself. */
+static int lives(void *thread)
+{
+	return (job_of(thread) || iocp_is_worker(thread)) && iocp_thread_status(thread) < IOCP_FINISHED;
+}
+
+int iocp_lua_threads(lua_State *L)
+{
+	iocp_living_push(L, IOCP_CLASS_THREAD, lives);
+	return 1;
+}
+
 static int thread_adopt(lua_State *L)
 {
 	uintptr_t native = iocp_check_address(L, 1, "native");
