@@ -36,7 +36,7 @@ describe("with IOCP_DEBUG", function()
       "iocp: thread T: ends: .-on purpose\n",
       "iocp: thread P: worker 1 begins\n",
       "iocp: main script: .-:4: arg 2: metatable of class Point is not registered: iocp.register\n",
-      "iocp: thread P: task N begins\n",
+      "iocp: thread P: task N begins, made at .-:4\n",
       "iocp: thread P: task N ends: completed\n",
       "iocp: thread P: task M ends: failed\n",
       "iocp: main script: .-:6: arg 1: metatable is not registered: iocp.register\n",
@@ -51,6 +51,22 @@ describe("with IOCP_DEBUG", function()
   it("0 or nothing says nothing", function()
     assert.equal("\n", output_of("0", everything))
     assert.equal("\n", output_of("", everything))
+  end)
+
+  it("1 says where a task was made that failed without anybody asking", function()
+    local output = output_of("1", [[
+
+      iocp.on_unobserved()
+      local pool = iocp.Pool(1)
+      pool:submit(function() error("on purpose") end)
+      local task = pool:task(error)
+      task:submit()
+      pool:shutdown()
+      assert(task:status() == "failed")
+      assert(pool:name() == "iocp pool")
+    ]])
+    assert.matches("on purpose\nstack traceback:.-\nthe task was made at [^\n]*:4\n", output)
+    assert.is_nil(output_of("0", "local pool = iocp.Pool(1) pool:submit(error) pool:shutdown()"):find("made at", 1, true))
   end)
 
   it("1 says what waits for more than five seconds, and where", function()

@@ -74,7 +74,7 @@ function iocp.cancelled() end
 
 ---@class iocp.Failed
 ---@field thread? string its name
----@field made? string where the thread was made, "file:line"
+---@field made? string where it was made, "file:line"; of a task with IOCP_DEBUG=1 only
 ---@field task? string its name, or where its function was written
 ---@field pool? string its name, or that of the task's pool
 

@@ -51,7 +51,7 @@ local function new(_, given)
     "nil without a queue_limit")
   options.check("logger", given.logger, not given.logger or given.on_error, 'nil without on_error = "log"')
   local name = given.name or "iocp pool"
-  return parts.new_pool {
+  local pool, message, code = parts.new_pool {
     workers = given.workers or core.processors(),
     concurrency = given.concurrency or 0,
     name = name,
@@ -62,6 +62,7 @@ local function new(_, given)
     queue_wait = given.queue_wait,
     setup = { name = name, init = given.init, on_error = given.on_error, logger = given.logger },
   }
+  return pool, message, code -- no tail call, which would not be seen: new_pool looks for who called this
 end
 
 --- Finishes what is queued, then ends the workers.

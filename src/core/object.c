@@ -7,8 +7,9 @@
 ** Ownership: the table holds no reference. An object stays in it until it is revoked (closed, destroyed) or its last
 ** reference goes, whichever comes first.
 **
-** Locking: `table_lock` guards the slots. It is taken to create, open, list, revoke and free, never to post, get or allocate.
-** The table itself lies in blocks that are never moved or freed; memory for one is obtained before the lock is taken.
+** Locking: `table_lock` guards the slots. It is taken to create, open, list, revoke and free, never to post, get or
+** allocate. The table itself lies in blocks that are never moved or freed; memory for one is obtained before the lock is
+** taken.
 */
 
 #include "core/object.h"

@@ -142,6 +142,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	if (r != IOCP_OK)
 		return luaL_error(L, "iocp: cannot keep the library loaded (system error %d)", r);
 	iocp_debug_open();
+	iocp_unobserved_open(L);
 	iocp_parts_remember(L);
 	lua_pushcfunction(L, prepare);
 	lua_call(L, 0, 0);

@@ -21,7 +21,7 @@ typedef struct job {
 	int lost;                     /* as iocp_values_lost says of them */
 	iocp_values results;          /* of a body that returned */
 	iocp_values failure;          /* message with traceback, and the error value if it can cross */
-	char made[96];                /* where */
+	char made[IOCP_PLACE];        /* where */
 } job;
 
 static iocp_thread *check_thread(lua_State *L)
@@ -325,7 +325,7 @@ static int thread_create(lua_State *L)
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	native = native_of(&o);
-	iocp_unobserved_where(L, (*guard)->made, sizeof((*guard)->made));
+	iocp_unobserved_where(L, 1, (*guard)->made, sizeof((*guard)->made));
 	native.data = *guard;
 	lua_settop(L, count + 3);
 	r = iocp_thread_create(&native, &thread);

@@ -291,6 +291,10 @@ const iocp_payload *iocp_task_payload(const iocp_task *task);
 /* A task whose results come before the arguments, or NULL, for who runs it; because of which it was cancelled, if the
 ** reason is a dependency. */
 const iocp_task *iocp_task_input(const iocp_task *task);
+/* Where it was made, for people: copied, and lost where memory is out. Before it is submitted. */
+void iocp_task_set_made(iocp_task *task, const char *made);
+/* "": nobody said so. */
+const char *iocp_task_made(const iocp_task *task);
 /* Which of the worker's runners is called with the body, instead of the body itself; 0: none. Before it is
 ** submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);

@@ -272,6 +272,7 @@ static int start(lua_State *L, iocp_pool *pool)
 	iocp_pool_plan *plan = iocp_pool_owner(pool);
 	iocp_encoding setup = {.first = 3, .count = 1, .head = "the pool's options"};
 	int r;
+	iocp_unobserved_where(L, 2, plan->made, sizeof(plan->made)); /* who called lua/iocp/pool.lua */
 	plan->raises = is_set(L, "raises");
 	plan->limited = number(L, "queue_limit") > 0;
 	lua_getfield(L, 1, "queue_wait");

@@ -35,6 +35,14 @@ static void resolve(lua_State *L, int index)
 	lua_replace(L, index);
 }
 
+/* Too dear to be known of every task. */
+static void note_place(lua_State *L, iocp_task *task)
+{
+	char made[IOCP_PLACE];
+	iocp_unobserved_where(L, 1, made, sizeof(made));
+	iocp_task_set_made(task, made);
+}
+
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
 {
 	iocp_encoding encoding = {.first = function + 1, .count = lua_gettop(L) - function, .what = "arg"};
@@ -55,6 +63,8 @@ iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
 		iocp_object_set(L, task);
 	else
 		iocp_values_free(&arguments);
+	if (task && iocp_debugs())
+		note_place(L, task);
 	return task;
 }
 
