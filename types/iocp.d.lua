@@ -353,7 +353,7 @@ function heap:native() end
 ---@class iocp.ThreadOptions
 ---@field body string|function
 ---@field name string? for debuggers and tracebacks; at most 63 bytes, none of them 0
----@field stack integer? C stack in bytes, default 2 MiB, at least 256 KiB
+---@field stack integer? C stack in bytes, from 262144 on; default 2 MiB
 ---@field suspended boolean? true: it waits for resume()
 ---@field affinity integer[]? the numbers of the processors it may run on, from 0 on
 ---@field priority integer? -2 to 2: steps below or above the thread that makes it
@@ -414,7 +414,7 @@ function thread:native() end
 ---@field workers? integer 0..100000; default: as many as processors
 ---@field concurrency? integer how many of them work at a time, 0..2^32-1; 0 (default): as many as processors
 ---@field name? string of its threads, and in messages; at most 63 bytes, none of them 0, as all names here
----@field stack? integer bytes of a worker's C stack; default 2 MiB, at least 256 KiB
+---@field stack? integer bytes of a worker's C stack; from 262144 on; default 2 MiB
 ---@field init? fun(): any each worker calls it first; what it returns is the state that tasks may ask for
 ---@field on_error? "keep"|"log"|"raise"|iocp.OnError what becomes of failures, besides being kept by their task
 ---@field logger? fun(text: string) for "log", in the worker; default: standard error

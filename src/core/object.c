@@ -8,8 +8,8 @@
 ** reference goes, whichever comes first.
 **
 ** Locking: `table_lock` guards the slots. It is taken to create, open, list, revoke and free, never to post, get or
-** allocate. The table itself lies in blocks that are never moved or freed; memory for one is obtained before the lock is
-** taken.
+** allocate. The table itself lies in blocks that are never moved or freed; memory for one is obtained before the lock
+** is taken.
 */
 
 #include "core/object.h"

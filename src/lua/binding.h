@@ -118,6 +118,9 @@ void iocp_debug_refused(lua_State *L, const char *message, int code);
 void iocp_debug_waits(lua_State *L);
 /* The table at the top, which stays, loses its metatable: it is in value n of what is sent. */
 void iocp_debug_lost(lua_State *L, const char *what, int n);
+/* At 1 is a function, behind it what it is to be called with. Has that call tell which upvalues it has assigned to: the
+** function's, or with `which` 2 those of its first argument. Returns how many values it has put before the function. */
+int iocp_debug_watch(lua_State *L, int which);
 /* Reads the environment. */
 void iocp_debug_open(void);
 

@@ -68,6 +68,12 @@ static int require_all(lua_State *L)
 	return 0;
 }
 
+static int private_debugs(lua_State *L)
+{
+	lua_pushboolean(L, iocp_debugs());
+	return 1;
+}
+
 /* package.loaded["iocp.private"]: what the files in lua/iocp need of C, and scripts do not. */
 static void open_private(lua_State *L)
 {
@@ -76,6 +82,7 @@ static void open_private(lua_State *L)
 		{"open_fast", iocp_lua_open_fast},
 		{"io_errors", iocp_lua_io_errors},
 		{"load_when_used", iocp_lua_load_when_used},
+		{"debugs", private_debugs},
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

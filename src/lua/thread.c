@@ -70,6 +70,8 @@ static int run_body(lua_State *L)
 	int count;
 	iocp_state_prepare(L, &j->description);
 	count = push_call(L, j);
+	if (iocp_debugs())
+		count += iocp_debug_watch(L, 1);
 	iocp_running_begin(&j->running, L);
 	lua_call(L, count - 1, LUA_MULTRET);
 	iocp_running_end(&j->running, L);
@@ -139,7 +141,7 @@ static int thread_main(iocp_thread *thread, void *data)
 
 /* ---- creating ---------------------------------------------------------------------------------------------------- */
 
-enum { LONGEST_NAME = 63, MOST_PROCESSORS = 1024 };
+enum { LONGEST_NAME = 63, MOST_PROCESSORS = 1024, LEAST_STACK = 256 * 1024 /* as the backends have */ };
 
 typedef struct options {
 	const char *name;
@@ -207,8 +209,8 @@ static void read_options(lua_State *L, options *o)
 	lua_getfield(L, 1, "stack");
 	if (!lua_isnil(L, -1)) {
 		uint64_t stack;
-		if (!iocp_to_integer(L, lua_gettop(L), SIZE_MAX / 2, &stack))
-			bad_option(L, "stack", "a number of bytes");
+		if (!iocp_to_integer(L, lua_gettop(L), SIZE_MAX / 2, &stack) || (stack > 0 && stack < LEAST_STACK))
+			bad_option(L, "stack", "a number of bytes from 262144 on, or 0 for 2 MiB");
 		o->stack = (size_t)stack;
 	}
 	lua_getfield(L, 1, "suspended");

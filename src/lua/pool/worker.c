@@ -62,6 +62,8 @@ static int perform(lua_State *L)
 	if (input)
 		count += push_payload(L, iocp_task_payload(input));
 	count += push_payload(L, iocp_task_payload(run->task));
+	if (iocp_debugs())
+		count += iocp_debug_watch(L, iocp_task_runner(run->task) ? 2 : 1);
 	lua_call(L, count, LUA_MULTRET);
 	encoding.count = lua_gettop(L);
 	if (encoding.count > 0) {
