@@ -39,6 +39,8 @@ describe("a failure that nobody asked for", function()
     ["a task's"] = { "iocp: task N of P failed and nobody waited for it: ",
       "local p = iocp.Pool { workers = 1, name = 'P' } "
         .. "p:submit({ body = function() error('on purpose') end, name = 'N' }) assert(p:shutdown())" },
+    ["a task's whose function is C's"] = { "iocp: task a C function of P failed and nobody waited for it: ",
+      "local p = iocp.Pool { workers = 1, name = 'P' } p:submit(error, 'on purpose') assert(p:shutdown())" },
     ["a task's, of a pool that is finished later"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) p:submit(function() error('on purpose') end) iocp.sleep(100)" },
     ["a task's that others run after, for which nobody waits"] = { "failed and nobody waited for it: ",

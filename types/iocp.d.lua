@@ -599,7 +599,7 @@ function task:submit(ms) end
 ---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM
 function task:then_(f, ...) end
 
---- What it was named, or the file and line of its function.
+--- What it was named, or the file and line of its function, or "a C function".
 ---@return string
 function task:name() end
 
