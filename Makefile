@@ -195,9 +195,10 @@ install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local);
 install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks; types and examples in share/iocp
 	@$(if $(LUA),,echo 'Say which: make install-lua LUA=lua5.4 (or: $(LUAS))'; exit 1)
 	@$(MAKE) --no-print-directory -s build-$(LUA)
-	install -d '$(LUA_SHARE)/tinn' '$(LUA_LIB)' '$(DESTDIR)$(PREFIX)/share/iocp/types' \
+	install -d '$(LUA_SHARE)/jit' '$(LUA_SHARE)/tinn' '$(LUA_LIB)' '$(DESTDIR)$(PREFIX)/share/iocp/types' \
 		'$(DESTDIR)$(PREFIX)/share/iocp/examples'
 	install -m 644 lua/iocp/*.lua '$(LUA_SHARE)'
+	install -m 644 lua/iocp/jit/*.lua '$(LUA_SHARE)/jit'
 	install -m 644 lua/iocp/tinn/*.lua '$(LUA_SHARE)/tinn'
 	install -m 755 $(BUILD)/$(LUA)/iocp/core.so '$(LUA_LIB)'
 	install -m 644 types/iocp.d.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'

@@ -26,6 +26,7 @@ describe("with IOCP_DEBUG", function()
     heap:free(4096)
     port:close()
     port:send(1)
+    port:enqueue(1)
     pool:shutdown()
   ]]
 
@@ -36,12 +37,13 @@ describe("with IOCP_DEBUG", function()
       "iocp: thread T: ends: .-on purpose\n",
       "iocp: thread P: worker 1 begins\n",
       "iocp: main script: .-:4: arg 2: metatable of class Point is not registered: iocp.register\n",
-      "iocp: thread P: task N begins\n",
+      "iocp: thread P: task N begins, made at .-:4\n",
       "iocp: thread P: task N ends: completed\n",
       "iocp: thread P: task M ends: failed\n",
       "iocp: main script: .-:6: arg 1: metatable is not registered: iocp.register\n",
       "iocp: main script: .-: refused: no live block of this heap begins at that address",
       "iocp: main script: .-:9: send: refused: ",
+      "iocp: main script: .-:10: enqueue: refused: ",
       "iocp: thread P: worker 1 ends\n",
     } do
       assert.matches(line, output)
@@ -53,13 +55,53 @@ describe("with IOCP_DEBUG", function()
     assert.equal("\n", output_of("", everything))
   end)
 
-  it("1 says what waits for more than five seconds, and where", function()
+  it("1 says where a task was made that failed without anybody asking", function()
+    local output = output_of("1", [[
+
+      iocp.on_unobserved()
+      local pool = iocp.Pool(1)
+      pool:submit(function() error("on purpose") end)
+      local task = pool:task(error)
+      task:submit()
+      pool:shutdown()
+      assert(task:status() == "failed")
+      assert(pool:name() == "iocp pool")
+    ]])
+    assert.matches("on purpose\nstack traceback:.-\nthe task was made at [^\n]*:4\n", output)
+    local quiet = output_of("0", "local pool = iocp.Pool(1) pool:submit(error) pool:shutdown()")
+    assert.is_nil(quiet:find("made at", 1, true))
+  end)
+
+  it("1 says what waits for more than five seconds, and where, be it in a loop that LuaJIT would compile", function()
     local output = output_of("1", [[
       local port = iocp.IOCompletionPort()
       port:enqueue_after(5500, 1)
-      local ok, _, code = port:receive()
-      assert(not ok and code == "RAW")
+      port:enqueue_after(5500, 2)
+      local waiting = iocp.Thread(function(p) local key = p:dequeue() return key end, port)
+      for _ = 1, 100 do port:dequeue(0) end
+      for key in port:packets() do assert(key) break end
+      assert(waiting:join())
     ]])
-    assert.matches("iocp: main script: .-:3: receive: waits for more than 5 s\n", output)
+    assert.matches("iocp: main script: .-:6: [^\n]*: waits for more than 5 s\n", output)
+    assert.matches("iocp: thread iocp: .-:4: [^\n]*: waits for more than 5 s\n", output)
+  end)
+
+  it("1 says which upvalues a function has assigned to, which changes a copy", function()
+    local output = output_of("1", [[
+      local count, sum, seen = 0, 0, {}
+      local pool = iocp.Pool { workers = 1, name = "P" }
+      assert(pool:submit(function(n) count = count + n return seen, sum end, 1):wait())
+      pool:map({ 1, 2, 3 }, function(x) sum = sum + x end, { chunk = 3 })
+      assert(iocp.Thread(function() count = 7 return 1, 2 end):join())
+      assert(select("#", iocp.Thread(function() seen[1] = count return 1, nil end):join()) == 3)
+    ]])
+    for _, line in ipairs {
+      "the function at .-:3 has assigned to its upvalue 'count', which is a copy: return it, or send it\n",
+      "iocp: thread P: the function at .-:4 has assigned to its upvalue 'sum'",
+      "iocp: thread iocp: the function at .-:5 has assigned to its upvalue 'count'",
+    } do
+      assert.matches(line, output)
+    end
+    assert.equal(3, select(2, output:gsub("assigned", "")), output)
   end)
 end)

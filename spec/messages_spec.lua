@@ -1,5 +1,6 @@
 -- What wrong use is told: what is wrong, and what to do.
 local iocp = require "iocp"
+local support = require "support"
 
 describe("a message says", function()
   local pool, port, heap
@@ -92,7 +93,9 @@ describe("a message says", function()
       { function() iocp.Pool { on_error = "Log" } end, '"raise" or a function, got string "Log")' },
       { function() thread:cancel("Hard") end, '(how: expected "hard" or nil, got string "Hard")' },
       { function() pool:task(""):cancel("Hard") end, '(how: expected "hard" or nil, got string "Hard")' },
-      { function() iocp.Thread { stack = "1M" } end, '(stack: expected a number of bytes, got string "1M")' },
+      { function() iocp.Thread { stack = "1M" } end, '(stack: expected a number of bytes from 262144', 'string "1M")' },
+      { function() iocp.Thread { stack = 1 } end, "(stack: expected a number of bytes from 262144 on", "got 1)" },
+      { function() iocp.Pool { stack = 1 } end, "'stack' to 'Pool' (expected a number of bytes from", "got 1)" },
       { function() port:enqueue(("x"):rep(50)) end, 'got string "' .. ("x"):rep(40) .. '"...)' },
       { function() port:enqueue(-1) end, "key: expected an address or integer from 0 to ", "got -1)" },
       { function() pool:map(1, print) end, "bad argument 'list' to 'map' (expected a table", "got 1)" },
@@ -103,6 +106,16 @@ describe("a message says", function()
       { function() pool:parallel_for(1, 10) end, "'f' to 'parallel_for' (expected a function, got nil)" },
       { function() pool:parallel_for(1, math.huge, print) end, "numbers that bound a loop", "1, inf, 1" },
       { function() pool:submit(1) end, 'a function, a chunk, "module:function" or a table, got 1)' },
+    }
+  end)
+
+  it("which numbers are taken", function()
+    told {
+      { function() port:receive_many(0) end, "max: expected an integer from 1 to 16384, got 0)" },
+      { function() port:receive_many(16385) end, "max: expected an integer from 1 to 16384, got 16385)" },
+      { function() port:dequeue_many(0) end, "max: expected an integer from 1 to 715827882, got 0)" },
+      { function() port:dequeue_many("x") end, "max: expected an integer from 1 to 715827882, got string \"x\")" },
+      { function() pool:workers(-1) end, "n: expected an integer from 0 to 100000, got -1)" },
     }
   end)
 
@@ -132,9 +145,57 @@ describe("a message says", function()
   it("what would have no effect", function()
     told {
       { function() pool:map({ a = 1 }, print) end, "a table with items from 1 on, got table" },
+      { function() iocp.Thread { name = ("x"):rep(64) } end, "name: expected a string of at most 63 bytes" },
+      { function() iocp.Pool { name = ("x"):rep(64) } end, "'name' to 'Pool' (expected a string of at most 63 bytes" },
       { function() iocp.Pool { queue_wait = 1 } end, "'queue_wait'", "nil without a queue_limit" },
       { function() iocp.Pool { logger = print } end, "'logger'", 'nil without on_error = "log"' },
     }
+  end)
+
+  it("where a list has a hole, however long it is", function()
+    local holes = {
+      { 2, { 1, nil, 3 } }, { 2, { "a", nil, "c", nil } }, { 3, { [1] = 1, [2] = 2, [4] = 4 } }, { 1, { nil, 2 } },
+      { 4, { [1] = 1, [2] = 2, [3] = 3, [10] = 4 } },
+    }
+    for _, what in ipairs { "number", "string" } do
+      for hole, last in pairs { [4000] = 5000, [5001] = 6000, [9999] = 10000 } do
+        local list = {}
+        for i = 1, last == 10000 and last or 5000 do
+          list[i] = what == "number" and i or "item"
+        end
+        list[hole], list[last] = nil, list[1]
+        holes[#holes + 1] = { hole, list }
+      end
+    end
+    for _, row in ipairs(holes) do
+      local list = row[2]
+      told {
+        { function() pool:map(list, function() end) end, "bad argument 'list' to 'map' (expected a table with items "
+          .. "from 1 on and no holes, got table; item " .. row[1] .. " is nil, and others come behind it)" },
+        { function() pool:reduce(list, function(a) return a end) end, "bad argument 'list' to 'reduce' (",
+          "; item " .. row[1] .. " is nil" },
+      }
+    end
+    assert.same({ "1", "2" }, pool:map({ "1", "2", n = 2 }, function(x) return x end)) -- as table.pack makes them
+    local proxy = setmetatable({}, { __len = function() return 2 end, __index = function(_, i) return i * 10 end })
+    if #proxy == 2 then -- from Lua 5.2 on
+      assert.same({ 10, 20 }, pool:map(proxy, function(x) return x end))
+    end
+  end)
+
+  it("what init failed with, where that is no text", function()
+    local broken = iocp.Pool { workers = 1, on_error = function() end, init = function() error({}) end }
+    assert.is_true(support.eventually(function()
+      local task, message = broken:submit("")
+      return not task and message:find("it has no workers left; pool:last_error() says why", 1, true)
+    end))
+    assert.matches("died: (error object is a table value)\nstack traceback:", broken:last_error(), 1, true)
+  end)
+
+  it("nothing of a method that is an upvalue: it crosses", function()
+    local send, inbox = port.send, iocp.IOCompletionPort()
+    assert.same({ true, true }, { pool:submit(function(to) return send(to, 5) end, inbox):wait() })
+    assert.same({ true, 5 }, { inbox:receive() })
   end)
 
   it("where what cannot cross is", function()

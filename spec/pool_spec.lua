@@ -207,7 +207,7 @@ describe("a pool", function()
     end)
 
     it("with little stack", function()
-      pool = iocp.Pool { workers = 1, stack = 100 }
+      pool = iocp.Pool { workers = 1, stack = 2 ^ 18 }
       assert.same({ true, 3 }, { pool:submit(function(a) return #a end, { 1, 2, 3 }):wait() })
     end)
 

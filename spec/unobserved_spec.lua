@@ -39,10 +39,15 @@ describe("a failure that nobody asked for", function()
     ["a task's"] = { "iocp: task N of P failed and nobody waited for it: ",
       "local p = iocp.Pool { workers = 1, name = 'P' } "
         .. "p:submit({ body = function() error('on purpose') end, name = 'N' }) assert(p:shutdown())" },
+    ["a task's whose function is C's"] = { "iocp: task a C function of P failed and nobody waited for it: ",
+      "local p = iocp.Pool { workers = 1, name = 'P' } p:submit(error, 'on purpose') assert(p:shutdown())" },
     ["a task's, of a pool that is finished later"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) p:submit(function() error('on purpose') end) iocp.sleep(100)" },
     ["a task's that others run after, for which nobody waits"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) p:submit(function() error('on purpose') end):then_(print) assert(p:shutdown())" },
+    ["a task's of which tostring told"] = { "failed and nobody waited for it: ",
+      "local p = iocp.Pool(1) local t = p:submit(function() error('on purpose') end) "
+        .. "repeat iocp.sleep(1) until tostring(t):find('failed')" },
     ["a periodic task's"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) p:submit_every(1, function() error('on purpose') end) iocp.sleep(100)" },
     ["a pool's whose init fails"] = { "iocp: pool P failed in init and nobody asked pool:last_error(): ",
@@ -71,14 +76,66 @@ describe("a failure that nobody asked for", function()
     assert.matches("on purpose.*the end", output)
   end)
 
-  it("says where its thread was made", function()
+  -- What a script of several lines prints.
+  local function output_of_file(script)
     local path = support.temporary()
     local file = assert(io.open(path, "w"))
-    file:write("local iocp = require 'iocp'\n\nkeep = iocp.Thread('error(1)')\niocp.sleep(100)")
+    file:write(script)
     file:close()
     local output = output_of(("dofile(%q)"):format(path))
     os.remove(path)
-    assert.matches("the thread was made at .*:3\n?$", output)
+    return output
+  end
+
+  it("says where its thread or pool was made", function()
+    for _, script in ipairs {
+      "local iocp = require 'iocp'\n\nkeep = iocp.Thread('error(1)')\niocp.sleep(100)",
+      "local iocp = require 'iocp'\n\nlocal function make() return iocp.Thread('error(1)') end keep = make()\n"
+        .. "iocp.sleep(100)",
+      "local iocp = require 'iocp'\n\nlocal _, kept = pcall(iocp.Thread, 'error(1)') keep = kept iocp.sleep(100)",
+      "local iocp = require 'iocp'\n\nkeep = iocp.Pool { workers = 1, init = error }\niocp.sleep(100)",
+      "local iocp = require 'iocp'\n\nlocal function make() return iocp.Pool { workers = 1, init = error } end "
+        .. "keep = make()\niocp.sleep(100)",
+    } do
+      local output = output_of_file(script)
+      assert.matches("\nthe [a-z]+ was made at .*:3\n?$", output)
+      assert.is_nil(output:find("made at [^\n]*iocp[/\\]pool.lua"))
+    end
+  end)
+
+  it("is one of the first twenty, or counted", function()
+    local output = output_of([[
+      local pool = iocp.Pool { workers = 2, name = "P" }
+      for _ = 1, 1234 do pool:submit(error, "on purpose") end
+      assert(pool:shutdown())
+    ]])
+    assert.equal(20, count(output, "stack traceback:"), output)
+    assert.matches("\niocp: 1214 more failed and nobody asked; iocp.on_unobserved%(f%) would get each of them\n?$",
+      output)
+  end)
+
+  it("is not counted by a function that gets it", function()
+    local output = output_of([[
+      local port = iocp.IOCompletionPort()
+      iocp.on_unobserved(function() port:enqueue(1) end)
+      local pool = iocp.Pool(2)
+      for _ = 1, 30 do pool:submit(error, "on purpose") end
+      assert(pool:shutdown())
+      collectgarbage() collectgarbage()
+      for _ = 1, 30 do assert(port:dequeue(10000)) end
+    ]])
+    assert.equal("", output)
+  end)
+
+  it("is told with why the function could not, which is limited too", function()
+    local output = output_of([[
+      iocp.on_unobserved(function() error("a fault") end)
+      local pool = iocp.Pool(2)
+      for _ = 1, 30 do pool:submit(error, "on purpose") end
+      assert(pool:shutdown())
+    ]])
+    assert.equal(20, count(output, "a fault"))
+    assert.matches("iocp: 10 more failed", output, 1, true)
   end)
 
   it("is told where a script that waits for ever is interrupted", function()
@@ -205,12 +262,13 @@ describe("iocp.on_unobserved", function()
     assert.same({ task = "N", pool = "P" }, about)
   end)
 
-  it("gets what init failed with, with the pool's name", function()
+  it("gets what init failed with, with the pool's name and where it was made", function()
     local about = told(function()
       local pool = iocp.Pool { workers = 2, name = "P", init = function() error("on purpose") end }
       support.eventually(function() return pool:stats().workers == 0 end)
     end)
-    assert.same({ pool = "P" }, about)
+    assert.equal("P", about.pool)
+    assert.matches("unobserved_spec.lua:%d+$", about.made)
   end)
 
   it("tells on the error output what a function could not, and why", function()

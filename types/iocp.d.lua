@@ -77,7 +77,7 @@ function iocp.cancelled() end
 
 ---@class iocp.Failed
 ---@field thread? string its name
----@field made? string where the thread was made, "file:line"
+---@field made? string where it was made, "file:line"; of a task with IOCP_DEBUG=1 only
 ---@field task? string its name, or where its function was written
 ---@field pool? string its name, or that of the task's pool
 
@@ -90,6 +90,16 @@ function iocp.on_unobserved(f) end
 --- The Thread whose body calls, or nil in a state that no Thread made.
 ---@return iocp.Thread?
 function iocp.current() end
+
+--- The threads that run Lua, or are suspended before it: those that iocp.Thread made, whoever has them, and the workers
+--- of pools. Not the main script's, and none that has ended. In no order; each is one more reference.
+---@return iocp.Thread[]
+function iocp.threads() end
+
+--- The pools that somebody refers to and that have not ended, as after shutdown. In no order; each is one more
+--- reference, which keeps the pool.
+---@return iocp.Pool[]
+function iocp.pools() end
 
 --- Tables with this metatable cross with its name, and get the one that is registered under it in the state they arrive
 --- in.
@@ -356,7 +366,7 @@ function heap:native() end
 ---@class iocp.ThreadOptions
 ---@field body string|function
 ---@field name string? for debuggers and tracebacks; at most 63 bytes, none of them 0
----@field stack integer? C stack in bytes, default 2 MiB, at least 256 KiB
+---@field stack integer? C stack in bytes, from 262144 on; default 2 MiB
 ---@field suspended boolean? true: it waits for resume()
 ---@field affinity integer[]? the numbers of the processors it may run on, from 0 on
 ---@field priority integer? -2 to 2: steps below or above the thread that makes it
@@ -583,7 +593,7 @@ function socket:native() end
 ---@field workers? integer 0..100000; default: as many as processors
 ---@field concurrency? integer how many of them work at a time, 0..2^32-1; 0 (default): as many as processors
 ---@field name? string of its threads, and in messages; at most 63 bytes, none of them 0, as all names here
----@field stack? integer bytes of a worker's C stack; default 2 MiB, at least 256 KiB
+---@field stack? integer bytes of a worker's C stack; from 262144 on; default 2 MiB
 ---@field init? fun(): any each worker calls it first; what it returns is the state that tasks may ask for
 ---@field on_error? "keep"|"log"|"raise"|iocp.OnError what becomes of failures, besides being kept by their task
 ---@field logger? fun(text: string) for "log", in the worker; default: standard error
@@ -768,7 +778,7 @@ function task:submit(ms) end
 ---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM
 function task:then_(f, ...) end
 
---- What it was named, or the file and line of its function.
+--- What it was named, or the file and line of its function, or "a C function".
 ---@return string
 function task:name() end
 

@@ -91,11 +91,15 @@ local function offer(loop, chunk)
   return task, message, code
 end
 
--- Submits the next chunk: true; false if there is no room in the queue; or nil, message, code.
+-- Submits the next chunk: true; false if there is no room in the queue; or nil, message, code. HOLE: what it is called
+-- with lacks an item, the one with that number.
 local function submit(loop)
   local job, first = loop.job, loop.last * loop.size + 1
   local n = math.min(loop.size, job.count - first + 1)
   local packed, extra = job:cut(first, n)
+  if packed == nil then
+    return nil, extra, "HOLE"
+  end
   local chunk = { first = first, n = n, packed = packed, extra = extra, task = false }
   local task, message, code = offer(loop, chunk)
   if not task then
@@ -206,12 +210,13 @@ function lib.raise(message, value)
 end
 
 --- Runs a job: a table with runner, f, count (of items) and options; job:cut(first, n), what a chunk is called with
--- besides; job:take(chunk, completed, results ...), called for each that has ended, in any order, with `chunk.first`,
--- `chunk.n` and `chunk.packed`, the first value that cut gave; job:close(), called when no chunk is open any more;
--- job.collects, whether an item that cannot be sent is told to the runner, or ends the loop. Returns true; or nil,
--- message, code. Raises what a chunk raised. However it ends, no chunk runs any more, unless the calling thread was
--- cancelled, or is interrupted (Ctrl-C, which raises an error in the wait). Where it raises besides, it may be Ctrl-C
--- as well, and nothing tells: then it waits for a while only.
+-- besides, or nil and the number of an item that is missing; job:take(chunk, completed, results ...), called for each
+-- that has ended, in any order, with `chunk.first`, `chunk.n` and `chunk.packed`, the first value that cut gave;
+-- job:close(), called when no chunk is open any more; job.collects, whether an item that cannot be sent is told to the
+-- runner, or ends the loop. Returns true; or nil, message, code; or nil, the number of an item that is missing, HOLE.
+-- Raises what a chunk raised. However it ends, no chunk runs any more, unless the calling thread was cancelled, or is
+-- interrupted (Ctrl-C, which raises an error in the wait). Where it raises besides, it may be Ctrl-C as well, and
+-- nothing tells: then it waits for a while only.
 function lib.run(pool, job)
   local _, current, initialised = parts.current_worker()
   if current == pool and not initialised then

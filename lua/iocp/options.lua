@@ -43,10 +43,10 @@ end
 --- The rule of an option that is a name.
 options.NAME = { "name", options.is_name, "a string of at most 63 bytes, none of them 0" }
 
---- Raises unless `ok`.
-function options.check(name, value, ok, expected)
+--- Raises unless `ok`. `advice`: what is said behind what came.
+function options.check(name, value, ok, expected, advice)
   if not ok then
-    refuse(name, expected, value)
+    refuse(name, expected, value, advice)
   end
 end
 

@@ -97,6 +97,34 @@ local function is_list(list)
   return type(list) == "table" and (#list > 0 or next(list) == nil)
 end
 
+local LOOKED_THROUGH = 1024 -- items of a list whose every key is looked at: of a longer one it would take too long
+
+-- Where a list has a hole, or nil. In a long list only what may lie behind the end is looked for here, where that costs
+-- nothing: a hole before it is found when the items are copied (slices.lua).
+local function hole_of(list)
+  local n = #list
+  if getmetatable(list) or n > LOOKED_THROUGH and next(list, n) == nil then
+    return nil
+  end
+  local count, last = 0, n
+  for key in next, list do
+    if type(key) == "number" and key >= 1 and key % 1 == 0 then
+      count, last = count + 1, math.max(last, key)
+    end
+  end
+  local i = count < last and 1 or last + 1
+  while i <= last and list[i] ~= nil do
+    i = i + 1
+  end
+  return i <= last and i or nil
+end
+
+local NO_HOLES = "a table with items from 1 on and no holes"
+
+local function about_hole(hole)
+  return hole and ("; item %.0f is nil, and others come behind it"):format(hole)
+end
+
 -- Two tables if errors are to be collected, else nothing.
 local function collectors(given)
   if given.errors == "collect" then
@@ -116,8 +144,11 @@ function methods.map(pool, list, f, given)
   check("list", list, is_list(list), "a table with items from 1 on")
   check("f", f, type(f) == "function", "a function")
   given = options.read(given, rules)
+  local hole = hole_of(list)
+  check("list", list, not hole, NO_HOLES, about_hole(hole))
   local results, errors, values = parts.new_list(#list), collectors(given)
   local ok, message, code = loop.run(pool, map_job(f, list, given, results, errors, values))
+  check("list", list, code ~= "HOLE", NO_HOLES, code == "HOLE" and about_hole(message))
   if not ok then
     return nil, message, code
   end
@@ -198,9 +229,12 @@ function methods.reduce(pool, list, f, initial, given)
   check("f", f, type(f) == "function", "a function")
   check("initial", initial, not are_options(initial, given), "nil or a value to begin with; options come behind it")
   given = options.read(given, rules)
+  local hole = hole_of(list)
+  check("list", list, not hole, NO_HOLES, about_hole(hole))
   check("errors", given.errors, given.errors ~= "collect", '"raise", as what came of every item is needed')
   local pieces, firsts = {}, {}
   local ok, message, code = loop.run(pool, reduce_job(f, list, given, pieces, firsts))
+  check("list", list, code ~= "HOLE", NO_HOLES, code == "HOLE" and about_hole(message))
   if not ok then
     return nil, message, code
   end

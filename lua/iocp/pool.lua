@@ -22,7 +22,8 @@ local rules = {
   { "workers", is_count(0, 100000), "an integer from 0 to 100000" },
   { "concurrency", is_count(0, 4294967295), "an integer from 0 to 4294967295" },
   options.NAME,
-  { "stack", is_count(0, 2 ^ 40), "a number of bytes" },
+  { "stack", function(v) return v == 0 or is_count(262144, 2 ^ 40)(v) end,
+    "a number of bytes from 262144 on, or 0 for 2 MiB" },
   { "init", is_function, "a function" },
   { "on_error", function(v) return v == "keep" or v == "log" or v == "raise" or is_function(v) end,
     [["keep", "log", "raise" or a function]] },
@@ -51,7 +52,7 @@ local function new(_, given)
     "nil without a queue_limit")
   options.check("logger", given.logger, not given.logger or given.on_error, 'nil without on_error = "log"')
   local name = given.name or "iocp pool"
-  return parts.new_pool {
+  local pool, message, code = parts.new_pool {
     workers = given.workers or core.processors(),
     concurrency = given.concurrency or 0,
     name = name,
@@ -62,6 +63,7 @@ local function new(_, given)
     queue_wait = given.queue_wait,
     setup = { name = name, init = given.init, on_error = given.on_error, logger = given.logger },
   }
+  return pool, message, code -- no tail call, which would not be seen: new_pool looks for who called this
 end
 
 --- Finishes what is queued, then ends the workers.
@@ -93,6 +95,17 @@ local function shutdown(pool, ms)
   return true
 end
 
+-- From Lua 5.4 on, at the end of `local pool <close>`: finishes what is queued, and waits for it; where an error ended
+-- the scope, or in one of its own workers, which cannot wait for it, what is queued is cancelled.
+local function close(pool, trouble)
+  local _, own = parts.current_worker()
+  if trouble ~= nil or own == pool then
+    pool:close()
+  else
+    shutdown(pool)
+  end
+end
+
 --- The pool whose worker calls, and the worker's number; nil where no worker runs.
 local function current()
   local worker, pool = parts.current_worker()
@@ -103,6 +116,7 @@ return function(its_core, its_parts)
   core, parts = its_core, its_parts
   body(parts)
   parts.methods.shutdown = shutdown
+  parts.class.__close = close
   parallel(core, parts)
   trace(parts)
 

@@ -10,7 +10,7 @@ local function new(list)
   return setmetatable({ list = list, heap = nil }, slices)
 end
 
---- list[first .. first + n - 1], as one or two values.
+--- list[first .. first + n - 1], as one or two values; or nil and where the list has a hole.
 function slices.cut(self, first, n)
   local list = self.list
   if not self.heap and type(list[first]) == "number" and not getmetatable(list) then
@@ -22,7 +22,11 @@ function slices.cut(self, first, n)
   end
   local items = {}
   for i = 1, n do
-    items[i] = list[first + i - 1]
+    local item = list[first + i - 1]
+    if item == nil then
+      return nil, first + i - 1
+    end
+    items[i] = item
   end
   return items
 end

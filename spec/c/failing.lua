@@ -209,6 +209,9 @@ function threads.act()
       threads.sent = threads.sent + 1
     end
   end
+  for _, thread in ipairs(iocp.threads()) do
+    assert(tostring(thread):find("^iocp.Thread: "))
+  end
   local text = need(iocp.Thread { name = "text", body = "local a, b = ... error({a, b})" })
   local ok, message = text:join(LONG)
   assert(not ok and (tells_of_memory(message) or message:find("table")), message)
@@ -313,6 +316,9 @@ function pools.act()
   ended(chained, 12)
   ended(late, 100)
   ended(inner, 6)
+  for _, one in ipairs(iocp.pools()) do
+    assert(tostring(one):find("^iocp.Pool: "))
+  end
   again:cancel()
 end
 

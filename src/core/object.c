@@ -7,8 +7,9 @@
 ** Ownership: the table holds no reference. An object stays in it until it is revoked (closed, destroyed) or its last
 ** reference goes, whichever comes first.
 **
-** Locking: `table_lock` guards the slots. It is taken to create, open, revoke and free, never to post, get or allocate.
-** The table itself lies in blocks that are never moved or freed; memory for one is obtained before the lock is taken.
+** Locking: `table_lock` guards the slots. It is taken to create, open, list, revoke and free, never to post, get or
+** allocate. The table itself lies in blocks that are never moved or freed; memory for one is obtained before the lock
+** is taken.
 */
 
 #include "core/object.h"
@@ -23,8 +24,9 @@ enum { BLOCK_BITS = 10, BLOCK_SLOTS = 1 << BLOCK_BITS, BLOCKS = 1 << (IOCP_SLOT_
 #define NO_SLOT UINT32_MAX
 
 typedef struct slot {
-	iocp_object *object; /* NULL: free */
-	uint32_t generation; /* of the object in it, or of the next one */
+	iocp_object *object;      /* NULL: free */
+	uint32_t generation : 31; /* of the object in it, or of the next one */
+	uint32_t announced : 1;   /* the object in it was */
 	uint32_t next_free;
 } slot;
 
@@ -122,6 +124,7 @@ static int enter(iocp_object **entered, const void *native, int live)
 		*entered = found;
 	} else {
 		slot_at(index)->object = object;
+		slot_at(index)->announced = 0;
 		object->handle = (iocp_handle)slot_at(index)->generation << IOCP_SLOT_BITS | index;
 	}
 	iocp_lock_release(&table_lock);
@@ -216,6 +219,33 @@ void iocp_object_revoke(iocp_object *object)
 int iocp_object_is_open(const iocp_object *object)
 {
 	return !atomic_load_explicit(&object->revoked, memory_order_relaxed);
+}
+
+void iocp_object_announce(const iocp_object *object)
+{
+	slot *s;
+	iocp_lock_acquire(&table_lock);
+	s = slot_of(object->handle);
+	if (s)
+		s->announced = 1;
+	iocp_lock_release(&table_lock);
+}
+
+uint32_t iocp_object_list(enum iocp_kind kind, void **objects, uint32_t capacity)
+{
+	uint32_t i, count = 0;
+	iocp_lock_acquire(&table_lock);
+	for (i = 0; i < slots_used; i++) {
+		const slot *s = slot_at(i);
+		if (!s->object || s->object->kind != kind || !s->announced)
+			continue;
+		if (count >= capacity)
+			count++; /* perhaps it is just going */
+		else if ((objects[count] = iocp_object_try_retain(s->object)))
+			count++;
+	}
+	iocp_lock_release(&table_lock);
+	return count;
 }
 
 void iocp_object_retain(iocp_object *object)

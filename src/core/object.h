@@ -66,6 +66,11 @@ void iocp_object_set_native(iocp_object *object, const void *native);
 /* Walks the live objects of these kinds, in no order: a new reference to one whose slot is *place or above, and *place
 ** is where to go on; NULL: there are no more. Those that come or go meanwhile may be met or not. */
 iocp_object *iocp_object_next(uint32_t *place, unsigned kinds);
+/* From now on it is listed, as its maker is done with it. Safe to repeat. */
+void iocp_object_announce(const iocp_object *object);
+/* New references to the objects of that kind that were announced, in no order, up to `capacity`. Returns how many there
+** are. */
+uint32_t iocp_object_list(enum iocp_kind kind, void **objects, uint32_t capacity);
 /* From now on nothing opens the handle. Safe to repeat. References go on living. */
 void iocp_object_revoke(iocp_object *object);
 /* Whether it was not; without the table's lock. */

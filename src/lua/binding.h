@@ -121,6 +121,9 @@ void iocp_debug_refused(lua_State *L, const char *message, int code);
 void iocp_debug_waits(lua_State *L);
 /* The table at the top, which stays, loses its metatable: it is in value n of what is sent. */
 void iocp_debug_lost(lua_State *L, const char *what, int n);
+/* At 1 is a function, behind it what it is to be called with. Has that call tell which upvalues it has assigned to: the
+** function's, or with `which` 2 those of its first argument. Returns how many values it has put before the function. */
+int iocp_debug_watch(lua_State *L, int which);
 /* Reads the environment. */
 void iocp_debug_open(void);
 
@@ -283,6 +286,8 @@ void *iocp_object_take(lua_State *L, enum iocp_class *c);
 int iocp_push_found(lua_State *L, int r, void *object);
 /* open(handle) of the class, with the handle at 1. */
 int iocp_class_open(lua_State *L, enum iocp_class c);
+/* Pushes a list of the class' objects for which `lives` holds, in no order. Each is one more reference. */
+void iocp_living_push(lua_State *L, enum iocp_class c, int (*lives)(void *object));
 /* Pushes open(handle). */
 void iocp_class_push_open(lua_State *L, enum iocp_class c);
 /* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
@@ -328,6 +333,9 @@ int iocp_lua_open_pool(lua_State *L);
 /* Adds the class of tasks, and to the table at the top. */
 void iocp_lua_open_task(lua_State *L);
 int iocp_lua_current(lua_State *L);
+/* iocp.threads(), iocp.pools() */
+int iocp_lua_threads(lua_State *L);
+int iocp_lua_pools(lua_State *L);
 /* private.open_fast(max), for lua/iocp/jit/fast.lua: a table of what it needs to take up to `max` packets itself. */
 int iocp_lua_open_fast(lua_State *L);
 

@@ -1,6 +1,7 @@
 /*
 ** debug.c - IOCP_DEBUG=1: on the error output, what begins and ends, what waits for long and where, what is refused,
-** and which metatables do not cross. Nothing else changes: who is not asked for costs a load and a branch.
+** which metatables do not cross, and which upvalues are assigned to where that changes a copy. Who is not asked for
+** costs a load and a branch. Nothing else changes, but that LuaJIT has no compiled methods (lua/iocp/jit/library.lua).
 **
 ** The switch is read with the environment when the module is opened. Relaxed: it is written with the same value by all.
 */
@@ -71,4 +72,68 @@ void iocp_debug_lost(lua_State *L, const char *what, int n)
 	iocp_debug_say("%s%s %d: metatable%s%s is not registered: iocp.register", lua_tostring(L, -1), what, n,
 		name ? " of class " : "", name ? name : "");
 	lua_pop(L, 3);
+}
+
+/* ---- upvalues ---------------------------------------------------------------------------------------------------- */
+
+/* Pushes a table of the upvalues of the function at `index`. */
+static void push_upvalues(lua_State *L, int index)
+{
+	int i;
+	lua_newtable(L);
+	for (i = 1; lua_getupvalue(L, index, i); i++)
+		lua_rawseti(L, -2, i);
+}
+
+/* Where the function at `index` was written. */
+static const char *push_place(lua_State *L, int index)
+{
+	lua_Debug about;
+	lua_pushvalue(L, index);
+	lua_getinfo(L, ">S", &about);
+	return lua_pushfstring(L, "%s:%d", about.short_src, about.linedefined);
+}
+
+/* The function at `index` had those in the table at `before`. */
+static void tell_assigned(lua_State *L, int index, int before)
+{
+	const char *name;
+	int i;
+	for (i = 1; (name = lua_getupvalue(L, index, i)); i++) {
+		lua_rawgeti(L, before, i);
+		if (!lua_rawequal(L, -1, -2)) {
+			iocp_debug_say(
+				"the function at %s has assigned to its upvalue '%s', which is a copy: return it, or send it",
+				push_place(L, index), *name ? name : "?");
+			lua_pop(L, 1);
+		}
+		lua_pop(L, 2);
+	}
+}
+
+/* call(which, function, ...) */
+static int call_watched(lua_State *L)
+{
+	int which = (int)lua_tointeger(L, 1), count = lua_gettop(L) - 2;
+	int is_lua = lua_isfunction(L, which + 1) && !lua_iscfunction(L, which + 1);
+	if (!is_lua || !lua_checkstack(L, LUA_MINSTACK)) {
+		lua_call(L, count, LUA_MULTRET);
+		return lua_gettop(L) - 1;
+	}
+	lua_pushvalue(L, which + 1); /* comes to 2, behind it what it has at 3 */
+	push_upvalues(L, lua_gettop(L));
+	lua_insert(L, 2);
+	lua_insert(L, 2);
+	lua_call(L, count, LUA_MULTRET);
+	tell_assigned(L, 2, 3);
+	return lua_gettop(L) - 3;
+}
+
+int iocp_debug_watch(lua_State *L, int which)
+{
+	lua_pushinteger(L, which);
+	lua_insert(L, 1);
+	lua_pushcfunction(L, call_watched);
+	lua_insert(L, 1);
+	return 2;
 }

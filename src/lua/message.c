@@ -227,14 +227,14 @@ static void push_entry(lua_State *L, iocp_port *port, const iocp_packet *packet,
 static int port_receive_many(lua_State *L)
 {
 	iocp_port *port = check_port(L);
-	uint64_t max = iocp_check_integer(L, 2, "max", LARGEST_TAKE);
+	uint64_t max;
 	double ms = iocp_check_timeout(L, 3);
 	const iocp_packet *packet;
 	iocp_taken *t;
 	holder *h;
 	int r, count = 0;
-	if (max == 0)
-		return iocp_bad_argument(L, 2, "max", "an integer from 1 on");
+	if (!iocp_to_integer(L, 2, LARGEST_TAKE, &max) || max == 0)
+		return iocp_bad_argument(L, 2, "max", "an integer from 1 to 16384");
 	lua_settop(L, 3);
 	h = borrow_holder(L);
 	t = iocp_taken_push(L, (size_t)max);

@@ -68,6 +68,12 @@ static int require_all(lua_State *L)
 	return 0;
 }
 
+static int private_debugs(lua_State *L)
+{
+	lua_pushboolean(L, iocp_debugs());
+	return 1;
+}
+
 /* package.loaded["iocp.private"]: what the files in lua/iocp need of C, and scripts do not. */
 static void open_private(lua_State *L)
 {
@@ -77,6 +83,7 @@ static void open_private(lua_State *L)
 		{"io_error", iocp_lua_io_error},
 		{"io_errors", iocp_lua_io_errors},
 		{"load_when_used", iocp_lua_load_when_used},
+		{"debugs", private_debugs},
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
@@ -130,6 +137,8 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"yield", module_yield},
 		{"blocking", module_blocking},
 		{"current", iocp_lua_current},
+		{"threads", iocp_lua_threads},
+		{"pools", iocp_lua_pools},
 		{"cancelled", module_cancelled},
 		{"clock", module_clock},
 		{"describe", iocp_lua_describe},
@@ -141,6 +150,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	if (r != IOCP_OK)
 		return luaL_error(L, "iocp: cannot keep the library loaded (system error %d)", r);
 	iocp_debug_open();
+	iocp_unobserved_open(L);
 	iocp_parts_remember(L);
 	lua_pushcfunction(L, prepare);
 	lua_call(L, 0, 0);

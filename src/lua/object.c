@@ -82,7 +82,7 @@ static uint64_t name_of(const void *object)
 
 int iocp_object_to_string(lua_State *L, const char *detail)
 {
-	char text[128];
+	char text[192];
 	const iocp_box *b = to_box(L, 1);
 	if (!b)
 		return iocp_bad_argument(L, 1, "self", "an iocp object");
@@ -308,6 +308,48 @@ int iocp_push_found(lua_State *L, int r, void *object)
 	iocp_object_set(L, object);
 	iocp_object_enlist(L);
 	return 1;
+}
+
+/* Pushes a table of `capacity` userdata without objects: once there are references, nothing may raise. */
+static void push_empty(lua_State *L, enum iocp_class c, uint32_t capacity)
+{
+	uint32_t i;
+	lua_createtable(L, (int)capacity, 0);
+	for (i = 0; i < capacity; i++) {
+		iocp_object_push(L, c);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+}
+
+void iocp_living_push(lua_State *L, enum iocp_class c, int (*lives)(void *object))
+{
+	enum { SPARE = 16 }; /* that may come meanwhile */
+	uint32_t capacity, count, i, n = 0;
+	int top = lua_gettop(L);
+	void **objects;
+	do {
+		lua_settop(L, top);
+		capacity = iocp_any_list(rows[c].kind, NULL, 0) + SPARE;
+		objects = lua_newuserdata(L, capacity * sizeof(*objects));
+		push_empty(L, c, capacity);
+		count = iocp_any_list(rows[c].kind, objects, capacity);
+		for (i = 0; count > capacity && i < capacity; i++)
+			iocp_any_release(objects[i]);
+	} while (count > capacity);
+	for (i = 0; i < count; i++) {
+		if (lives(objects[i])) {
+			lua_rawgeti(L, -1, (int)++n);
+			iocp_object_set(L, objects[i]);
+			lua_pop(L, 1);
+		} else {
+			iocp_any_release(objects[i]);
+		}
+	}
+	while (n < capacity) {
+		lua_pushnil(L);
+		lua_rawseti(L, -2, (int)++n);
+	}
+	lua_remove(L, top + 1);
 }
 
 /* Why there is no object of the class with that handle. */

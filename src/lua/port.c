@@ -113,9 +113,9 @@ static inline void store_packet(lua_State *L, iocp_port *port, int index, const 
 
 static size_t check_batch(lua_State *L, int index, const char *name)
 {
-	uint64_t max = iocp_check_integer(L, index, name, 0x7fffffff / 3);
-	if (max == 0)
-		iocp_bad_argument(L, index, name, "an integer from 1 on");
+	uint64_t max;
+	if (!iocp_to_integer(L, index, 0x7fffffff / 3, &max) || max == 0)
+		iocp_bad_argument(L, index, name, "an integer from 1 to 715827882");
 	return (size_t)max;
 }
 

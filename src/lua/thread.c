@@ -21,7 +21,7 @@ typedef struct job {
 	int lost;                     /* as iocp_values_lost says of them */
 	iocp_values results;          /* of a body that returned */
 	iocp_values failure;          /* message with traceback, and the error value if it can cross */
-	char made[96];                /* where */
+	char made[IOCP_PLACE];        /* where */
 } job;
 
 static iocp_thread *check_thread(lua_State *L)
@@ -70,6 +70,8 @@ static int run_body(lua_State *L)
 	int count;
 	iocp_state_prepare(L, &j->description);
 	count = push_call(L, j);
+	if (iocp_debugs())
+		count += iocp_debug_watch(L, 1);
 	iocp_running_begin(&j->running, L);
 	lua_call(L, count - 1, LUA_MULTRET);
 	iocp_running_end(&j->running, L);
@@ -139,7 +141,7 @@ static int thread_main(iocp_thread *thread, void *data)
 
 /* ---- creating ---------------------------------------------------------------------------------------------------- */
 
-enum { LONGEST_NAME = 63, MOST_PROCESSORS = 1024 };
+enum { LONGEST_NAME = 63, MOST_PROCESSORS = 1024, LEAST_STACK = 256 * 1024 /* as the backends have */ };
 
 typedef struct options {
 	const char *name;
@@ -207,8 +209,8 @@ static void read_options(lua_State *L, options *o)
 	lua_getfield(L, 1, "stack");
 	if (!lua_isnil(L, -1)) {
 		uint64_t stack;
-		if (!iocp_to_integer(L, lua_gettop(L), SIZE_MAX / 2, &stack))
-			bad_option(L, "stack", "a number of bytes");
+		if (!iocp_to_integer(L, lua_gettop(L), SIZE_MAX / 2, &stack) || (stack > 0 && stack < LEAST_STACK))
+			bad_option(L, "stack", "a number of bytes from 262144 on, or 0 for 2 MiB");
 		o->stack = (size_t)stack;
 	}
 	lua_getfield(L, 1, "suspended");
@@ -325,7 +327,7 @@ static int thread_create(lua_State *L)
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	native = native_of(&o);
-	iocp_unobserved_where(L, (*guard)->made, sizeof((*guard)->made));
+	iocp_unobserved_where(L, 1, (*guard)->made, sizeof((*guard)->made));
 	native.data = *guard;
 	lua_settop(L, count + 3);
 	r = iocp_thread_create(&native, &thread);
@@ -469,6 +471,18 @@ int iocp_lua_current(lua_State *L)
 	} else {
 		lua_pushnil(L);
 	}
+	return 1;
+}
+
+/* One that runs Lua, or will; not what C made for itself. */
+static int lives(void *thread)
+{
+	return (job_of(thread) || iocp_is_worker(thread)) && iocp_thread_status(thread) < IOCP_FINISHED;
+}
+
+int iocp_lua_threads(lua_State *L)
+{
+	iocp_living_push(L, IOCP_CLASS_THREAD, lives);
 	return 1;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "lua/binding.h"
+#include "work/work.h"
 
 #define TIMER "iocp.Timer"
 
@@ -24,8 +25,10 @@ static iocp_timer check_timer(lua_State *L)
 
 static int timer_to_string(lua_State *L)
 {
-	char text[32];
-	snprintf(text, sizeof(text), TIMER ": %" PRIu64, (uint64_t)check_timer(L));
+	char text[64];
+	iocp_timer timer = check_timer(L);
+	snprintf(text, sizeof(text), TIMER ": %" PRIu64 " (%s)", (uint64_t)timer,
+		iocp_timer_is_pending(timer) ? "pending" : "posted or cancelled");
 	lua_pushstring(L, text);
 	return 1;
 }

@@ -118,32 +118,56 @@ static int tell_script(call *c)
 }
 
 /* The process's teller, once there has been a function. */
-static int tell_by_setting(const iocp_failed *who, const char *text)
+static int tell_by_setting(const iocp_failed *who, const char *text, char *trouble, size_t size)
 {
 	setting *s = take_setting();
 	call c = {.setting = s, .who = who, .text = text};
 	int told = s && tell_script(&c);
 	if (s && !told)
-		iocp_write_error("iocp: the function of on_unobserved failed: %s; it was to tell:\n", c.trouble);
+		snprintf(trouble, size, "%s", c.trouble);
 	release_setting(s);
 	return told;
 }
 
-static int tell_nobody(const iocp_failed *who, const char *text)
+static int tell_nobody(const iocp_failed *who, const char *text, char *trouble, size_t size)
 {
-	(void)who, (void)text;
+	(void)who, (void)text, (void)trouble, (void)size;
 	return 1;
 }
 
-void iocp_unobserved_where(lua_State *L, char *made, size_t size)
+void iocp_unobserved_where(lua_State *L, int level, char *made, size_t size)
 {
-	size_t length;
-	luaL_where(L, 1);
-	snprintf(made, size, "%s", lua_tostring(L, -1));
+	lua_Debug about;
+	*made = 0;
+	for (; !*made && lua_getstack(L, level, &about); level++) {
+		lua_getinfo(L, "Sl", &about);
+		if (about.currentline > 0)
+			snprintf(made, size, "%s:%d", about.short_src, about.currentline);
+	}
+}
+
+/* ---- the end of the main script's state -------------------------------------------------------------------------- */
+
+static int end_state(lua_State *L)
+{
+	(void)L;
+	iocp_unobserved_tell_rest();
+	return 0;
+}
+
+void iocp_unobserved_open(lua_State *L)
+{
+	if (iocp_thread_current())
+		return;
+	if (luaL_newmetatable(L, "iocp.unobserved")) { /* which keeps what it is for */
+		lua_pushcfunction(L, end_state);
+		lua_setfield(L, -2, "__gc");
+		(void)lua_newuserdata(L, 1); /* the last one that is finalised, as it is the first */
+		lua_pushvalue(L, -2);
+		lua_setmetatable(L, -2);
+		lua_setfield(L, -2, "last");
+	}
 	lua_pop(L, 1);
-	length = strlen(made);
-	if (length > 2 && strcmp(made + length - 2, ": ") == 0)
-		made[length - 2] = 0;
 }
 
 /* ---- iocp.on_unobserved ------------------------------------------------------------------------------------------ */

@@ -6,7 +6,7 @@
 
 void iocp_run_hooks(lua_State *L)
 {
-	if (luaL_loadstring(L, "return") == 0)
+	if (luaL_loadbuffer(L, "return", 6, "=a wait of iocp") == 0) /* LuaJIT's "interrupted!" names it */
 		lua_call(L, 0, 0);
 	else
 		lua_pop(L, 1);

@@ -107,6 +107,7 @@ static void *run(void *argument)
 {
 	iocp_thread *thread = argument;
 	int r, before;
+	iocp_object_announce(&thread->object); /* who makes it may be slower */
 	iocp_prim_name_thread(thread->name);
 	if (thread->priority < 0)
 		(void)iocp_prim_move_priority(thread->priority, &before); /* a step down is everybody's right */
@@ -238,6 +239,7 @@ int iocp_thread_create(const iocp_thread_options *given, iocp_thread **thread)
 		iocp_thread_release(t);
 		return r;
 	}
+	iocp_object_announce(&t->object);
 	t->destroy = options.destroy;
 	*thread = t;
 	return IOCP_OK;

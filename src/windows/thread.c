@@ -62,6 +62,7 @@ static int run_body(iocp_thread *thread)
 	int r = iocp_context_begin(&thread->context, thread);
 	if (r != IOCP_OK)
 		return r;
+	iocp_object_announce(&thread->object); /* who makes it may be slower */
 	iocp_name_this_thread(thread->name);
 	iocp_lock_acquire(&thread->lock);
 	thread->interruptible = 1;
@@ -198,6 +199,7 @@ int iocp_thread_create(const iocp_thread_options *given, iocp_thread **thread)
 		iocp_thread_release(t);
 		return r;
 	}
+	iocp_object_announce(&t->object);
 	t->destroy = options.destroy;
 	*thread = t;
 	return IOCP_OK;

@@ -16,6 +16,16 @@ int iocp_any_open(enum iocp_kind kind, iocp_handle handle, void **object)
 	return IOCP_OK;
 }
 
+void iocp_any_announce(const void *object)
+{
+	iocp_object_announce(object);
+}
+
+uint32_t iocp_any_list(enum iocp_kind kind, void **objects, uint32_t capacity)
+{
+	return iocp_object_list(kind, objects, capacity);
+}
+
 void iocp_any_retain(void *object)
 {
 	iocp_object_retain(object);

@@ -29,13 +29,18 @@ static int has_ended(const iocp_pool *pool)
 	return pool->live == 0 && atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
 }
 
-static void tell_end(iocp_pool *pool)
+int iocp_pool_has_ended(iocp_pool *pool)
 {
 	int ended;
 	iocp_lock_acquire(&pool->lock);
 	ended = has_ended(pool);
 	iocp_lock_release(&pool->lock);
-	if (ended)
+	return ended;
+}
+
+static void tell_end(iocp_pool *pool)
+{
+	if (iocp_pool_has_ended(pool))
 		iocp_semaphore_close(&pool->end);
 }
 

@@ -13,6 +13,9 @@
 ** cannot be claimed any more, and drops it.
 */
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "work/task.h"
 
 iocp_task *iocp_task_retain(iocp_task *task)
@@ -74,6 +77,19 @@ const iocp_payload *iocp_task_payload(const iocp_task *task)
 const iocp_task *iocp_task_input(const iocp_task *task)
 {
 	return task->extra ? task->extra->input : NULL; /* written before the word that lets anybody ask */
+}
+
+void iocp_task_set_made(iocp_task *task, const char *made)
+{
+	size_t size = strlen(made) + 1;
+	task->made = malloc(size);
+	if (task->made)
+		memcpy(task->made, made, size);
+}
+
+const char *iocp_task_made(const iocp_task *task)
+{
+	return task->made ? task->made : "";
 }
 
 void iocp_task_set_runner(iocp_task *task, int runner)

@@ -51,6 +51,7 @@ struct iocp_task {
 	iocp_pool *pool;      /* as a user of it */
 	iocp_body *body;      /* a reference */
 	iocp_payload payload; /* arguments, until it has ended; then what came of it */
+	char *made;           /* where, from malloc; NULL: nobody said so. Set before it is submitted */
 	iocp_watch *watches;
 	iocp_task_extra *extra;
 	_Atomic(iocp_node *) node;     /* NULL, until it has had an arc */

@@ -35,6 +35,8 @@ static void free_task(iocp_deferred *deferred)
 	if (task->extra)
 		iocp_task_release(task->extra->input);
 	free(task->extra);
+	if (task->made)
+		free(task->made);
 	/* Acquire: as in task_graph.c. */
 	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
 	iocp_pool_drop(task->pool);

@@ -18,10 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/object.h"
 #include "core/os.h"
-#include "core/api.h"
 #include "core/semaphore.h"
+#include "work/work.h"
 
 enum { LEAST = 64, AT_ONCE = 64, RETRY = 10 /* ms */ };
 
@@ -238,13 +237,28 @@ int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double m
 	return IOCP_OK;
 }
 
+/* The lock is held. */
+static int names_pending(iocp_timer handle)
+{
+	uint32_t index = (uint32_t)handle;
+	return index < used && timers[index].port && timers[index].generation == (uint32_t)(handle >> 32);
+}
+
+int iocp_timer_is_pending(iocp_timer handle)
+{
+	int is_pending;
+	iocp_lock_acquire(&lock);
+	is_pending = names_pending(handle);
+	iocp_lock_release(&lock);
+	return is_pending;
+}
+
 int iocp_timer_cancel(iocp_timer handle)
 {
-	uint32_t index = (uint32_t)handle, generation = (uint32_t)(handle >> 32);
 	iocp_port *port = NULL;
 	iocp_lock_acquire(&lock);
-	if (index < used && timers[index].port && timers[index].generation == generation)
-		port = take_out(index).port;
+	if (names_pending(handle))
+		port = take_out((uint32_t)handle).port;
 	iocp_lock_release(&lock);
 	iocp_port_release(port);
 	return port ? IOCP_OK : IOCP_INVALID;

@@ -48,6 +48,9 @@ typedef struct iocp_node iocp_node;
 
 /* One more reference by handle, to an object of the kind. IOCP_INVALID. */
 int iocp_any_open(enum iocp_kind kind, iocp_handle handle, void **object);
+/* As iocp_object_announce and iocp_object_list. */
+void iocp_any_announce(const void *object);
+uint32_t iocp_any_list(enum iocp_kind kind, void **objects, uint32_t capacity);
 void iocp_any_retain(void *object);
 void iocp_any_release(void *object);
 /* 0: its kind has no names. */
@@ -255,8 +258,15 @@ void iocp_pool_close(iocp_pool *pool);
 int iocp_pool_wait_end(iocp_pool *pool, double ms);
 /* It was closed because its last worker died. */
 int iocp_pool_is_broken(iocp_pool *pool);
+/* It is closed, and its workers have ended. */
+int iocp_pool_has_ended(iocp_pool *pool);
 /* References to the threads of the workers, for joining; up to `capacity` of them. Returns how many there are. */
 uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capacity);
+
+/* ---- timer.c ----------------------------------------------------------------------------------------------------- */
+
+/* Neither posted nor cancelled. */
+int iocp_timer_is_pending(iocp_timer timer);
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
@@ -285,6 +295,10 @@ const iocp_payload *iocp_task_payload(const iocp_task *task);
 /* A task whose results come before the arguments, or NULL, for who runs it; because of which it was cancelled, if the
 ** reason is a dependency. */
 const iocp_task *iocp_task_input(const iocp_task *task);
+/* Where it was made, for people: copied, and lost where memory is out. Before it is submitted. */
+void iocp_task_set_made(iocp_task *task, const char *made);
+/* "": nobody said so. */
+const char *iocp_task_made(const iocp_task *task);
 /* Which of the worker's runners is called with the body, instead of the body itself; 0: none. Before it is
 ** submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);

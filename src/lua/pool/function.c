@@ -60,7 +60,7 @@ static iocp_function **push_box(lua_State *L)
 	return box;
 }
 
-/* Where the function at `index` was written: the file's last name, and the line. */
+/* Where the function at `index` was written: the file's last name, and the line; of one in C nobody knows. */
 static void name_function(lua_State *L, int index, char *name)
 {
 	enum { LONGEST = 48, SHOWN = 45 };
@@ -74,8 +74,11 @@ static void name_function(lua_State *L, int index, char *name)
 		if ((*part == '/' || *part == '\\') && part[1])
 			file = part + 1;
 	length = strlen(file);
-	snprintf(name, IOCP_BODY_NAME, "%s%.48s:%d", length > LONGEST ? "..." : "",
-		length > LONGEST ? file + length - SHOWN : file, about.linedefined);
+	if (about.linedefined < 0)
+		snprintf(name, IOCP_BODY_NAME, "a C function");
+	else
+		snprintf(name, IOCP_BODY_NAME, "%s%.48s:%d", length > LONGEST ? "..." : "",
+			length > LONGEST ? file + length - SHOWN : file, about.linedefined);
 }
 
 /* Whether the function at `index` has no upvalue but the globals. */

@@ -3,6 +3,8 @@
 ** lua/iocp/pool.lua.
 */
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lua/pool/pool.h"
@@ -188,6 +190,37 @@ static int pool_name(lua_State *L)
 	return 1;
 }
 
+static int pool_to_string(lua_State *L)
+{
+	enum iocp_class c;
+	iocp_pool *pool = iocp_object_test(L, 1, &c);
+	char detail[160];
+	const char *name;
+	iocp_pool_info info;
+	if (!pool || c != IOCP_CLASS_POOL)
+		return iocp_object_to_string(L, NULL);
+	name = iocp_pool_name(pool);
+	iocp_pool_stats(pool, &info);
+	if (iocp_pool_has_ended(pool))
+		snprintf(detail, sizeof(detail), "%s%sclosed", name, *name ? ", " : "");
+	else
+		snprintf(detail, sizeof(detail), "%s%sworkers %" PRIu32 ", queued %" PRIu64 ", active %" PRIu32 "%s", name,
+			*name ? ", " : "", info.workers, info.queued, info.active, info.closed ? ", closed" : "");
+	return iocp_object_to_string(L, detail);
+}
+
+/* What somebody refers to: else it has left the table. */
+static int lives(void *pool)
+{
+	return !iocp_pool_has_ended(pool);
+}
+
+int iocp_lua_pools(lua_State *L)
+{
+	iocp_living_push(L, IOCP_CLASS_POOL, lives);
+	return 1;
+}
+
 /* ---- making one -------------------------------------------------------------------------------------------------- */
 
 /* The number t[name] of the table at 1. */
@@ -239,6 +272,7 @@ static int start(lua_State *L, iocp_pool *pool)
 	iocp_pool_plan *plan = iocp_pool_owner(pool);
 	iocp_encoding setup = {.first = 3, .count = 1, .head = "the pool's options"};
 	int r;
+	iocp_unobserved_where(L, 2, plan->made, sizeof(plan->made)); /* who called lua/iocp/pool.lua */
 	plan->raises = is_set(L, "raises");
 	plan->limited = number(L, "queue_limit") > 0;
 	lua_getfield(L, 1, "queue_wait");
@@ -249,7 +283,10 @@ static int start(lua_State *L, iocp_pool *pool)
 	if (r == IOCP_OK)
 		r = iocp_values_copy(L, &setup, &plan->setup);
 	lua_pop(L, 1);
-	return r == IOCP_OK ? iocp_pool_set_workers(pool, (uint32_t)number(L, "workers")) : r;
+	if (r != IOCP_OK)
+		return r;
+	iocp_any_announce(pool); /* others may find it: its plan does not change any more */
+	return iocp_pool_set_workers(pool, (uint32_t)number(L, "workers"));
 }
 
 /* parts.new_pool{workers =, concurrency =, name =, stack =, replace =, raises =, queue_limit =, queue_wait =, setup =}:
@@ -294,7 +331,7 @@ static int terminal_columns(lua_State *L)
 
 int iocp_lua_open_pool(lua_State *L)
 {
-	static const luaL_Reg metamethods[] = {{NULL, NULL}};
+	static const luaL_Reg metamethods[] = {{"__tostring", pool_to_string}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {
 		{"submit", pool_submit},
 		{"submit_after", pool_submit_after},
@@ -322,10 +359,10 @@ int iocp_lua_open_pool(lua_State *L)
 	iocp_lua_open_numbers(L);
 	iocp_lua_open_loops(L);
 	iocp_lua_open_stats(L);
-	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_POOL));
+	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_POOL)); /* lua/iocp/pool.lua adds to both */
 	lua_getfield(L, -1, "__index");
-	lua_setfield(L, -3, "methods"); /* which lua/iocp/pool.lua adds to */
-	lua_pop(L, 1);
+	lua_setfield(L, -3, "methods");
+	lua_setfield(L, -2, "class");
 	iocp_class_push_open(L, IOCP_CLASS_POOL);
 	lua_setfield(L, -2, "open");
 	iocp_lua_open_task(L);

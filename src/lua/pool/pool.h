@@ -66,6 +66,7 @@ typedef struct iocp_pool_plan {
 	double queue_wait;                /* milliseconds that submit waits for a place in it */
 	int raises;                       /* failures, at the next call */
 	_Atomic(iocp_unobserved *) death; /* of the first worker whose init failed */
+	char made[IOCP_PLACE];            /* where */
 } iocp_pool_plan;
 
 extern const iocp_pool_calls iocp_lua_pool_calls;

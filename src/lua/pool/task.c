@@ -35,6 +35,14 @@ static void resolve(lua_State *L, int index)
 	lua_replace(L, index);
 }
 
+/* Too dear to be known of every task. */
+static void note_place(lua_State *L, iocp_task *task)
+{
+	char made[IOCP_PLACE];
+	iocp_unobserved_where(L, 1, made, sizeof(made));
+	iocp_task_set_made(task, made);
+}
+
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
 {
 	iocp_encoding encoding = {.first = function + 1, .count = lua_gettop(L) - function, .what = "arg"};
@@ -55,6 +63,8 @@ iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
 		iocp_object_set(L, task);
 	else
 		iocp_values_free(&arguments);
+	if (task && iocp_debugs())
+		note_place(L, task);
 	return task;
 }
 
@@ -82,17 +92,29 @@ static int task_collect(lua_State *L)
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
+static const char *const states[] = {"unscheduled", "scheduled", "running", "completed", "failed", "cancelled"};
+
 static int task_status(lua_State *L)
 {
-	static const char *const names[] = {"unscheduled", "scheduled", "running", "completed", "failed", "cancelled"};
 	const iocp_task *task = check_task(L, 1, "self");
 	const enum iocp_task_state state = iocp_task_state(task);
 	if (state == IOCP_TASK_FAILED) {
 		iocp_values failure = iocp_values_of(iocp_task_payload(task));
 		iocp_unobserved_see(iocp_unobserved_of(&failure));
 	}
-	lua_pushstring(L, names[state]);
+	lua_pushstring(L, states[state]);
 	return 1;
+}
+
+/* Does not count as asking: a task that failed is still told. */
+static int task_to_string(lua_State *L)
+{
+	enum iocp_class c;
+	const iocp_task *task = iocp_object_test(L, 1, &c);
+	if (!task || c != IOCP_CLASS_TASK)
+		return iocp_object_to_string(L, NULL);
+	lua_pushfstring(L, "%s, %s", iocp_task_body(task)->name, states[iocp_task_state(task)]);
+	return iocp_object_to_string(L, lua_tostring(L, -1));
 }
 
 static int task_name(lua_State *L)
@@ -384,7 +406,7 @@ static int task_then(lua_State *L)
 
 void iocp_lua_open_task(lua_State *L)
 {
-	static const luaL_Reg metamethods[] = {{"__gc", task_collect}, {NULL, NULL}};
+	static const luaL_Reg metamethods[] = {{"__gc", task_collect}, {"__tostring", task_to_string}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {
 		{"status", task_status},
 		{"name", task_name},

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lua/pool/pool.h"
 
@@ -61,6 +62,8 @@ static int perform(lua_State *L)
 	if (input)
 		count += push_payload(L, iocp_task_payload(input));
 	count += push_payload(L, iocp_task_payload(run->task));
+	if (iocp_debugs())
+		count += iocp_debug_watch(L, iocp_task_runner(run->task) ? 2 : 1);
 	lua_call(L, count, LUA_MULTRET);
 	encoding.count = lua_gettop(L);
 	if (encoding.count > 0) {
@@ -128,6 +131,7 @@ static void note_failure(lua_State *L, iocp_lua_worker *worker, iocp_values *fai
 		return;
 	snprintf(who.name, sizeof(who.name), "%s", iocp_task_body(task)->name);
 	snprintf(who.pool, sizeof(who.pool), "%s", iocp_pool_name(worker->worker.pool));
+	snprintf(who.made, sizeof(who.made), "%s", iocp_task_made(task));
 	iocp_unobserved_add(failure, &who, lua_tostring(L, -1));
 }
 
@@ -197,6 +201,12 @@ static enum iocp_task_state call_task(lua_State *L, iocp_lua_worker *worker)
 	return state;
 }
 
+static void say_begins(const iocp_task *task)
+{
+	const char *made = iocp_task_runner(task) ? "" : iocp_task_made(task); /* a chunk was made by a line of ours */
+	iocp_debug_say("task %s begins%s%s", iocp_task_body(task)->name, *made ? ", made at " : "", made);
+}
+
 static enum iocp_task_state run(iocp_worker *worker, iocp_run *innermost, void *L)
 {
 	iocp_lua_worker *own = (iocp_lua_worker *)worker; /* its first member */
@@ -205,7 +215,7 @@ static enum iocp_task_state run(iocp_worker *worker, iocp_run *innermost, void *
 	enum iocp_task_state state;
 	own->call = &call;
 	if (iocp_debugs())
-		iocp_debug_say("task %s begins", name);
+		say_begins(innermost->task);
 	state = call_task(L, own);
 	if (iocp_debugs())
 		iocp_debug_say("task %s ends: %s", name,
@@ -273,6 +283,7 @@ static void note_death(lua_State *L, const iocp_lua_worker *worker)
 	if (is_reported(L, worker))
 		return;
 	snprintf(who.name, sizeof(who.name), "%s", iocp_pool_name(worker->worker.pool));
+	memcpy(who.made, plan->made, sizeof(who.made));
 	death = iocp_unobserved_new(&who, lua_tostring(L, -1));
 	/* Release: what it says is there for who sees it. */
 	if (!atomic_compare_exchange_strong_explicit(

@@ -12,6 +12,7 @@
 ** after every other use of it.
 */
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,11 +104,47 @@ void iocp_write_error(const char *format, ...)
 	va_end(arguments);
 }
 
-static void tell(const iocp_failed *who, const char *text)
+/* Of many failures the first are told in full, and then how many more: when the next is told, or the state ends.
+** Relaxed, all three: threads that meet here may tell one more, or let one begin a span that another has begun, but
+** each failure is told or counted. */
+enum { AT_ONCE = 20, SPAN = 10000 /* ms */ };
+
+static _Atomic uint32_t told;     /* in this span */
+static _Atomic uint64_t not_told; /* since the last time that was said */
+static _Atomic(double) began;     /* the span */
+
+void iocp_unobserved_tell_rest(void)
+{
+	uint64_t rest = atomic_exchange_explicit(&not_told, 0, memory_order_relaxed);
+	if (rest)
+		iocp_write_error(
+			"iocp: %" PRIu64 " more failed and nobody asked; iocp.on_unobserved(f) would get each of them\n", rest);
+}
+
+static int is_too_many(void)
+{
+	double now = iocp_clock();
+	if (now - atomic_load_explicit(&began, memory_order_relaxed) > SPAN) {
+		atomic_store_explicit(&began, now, memory_order_relaxed);
+		atomic_store_explicit(&told, 0, memory_order_relaxed);
+		iocp_unobserved_tell_rest();
+	}
+	if (atomic_fetch_add_explicit(&told, 1, memory_order_relaxed) < AT_ONCE)
+		return 0;
+	atomic_fetch_add_explicit(&not_told, 1, memory_order_relaxed);
+	return 1;
+}
+
+/* `trouble`: why a script's function could not, or "". */
+static void tell(const iocp_failed *who, const char *text, const char *trouble)
 {
 	static const char *const missed[] = {"failed and nobody joined it", "failed and nobody waited for it",
 		"failed in init and nobody asked pool:last_error()"};
 	const char *kind = iocp_failed_kinds[who->kind];
+	if (is_too_many())
+		return;
+	if (*trouble)
+		iocp_write_error("iocp: the function of on_unobserved failed: %s; it was to tell:\n", trouble);
 	iocp_write_error("iocp: %s %s%s%s %s: %s\n%s%s%s%s%s", kind, who->name, *who->pool ? " of " : "", who->pool,
 		missed[who->kind], text, *who->made ? "the " : "", *who->made ? kind : "", *who->made ? " was made at " : "",
 		who->made, *who->made ? "\n" : "");
@@ -116,9 +153,10 @@ static void tell(const iocp_failed *who, const char *text)
 void iocp_unobserved_end(iocp_unobserved *u)
 {
 	iocp_teller f = atomic_load_explicit(&teller, memory_order_acquire);
+	char trouble[256] = "";
 	if (!u)
 		return;
-	if (!atomic_load_explicit(&u->seen, memory_order_relaxed) && !(f && f(&u->who, u->text)))
-		tell(&u->who, u->text);
+	if (!atomic_load_explicit(&u->seen, memory_order_relaxed) && !(f && f(&u->who, u->text, trouble, sizeof(trouble))))
+		tell(&u->who, u->text, trouble);
 	free(u);
 }

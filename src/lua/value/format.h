@@ -267,10 +267,13 @@ int iocp_outcome_push_failure(lua_State *L, int code, const iocp_values *failure
 enum iocp_failed_kind { IOCP_FAILED_THREAD, IOCP_FAILED_TASK, IOCP_FAILED_POOL };
 extern const char *const iocp_failed_kinds[];
 
-/* Who failed: of a task also its pool's name, of a thread where it was made. Empty: not known. */
+enum { IOCP_PLACE = 96 };
+
+/* Who failed: of a task also its pool's name; where it was made, of a task only with IOCP_DEBUG=1. Empty: not
+** known. */
 typedef struct iocp_failed {
 	enum iocp_failed_kind kind;
-	char name[64], pool[64], made[96];
+	char name[64], pool[64], made[IOCP_PLACE];
 } iocp_failed;
 
 typedef struct iocp_unobserved iocp_unobserved;
@@ -286,16 +289,21 @@ void iocp_unobserved_see(iocp_unobserved *u);
 void iocp_unobserved_add(iocp_values *failure, const iocp_failed *who, const char *text);
 /* What lies behind a failure, or NULL. */
 iocp_unobserved *iocp_unobserved_of(const iocp_values *failure);
-/* Tells a failure instead of the error output; 0: it could not, and the error output it is. NULL: there is none. */
-typedef int (*iocp_teller)(const iocp_failed *who, const char *text);
+/* Tells a failure instead of the error output; 0: it could not, and `trouble` says why, and the error output it is.
+** NULL: there is none. */
+typedef int (*iocp_teller)(const iocp_failed *who, const char *text, char *trouble, size_t size);
 void iocp_unobserved_tell_by(iocp_teller f);
+/* Tells how many were too many to be told. */
+void iocp_unobserved_tell_rest(void);
 /* One write to the error output, so that the texts of two threads do not mix. */
 __attribute__((format(printf, 1, 2))) void iocp_write_error(const char *format, ...);
 
 /* ---- unobserved.c ------------------------------------------------------------------------------------------------ */
 
-/* Where the function is that called the one that runs: "file:line". */
-void iocp_unobserved_where(lua_State *L, char *made, size_t size);
+/* Where the Lua function is at, the first one from `level` on: "file:line", or "". Takes some 300 instructions. */
+void iocp_unobserved_where(lua_State *L, int level, char *made, size_t size);
+/* Has a state that no thread of ours runs tell at its end what was not told: to be called before it has objects. */
+void iocp_unobserved_open(lua_State *L);
 /* iocp.on_unobserved(f): f a function, false, or nil for the error output. */
 int iocp_lua_on_unobserved(lua_State *L);
 
