@@ -70,6 +70,7 @@ build = {
           incdirs = { "src" },
           sources = {
             "src/core/error.c",
+            "src/core/event.c",
             "src/core/io_error.c",
             "src/core/object.c",
             "src/core/port_own.c",

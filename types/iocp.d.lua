@@ -159,6 +159,7 @@ function port:enqueue(key, bytes, overlapped) end
 ---@return integer|nil count, string? message, iocp.Code? code CLOSED, NOMEM
 function port:enqueue_many(keys, bytes, overlapped) end
 
+--- A packet that is to come: what enqueue_after and every notify give.
 ---@class iocp.Timer
 local timer = {}
 
@@ -380,6 +381,15 @@ local thread = {}
 ---@return true|nil, any ... the body's results; or message with traceback, code, and the error value if it can cross
 function thread:join(ms) end
 
+--- Posts one packet with 0 bytes when the thread has ended, at once if it has; also when a suspended one is dropped.
+--- The port is kept until then, and gets nothing if it is closed by then. Source: Microsoft's
+--- RegisterWaitForSingleObject.
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+function thread:notify(target, key, overlapped) end
+
 ---@return "suspended"|"running"|"finished"|"failed"|"cancelled"
 function thread:status() end
 
@@ -575,6 +585,13 @@ function task:wait(ms) end
 --- As wait, at once; TIMEOUT: it has not ended.
 ---@return true|nil, any ...
 function task:result() end
+
+--- Posts one packet with 0 bytes when the task has ended, at once if it has: as thread:notify.
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+function task:notify(target, key, overlapped) end
 
 ---@return "unscheduled"|"scheduled"|"running"|"completed"|"failed"|"cancelled"
 function task:status() end

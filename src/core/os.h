@@ -41,6 +41,12 @@ void iocp_waiters_serve_oldest(iocp_waiters *waiters, iocp_lock *lock, int resul
 /* Serves all of them. Takes the lock itself. */
 void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
 
+/* The end of a thread, as an event. IOCP_OK; of one that others made also IOCP_NOMEM, IOCP_INVALID (its HANDLE was
+** closed) and the system's code. */
+struct iocp_thread;
+struct iocp_event;
+int iocp_thread_end_event(struct iocp_thread *thread, struct iocp_event **end);
+
 /* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some
 ** compilers need a library of their own for that.) */
 const void *iocp_thread_key(void);

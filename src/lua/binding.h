@@ -350,6 +350,12 @@ uintptr_t iocp_message_mark(void);
 /* Whether a packet is a message. */
 int iocp_is_message(const iocp_packet *packet);
 
+/* ---- timer.c ----------------------------------------------------------------------------------------------------- */
+
+/* Reads (target, key [, overlapped]) from index 2 on, as every notify takes them, and pushes the timer that it
+** gives. */
+iocp_timer *iocp_notify_arguments(lua_State *L, iocp_port **target, iocp_packet *packet);
+
 /* ---- message.c --------------------------------------------------------------------------------------------------- */
 
 /* For a message that dequeue met: nil, message, "MESSAGE" and the values. The number of results. */

@@ -1,18 +1,23 @@
 /*
-** timer.c - packets that are posted later: a heap of deadlines, and one thread that waits for the earliest.
+** timer.c - packets that are posted later: when it is time, a heap of deadlines with one thread that waits for the
+** earliest; or when an event (core/event.h) happens, a list for each.
 **
 ** Ownership: a pending timer holds a reference to its port, until it is posted, dropped or cancelled. The thread is
-** started with the first timer and stays; with nothing pending it waits for ever.
+** started with the first that has a time, and stays; with nothing pending it waits for ever.
 **
-** Locking: `lock` guards everything here. Packets are posted, and ports dropped, outside it. A timer is pending exactly
-** while it is in the heap; whoever takes it out, the thread or a cancel, is the one who disposes of it, so a cancel
-** that succeeds means that it will never arrive.
+** Locking: `lock` guards everything here, and is taken under any other. Packets are posted, and ports dropped, outside
+** it. A timer is pending exactly while it is in the heap or in a list; whoever takes it out, the thread, who makes the
+** event happen, or a cancel, is the one who disposes of it, so a cancel that succeeds means that it will never arrive.
+**
+** Events. What an event calls when it happens is set with its first timer, and is iocp_event_over from then on that it
+** has happened. Who adds a timer looks at that under the lock: if it is not over yet, who makes it happen takes the
+** lock after this, and finds the timer.
 **
 ** The thread waits for `bell` with a timeout: whoever adds a timer that is the earliest posts there, after it has
 ** released the lock. No deadline is overslept: the thread computes its timeout under the lock, so a timer that is added
 ** later finds its deadline still ahead of what the thread waits for, and rings.
 **
-** Memory: 40 bytes a timer and 16 in the heap. Both arrays double, outside the lock.
+** Memory: 40 bytes a timer and 16 in the heap; 40 for the list of an event. Both arrays double, outside the lock.
 */
 
 #include <stdlib.h>
@@ -26,12 +31,13 @@ enum { LEAST = 64, AT_ONCE = 64, RETRY = 10 /* ms */ };
 
 #define NOWHERE UINT32_MAX
 
-/* In an array that is never shrunk; `place` is where in the heap it is, or the next free one. */
+/* In an array that is never shrunk. The timers of an event are a ring with its head, which is one without a port. */
 typedef struct timer {
-	iocp_port *port; /* NULL: free */
+	iocp_port *port; /* NULL: free, or a head */
 	uintptr_t key, overlapped;
 	uint32_t bytes;
-	uint32_t place;
+	uint32_t place;      /* where in the heap it is, or the next in the ring, or the next free one */
+	uint32_t previous;   /* in the ring; NOWHERE: it is in the heap */
 	uint32_t generation; /* grows each time the timer is freed: an old iocp_timer names it no more */
 } timer;
 
@@ -43,10 +49,11 @@ typedef struct deadline {
 static iocp_lock lock;
 static timer *timers;
 static deadline *heap; /* a binary heap: the earliest first; among equals, in any order */
-static uint32_t capacity, used, pending, first_free = NOWHERE;
-static iocp_semaphore bell; /* rung when the earliest deadline has changed */
-static _Atomic int started; /* a thread was, and none need be */
-static int running;         /* one is: of several that were started at once, the first */
+static uint32_t capacity, pending, first_free = NOWHERE;
+static uint32_t used = 1, taken = 1; /* ever, and now; the first is nobody's, so that 0 names no timer and no ring */
+static iocp_semaphore bell;          /* rung when the earliest deadline has changed */
+static _Atomic int started;          /* a thread was, and none need be */
+static int running;                  /* one is: of several that were started at once, the first */
 
 /* ---- the heap; the lock is held ---------------------------------------------------------------------------------- */
 
@@ -81,22 +88,81 @@ static void sift_down(uint32_t place, deadline d)
 	put(place, d);
 }
 
-/* Takes a timer out of the heap, and frees it. Its port's reference is the caller's. */
-static timer take_out(uint32_t index)
+static void remove_deadline(uint32_t place)
 {
-	timer taken = timers[index];
 	deadline last = heap[--pending];
-	if (taken.place < pending) {
-		if (taken.place > 0 && heap[(taken.place - 1) / 2].at > last.at)
-			sift_up(taken.place, last);
+	if (place < pending) {
+		if (place > 0 && heap[(place - 1) / 2].at > last.at)
+			sift_up(place, last);
 		else
-			sift_down(taken.place, last);
+			sift_down(place, last);
 	}
+}
+
+/* ---- timers; the lock is held ------------------------------------------------------------------------------------ */
+
+/* One that there is room for, and its name. */
+static uint32_t new_timer(iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+{
+	uint32_t index = first_free;
+	if (index != NOWHERE) {
+		first_free = timers[index].place;
+	} else {
+		index = used++;
+		timers[index].generation = 1;
+	}
+	taken++;
+	timers[index].port = port ? iocp_port_retain(port) : NULL;
+	timers[index].key = packet->key;
+	timers[index].overlapped = packet->overlapped;
+	timers[index].bytes = packet->bytes;
+	*name = (iocp_timer)timers[index].generation << 32 | index;
+	return index;
+}
+
+static void free_timer(uint32_t index)
+{
 	timers[index].port = NULL;
 	timers[index].generation++;
 	timers[index].place = first_free;
 	first_free = index;
-	return taken;
+	taken--;
+}
+
+/* Takes one out of the heap or its ring, and frees it. Its port's reference is the caller's. */
+static timer take_out(uint32_t index)
+{
+	timer out = timers[index];
+	if (out.previous == NOWHERE) {
+		remove_deadline(out.place);
+	} else {
+		timers[out.previous].place = out.place;
+		timers[out.place].previous = out.previous;
+	}
+	free_timer(index);
+	return out;
+}
+
+/* ---- posting ----------------------------------------------------------------------------------------------------- */
+
+/* IOCP_OK or IOCP_NOMEM: a closed port drops it as it dropped its queue. */
+static int post_once(iocp_port *port, const iocp_packet *packet)
+{
+	int r = iocp_port_enqueue(port, packet->key, packet->bytes, packet->overlapped);
+	if (r == IOCP_NOMEM)
+		return r;
+	if (r == IOCP_CLOSED)
+		(void)iocp_port_putback(port, packet, 1);
+	return IOCP_OK;
+}
+
+/* Posts one that was taken out. Where there is no memory, it is late. */
+static void post(const timer *t)
+{
+	const iocp_packet packet = {.key = t->key, .overlapped = t->overlapped, .bytes = t->bytes};
+	while (post_once(t->port, &packet) != IOCP_OK)
+		(void)iocp_sleep(RETRY);
+	iocp_port_release(t->port);
 }
 
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
@@ -112,18 +178,6 @@ static int take_due(timer *due, int max, double *wait)
 	*wait = pending == 0 ? IOCP_INFINITE : heap[0].at > now ? heap[0].at - now : 0;
 	iocp_lock_release(&lock);
 	return count;
-}
-
-/* Posts it. Where there is no memory, it is late; a closed port drops it as it dropped its queue. */
-static void post(const timer *t)
-{
-	const iocp_packet packet = {.key = t->key, .overlapped = t->overlapped, .bytes = t->bytes};
-	int r;
-	while ((r = iocp_port_enqueue(t->port, t->key, t->bytes, t->overlapped)) == IOCP_NOMEM)
-		(void)iocp_sleep(RETRY);
-	if (r == IOCP_CLOSED)
-		(void)iocp_port_putback(t->port, &packet, 1);
-	iocp_port_release(t->port);
 }
 
 static int run(iocp_thread *thread, void *data)
@@ -166,8 +220,8 @@ static int start(void)
 
 /* ---- adding and cancelling --------------------------------------------------------------------------------------- */
 
-/* Takes the lock with room for one more. IOCP_NOMEM: without the lock. */
-static int lock_with_room(void)
+/* Takes the lock with room for so many more. IOCP_NOMEM: without the lock. */
+static int lock_with_room(uint32_t more)
 {
 	for (;;) {
 		timer *more_timers;
@@ -175,7 +229,7 @@ static int lock_with_room(void)
 		void *old_timers = NULL, *old_heap = NULL;
 		uint32_t wanted;
 		iocp_lock_acquire(&lock);
-		if (first_free != NOWHERE || used < capacity)
+		if (taken + more <= capacity)
 			return IOCP_OK;
 		wanted = capacity ? capacity * 2 : LEAST;
 		iocp_lock_release(&lock);
@@ -208,27 +262,17 @@ static int lock_with_room(void)
 	}
 }
 
-int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double ms, iocp_timer *handle)
+int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double ms, iocp_timer *name)
 {
 	deadline d;
 	int earliest, r = start();
 	if (r == IOCP_OK)
-		r = lock_with_room();
+		r = lock_with_room(1);
 	if (r != IOCP_OK)
 		return r;
-	d.index = first_free;
-	if (d.index != NOWHERE) {
-		first_free = timers[d.index].place;
-	} else {
-		d.index = used++;
-		timers[d.index].generation = 1;
-	}
 	d.at = iocp_clock() + (ms > 0 ? ms : 0);
-	timers[d.index].port = iocp_port_retain(port);
-	timers[d.index].key = packet->key;
-	timers[d.index].overlapped = packet->overlapped;
-	timers[d.index].bytes = packet->bytes;
-	*handle = (iocp_timer)timers[d.index].generation << 32 | d.index;
+	d.index = new_timer(port, packet, name);
+	timers[d.index].previous = NOWHERE;
 	sift_up(pending++, d);
 	earliest = heap[0].index == d.index;
 	iocp_lock_release(&lock);
@@ -238,28 +282,96 @@ int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double m
 }
 
 /* The lock is held. */
-static int names_pending(iocp_timer handle)
+static int names_pending(iocp_timer name)
 {
-	uint32_t index = (uint32_t)handle;
-	return index < used && timers[index].port && timers[index].generation == (uint32_t)(handle >> 32);
+	uint32_t index = (uint32_t)name;
+	return index > 0 && index < used && timers[index].port && timers[index].generation == (uint32_t)(name >> 32);
 }
 
-int iocp_timer_is_pending(iocp_timer handle)
+int iocp_timer_is_pending(iocp_timer name)
 {
 	int is_pending;
 	iocp_lock_acquire(&lock);
-	is_pending = names_pending(handle);
+	is_pending = names_pending(name);
 	iocp_lock_release(&lock);
 	return is_pending;
 }
 
-int iocp_timer_cancel(iocp_timer handle)
+int iocp_timer_cancel(iocp_timer name)
 {
 	iocp_port *port = NULL;
 	iocp_lock_acquire(&lock);
-	if (names_pending(handle))
-		port = take_out((uint32_t)handle).port;
+	if (names_pending(name))
+		port = take_out((uint32_t)name).port;
 	iocp_lock_release(&lock);
 	iocp_port_release(port);
 	return port ? IOCP_OK : IOCP_INVALID;
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+/* What an event calls: posts what is in its list, in the order in which it was added. */
+static void post_all(iocp_event *event)
+{
+	timer due[AT_ONCE];
+	int count, i;
+	do {
+		uint32_t head;
+		count = 0;
+		iocp_lock_acquire(&lock);
+		head = event->list;
+		while (head && count < AT_ONCE && timers[head].place != head)
+			due[count++] = take_out(timers[head].place);
+		if (head && timers[head].place == head) {
+			free_timer(head);
+			event->list = 0;
+		}
+		iocp_lock_release(&lock);
+		for (i = 0; i < count; i++)
+			post(&due[i]);
+	} while (count == AT_ONCE);
+}
+
+/* Adds a timer to the event's list. The lock is held, and there is room for two. */
+static void add_to_list(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+{
+	const iocp_packet nothing = {.key = 0};
+	iocp_timer unused;
+	uint32_t index, head = event->list;
+	if (!head) {
+		head = event->list = new_timer(NULL, &nothing, &unused);
+		timers[head].place = timers[head].previous = head;
+	}
+	index = new_timer(port, packet, name);
+	timers[index].place = head;
+	timers[index].previous = timers[head].previous;
+	timers[timers[head].previous].place = index;
+	timers[head].previous = index;
+}
+
+int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+{
+	void (*call)(iocp_event *) = NULL;
+	int r = lock_with_room(2);
+	if (r != IOCP_OK)
+		return r;
+	/* Release: pairs with iocp_event_happen. Acquire: what happened before the event comes before who is told now. */
+	if (!atomic_compare_exchange_strong_explicit(
+			&event->call, &call, post_all, memory_order_acq_rel, memory_order_acquire)
+		&& call == iocp_event_over) {
+		iocp_lock_release(&lock);
+		*name = 0;
+		return post_once(port, packet);
+	}
+	add_to_list(event, port, packet, name);
+	iocp_lock_release(&lock);
+	return IOCP_OK;
+}
+
+int iocp_thread_notify(iocp_thread *thread, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *name)
+{
+	const iocp_packet packet = {.key = key, .overlapped = overlapped};
+	iocp_event *end;
+	int r = iocp_thread_end_event(thread, &end);
+	return r == IOCP_OK ? iocp_event_notify(end, port, &packet, name) : r;
 }

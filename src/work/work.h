@@ -10,7 +10,7 @@
 **   task_flow.c   when a task runs, and what follows from its end
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles
-**   timer.c       packets that are posted later: iocp.h
+**   timer.c       packets that are posted later: iocp.h, and when an event happens
 **
 ** What a worker runs, and with what, is the pool's owner's: a `body` and payloads, of which only the owner's calls know
 ** what is in them. pool.h and task.h have what the files here share.
@@ -23,7 +23,7 @@
 ** cancelling while it runs, timers. A pool's `lock` guards its list of workers and how many there are to be. Neither is
 ** taken under the other, and under neither is anything called that may wait, allocate or call out. What tells a task's
 ** thread to stop is called under the first (iocp_thread_cancel_work, the owner's `cancel`), so that the thread is not
-** about something else by then. task_graph.c has a lock that is taken before the first.
+** about something else by then. task_graph.c has a lock that is taken before the first. timer.c has one of its own.
 */
 
 #ifndef IOCP_WORK_H
@@ -31,6 +31,7 @@
 
 #include "core/api.h"
 #include "core/atomic.h"
+#include "core/event.h"
 #include "core/object.h"
 
 #pragma GCC visibility push(hidden)
@@ -55,6 +56,12 @@ void iocp_any_release(void *object);
 iocp_handle iocp_any_handle(const void *object);
 /* NULL: it has none, or no longer. */
 void *iocp_any_native(const void *object);
+
+/* ---- timer.c ----------------------------------------------------------------------------------------------------- */
+
+/* Posts the packet when the event happens, at once if it has: as iocp_thread_notify. IOCP_NOMEM. An event that may have
+** such packets pending happens before its memory is freed. */
+int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 
 /* ---- what tasks run, and with what ------------------------------------------------------------------------------- */
 
@@ -332,6 +339,8 @@ int iocp_notices_wait(iocp_notices *notices, uintptr_t *key, double ms);
 int iocp_task_watch(iocp_task *task, iocp_notices *notices, uintptr_t key);
 /* Takes that back, for all keys, unless it has ended. */
 void iocp_task_unwatch(iocp_task *task, const iocp_notices *notices);
+/* Posts a packet when the task has ended, at once if it has: as iocp_thread_notify. IOCP_NOMEM. */
+int iocp_task_notify(iocp_task *task, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 
 #pragma GCC visibility pop
 
