@@ -179,6 +179,19 @@ IOCP_API void iocp_yield(void);
 ** IOCP_OK or the system's code. Calling it again is harmless. */
 IOCP_API int iocp_pin(void);
 
+/* ---- signals ------------------------------------------------------------------------------------------------- */
+
+/* What a user or the system asks of the process. Windows: Ctrl-C, the system's shutdown, the console's end, Ctrl-Break;
+** after the second and third the system gives the process some seconds. Linux: SIGINT, SIGTERM, SIGHUP, and the last
+** never comes. */
+enum { IOCP_SIGNAL_INT = 1, IOCP_SIGNAL_TERM = 2, IOCP_SIGNAL_HUP = 3, IOCP_SIGNAL_BREAK = 4 };
+/* From now on, until iocp_timer_cancel, each such signal posts a packet with 0 bytes to the port, and to each other
+** that asked, and does nothing else: Ctrl-C interrupts nothing. When the last one has left, by cancel or because its
+** port was closed when a signal came, the signal does what it did before, unless a handler was set meanwhile; nor is
+** one lost that came before. A reference to the port is kept. IOCP_INVALID: no such signal; IOCP_NOMEM, or the
+** system's code. Source: Microsoft's SetConsoleCtrlHandler, sigaction(2). */
+IOCP_API int iocp_signal_notify(int signal, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
+
 /* ---- completion port ----------------------------------------------------------------------------------------- */
 
 /* A new port. concurrency: how many threads may work on its packets at a time, 0 (the number of processors) .. 2^32-1;

@@ -106,6 +106,26 @@ function iocp.pools() end
 ---@return T metatable
 function iocp.register(name, metatable) end
 
+--- What a user or the system asks of the process, to be asked for as packets: Ctrl-C, an end, a hang-up, Ctrl-Break.
+--- On Linux SIGINT, SIGTERM and SIGHUP, and BREAK never comes; on Windows TERM is the system's shutdown and HUP the
+--- console's end, after which the process has some seconds.
+---@param name "INT"|"TERM"|"HUP"|"BREAK"
+---@return iocp.Signal
+function iocp.signal(name) end
+
+---@class iocp.Signal
+local signal = {}
+
+--- Posts a packet with 0 bytes each time the signal comes, until the timer is cancelled: to each who asked, in
+--- whatever thread. Meanwhile the signal does nothing else: Ctrl-C interrupts nothing. When the last who asked has
+--- left, by cancel or because its port was closed when one came, it does what it did before. The port is kept. Source:
+--- Microsoft's SetConsoleCtrlHandler, sigaction(2).
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM, or the system's number
+function signal:notify(target, key, overlapped) end
+
 --- Calls f(...), and says that it blocks outside this module.
 ---@param f function
 ---@param ... any

@@ -236,6 +236,8 @@ parts.timers = timers
 function timers.act()
   timers.set = 0
   timers.port = need(iocp.IOCompletionPort())
+  local asked = iocp.signal("HUP"):notify(timers.port, 1)
+  assert(not asked or asked:cancel())
   for i = 1, 70 do
     local timer = timers.port:enqueue_after(i % 4, i)
     if timer then

@@ -47,6 +47,14 @@ struct iocp_thread;
 struct iocp_event;
 int iocp_thread_end_event(struct iocp_thread *thread, struct iocp_event **end);
 
+/* Signals of the process, by iocp.h's numbers. From iocp_signal_begin to iocp_signal_end `came` is called for each, in
+** a thread without a lock; if it returns 0 nobody wanted it, and it does what it did before. iocp_signals_ready comes
+** first, always with the same `came`; IOCP_OK, IOCP_NOMEM or the system's code, as iocp_signal_begin. One thread at a
+** time begins and ends. */
+int iocp_signals_ready(int (*came)(int signal));
+int iocp_signal_begin(int signal);
+void iocp_signal_end(int signal);
+
 /* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some
 ** compilers need a library of their own for that.) */
 const void *iocp_thread_key(void);

@@ -313,6 +313,8 @@ void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
+/* iocp.signal(name) */
+int iocp_lua_signal(lua_State *L);
 /* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are
 ** Lua's; a table of what the files in Lua need for that. */
 int iocp_lua_open_pool(lua_State *L);

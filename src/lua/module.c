@@ -141,6 +141,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"cancelled", module_cancelled},
 		{"clock", module_clock},
 		{"describe", iocp_lua_describe},
+		{"signal", iocp_lua_signal},
 		{"register", iocp_lua_register},
 		{"on_unobserved", iocp_lua_on_unobserved},
 		{NULL, NULL},

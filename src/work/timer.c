@@ -11,7 +11,8 @@
 **
 ** Events. What an event calls when it happens is set with its first timer, and is iocp_event_over from then on that it
 ** has happened. Who adds a timer looks at that under the lock: if it is not over yet, who makes it happen takes the
-** lock after this, and finds the timer.
+** lock after this, and finds the timer. The timers of one that happens again and again stay in its list. Each is posted
+** once a round, and goes to the list's end then: whatever is added or cancelled meanwhile, those at the front are left.
 **
 ** The thread waits for `bell` with a timeout: whoever adds a timer that is the earliest posts there, after it has
 ** released the lock. No deadline is overslept: the thread computes its timeout under the lock, so a timer that is added
@@ -35,7 +36,7 @@ enum { LEAST = 64, AT_ONCE = 64, RETRY = 10 /* ms */ };
 typedef struct timer {
 	iocp_port *port; /* NULL: free, or a head */
 	uintptr_t key, overlapped;
-	uint32_t bytes;
+	uint32_t bytes;      /* of what happens again and again, which has none: the round in which it was posted */
 	uint32_t place;      /* where in the heap it is, or the next in the ring, or the next free one */
 	uint32_t previous;   /* in the ring; NOWHERE: it is in the heap */
 	uint32_t generation; /* grows each time the timer is freed: an old iocp_timer names it no more */
@@ -129,40 +130,54 @@ static void free_timer(uint32_t index)
 	taken--;
 }
 
+/* At the end of a ring. */
+static void link_timer(uint32_t head, uint32_t index)
+{
+	timers[index].place = head;
+	timers[index].previous = timers[head].previous;
+	timers[timers[head].previous].place = index;
+	timers[head].previous = index;
+}
+
+static void unlink_timer(const timer *t)
+{
+	timers[t->previous].place = t->place;
+	timers[t->place].previous = t->previous;
+}
+
 /* Takes one out of the heap or its ring, and frees it. Its port's reference is the caller's. */
 static timer take_out(uint32_t index)
 {
 	timer out = timers[index];
-	if (out.previous == NOWHERE) {
+	if (out.previous == NOWHERE)
 		remove_deadline(out.place);
-	} else {
-		timers[out.previous].place = out.place;
-		timers[out.place].previous = out.previous;
-	}
+	else
+		unlink_timer(&out);
 	free_timer(index);
 	return out;
 }
 
 /* ---- posting ----------------------------------------------------------------------------------------------------- */
 
-/* IOCP_OK or IOCP_NOMEM: a closed port drops it as it dropped its queue. */
+/* IOCP_OK, IOCP_NOMEM, or IOCP_CLOSED: a closed port drops it as it dropped its queue. */
 static int post_once(iocp_port *port, const iocp_packet *packet)
 {
 	int r = iocp_port_enqueue(port, packet->key, packet->bytes, packet->overlapped);
-	if (r == IOCP_NOMEM)
-		return r;
 	if (r == IOCP_CLOSED)
 		(void)iocp_port_putback(port, packet, 1);
-	return IOCP_OK;
+	return r;
 }
 
-/* Posts one that was taken out. Where there is no memory, it is late. */
-static void post(const timer *t)
+/* Posts one that was taken out, or is a copy with a reference to the port of its own. Where there is no memory, it is
+** late. 0: the port is closed. */
+static int post(const timer *t, uint32_t bytes)
 {
-	const iocp_packet packet = {.key = t->key, .overlapped = t->overlapped, .bytes = t->bytes};
-	while (post_once(t->port, &packet) != IOCP_OK)
+	const iocp_packet packet = {.key = t->key, .overlapped = t->overlapped, .bytes = bytes};
+	int r;
+	while ((r = post_once(t->port, &packet)) == IOCP_NOMEM)
 		(void)iocp_sleep(RETRY);
 	iocp_port_release(t->port);
+	return r == IOCP_OK;
 }
 
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
@@ -193,7 +208,7 @@ static int run(iocp_thread *thread, void *data)
 	while (mine && r != IOCP_CLOSED) { /* which never happens */
 		int count = take_due(due, AT_ONCE, &wait), i;
 		for (i = 0; i < count; i++)
-			post(&due[i]);
+			(void)post(&due[i], due[i].bytes);
 		if (count == 0 && wait != 0) /* after posting it looks again: time has passed */
 			r = iocp_semaphore_wait(&bell, wait);
 	}
@@ -299,13 +314,21 @@ int iocp_timer_is_pending(iocp_timer name)
 
 int iocp_timer_cancel(iocp_timer name)
 {
-	iocp_port *port = NULL;
+	timer out = {.port = NULL};
+	iocp_event *empty = NULL;
 	iocp_lock_acquire(&lock);
-	if (names_pending(name))
-		port = take_out((uint32_t)name).port;
+	if (names_pending(name)) {
+		out = take_out((uint32_t)name);
+		if (out.previous == out.place) /* it was alone with the head */
+			empty = (iocp_event *)timers[out.place].key;
+	}
+	if (empty && !empty->left)
+		empty = NULL; /* its memory may go, with the lock */
 	iocp_lock_release(&lock);
-	iocp_port_release(port);
-	return port ? IOCP_OK : IOCP_INVALID;
+	iocp_port_release(out.port);
+	if (empty)
+		empty->left(empty);
+	return out.port ? IOCP_OK : IOCP_INVALID;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
@@ -328,25 +351,23 @@ static void post_all(iocp_event *event)
 		}
 		iocp_lock_release(&lock);
 		for (i = 0; i < count; i++)
-			post(&due[i]);
+			(void)post(&due[i], 0);
 	} while (count == AT_ONCE);
 }
 
 /* Adds a timer to the event's list. The lock is held, and there is room for two. */
 static void add_to_list(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
 {
-	const iocp_packet nothing = {.key = 0};
+	const iocp_packet head = {.key = (uintptr_t)event};
 	iocp_timer unused;
-	uint32_t index, head = event->list;
-	if (!head) {
-		head = event->list = new_timer(NULL, &nothing, &unused);
-		timers[head].place = timers[head].previous = head;
+	uint32_t index;
+	if (!event->list) {
+		event->list = new_timer(NULL, &head, &unused);
+		timers[event->list].place = timers[event->list].previous = event->list;
 	}
 	index = new_timer(port, packet, name);
-	timers[index].place = head;
-	timers[index].previous = timers[head].previous;
-	timers[timers[head].previous].place = index;
-	timers[head].previous = index;
+	timers[index].bytes = timers[event->list].bytes; /* the round under way is not for it */
+	link_timer(event->list, index);
 }
 
 int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
@@ -361,11 +382,60 @@ int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *pac
 		&& call == iocp_event_over) {
 		iocp_lock_release(&lock);
 		*name = 0;
-		return post_once(port, packet);
+		return post_once(port, packet) == IOCP_NOMEM ? IOCP_NOMEM : IOCP_OK;
 	}
 	add_to_list(event, port, packet, name);
 	iocp_lock_release(&lock);
 	return IOCP_OK;
+}
+
+/* Copies up to `max` that were not posted in this round or one that another thread began meanwhile, each with a
+** reference to its port; names[] are theirs. A round's end is the head, which has the newest. */
+static int take_round(const iocp_event *event, uint32_t *round, timer *due, iocp_timer *names, int max)
+{
+	uint32_t head, index;
+	int count = 0;
+	iocp_lock_acquire(&lock);
+	head = event->list;
+	if (head && !*round)
+		*round = ++timers[head].bytes;
+	while (head && count < max && (int32_t)(timers[index = timers[head].place].bytes - *round) < 0) {
+		timers[index].bytes = *round;
+		due[count] = timers[index];
+		names[count] = (iocp_timer)due[count].generation << 32 | index;
+		(void)iocp_port_retain(due[count].port);
+		unlink_timer(&due[count++]);
+		link_timer(head, index);
+	}
+	iocp_lock_release(&lock);
+	return count;
+}
+
+int iocp_event_post(iocp_event *event)
+{
+	timer due[AT_ONCE];
+	iocp_timer names[AT_ONCE];
+	uint32_t round = 0; /* unknown */
+	int count, i, posted = 0;
+	do {
+		count = take_round(event, &round, due, names, AT_ONCE);
+		for (i = 0; i < count; i++) {
+			if (post(&due[i], 0))
+				posted++;
+			else
+				(void)iocp_timer_cancel(names[i]);
+		}
+	} while (count == AT_ONCE);
+	return posted;
+}
+
+int iocp_event_is_asked(const iocp_event *event)
+{
+	int asked;
+	iocp_lock_acquire(&lock);
+	asked = event->list && timers[event->list].place != event->list;
+	iocp_lock_release(&lock);
+	return asked;
 }
 
 int iocp_thread_notify(iocp_thread *thread, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *name)

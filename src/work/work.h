@@ -10,6 +10,7 @@
 **   task_flow.c   when a task runs, and what follows from its end
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles
+**   signal.c      signals of the process as packets: iocp.h
 **   timer.c       packets that are posted later: iocp.h, and when an event happens
 **
 ** What a worker runs, and with what, is the pool's owner's: a `body` and payloads, of which only the owner's calls know
@@ -62,6 +63,11 @@ void *iocp_any_native(const void *object);
 /* Posts the packet when the event happens, at once if it has: as iocp_thread_notify. IOCP_NOMEM. An event that may have
 ** such packets pending happens before its memory is freed. */
 int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+/* An event that happens again and again happens: posts their packets to all who asked, who stay, but for those whose
+** port is closed. How many got one. */
+int iocp_event_post(iocp_event *event);
+/* Whether anybody has asked for it and does so still. */
+int iocp_event_is_asked(const iocp_event *event);
 
 /* ---- what tasks run, and with what ------------------------------------------------------------------------------- */
 
