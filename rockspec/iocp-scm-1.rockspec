@@ -68,6 +68,7 @@ build = {
       modules = {
         ["iocp.core"] = {
           incdirs = { "src" },
+          libraries = { "ws2_32" },
           sources = {
             "src/core/error.c",
             "src/core/event.c",
@@ -82,6 +83,7 @@ build = {
             "src/lua/heap.c",
             "src/lua/io_error.c",
             "src/lua/late.c",
+            "src/lua/lookup.c",
             "src/lua/message.c",
             "src/lua/module.c",
             "src/lua/object.c",
@@ -125,10 +127,12 @@ build = {
             "src/windows/io_error.c",
             "src/windows/lock.c",
             "src/windows/port.c",
+            "src/windows/resolve.c",
             "src/windows/signal.c",
             "src/windows/system.c",
             "src/windows/thread.c",
             "src/windows/wait.c",
+            "src/work/lookup.c",
             "src/work/object.c",
             "src/work/pool.c",
             "src/work/signal.c",

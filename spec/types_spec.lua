@@ -51,6 +51,7 @@ describe("types/iocp.d.lua", function()
     local port, pool = iocp.IOCompletionPort(), iocp.Pool(0)
     local timer = port:enqueue_after(1e9, 1)
     for name, object in pairs { IOCompletionPort = port, Heap = iocp.Heap(), Timer = timer, Signal = iocp.signal("INT"),
+      Lookup = iocp.resolve("localhost"),
       Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task("") } do
       local class, metatable = types.classes["iocp." .. name], getmetatable(object)
       assert.same(keys(metatable.__index), keys(class.functions), name)

@@ -32,6 +32,8 @@ return {
     "ThreadSanitizer maps memory of its own for ours, and dies of this", measure = true },
   { "-", "heap", "takes no memory of its initial size", "scaled", BOOKS, measure = true },
   { 33, "heap", "gives the memory back", "scaled", BOOKS, measure = true },
+  { "-", "resolve", "a resolver that", "windows", "spec/c/resolver.c takes the place of a function of Linux'" },
+  { "-", "resolve", "a resolver that", "sanitizer", "a preloaded library and a sanitizer do not go together" },
   { "-", "signal_notify", "has Ctrl-Break", "linux", "Linux has no Ctrl-Break" },
   { "-", "signal_notify", "has Ctrl-Break", "wine", "Wine sends no handler a Ctrl-Break" },
   { "-", "notify", "leaves nothing behind", "scaled", BOOKS, measure = true },

@@ -55,6 +55,22 @@ int iocp_signals_ready(int (*came)(int signal));
 int iocp_signal_begin(int signal);
 void iocp_signal_end(int signal);
 
+/* One of a host's addresses. */
+typedef struct iocp_host_address {
+	char host[64];  /* in digits, with "%scope" where it has one */
+	uint16_t port;  /* the service's */
+	uint16_t inet6; /* 0 or 1 */
+} iocp_host_address;
+
+/* Why there is none. */
+enum { IOCP_EAI_NONAME = 1, IOCP_EAI_SERVICE, IOCP_EAI_AGAIN, IOCP_EAI_FAIL, IOCP_EAI_SYSTEM };
+
+/* Asks the system, which may take long, for the addresses of a host and the port of a service (a name, digits, or NULL
+** for 0). `digits`: the host is none but an address in digits, and nobody is asked. IOCP_OK: *addresses, from malloc,
+** are *count different ones, at least one. IOCP_NOMEM, or one of the above. */
+int iocp_system_resolve(
+	const char *host, const char *service, int digits, iocp_host_address **addresses, size_t *count);
+
 /* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some
 ** compilers need a library of their own for that.) */
 const void *iocp_thread_key(void);

@@ -225,7 +225,8 @@ enum iocp_class {
 	IOCP_CLASS_THREAD = 2,
 	IOCP_CLASS_POOL = 3,
 	IOCP_CLASS_TASK = 4,
-	IOCP_CLASS_COUNT = 5
+	IOCP_CLASS_LOOKUP = 5,
+	IOCP_CLASS_COUNT = 6
 };
 
 /* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
@@ -313,6 +314,9 @@ void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
+void iocp_lua_open_lookup(lua_State *L);
+/* iocp.resolve(host [, service]) */
+int iocp_lua_resolve(lua_State *L);
 /* iocp.signal(name) */
 int iocp_lua_signal(lua_State *L);
 /* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are

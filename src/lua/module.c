@@ -141,6 +141,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"cancelled", module_cancelled},
 		{"clock", module_clock},
 		{"describe", iocp_lua_describe},
+		{"resolve", iocp_lua_resolve},
 		{"signal", iocp_lua_signal},
 		{"register", iocp_lua_register},
 		{"on_unobserved", iocp_lua_on_unobserved},
@@ -163,5 +164,6 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_heap(L);
 	iocp_lua_open_thread(L);
 	iocp_lua_open_timer(L);
+	iocp_lua_open_lookup(L);
 	return 1;
 }

@@ -10,6 +10,7 @@
 **   task_flow.c   when a task runs, and what follows from its end
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles
+**   lookup.c      the addresses of hosts
 **   signal.c      signals of the process as packets: iocp.h
 **   timer.c       packets that are posted later: iocp.h, and when an event happens
 **
@@ -34,12 +35,14 @@
 #include "core/atomic.h"
 #include "core/event.h"
 #include "core/object.h"
+#include "core/os.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct iocp_pool iocp_pool;
 typedef struct iocp_task iocp_task;
 typedef struct iocp_worker iocp_worker;
+typedef struct iocp_lookup iocp_lookup;
 typedef struct iocp_run iocp_run;
 typedef struct iocp_notices iocp_notices;
 typedef struct iocp_node iocp_node;
@@ -68,6 +71,24 @@ int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *pac
 int iocp_event_post(iocp_event *event);
 /* Whether anybody has asked for it and does so still. */
 int iocp_event_is_asked(const iocp_event *event);
+
+/* ---- lookup.c ---------------------------------------------------------------------------------------------------- */
+
+/* Begins to look for a host's addresses and a service's port: NULL is port 0. A lookup with one reference, for
+** iocp_any_retain and iocp_any_release. IOCP_NOMEM, or the system's code: there is no thread for it. */
+int iocp_resolve(const char *host, const char *service, iocp_lookup **lookup);
+const char *iocp_lookup_host(const iocp_lookup *lookup);
+/* Waits until it has ended: IOCP_OK; IOCP_TIMEOUT, IOCP_CANCELLED (the thread), IOCP_INTERRUPTED, IOCP_NOMEM. */
+int iocp_lookup_wait(iocp_lookup *lookup, double ms);
+/* Of one that was seen to have ended, what came of it, which lives as long as it does: IOCP_OK and addresses;
+** IOCP_CANCELLED (the lookup), IOCP_NOMEM, or one of os.h's IOCP_EAI_.... */
+int iocp_lookup_result(const iocp_lookup *lookup, const iocp_host_address **addresses, size_t *count);
+/* The name of one of the latter, and what it says; NULL: it is none. Both are static. */
+const char *iocp_lookup_failure(int result, const char **text);
+/* Posts a packet when it has ended, at once if it has: as iocp_thread_notify. IOCP_NOMEM. */
+int iocp_lookup_notify(iocp_lookup *lookup, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+/* Ends it. 0: it had ended. What the system does for it goes on, until that comes to its end. */
+int iocp_lookup_cancel(iocp_lookup *lookup);
 
 /* ---- what tasks run, and with what ------------------------------------------------------------------------------- */
 
