@@ -260,6 +260,24 @@ function timers.check()
   end
 end
 
+-- ---- lookups ----
+
+local lookups = {}
+parts.lookups = lookups
+
+function lookups.act()
+  local port, lookup = need(iocp.IOCompletionPort()), need(iocp.resolve("localhost", 80))
+  need(lookup:notify(port, 1))
+  assert(#need(lookup:wait()) >= 1)
+  local asked = need(iocp.resolve("nosuch.invalid"))
+  need(asked:notify(port, 2))
+  asked:cancel()
+end
+
+function lookups.check()
+  assert(iocp.resolve("127.0.0.1"):wait()[1].host == "127.0.0.1")
+end
+
 -- ---- pools ----
 
 local pools = {}
@@ -358,7 +376,7 @@ end
 
 -- ---- all ----
 
-local order = { "packets", "messages", "heaps", "threads", "timers", "pools" }
+local order = { "packets", "messages", "heaps", "threads", "timers", "lookups", "pools" }
 
 local function explain(message)
   return tells_of_memory(message) and message or debug.traceback(tostring(message))
