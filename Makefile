@@ -104,7 +104,14 @@ $(BUILD)/host: spec/c/host.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -o $@ $< -llua5.4 $(LIBRARIES)
 
-c-tests: $(TESTS:%=$(BUILD)/c/%)
+# A getaddrinfo that can be told what to do, in place of the C library's: linked, and to be preloaded.
+$(BUILD)/c/resolve_test: spec/c/resolver.c
+
+$(BUILD)/c/resolver.so: spec/c/resolver.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(BASE) -shared -o $@ $< -ldl
+
+c-tests: $(TESTS:%=$(BUILD)/c/%) $(BUILD)/c/resolver.so
 
 # ---- using -------------------------------------------------------------------------------------------------------
 

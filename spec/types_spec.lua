@@ -50,7 +50,8 @@ describe("types/iocp.d.lua", function()
   it("has the methods of every object, no other", function()
     local port, pool = iocp.IOCompletionPort(), iocp.Pool(0)
     local timer = port:enqueue_after(1e9, 1)
-    for name, object in pairs { IOCompletionPort = port, Heap = iocp.Heap(), Timer = timer,
+    for name, object in pairs { IOCompletionPort = port, Heap = iocp.Heap(), Timer = timer, Signal = iocp.signal("INT"),
+      Lookup = iocp.resolve("localhost"),
       Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task(""),
       Socket = iocp.Socket() } do
       local class, metatable = types.classes["iocp." .. name], getmetatable(object)

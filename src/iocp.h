@@ -180,6 +180,19 @@ IOCP_API void iocp_yield(void);
 ** IOCP_OK or the system's code. Calling it again is harmless. */
 IOCP_API int iocp_pin(void);
 
+/* ---- signals ------------------------------------------------------------------------------------------------- */
+
+/* What a user or the system asks of the process. Windows: Ctrl-C, the system's shutdown, the console's end, Ctrl-Break;
+** after the second and third the system gives the process some seconds. Linux: SIGINT, SIGTERM, SIGHUP, and the last
+** never comes. */
+enum { IOCP_SIGNAL_INT = 1, IOCP_SIGNAL_TERM = 2, IOCP_SIGNAL_HUP = 3, IOCP_SIGNAL_BREAK = 4 };
+/* From now on, until iocp_timer_cancel, each such signal posts a packet with 0 bytes to the port, and to each other
+** that asked, and does nothing else: Ctrl-C interrupts nothing. When the last one has left, by cancel or because its
+** port was closed when a signal came, the signal does what it did before, unless a handler was set meanwhile; nor is
+** one lost that came before. A reference to the port is kept. IOCP_INVALID: no such signal; IOCP_NOMEM, or the
+** system's code. Source: Microsoft's SetConsoleCtrlHandler, sigaction(2). */
+IOCP_API int iocp_signal_notify(int signal, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
+
 /* ---- completion port ----------------------------------------------------------------------------------------- */
 
 /* A new port. concurrency: how many threads may work on its packets at a time, 0 (the number of processors) .. 2^32-1;
@@ -241,7 +254,8 @@ IOCP_API int iocp_port_set_discard_of(iocp_port *port, uintptr_t overlapped, ioc
 ** reference to the port until then; a packet for a port that is closed by then is dropped. IOCP_NOMEM, or the system's
 ** code if the library's thread cannot be made. Source: Microsoft's CreateTimerQueueTimer. */
 IOCP_API int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double ms, iocp_timer *timer);
-/* IOCP_OK: the packet will never arrive. IOCP_INVALID: it was posted, or cancelled, before. */
+/* IOCP_OK: the packet will never arrive. IOCP_INVALID: it was posted, or cancelled, before. For what iocp_thread_notify
+** is to post, too. */
 IOCP_API int iocp_timer_cancel(iocp_timer timer);
 
 /* Around a stretch in which the calling thread blocks: between the two it does not count at the port that it got from
@@ -329,6 +343,12 @@ IOCP_API int iocp_thread_resume(iocp_thread *thread);
 /* Waits until the thread has ended: IOCP_OK; IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED. A thread that joins
 ** itself gets IOCP_INVALID. Source: Microsoft's WaitForSingleObject. */
 IOCP_API int iocp_thread_join(iocp_thread *thread, double ms);
+/* Posts one packet with 0 bytes when the thread has ended, or its last reference has gone before it was started; at
+** once if it has. A reference to the port is kept until then; a packet for a port that is closed by then is dropped.
+** *timer: for iocp_timer_cancel; 0, which names nothing, if it was posted at once. IOCP_NOMEM; of an adopted thread
+** also IOCP_INVALID (its HANDLE was closed) and the system's code. Source: Microsoft's RegisterWaitForSingleObject. */
+IOCP_API int iocp_thread_notify(
+	iocp_thread *thread, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
 /* From now on every wait of this library in that thread returns IOCP_CANCELLED, the one it is in included. */
 IOCP_API void iocp_thread_cancel(iocp_thread *thread);
 /* The same for what the thread does at the moment: `on` = 0 takes it back, and leaves what iocp_thread_cancel did. */

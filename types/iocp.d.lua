@@ -16,7 +16,7 @@
 ---| "ERROR"     # from join and wait: the body raised an error
 ---| "RAW"       # from receive: a packet that enqueue posted
 ---| "MESSAGE"   # from dequeue: a packet that send posted
----| string      # of an I/O that failed: POSIX' name, a key of iocp.E
+---| string      # of an I/O that failed: POSIX' name, a key of iocp.E; of a lookup EAI_NONAME and its like
 ---| integer     # the system's own number
 
 --- What an object is rebuilt from: the string or number that handle() gave, or on LuaJIT a pointer.
@@ -109,6 +109,60 @@ function iocp.pools() end
 ---@return T metatable
 function iocp.register(name, metatable) end
 
+--- Begins to look for a host's addresses, in one of at most 4 threads of the process; what is digits, and "localhost",
+--- is known at once. It crosses to other states as a reference: not by encode. Source: getaddrinfo(3), Microsoft's
+--- GetAddrInfoW.
+---@param host string a name, or an address in digits
+---@param service? integer|string a port, 0..65535, or a service's name; default 0
+---@return iocp.Lookup|nil lookup, string? message, iocp.Code? code NOMEM, or the system's number: there is no thread
+function iocp.resolve(host, service) end
+
+---@class iocp.HostAddress
+---@field host string in digits, for an inet6 one with "%scope" if it has one
+---@field port integer the service's
+---@field family "inet"|"inet6"
+
+---@class iocp.Lookup
+local lookup = {}
+
+--- Until it has ended; again and again. A time given runs however long the system takes.
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return iocp.HostAddress[]|nil addresses in the order to try them, string? message, iocp.Code? code EAI_NONAME: no
+--- such host, or it has no address; EAI_SERVICE: no such service; EAI_AGAIN: no answer from a name server; EAI_FAIL;
+--- EAI_SYSTEM; TIMEOUT; CANCELLED: the lookup was, or the thread; NOMEM
+function lookup:wait(ms) end
+
+--- Posts one packet with 0 bytes when it has ended, at once if it has: as thread:notify.
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+function lookup:notify(target, key, overlapped) end
+
+--- Ends it: who waits gets CANCELLED, and ports are told. What the system has begun for it goes on in its thread.
+---@return boolean # false: it had ended
+function lookup:cancel() end
+
+--- What a user or the system asks of the process, to be asked for as packets: Ctrl-C, an end, a hang-up, Ctrl-Break.
+--- On Linux SIGINT, SIGTERM and SIGHUP, and BREAK never comes; on Windows TERM is the system's shutdown and HUP the
+--- console's end, after which the process has some seconds.
+---@param name "INT"|"TERM"|"HUP"|"BREAK"
+---@return iocp.Signal
+function iocp.signal(name) end
+
+---@class iocp.Signal
+local signal = {}
+
+--- Posts a packet with 0 bytes each time the signal comes, until the timer is cancelled: to each who asked, in
+--- whatever thread. Meanwhile the signal does nothing else: Ctrl-C interrupts nothing. When the last who asked has
+--- left, by cancel or because its port was closed when one came, it does what it did before. The port is kept. Source:
+--- Microsoft's SetConsoleCtrlHandler, sigaction(2).
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM, or the system's number
+function signal:notify(target, key, overlapped) end
+
 --- Calls f(...), and says that it blocks outside this module.
 ---@param f function
 ---@param ... any
@@ -162,6 +216,7 @@ function port:enqueue(key, bytes, overlapped) end
 ---@return integer|nil count, string? message, iocp.Code? code CLOSED, NOMEM
 function port:enqueue_many(keys, bytes, overlapped) end
 
+--- A packet that is to come: what enqueue_after and every notify give.
 ---@class iocp.Timer
 local timer = {}
 
@@ -392,6 +447,15 @@ local thread = {}
 ---@param ms number? milliseconds from 0 on; nil for ever
 ---@return true|nil, any ... the body's results; or message with traceback, code, and the error value if it can cross
 function thread:join(ms) end
+
+--- Posts one packet with 0 bytes when the thread has ended, at once if it has; also when a suspended one is dropped.
+--- The port is kept until then, and gets nothing if it is closed by then. Source: Microsoft's
+--- RegisterWaitForSingleObject.
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+function thread:notify(target, key, overlapped) end
 
 ---@return "suspended"|"running"|"finished"|"failed"|"cancelled"
 function thread:status() end
@@ -754,6 +818,13 @@ function task:wait(ms) end
 --- As wait, at once; TIMEOUT: it has not ended.
 ---@return true|nil, any ...
 function task:result() end
+
+--- Posts one packet with 0 bytes when the task has ended, at once if it has: as thread:notify.
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+function task:notify(target, key, overlapped) end
 
 ---@return "unscheduled"|"scheduled"|"running"|"completed"|"failed"|"cancelled"
 function task:status() end

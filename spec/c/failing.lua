@@ -236,6 +236,8 @@ parts.timers = timers
 function timers.act()
   timers.set = 0
   timers.port = need(iocp.IOCompletionPort())
+  local asked = iocp.signal("HUP"):notify(timers.port, 1)
+  assert(not asked or asked:cancel())
   for i = 1, 70 do
     local timer = timers.port:enqueue_after(i % 4, i)
     if timer then
@@ -256,6 +258,24 @@ function timers.check()
     end
     assert(not port:dequeue(10))
   end
+end
+
+-- ---- lookups ----
+
+local lookups = {}
+parts.lookups = lookups
+
+function lookups.act()
+  local port, lookup = need(iocp.IOCompletionPort()), need(iocp.resolve("localhost", 80))
+  need(lookup:notify(port, 1))
+  assert(#need(lookup:wait()) >= 1)
+  local asked = need(iocp.resolve("nosuch.invalid"))
+  need(asked:notify(port, 2))
+  asked:cancel()
+end
+
+function lookups.check()
+  assert(iocp.resolve("127.0.0.1"):wait()[1].host == "127.0.0.1")
 end
 
 -- ---- pools ----
@@ -302,6 +322,9 @@ function pools.act()
   need(last:after(tasks[1], tasks[2]))
   need(last:submit())
   local chained = need(tasks[3]:then_(double))
+  local told = need(iocp.IOCompletionPort())
+  need(last:notify(told, 1))
+  need(last:notify(told, 2)):cancel()
   local late = need(pool:submit_after(2, double, 50))
   local again = need(pool:submit_every(1, double, 1))
   local inner = need(pool:submit(function(f)
@@ -353,7 +376,7 @@ end
 
 -- ---- all ----
 
-local order = { "packets", "messages", "heaps", "threads", "timers", "pools" }
+local order = { "packets", "messages", "heaps", "threads", "timers", "lookups", "pools" }
 
 local function explain(message)
   return tells_of_memory(message) and message or debug.traceback(tostring(message))

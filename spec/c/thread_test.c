@@ -176,10 +176,50 @@ static void shorter_options_are_read_as_far_as_they_go(void **state)
 	(void)state;
 }
 
+/* ---- a packet for its end ---------------------------------------------------------------------------------------- */
+
+static int wait_for_packet(iocp_thread *thread, void *data)
+{
+	iocp_packet packet;
+	(void)thread;
+	return iocp_port_dequeue(data, &packet, IOCP_INFINITE);
+}
+
+static void its_end_is_a_packet(void **state)
+{
+	iocp_port *gate, *port;
+	iocp_thread *thread;
+	iocp_thread_options options = {.size = sizeof(options), .main = wait_for_packet};
+	iocp_timer first, second, late;
+	iocp_packet packet;
+	(void)state;
+	assert_int_equal(iocp_port_create(0, &gate), IOCP_OK);
+	assert_int_equal(iocp_port_create(0, &port), IOCP_OK);
+	options.data = gate;
+	assert_int_equal(iocp_thread_create(&options, &thread), IOCP_OK);
+	assert_int_equal(iocp_thread_notify(thread, port, 1, 10, &first), IOCP_OK);
+	assert_int_equal(iocp_thread_notify(thread, port, 2, 20, &second), IOCP_OK);
+	assert_int_equal(iocp_timer_cancel(first), IOCP_OK);
+	assert_int_equal(iocp_timer_cancel(first), IOCP_INVALID);
+	assert_int_equal(iocp_port_enqueue(gate, 0, 0, 0), IOCP_OK);
+	assert_int_equal(iocp_port_dequeue(port, &packet, IOCP_INFINITE), IOCP_OK);
+	assert_true(packet.key == 2 && packet.overlapped == 20 && packet.bytes == 0 && packet.code == 0);
+	assert_int_equal(iocp_thread_status(thread), IOCP_FINISHED);
+	assert_int_equal(iocp_timer_cancel(second), IOCP_INVALID);
+	assert_int_equal(iocp_thread_notify(thread, port, 3, 0, &late), IOCP_OK);
+	assert_int_equal(iocp_timer_cancel(late), IOCP_INVALID);
+	assert_int_equal(iocp_port_dequeue(port, &packet, 0), IOCP_OK);
+	assert_int_equal(packet.key, 3);
+	iocp_thread_release(thread);
+	iocp_port_release(gate);
+	iocp_port_release(port);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_thread_runs_and_is_joined),
+		cmocka_unit_test(its_end_is_a_packet),
 		cmocka_unit_test(data_is_destroyed_once),
 		cmocka_unit_test(cancelling_reaches_a_wait_at_any_moment),
 		cmocka_unit_test(an_interrupt_runs_in_the_thread),

@@ -53,10 +53,15 @@ end
 --- The path of a file that may be written.
 linux.temporary = os.tmpname
 
+--- A signal for this process ("INT", "TERM" ...), in 200 ms.
+function linux.signal_soon(name)
+  local self = io.open("/proc/self/stat"):read("*n")
+  os.execute(("(sleep 0.2; kill -%s %d) &"):format(name, self))
+end
+
 --- Ctrl-C for this process, in 200 ms.
 function linux.interrupt_soon()
-  local self = io.open("/proc/self/stat"):read("*n")
-  os.execute("(sleep 0.2; kill -INT " .. ("%d"):format(self) .. ") &")
+  linux.signal_soon("INT")
 end
 
 --- Blocks the thread for some seconds, in a call that the module knows nothing of.

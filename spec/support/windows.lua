@@ -4,6 +4,7 @@ local process = require "spec_process"
 local windows = {
   settling = 5, -- the kernel knows of it a little later
   interrupt_soon = function() process.interrupt(200) end,
+  signal_soon = function(name) process.interrupt(200, name == "BREAK") end,
   block = process.sleep,
   resident = process.resident,
   mappings = process.regions,

@@ -144,10 +144,18 @@ static DWORD WINAPI interrupt(void *milliseconds)
 	return 0;
 }
 
-/* interrupt(ms): Ctrl-C for this process after that time. */
+static DWORD WINAPI interrupt_by_break(void *milliseconds)
+{
+	Sleep((DWORD)(UINT_PTR)milliseconds);
+	GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, 0);
+	return 0;
+}
+
+/* interrupt(ms [, by_break]): Ctrl-C, or Ctrl-Break, for this process after that time. */
 static int process_interrupt(lua_State *L)
 {
-	HANDLE thread = CreateThread(NULL, 0, interrupt, (void *)(UINT_PTR)luaL_checknumber(L, 1), 0, NULL);
+	HANDLE thread = CreateThread(NULL, 0, lua_toboolean(L, 2) ? interrupt_by_break : interrupt,
+		(void *)(UINT_PTR)luaL_checknumber(L, 1), 0, NULL);
 	if (!thread)
 		return fail(L, "cannot create a thread");
 	CloseHandle(thread);

@@ -42,6 +42,36 @@ void iocp_waiters_serve_oldest(iocp_waiters *waiters, iocp_lock *lock, int resul
 /* Serves all of them. Takes the lock itself. */
 void iocp_waiters_serve_all(iocp_waiters *waiters, iocp_lock *lock, int result);
 
+/* The end of a thread, as an event. IOCP_OK; of one that others made also IOCP_NOMEM, IOCP_INVALID (its HANDLE was
+** closed) and the system's code. */
+struct iocp_thread;
+struct iocp_event;
+int iocp_thread_end_event(struct iocp_thread *thread, struct iocp_event **end);
+
+/* Signals of the process, by iocp.h's numbers. From iocp_signal_begin to iocp_signal_end `came` is called for each, in
+** a thread without a lock; if it returns 0 nobody wanted it, and it does what it did before. iocp_signals_ready comes
+** first, always with the same `came`; IOCP_OK, IOCP_NOMEM or the system's code, as iocp_signal_begin. One thread at a
+** time begins and ends. */
+int iocp_signals_ready(int (*came)(int signal));
+int iocp_signal_begin(int signal);
+void iocp_signal_end(int signal);
+
+/* One of a host's addresses. */
+typedef struct iocp_host_address {
+	char host[64];  /* in digits, with "%scope" where it has one */
+	uint16_t port;  /* the service's */
+	uint16_t inet6; /* 0 or 1 */
+} iocp_host_address;
+
+/* Why there is none. */
+enum { IOCP_EAI_NONAME = 1, IOCP_EAI_SERVICE, IOCP_EAI_AGAIN, IOCP_EAI_FAIL, IOCP_EAI_SYSTEM };
+
+/* Asks the system, which may take long, for the addresses of a host and the port of a service (a name, digits, or NULL
+** for 0). `digits`: the host is none but an address in digits, and nobody is asked. IOCP_OK: *addresses, from malloc,
+** are *count different ones, at least one. IOCP_NOMEM, or one of the above. */
+int iocp_system_resolve(
+	const char *host, const char *service, int digits, iocp_host_address **addresses, size_t *count);
+
 /* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some
 ** compilers need a library of their own for that.) */
 const void *iocp_thread_key(void);

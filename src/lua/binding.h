@@ -229,7 +229,8 @@ enum iocp_class {
 	IOCP_CLASS_POOL = 3,
 	IOCP_CLASS_TASK = 4,
 	IOCP_CLASS_SOCKET = 5,
-	IOCP_CLASS_COUNT = 6
+	IOCP_CLASS_LOOKUP = 6,
+	IOCP_CLASS_COUNT = 7
 };
 
 /* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
@@ -327,6 +328,11 @@ void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds
 void iocp_lua_open_socket(lua_State *L);
 /* After the socket and the heap, whose methods it adds to. */
 void iocp_lua_open_addresses(lua_State *L);
+void iocp_lua_open_lookup(lua_State *L);
+/* iocp.resolve(host [, service]) */
+int iocp_lua_resolve(lua_State *L);
+/* iocp.signal(name) */
+int iocp_lua_signal(lua_State *L);
 /* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are
 ** Lua's; a table of what the files in Lua need for that. */
 int iocp_lua_open_pool(lua_State *L);
@@ -377,6 +383,12 @@ uintptr_t iocp_check_overlapped(lua_State *L, int index);
 uintptr_t iocp_message_mark(void);
 /* Whether a packet is a message. */
 int iocp_is_message(const iocp_packet *packet);
+
+/* ---- timer.c ----------------------------------------------------------------------------------------------------- */
+
+/* Reads (target, key [, overlapped]) from index 2 on, as every notify takes them, and pushes the timer that it
+** gives. */
+iocp_timer *iocp_notify_arguments(lua_State *L, iocp_port **target, iocp_packet *packet);
 
 /* ---- message.c --------------------------------------------------------------------------------------------------- */
 

@@ -142,6 +142,8 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"cancelled", module_cancelled},
 		{"clock", module_clock},
 		{"describe", iocp_lua_describe},
+		{"resolve", iocp_lua_resolve},
+		{"signal", iocp_lua_signal},
 		{"register", iocp_lua_register},
 		{"on_unobserved", iocp_lua_on_unobserved},
 		{NULL, NULL},
@@ -165,5 +167,6 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_timer(L);
 	iocp_lua_open_socket(L);
 	iocp_lua_open_addresses(L);
+	iocp_lua_open_lookup(L);
 	return 1;
 }

@@ -1,6 +1,6 @@
 /*
-** object.c - the userdata: one counted reference to a port, heap, thread, pool, task or socket. Another kind is a row
-** here and its methods.
+** object.c - the userdata: one counted reference to a port, heap, thread, pool, task, socket or lookup. Another kind is
+** a row here and its methods.
 **
 ** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is
 ** first, so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before
@@ -35,6 +35,7 @@ static const struct class_row {
 	{"iocp.Pool", IOCP_KIND_POOL, HANDLE | LATE},
 	{"iocp.Task", IOCP_KIND_TASK, LATE},
 	{"iocp.Socket", IOCP_KIND_SOCKET, HANDLE | LISTED},
+	{"iocp.Lookup", IOCP_KIND_LOOKUP, 0},
 };
 
 static iocp_box *to_box(lua_State *L, int index)

@@ -392,6 +392,16 @@ static int thread_join(lua_State *L)
 	return r == IOCP_OK ? push_outcome(L, thread) : iocp_failure(L, r, NULL);
 }
 
+static int thread_notify(lua_State *L)
+{
+	iocp_thread *thread = check_thread(L);
+	iocp_packet packet;
+	iocp_port *target;
+	iocp_timer *timer = iocp_notify_arguments(L, &target, &packet);
+	int r = iocp_thread_notify(thread, target, packet.key, packet.overlapped, timer);
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
 static const char *status_of(const iocp_thread *thread)
 {
 	static const char *const names[] = {"suspended", "running", "finished", "failed", "cancelled"};
@@ -501,6 +511,7 @@ void iocp_lua_open_thread(lua_State *L)
 	static const luaL_Reg metamethods[] = {{"__tostring", thread_to_string}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {
 		{"join", thread_join},
+		{"notify", thread_notify},
 		{"status", thread_status},
 		{"cancel", thread_cancel},
 		{"resume", thread_resume},

@@ -1,6 +1,6 @@
 /*
-** timer.c - port:enqueue_after and the Timer it gives, which is a number in a userdata and owns nothing: a timer that
-** is collected stays pending.
+** timer.c - port:enqueue_after and the Timer it gives, as the notify methods do: a number in a userdata, which owns
+** nothing: a timer that is collected stays pending.
 */
 
 #include <inttypes.h>
@@ -39,6 +39,25 @@ static int timer_cancel(lua_State *L)
 	return 1;
 }
 
+/* Pushes one that names nothing yet. */
+static iocp_timer *push_timer(lua_State *L)
+{
+	iocp_timer *timer = lua_newuserdata(L, sizeof(*timer));
+	*timer = 0;
+	luaL_getmetatable(L, TIMER);
+	lua_setmetatable(L, -2);
+	return timer;
+}
+
+iocp_timer *iocp_notify_arguments(lua_State *L, iocp_port **target, iocp_packet *packet)
+{
+	*target = iocp_object_check(L, 2, IOCP_CLASS_PORT, "target");
+	*packet = (iocp_packet){.key = 0};
+	packet->key = iocp_check_address(L, 3, "key");
+	packet->overlapped = iocp_check_overlapped(L, 4);
+	return push_timer(L);
+}
+
 static int port_enqueue_after(lua_State *L)
 {
 	iocp_port *port = iocp_object_check(L, 1, IOCP_CLASS_PORT, "self");
@@ -49,9 +68,7 @@ static int port_enqueue_after(lua_State *L)
 	packet.key = iocp_check_address(L, 3, "key");
 	packet.bytes = (uint32_t)iocp_opt_integer(L, 4, "bytes", UINT32_MAX, 0);
 	packet.overlapped = iocp_check_overlapped(L, 5);
-	timer = lua_newuserdata(L, sizeof(*timer));
-	luaL_getmetatable(L, TIMER);
-	lua_setmetatable(L, -2);
+	timer = push_timer(L);
 	r = iocp_port_enqueue_after(port, &packet, ms, timer);
 	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
 }

@@ -19,6 +19,7 @@
 */
 
 #include "native/native.h"
+#include "core/event.h"
 #include "core/sized.h"
 
 #include <errno.h>
@@ -46,6 +47,7 @@ struct iocp_thread {
 	int interruptible;
 	pthread_t pthread; /* valid while interruptible */
 	iocp_waiters joiners;
+	iocp_event end;         /* it has ended, or never will begin */
 	size_t processor_count; /* 0: those of the thread that makes it */
 	uint32_t processors[];
 };
@@ -98,6 +100,7 @@ int iocp_thread_interrupt(iocp_thread *thread, void (*function)(iocp_thread *))
 static void free_thread(iocp_object *object)
 {
 	iocp_thread *thread = thread_of(object);
+	iocp_event_happen(&thread->end);
 	if (thread->destroy)
 		thread->destroy(thread->data);
 	free(thread);
@@ -130,6 +133,7 @@ static void *run(void *argument)
 		memory_order_release);
 	iocp_lock_release(&thread->lock);
 	iocp_waiters_serve_all(&thread->joiners, &thread->lock, IOCP_OK); /* nobody joins the list any more */
+	iocp_event_happen(&thread->end);
 	iocp_thread_release(thread);
 	return NULL;
 }
@@ -264,6 +268,14 @@ int iocp_thread_join(iocp_thread *thread, double ms)
 	iocp_waiters_wait(&thread->joiners, &context->waiter);
 	iocp_lock_release(&thread->lock);
 	return iocp_wait_without_slot(context, &thread->joiners, &thread->lock, iocp_deadline(ms), NULL);
+}
+
+int iocp_thread_end_event(iocp_thread *thread, iocp_event **end)
+{
+	*end = &thread->end;
+	if (iocp_thread_status(thread) >= IOCP_FINISHED) /* the thread itself may be just about to say so */
+		iocp_event_happen(*end);
+	return IOCP_OK;
 }
 
 void iocp_thread_cancel(iocp_thread *thread)

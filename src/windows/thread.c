@@ -5,14 +5,16 @@
 ** in which it waits, lives while it runs. Each thread is created suspended, so that its handle and number are known
 ** before it runs. One that is dropped before it was resumed is let go to find that out, and frees the object itself.
 **
-** Locking: `lock` guards `interruptible` and the change of `status` to an ended one. The thread is interruptible from
-** before its body to after it, and is stopped under the lock, so it is within its body then.
+** Locking: `lock` guards `interruptible` and the change of `status` to an ended one, and what waits for the end of an
+** adopted one. The thread is interruptible from before its body to after it, and is stopped under the lock, so it is
+** within its body then.
 **
 ** At the end of the process nothing is joined or torn down: the system ends the threads where they are. The library
 ** stays loaded (iocp_pin), so a thread never finds its code or data gone.
 */
 
 #include "windows/windows.h"
+#include "core/event.h"
 #include "core/sized.h"
 
 #include <limits.h>
@@ -35,6 +37,9 @@ struct iocp_thread {
 	int dropped; /* written before the thread first runs */
 	iocp_lock lock;
 	int interruptible;
+	iocp_event end;  /* it has ended, or never will begin */
+	HANDLE ours;     /* of an adopted one whose end somebody asked for: its owner may close the other one */
+	HANDLE end_wait; /* the system's, for that */
 };
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -42,6 +47,7 @@ struct iocp_thread {
 static void free_thread(iocp_object *object)
 {
 	iocp_thread *thread = (iocp_thread *)object;
+	iocp_event_happen(&thread->end);
 	if (thread->destroy)
 		thread->destroy(thread->data);
 	if (thread->main && thread->system) {
@@ -91,6 +97,7 @@ static unsigned __stdcall run(void *argument)
 		: r == IOCP_CANCELLED ? IOCP_STOPPED
 							  : IOCP_FAILED,
 		memory_order_release);
+	iocp_event_happen(&thread->end);
 	iocp_thread_release(thread);
 	return 0;
 }
@@ -259,6 +266,52 @@ int iocp_thread_join(iocp_thread *thread, double ms)
 	/* After its body it has nothing left to do but end, which a process that is about to end should not cut short. */
 	if (r == IOCP_OK && ms != 0)
 		WaitForSingleObject(thread->system, INFINITE);
+	return r;
+}
+
+/* In a thread of the system's: an adopted thread has ended. */
+static VOID CALLBACK on_adopted_end(PVOID argument, BOOLEAN timed_out)
+{
+	iocp_thread *thread = argument;
+	(void)timed_out;
+	iocp_lock_acquire(&thread->lock); /* behind who stored what is given back here */
+	UnregisterWaitEx(thread->end_wait, NULL);
+	CloseHandle(thread->ours);
+	iocp_lock_release(&thread->lock);
+	iocp_event_happen(&thread->end);
+	iocp_thread_release(thread);
+}
+
+/* Has the system tell of an adopted thread's end. The lock is held. */
+static int await_adopted_end(iocp_thread *thread)
+{
+	int r = IOCP_OK;
+	if (!DuplicateHandle(
+			GetCurrentProcess(), thread->system, GetCurrentProcess(), &thread->ours, SYNCHRONIZE, FALSE, 0))
+		return GetLastError() == ERROR_INVALID_HANDLE ? IOCP_INVALID : iocp_system_code(GetLastError());
+	iocp_thread_retain(thread); /* the wait's own */
+	if (!RegisterWaitForSingleObject(
+			&thread->end_wait, thread->ours, on_adopted_end, thread, INFINITE, WT_EXECUTEONLYONCE)) {
+		r = iocp_system_code(GetLastError());
+		CloseHandle(thread->ours);
+		thread->ours = NULL;
+		iocp_object_release(&thread->object); /* not the last: the caller has one */
+	}
+	return r;
+}
+
+int iocp_thread_end_event(iocp_thread *thread, iocp_event **end)
+{
+	int r = IOCP_OK;
+	*end = &thread->end;
+	if (iocp_thread_status(thread) >= IOCP_FINISHED) /* the thread itself may be just about to say so */
+		iocp_event_happen(*end);
+	if (thread->main)
+		return r;
+	iocp_lock_acquire(&thread->lock);
+	if (!thread->ours)
+		r = await_adopted_end(thread);
+	iocp_lock_release(&thread->lock);
 	return r;
 }
 

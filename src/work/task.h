@@ -24,10 +24,11 @@ enum { /* in the word, beside the state */
 /* Somebody who is told when a task has ended. */
 typedef struct iocp_watch {
 	struct iocp_watch *next;
-	iocp_notices *notices; /* a reference; NULL: a task that runs after this one */
+	iocp_notices *notices; /* a reference; NULL: a task that runs after this one, or an event */
 	uintptr_t key;
-	iocp_task *task; /* a reference */
-	iocp_task *of;   /* while it is told: the task that has ended, a reference, if it is not the first one */
+	iocp_task *task;   /* a reference */
+	iocp_task *of;     /* while it is told: the task that has ended, a reference, if it is not the first one */
+	iocp_event *event; /* the task's own `end`, or NULL */
 	int input;
 	iocp_arc arc; /* of a task that runs after this one */
 } iocp_watch;
@@ -53,13 +54,14 @@ struct iocp_task {
 	iocp_payload payload; /* arguments, until it has ended; then what came of it */
 	char *made;           /* where, from malloc; NULL: nobody said so. Set before it is submitted */
 	iocp_watch *watches;
+	iocp_event *end; /* that it has ended; NULL: no port was to be told. Written once, under iocp_tasks */
 	iocp_task_extra *extra;
 	_Atomic(iocp_node *) node;     /* NULL, until it has had an arc */
 	_Atomic(iocp_worker *) runner; /* while it runs */
 	int chunk_runner; /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
+	int has_place;    /* in a queue with a limit; of who has its packet */
 	/* While a chunk runs on top of the task that called its loop: that one. Guarded by iocp_tasks. */
 	struct iocp_task *caller;
-	int has_place;          /* in a queue with a limit; of who has its packet */
 	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
 };
 

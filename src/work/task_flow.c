@@ -37,6 +37,8 @@ static void free_task(iocp_deferred *deferred)
 	free(task->extra);
 	if (task->made)
 		free(task->made);
+	if (task->end)
+		free(task->end);
 	/* Acquire: as in task_graph.c. */
 	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
 	iocp_pool_drop(task->pool);
@@ -314,6 +316,9 @@ static void tell(iocp_task *task)
 		of = watch->of;
 		if (watch->notices) {
 			iocp_notices_leave(watch);
+		} else if (watch->event) {
+			iocp_event_happen(watch->event);
+			free(watch);
 		} else {
 			list = tell_dependent(watch, of ? of : task, list);
 			iocp_task_release(watch->task);

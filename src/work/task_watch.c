@@ -1,5 +1,5 @@
 /*
-** task_watch.c - who is told when a task has ended: tasks that run after it, and threads that wait.
+** task_watch.c - who is told when a task has ended: tasks that run after it, threads that wait, and ports.
 **
 ** A thread waits on notices of its own, which are no port: it goes on belonging to the port that it got from. The watch
 ** itself is what is left there, so telling takes no memory.
@@ -138,4 +138,35 @@ iocp_watch *iocp_watches_take(iocp_task *task)
 	task->watches = NULL;
 	iocp_lock_release(&iocp_tasks);
 	return taken;
+}
+
+/* ---- ports ------------------------------------------------------------------------------------------------------- */
+
+/* The task's end as an event, made when it is first asked for; NULL: out of memory. */
+static iocp_event *end_of(iocp_task *task)
+{
+	iocp_watch *watch = calloc(1, sizeof(*watch));
+	iocp_event *fresh = calloc(1, sizeof(*fresh)), *end;
+	int added = 0, made;
+	iocp_lock_acquire(&iocp_tasks);
+	made = !task->end && watch && fresh;
+	if (made) {
+		task->end = watch->event = fresh;
+		added = iocp_watch_add(task, watch);
+	}
+	end = task->end;
+	iocp_lock_release(&iocp_tasks);
+	if (!added)
+		free(watch);
+	if (!made)
+		free(fresh);
+	if (end && iocp_task_state(task) >= IOCP_TASK_COMPLETED) /* who ended it may be just about to say so */
+		iocp_event_happen(end);
+	return end;
+}
+
+int iocp_task_notify(iocp_task *task, iocp_port *port, const iocp_packet *packet, iocp_timer *timer)
+{
+	iocp_event *end = end_of(task);
+	return end ? iocp_event_notify(end, port, packet, timer) : IOCP_NOMEM;
 }

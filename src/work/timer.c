@@ -1,18 +1,24 @@
 /*
-** timer.c - packets that are posted later: a heap of deadlines, and one thread that waits for the earliest.
+** timer.c - packets that are posted later: when it is time, a heap of deadlines with one thread that waits for the
+** earliest; or when an event (core/event.h) happens, a list for each.
 **
 ** Ownership: a pending timer holds a reference to its port, until it is posted, dropped or cancelled. The thread is
-** started with the first timer and stays; with nothing pending it waits for ever.
+** started with the first that has a time, and stays; with nothing pending it waits for ever.
 **
-** Locking: `lock` guards everything here. Packets are posted, and ports dropped, outside it. A timer is pending exactly
-** while it is in the heap; whoever takes it out, the thread or a cancel, is the one who disposes of it, so a cancel
-** that succeeds means that it will never arrive.
+** Locking: `lock` guards everything here, and is taken under any other. Packets are posted, and ports dropped, outside
+** it. A timer is pending exactly while it is in the heap or in a list; whoever takes it out, the thread, who makes the
+** event happen, or a cancel, is the one who disposes of it, so a cancel that succeeds means that it will never arrive.
+**
+** Events. What an event calls when it happens is set with its first timer, and is iocp_event_over from then on that it
+** has happened. Who adds a timer looks at that under the lock: if it is not over yet, who makes it happen takes the
+** lock after this, and finds the timer. The timers of one that happens again and again stay in its list. Each is posted
+** once a round, and goes to the list's end then: whatever is added or cancelled meanwhile, those at the front are left.
 **
 ** The thread waits for `bell` with a timeout: whoever adds a timer that is the earliest posts there, after it has
 ** released the lock. No deadline is overslept: the thread computes its timeout under the lock, so a timer that is added
 ** later finds its deadline still ahead of what the thread waits for, and rings.
 **
-** Memory: 40 bytes a timer and 16 in the heap. Both arrays double, outside the lock.
+** Memory: 40 bytes a timer and 16 in the heap; 40 for the list of an event. Both arrays double, outside the lock.
 */
 
 #include <stdlib.h>
@@ -26,12 +32,13 @@ enum { LEAST = 64, AT_ONCE = 64, RETRY = 10 /* ms */ };
 
 #define NOWHERE UINT32_MAX
 
-/* In an array that is never shrunk; `place` is where in the heap it is, or the next free one. */
+/* In an array that is never shrunk. The timers of an event are a ring with its head, which is one without a port. */
 typedef struct timer {
-	iocp_port *port; /* NULL: free */
+	iocp_port *port; /* NULL: free, or a head */
 	uintptr_t key, overlapped;
-	uint32_t bytes;
-	uint32_t place;
+	uint32_t bytes;      /* of what happens again and again, which has none: the round in which it was posted */
+	uint32_t place;      /* where in the heap it is, or the next in the ring, or the next free one */
+	uint32_t previous;   /* in the ring; NOWHERE: it is in the heap */
 	uint32_t generation; /* grows each time the timer is freed: an old iocp_timer names it no more */
 } timer;
 
@@ -43,10 +50,11 @@ typedef struct deadline {
 static iocp_lock lock;
 static timer *timers;
 static deadline *heap; /* a binary heap: the earliest first; among equals, in any order */
-static uint32_t capacity, used, pending, first_free = NOWHERE;
-static iocp_semaphore bell; /* rung when the earliest deadline has changed */
-static _Atomic int started; /* a thread was, and none need be */
-static int running;         /* one is: of several that were started at once, the first */
+static uint32_t capacity, pending, first_free = NOWHERE;
+static uint32_t used = 1, taken = 1; /* ever, and now; the first is nobody's, so that 0 names no timer and no ring */
+static iocp_semaphore bell;          /* rung when the earliest deadline has changed */
+static _Atomic int started;          /* a thread was, and none need be */
+static int running;                  /* one is: of several that were started at once, the first */
 
 /* ---- the heap; the lock is held ---------------------------------------------------------------------------------- */
 
@@ -81,22 +89,95 @@ static void sift_down(uint32_t place, deadline d)
 	put(place, d);
 }
 
-/* Takes a timer out of the heap, and frees it. Its port's reference is the caller's. */
-static timer take_out(uint32_t index)
+static void remove_deadline(uint32_t place)
 {
-	timer taken = timers[index];
 	deadline last = heap[--pending];
-	if (taken.place < pending) {
-		if (taken.place > 0 && heap[(taken.place - 1) / 2].at > last.at)
-			sift_up(taken.place, last);
+	if (place < pending) {
+		if (place > 0 && heap[(place - 1) / 2].at > last.at)
+			sift_up(place, last);
 		else
-			sift_down(taken.place, last);
+			sift_down(place, last);
 	}
+}
+
+/* ---- timers; the lock is held ------------------------------------------------------------------------------------ */
+
+/* One that there is room for, and its name. */
+static uint32_t new_timer(iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+{
+	uint32_t index = first_free;
+	if (index != NOWHERE) {
+		first_free = timers[index].place;
+	} else {
+		index = used++;
+		timers[index].generation = 1;
+	}
+	taken++;
+	timers[index].port = port ? iocp_port_retain(port) : NULL;
+	timers[index].key = packet->key;
+	timers[index].overlapped = packet->overlapped;
+	timers[index].bytes = packet->bytes;
+	*name = (iocp_timer)timers[index].generation << 32 | index;
+	return index;
+}
+
+static void free_timer(uint32_t index)
+{
 	timers[index].port = NULL;
 	timers[index].generation++;
 	timers[index].place = first_free;
 	first_free = index;
-	return taken;
+	taken--;
+}
+
+/* At the end of a ring. */
+static void link_timer(uint32_t head, uint32_t index)
+{
+	timers[index].place = head;
+	timers[index].previous = timers[head].previous;
+	timers[timers[head].previous].place = index;
+	timers[head].previous = index;
+}
+
+static void unlink_timer(const timer *t)
+{
+	timers[t->previous].place = t->place;
+	timers[t->place].previous = t->previous;
+}
+
+/* Takes one out of the heap or its ring, and frees it. Its port's reference is the caller's. */
+static timer take_out(uint32_t index)
+{
+	timer out = timers[index];
+	if (out.previous == NOWHERE)
+		remove_deadline(out.place);
+	else
+		unlink_timer(&out);
+	free_timer(index);
+	return out;
+}
+
+/* ---- posting ----------------------------------------------------------------------------------------------------- */
+
+/* IOCP_OK, IOCP_NOMEM, or IOCP_CLOSED: a closed port drops it as it dropped its queue. */
+static int post_once(iocp_port *port, const iocp_packet *packet)
+{
+	int r = iocp_port_enqueue(port, packet->key, packet->bytes, packet->overlapped);
+	if (r == IOCP_CLOSED)
+		(void)iocp_port_putback(port, packet, 1);
+	return r;
+}
+
+/* Posts one that was taken out, or is a copy with a reference to the port of its own. Where there is no memory, it is
+** late. 0: the port is closed. */
+static int post(const timer *t, uint32_t bytes)
+{
+	const iocp_packet packet = {.key = t->key, .overlapped = t->overlapped, .bytes = bytes};
+	int r;
+	while ((r = post_once(t->port, &packet)) == IOCP_NOMEM)
+		(void)iocp_sleep(RETRY);
+	iocp_port_release(t->port);
+	return r == IOCP_OK;
 }
 
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
@@ -114,18 +195,6 @@ static int take_due(timer *due, int max, double *wait)
 	return count;
 }
 
-/* Posts it. Where there is no memory, it is late; a closed port drops it as it dropped its queue. */
-static void post(const timer *t)
-{
-	const iocp_packet packet = {.key = t->key, .overlapped = t->overlapped, .bytes = t->bytes};
-	int r;
-	while ((r = iocp_port_enqueue(t->port, t->key, t->bytes, t->overlapped)) == IOCP_NOMEM)
-		(void)iocp_sleep(RETRY);
-	if (r == IOCP_CLOSED)
-		(void)iocp_port_putback(t->port, &packet, 1);
-	iocp_port_release(t->port);
-}
-
 static int run(iocp_thread *thread, void *data)
 {
 	timer due[AT_ONCE];
@@ -139,7 +208,7 @@ static int run(iocp_thread *thread, void *data)
 	while (mine && r != IOCP_CLOSED) { /* which never happens */
 		int count = take_due(due, AT_ONCE, &wait), i;
 		for (i = 0; i < count; i++)
-			post(&due[i]);
+			(void)post(&due[i], due[i].bytes);
 		if (count == 0 && wait != 0) /* after posting it looks again: time has passed */
 			r = iocp_semaphore_wait(&bell, wait);
 	}
@@ -166,8 +235,8 @@ static int start(void)
 
 /* ---- adding and cancelling --------------------------------------------------------------------------------------- */
 
-/* Takes the lock with room for one more. IOCP_NOMEM: without the lock. */
-static int lock_with_room(void)
+/* Takes the lock with room for so many more. IOCP_NOMEM: without the lock. */
+static int lock_with_room(uint32_t more)
 {
 	for (;;) {
 		timer *more_timers;
@@ -175,7 +244,7 @@ static int lock_with_room(void)
 		void *old_timers = NULL, *old_heap = NULL;
 		uint32_t wanted;
 		iocp_lock_acquire(&lock);
-		if (first_free != NOWHERE || used < capacity)
+		if (taken + more <= capacity)
 			return IOCP_OK;
 		wanted = capacity ? capacity * 2 : LEAST;
 		iocp_lock_release(&lock);
@@ -208,27 +277,17 @@ static int lock_with_room(void)
 	}
 }
 
-int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double ms, iocp_timer *handle)
+int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double ms, iocp_timer *name)
 {
 	deadline d;
 	int earliest, r = start();
 	if (r == IOCP_OK)
-		r = lock_with_room();
+		r = lock_with_room(1);
 	if (r != IOCP_OK)
 		return r;
-	d.index = first_free;
-	if (d.index != NOWHERE) {
-		first_free = timers[d.index].place;
-	} else {
-		d.index = used++;
-		timers[d.index].generation = 1;
-	}
 	d.at = iocp_clock() + (ms > 0 ? ms : 0);
-	timers[d.index].port = iocp_port_retain(port);
-	timers[d.index].key = packet->key;
-	timers[d.index].overlapped = packet->overlapped;
-	timers[d.index].bytes = packet->bytes;
-	*handle = (iocp_timer)timers[d.index].generation << 32 | d.index;
+	d.index = new_timer(port, packet, name);
+	timers[d.index].previous = NOWHERE;
 	sift_up(pending++, d);
 	earliest = heap[0].index == d.index;
 	iocp_lock_release(&lock);
@@ -238,28 +297,151 @@ int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double m
 }
 
 /* The lock is held. */
-static int names_pending(iocp_timer handle)
+static int names_pending(iocp_timer name)
 {
-	uint32_t index = (uint32_t)handle;
-	return index < used && timers[index].port && timers[index].generation == (uint32_t)(handle >> 32);
+	uint32_t index = (uint32_t)name;
+	return index > 0 && index < used && timers[index].port && timers[index].generation == (uint32_t)(name >> 32);
 }
 
-int iocp_timer_is_pending(iocp_timer handle)
+int iocp_timer_is_pending(iocp_timer name)
 {
 	int is_pending;
 	iocp_lock_acquire(&lock);
-	is_pending = names_pending(handle);
+	is_pending = names_pending(name);
 	iocp_lock_release(&lock);
 	return is_pending;
 }
 
-int iocp_timer_cancel(iocp_timer handle)
+int iocp_timer_cancel(iocp_timer name)
 {
-	iocp_port *port = NULL;
+	timer out = {.port = NULL};
+	iocp_event *empty = NULL;
 	iocp_lock_acquire(&lock);
-	if (names_pending(handle))
-		port = take_out((uint32_t)handle).port;
+	if (names_pending(name)) {
+		out = take_out((uint32_t)name);
+		if (out.previous == out.place) /* it was alone with the head */
+			empty = (iocp_event *)timers[out.place].key;
+	}
+	if (empty && !empty->left)
+		empty = NULL; /* its memory may go, with the lock */
 	iocp_lock_release(&lock);
-	iocp_port_release(port);
-	return port ? IOCP_OK : IOCP_INVALID;
+	iocp_port_release(out.port);
+	if (empty)
+		empty->left(empty);
+	return out.port ? IOCP_OK : IOCP_INVALID;
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+/* What an event calls: posts what is in its list, in the order in which it was added. */
+static void post_all(iocp_event *event)
+{
+	timer due[AT_ONCE];
+	int count, i;
+	do {
+		uint32_t head;
+		count = 0;
+		iocp_lock_acquire(&lock);
+		head = event->list;
+		while (head && count < AT_ONCE && timers[head].place != head)
+			due[count++] = take_out(timers[head].place);
+		if (head && timers[head].place == head) {
+			free_timer(head);
+			event->list = 0;
+		}
+		iocp_lock_release(&lock);
+		for (i = 0; i < count; i++)
+			(void)post(&due[i], 0);
+	} while (count == AT_ONCE);
+}
+
+/* Adds a timer to the event's list. The lock is held, and there is room for two. */
+static void add_to_list(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+{
+	const iocp_packet head = {.key = (uintptr_t)event};
+	iocp_timer unused;
+	uint32_t index;
+	if (!event->list) {
+		event->list = new_timer(NULL, &head, &unused);
+		timers[event->list].place = timers[event->list].previous = event->list;
+	}
+	index = new_timer(port, packet, name);
+	timers[index].bytes = timers[event->list].bytes; /* the round under way is not for it */
+	link_timer(event->list, index);
+}
+
+int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+{
+	void (*call)(iocp_event *) = NULL;
+	int r = lock_with_room(2);
+	if (r != IOCP_OK)
+		return r;
+	/* Release: pairs with iocp_event_happen. Acquire: what happened before the event comes before who is told now. */
+	if (!atomic_compare_exchange_strong_explicit(
+			&event->call, &call, post_all, memory_order_acq_rel, memory_order_acquire)
+		&& call == iocp_event_over) {
+		iocp_lock_release(&lock);
+		*name = 0;
+		return post_once(port, packet) == IOCP_NOMEM ? IOCP_NOMEM : IOCP_OK;
+	}
+	add_to_list(event, port, packet, name);
+	iocp_lock_release(&lock);
+	return IOCP_OK;
+}
+
+/* Copies up to `max` that were not posted in this round or one that another thread began meanwhile, each with a
+** reference to its port; names[] are theirs. A round's end is the head, which has the newest. */
+static int take_round(const iocp_event *event, uint32_t *round, timer *due, iocp_timer *names, int max)
+{
+	uint32_t head, index;
+	int count = 0;
+	iocp_lock_acquire(&lock);
+	head = event->list;
+	if (head && !*round)
+		*round = ++timers[head].bytes;
+	while (head && count < max && (int32_t)(timers[index = timers[head].place].bytes - *round) < 0) {
+		timers[index].bytes = *round;
+		due[count] = timers[index];
+		names[count] = (iocp_timer)due[count].generation << 32 | index;
+		(void)iocp_port_retain(due[count].port);
+		unlink_timer(&due[count++]);
+		link_timer(head, index);
+	}
+	iocp_lock_release(&lock);
+	return count;
+}
+
+int iocp_event_post(iocp_event *event)
+{
+	timer due[AT_ONCE];
+	iocp_timer names[AT_ONCE];
+	uint32_t round = 0; /* unknown */
+	int count, i, posted = 0;
+	do {
+		count = take_round(event, &round, due, names, AT_ONCE);
+		for (i = 0; i < count; i++) {
+			if (post(&due[i], 0))
+				posted++;
+			else
+				(void)iocp_timer_cancel(names[i]);
+		}
+	} while (count == AT_ONCE);
+	return posted;
+}
+
+int iocp_event_is_asked(const iocp_event *event)
+{
+	int asked;
+	iocp_lock_acquire(&lock);
+	asked = event->list && timers[event->list].place != event->list;
+	iocp_lock_release(&lock);
+	return asked;
+}
+
+int iocp_thread_notify(iocp_thread *thread, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *name)
+{
+	const iocp_packet packet = {.key = key, .overlapped = overlapped};
+	iocp_event *end;
+	int r = iocp_thread_end_event(thread, &end);
+	return r == IOCP_OK ? iocp_event_notify(end, port, &packet, name) : r;
 }

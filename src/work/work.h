@@ -10,7 +10,9 @@
 **   task_flow.c   when a task runs, and what follows from its end
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles
-**   timer.c       packets that are posted later: iocp.h
+**   lookup.c      the addresses of hosts
+**   signal.c      signals of the process as packets: iocp.h
+**   timer.c       packets that are posted later: iocp.h, and when an event happens
 **
 ** What a worker runs, and with what, is the pool's owner's: a `body` and payloads, of which only the owner's calls know
 ** what is in them. pool.h and task.h have what the files here share.
@@ -23,7 +25,7 @@
 ** cancelling while it runs, timers. A pool's `lock` guards its list of workers and how many there are to be. Neither is
 ** taken under the other, and under neither is anything called that may wait, allocate or call out. What tells a task's
 ** thread to stop is called under the first (iocp_thread_cancel_work, the owner's `cancel`), so that the thread is not
-** about something else by then. task_graph.c has a lock that is taken before the first.
+** about something else by then. task_graph.c has a lock that is taken before the first. timer.c has one of its own.
 */
 
 #ifndef IOCP_WORK_H
@@ -33,13 +35,16 @@
 
 #include "core/api.h"
 #include "core/atomic.h"
+#include "core/event.h"
 #include "core/object.h"
+#include "core/os.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct iocp_pool iocp_pool;
 typedef struct iocp_task iocp_task;
 typedef struct iocp_worker iocp_worker;
+typedef struct iocp_lookup iocp_lookup;
 typedef struct iocp_run iocp_run;
 typedef struct iocp_notices iocp_notices;
 typedef struct iocp_node iocp_node;
@@ -59,6 +64,35 @@ iocp_handle iocp_any_handle(const void *object);
 void *iocp_any_native(const void *object);
 /* As core/os.h has it. */
 uintptr_t iocp_any_file(FILE *stream);
+
+/* ---- timer.c ----------------------------------------------------------------------------------------------------- */
+
+/* Posts the packet when the event happens, at once if it has: as iocp_thread_notify. IOCP_NOMEM. An event that may have
+** such packets pending happens before its memory is freed. */
+int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+/* An event that happens again and again happens: posts their packets to all who asked, who stay, but for those whose
+** port is closed. How many got one. */
+int iocp_event_post(iocp_event *event);
+/* Whether anybody has asked for it and does so still. */
+int iocp_event_is_asked(const iocp_event *event);
+
+/* ---- lookup.c ---------------------------------------------------------------------------------------------------- */
+
+/* Begins to look for a host's addresses and a service's port: NULL is port 0. A lookup with one reference, for
+** iocp_any_retain and iocp_any_release. IOCP_NOMEM, or the system's code: there is no thread for it. */
+int iocp_resolve(const char *host, const char *service, iocp_lookup **lookup);
+const char *iocp_lookup_host(const iocp_lookup *lookup);
+/* Waits until it has ended: IOCP_OK; IOCP_TIMEOUT, IOCP_CANCELLED (the thread), IOCP_INTERRUPTED, IOCP_NOMEM. */
+int iocp_lookup_wait(iocp_lookup *lookup, double ms);
+/* Of one that was seen to have ended, what came of it, which lives as long as it does: IOCP_OK and addresses;
+** IOCP_CANCELLED (the lookup), IOCP_NOMEM, or one of os.h's IOCP_EAI_.... */
+int iocp_lookup_result(const iocp_lookup *lookup, const iocp_host_address **addresses, size_t *count);
+/* The name of one of the latter, and what it says; NULL: it is none. Both are static. */
+const char *iocp_lookup_failure(int result, const char **text);
+/* Posts a packet when it has ended, at once if it has: as iocp_thread_notify. IOCP_NOMEM. */
+int iocp_lookup_notify(iocp_lookup *lookup, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+/* Ends it. 0: it had ended. What the system does for it goes on, until that comes to its end. */
+int iocp_lookup_cancel(iocp_lookup *lookup);
 
 /* ---- what tasks run, and with what ------------------------------------------------------------------------------- */
 
@@ -336,6 +370,8 @@ int iocp_notices_wait(iocp_notices *notices, uintptr_t *key, double ms);
 int iocp_task_watch(iocp_task *task, iocp_notices *notices, uintptr_t key);
 /* Takes that back, for all keys, unless it has ended. */
 void iocp_task_unwatch(iocp_task *task, const iocp_notices *notices);
+/* Posts a packet when the task has ended, at once if it has: as iocp_thread_notify. IOCP_NOMEM. */
+int iocp_task_notify(iocp_task *task, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 
 #pragma GCC visibility pop
 

@@ -302,6 +302,16 @@ static int task_wait(lua_State *L)
 	return r == IOCP_OK || has_ended(task) ? push_outcome(L, task) : push_wait_failure(L, r);
 }
 
+static int task_notify(lua_State *L)
+{
+	iocp_task *task = check_task(L, 1, "self");
+	iocp_packet packet;
+	iocp_port *target;
+	iocp_timer *timer = iocp_notify_arguments(L, &target, &packet);
+	int r = iocp_task_notify(task, target, &packet, timer);
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
 static int task_result(lua_State *L)
 {
 	const iocp_task *task = check_task(L, 1, "self");
@@ -412,6 +422,7 @@ void iocp_lua_open_task(lua_State *L)
 		{"name", task_name},
 		{"wait", task_wait},
 		{"result", task_result},
+		{"notify", task_notify},
 		{"cancel", task_cancel},
 		{"after", task_after},
 		{"submit", task_submit},
