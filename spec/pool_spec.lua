@@ -66,6 +66,30 @@ describe("a pool", function()
       assert.equal(0, pool:stats().submitted)
     end)
 
+    it("that is posted, without a task", function()
+      local done = iocp.IOCompletionPort()
+      pool = iocp.Pool { workers = 1, init = function() return { n = 40 } end }
+      local function answer(port, ...)
+        port:send(select("#", ...), ...)
+      end
+      assert.same({ true }, { pool:post(answer, done, nil, "x", nil) })
+      assert.same({ true, 3, nil, "x", nil }, { done:receive() })
+      assert.is_true(pool:post({ body = function(state, port) port:send(state.n) end, worker = true }, done))
+      assert.same({ true, 40 }, { done:receive() })
+      assert.is_true(pool:post("local port = ... port:enqueue(7)", done))
+      assert.equal(7, (done:dequeue()))
+      assert.is_true(pool:post("string:lower", "B"))
+      assert.is_true(pool:post(function() return io.stdout end)) -- what does not cross need not
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      local stats = pool:stats()
+      assert.same({ 5, 5, 0, 0 }, { stats.submitted, stats.completed, stats.failed, stats.cancelled })
+      assert.has_error(function() pool:post(print, io.stdout) end)
+      assert.has_error(function() pool:post() end)
+      assert.equal(5, pool:stats().submitted)
+      pool:close()
+      assert.same({ nil, "the pool is closed", "CLOSED" }, { pool:post(print) })
+    end)
+
     it("in the order of submission", function()
       pool = iocp.Pool(1)
       local log = iocp.IOCompletionPort()
@@ -444,6 +468,26 @@ describe("a pool", function()
       finish(pool)
     end)
 
+    it("by shutdown, with what was posted, from within too; close drops it", function()
+      local done = iocp.IOCompletionPort()
+      pool = iocp.Pool(2)
+      for _ = 1, 100 do
+        pool:post(function(p, port)
+          p:post(function(inner) inner:enqueue(1) end, port)
+        end, pool, done)
+      end
+      finish(pool)
+      assert.equal(100, #done)
+      assert.equal(200, pool:stats().completed)
+      pool = iocp.Pool(0)
+      for _ = 1, 10 do
+        pool:post(function(port) port:enqueue(1) end, done)
+      end
+      pool:close()
+      assert.equal(10, pool:stats().cancelled)
+      assert.equal(100, #done)
+    end)
+
     it("by shutdown with a time, which goes on", function()
       pool = iocp.Pool(1)
       local gate = iocp.IOCompletionPort()
@@ -599,6 +643,24 @@ describe("a pool", function()
       assert.matches("r: on_error failed: .*the handler too; it was to report: .*it broke", output)
     end)
 
+    it("of what was posted as of any other", function()
+      local log = iocp.IOCompletionPort()
+      pool = iocp.Pool { workers = 1, name = "p", on_error = function(message, about) log:send(message, about) end }
+      pool:post({ body = fail, name = "posted" })
+      local _, message, about = assert(log:receive(20000))
+      assert.matches("it broke", message)
+      assert.same({ pool = "p", task = "posted", worker = 1 }, about)
+      assert.matches("it broke", pool:last_error())
+      finish(pool)
+      assert.equal(1, pool:stats().failed)
+      pool = iocp.Pool { workers = 1, on_error = "raise" }
+      pool:post(fail)
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      local ok, text = pcall(pool.post, pool, fail)
+      assert.is_false(ok)
+      assert.matches("it broke\nstack traceback:", text)
+    end)
+
     it("raised in the owner, at the next call, once", function()
       pool = iocp.Pool { workers = 1, on_error = "raise" }
       pool:submit(fail):wait()
@@ -630,6 +692,7 @@ describe("a pool", function()
         assert(pool:submit(function() end))
       end
       assert.same({ nil, "the pool's queue is full", "TIMEOUT" }, { pool:submit(function() end) })
+      assert.same({ nil, "the pool's queue is full", "TIMEOUT" }, { pool:post(function() end) })
       assert.equal(4, pool:stats().submitted)
       gate:enqueue(1)
       assert.is_true(support.eventually(function() return pool:idle() end))
@@ -638,7 +701,7 @@ describe("a pool", function()
 
       pool = iocp.Pool { workers = 2, queue_limit = 5 }
       for i = 1, support.scaled(5000) do
-        assert(pool:submit(function(n) return n end, i))
+        assert(pool[i % 2 == 0 and "submit" or "post"](pool, function(n) return n end, i))
       end
       assert.is_true(pool:stats().peak_queued <= 5)
       finish(pool)
@@ -877,6 +940,8 @@ describe("a pool", function()
     pool = iocp.Pool(1)
     for _, call in ipairs {
       function() pool.submit({}, print) end,
+      function() pool.post({}, print) end,
+      function() pool:post(1) end,
       function() pool:workers(-1) end,
       function() pool:workers("2") end,
       function() pool:submit_after(-1, print) end,

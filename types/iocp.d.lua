@@ -452,6 +452,12 @@ function pool:handle() end
 ---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM, TIMEOUT (queue_limit), CANCELLED
 function pool:submit(f, ...) end
 
+--- As submit, for who asks for nothing: there is no task, and what f returns is dropped. It counts, and fails, as any.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return true|nil, string? message, iocp.Code? code as submit
+function pool:post(f, ...) end
+
 ---@param ms number from 0 on
 ---@param f iocp.Work
 ---@param ... iocp.Value

@@ -299,6 +299,9 @@ const char *iocp_task_made(const iocp_task *task);
 ** submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);
 int iocp_task_runner(const iocp_task *task);
+/* Nobody asks for its results: who runs it need not keep them. Before it is submitted. */
+void iocp_task_set_posted(iocp_task *task);
+int iocp_task_is_posted(const iocp_task *task);
 
 /* ---- task_flow.c ------------------------------------------------------------------------------------------------- */
 

@@ -26,13 +26,19 @@ static int refuse(lua_State *L, iocp_pool *pool, int r)
 							: NULL);
 }
 
+static int is_limited(const iocp_pool *pool)
+{
+	return ((const iocp_pool_plan *)iocp_pool_owner(pool))->limited;
+}
+
 static int take_place(void *task, void *argument, double ms)
 {
 	(void)argument;
 	return iocp_task_take_place(task, ms);
 }
 
-/* Takes a place for a task and submits it; `notices`, or NULL: with a notice there when it has ended. */
+/* Takes a place for a task, or NULL, and submits it; `notices`, or NULL: with a notice there when it has ended. A
+** result code; where the queue has a limit it may raise. */
 static int queue_task(lua_State *L, iocp_pool *pool, iocp_task *task, iocp_notices *notices, uintptr_t key)
 {
 	const iocp_pool_plan *plan = iocp_pool_owner(pool);
@@ -40,22 +46,43 @@ static int queue_task(lua_State *L, iocp_pool *pool, iocp_task *task, iocp_notic
 	if (task && plan->limited)
 		r = iocp_wait_in_lua(L, take_place, task, NULL, plan->queue_wait);
 	if (r != IOCP_OK)
-		return refuse(L, pool, r);
+		return r;
 	if (notices)
 		r = iocp_task_watch(task, notices, key);
 	if (r == IOCP_OK)
 		r = iocp_task_submit(task, 0, 0);
-	if (r == IOCP_OK)
-		return 1;
-	iocp_task_give_place(task);
-	return refuse(L, pool, r);
+	if (r != IOCP_OK)
+		iocp_task_give_place(task);
+	return r;
 }
 
 static int pool_submit(lua_State *L)
 {
 	iocp_pool *pool = check_pool(L);
+	int r;
 	iocp_pool_raise(L, pool);
-	return queue_task(L, pool, iocp_task_create(L, pool, 2), NULL, 0);
+	r = queue_task(L, pool, iocp_task_create(L, pool, 2), NULL, 0);
+	return r == IOCP_OK ? 1 : refuse(L, pool, r);
+}
+
+/* Nobody gets the task, so it needs no userdata; but where it may have to wait for a place, or is to say where it was
+** made, that may raise. */
+static int pool_post(lua_State *L)
+{
+	iocp_pool *pool = check_pool(L);
+	int may_raise = is_limited(pool) || iocp_debugs(), r;
+	iocp_task *task;
+	iocp_pool_raise(L, pool);
+	task = may_raise ? iocp_task_create(L, pool, 2) : iocp_task_make(L, pool, 2);
+	if (task)
+		iocp_task_set_posted(task);
+	r = queue_task(L, pool, task, NULL, 0);
+	if (!may_raise)
+		iocp_task_release(task);
+	if (r != IOCP_OK)
+		return refuse(L, pool, r);
+	lua_pushboolean(L, 1);
+	return 1;
 }
 
 /* The function at 3, its arguments behind; for which nobody waits, so the queue's limit does not count it. */
@@ -90,11 +117,13 @@ static int submit_chunk(lua_State *L)
 	iocp_notices *notices = iocp_notices_check(L, 3);
 	uintptr_t key = iocp_check_address(L, 4, "key");
 	iocp_task *task;
+	int r;
 	iocp_pool_raise(L, pool);
 	task = iocp_task_create(L, pool, 5);
 	if (task)
 		iocp_task_set_runner(task, runner);
-	return queue_task(L, pool, task, notices, key);
+	r = queue_task(L, pool, task, notices, key);
+	return r == IOCP_OK ? 1 : refuse(L, pool, r);
 }
 
 /* parts.set_runners(functions) */
@@ -334,6 +363,7 @@ int iocp_lua_open_pool(lua_State *L)
 	static const luaL_Reg metamethods[] = {{"__tostring", pool_to_string}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {
 		{"submit", pool_submit},
+		{"post", pool_post},
 		{"submit_after", pool_submit_after},
 		{"submit_every", pool_submit_every},
 		{"task", pool_task},

@@ -108,6 +108,8 @@ void iocp_lua_open_stats(lua_State *L);
 /* pool:submit and its like: the function at `function`, its arguments behind. A new task, pushed; NULL: out of
 ** memory. */
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
+/* The same without a userdata: its reference is the caller's, who raises nothing while he has it. */
+iocp_task *iocp_task_make(lua_State *L, iocp_pool *pool, int function);
 /* What parts.notices() gave. */
 iocp_notices *iocp_notices_check(lua_State *L, int index);
 

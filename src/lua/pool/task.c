@@ -43,26 +43,47 @@ static void note_place(lua_State *L, iocp_task *task)
 	iocp_task_set_made(task, made);
 }
 
-iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
+/* As iocp_task_make, with `count` arguments. Nothing is raised once there is a task. */
+static iocp_task *make(lua_State *L, iocp_pool *pool, int function, int count)
 {
-	iocp_encoding encoding = {.first = function + 1, .count = lua_gettop(L) - function, .what = "arg"};
+	iocp_encoding encoding = {.first = function + 1, .count = count, .what = "arg"};
 	iocp_values arguments = {NULL, 0, NULL};
 	iocp_payload payload;
 	iocp_function *body;
 	iocp_task *task;
-	if (encoding.count < 0)
-		iocp_bad_argument(L, function, "f", "a function");
-	iocp_object_push(L, IOCP_CLASS_TASK);
 	resolve(L, function);
 	body = iocp_function_check(L, function);
-	if (encoding.count > 0 && iocp_values_copy(L, &encoding, &arguments) != IOCP_OK)
+	if (count > 0 && iocp_values_copy(L, &encoding, &arguments) != IOCP_OK)
 		return NULL;
 	payload = iocp_payload_of(&arguments);
 	task = iocp_task_new(pool, &body->body, &payload);
+	if (!task)
+		iocp_values_free(&arguments);
+	return task;
+}
+
+/* How many arguments stand behind the function. */
+static int count_arguments(lua_State *L, int function)
+{
+	int count = lua_gettop(L) - function;
+	if (count < 0)
+		iocp_bad_argument(L, function, "f", "a function");
+	return count;
+}
+
+iocp_task *iocp_task_make(lua_State *L, iocp_pool *pool, int function)
+{
+	return make(L, pool, function, count_arguments(L, function));
+}
+
+iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
+{
+	int count = count_arguments(L, function);
+	iocp_task *task;
+	iocp_object_push(L, IOCP_CLASS_TASK);
+	task = make(L, pool, function, count);
 	if (task)
 		iocp_object_set(L, task);
-	else
-		iocp_values_free(&arguments);
 	if (task && iocp_debugs())
 		note_place(L, task);
 	return task;

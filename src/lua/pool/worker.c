@@ -39,14 +39,24 @@ static void push_runners(lua_State *L)
 	}
 }
 
-/* Runs protected: calls the innermost task's function and keeps the results. */
+/* The results from 1 on become the run's outcome. */
+static void keep_results(lua_State *L, iocp_run *run)
+{
+	iocp_encoding encoding = {.first = 1, .count = lua_gettop(L), .what = "result", .owner = run->task};
+	iocp_values results = iocp_values_of(&run->outcome);
+	if (encoding.count == 0)
+		return;
+	iocp_outcome_keep(L, &encoding, &results);
+	run->outcome = iocp_payload_of(&results);
+}
+
+/* Runs protected: calls the innermost task's function and keeps the results, if anybody may ask for them. */
 static int perform(lua_State *L)
 {
 	iocp_lua_worker *worker = iocp_lua_worker_current();
 	iocp_run *run = worker->call->run;
 	const iocp_function *function = iocp_task_function(run->task);
 	const iocp_task *input = iocp_task_input(run->task);
-	iocp_encoding encoding = {.first = 1, .what = "result", .owner = run->task};
 	int count = 0;
 	if (iocp_task_runner(run->task)) {
 		push_runners(L);
@@ -64,13 +74,8 @@ static int perform(lua_State *L)
 	count += push_payload(L, iocp_task_payload(run->task));
 	if (iocp_debugs())
 		count += iocp_debug_watch(L, iocp_task_runner(run->task) ? 2 : 1);
-	lua_call(L, count, LUA_MULTRET);
-	encoding.count = lua_gettop(L);
-	if (encoding.count > 0) {
-		iocp_values results = iocp_values_of(&run->outcome);
-		iocp_outcome_keep(L, &encoding, &results);
-		run->outcome = iocp_payload_of(&results);
-	}
+	lua_call(L, count, iocp_task_is_posted(run->task) ? 0 : LUA_MULTRET);
+	keep_results(L, run);
 	return 0;
 }
 
