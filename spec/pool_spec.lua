@@ -2,6 +2,8 @@
 local iocp = require "iocp"
 local support = require "support"
 
+local unpack = table.unpack or unpack -- luacheck: ignore
+
 local function finish(pool)
   assert.is_true(pool:shutdown(60000))
 end
@@ -23,6 +25,40 @@ describe("a pool", function()
       assert.same({ 4, true, nil, 2, nil },
         { select("#", pool:submit(function(...) return ... end, nil, 2, nil):wait()), true, nil, 2, nil })
       assert.same({ true, { a = { 1, 2 } } }, { pool:submit(function(t) return t end, { a = { 1, 2 } }):wait() })
+    end)
+
+    it("with values of any length: what is short lies in the task itself", function()
+      pool = iocp.Pool(1)
+      local function same(...)
+        return ...
+      end
+      for length = 0, 80 do
+        local text = ("x"):rep(length)
+        assert.same({ true, text }, { pool:submit(same, text):wait() })
+        assert.same({ true, 1, text, false }, { pool:submit(same, 1, text, false):wait() })
+        assert.same({ true, { text } }, { pool:submit(same, { text }):wait() })
+      end
+      for _, number in ipairs { 0, 1, 127, 128, -1, 2 ^ 31, -2 ^ 31 - 1, 2 ^ 53, 0.5, -1e300, 1 / 0, -1 / 0 } do
+        for count = 1, 20 do
+          local numbers = {}
+          for i = 1, count do
+            numbers[i] = number
+          end
+          assert.same({ true, unpack(numbers) }, { pool:submit(same, unpack(numbers)):wait() })
+        end
+      end
+      local _, zero, none = pool:submit(same, -1 / math.huge, 0 / 0):wait()
+      assert.is_true(1 / zero < 0 and none ~= none)
+      local port = iocp.IOCompletionPort()
+      assert.same({ true, 1, port, "x" }, { pool:submit(same, 1, port, "x"):wait() })
+      local first = pool:submit(same, "short")
+      assert.same({ true, "short", 2 }, { first:then_(same, 2):wait() })
+      assert.same({ true, "short" }, { first:wait() })
+      local seen = iocp.IOCompletionPort()
+      local every = pool:submit_every(1, function(to, n) to:send(n) end, seen, 7)
+      assert.same({ true, 7 }, { seen:receive() })
+      assert.same({ true, 7 }, { seen:receive() })
+      every:cancel()
     end)
 
     it("chunks, and functions of modules by name", function()

@@ -74,11 +74,14 @@ iocp_body *iocp_body_retain(iocp_body *body);
 /* NULL is allowed. */
 void iocp_body_release(iocp_body *body);
 
-/* What a task is called with, or what came of it. Zeroed, or with block NULL: nothing. */
+enum { IOCP_PAYLOAD_ROOM = 40 };
+
+/* What a task is called with, or what came of it. Zeroed: nothing. */
 typedef struct iocp_payload {
-	void *block;
+	void *block; /* NULL: it is nothing, or `size` bytes that lie in `room`, with nothing to free */
 	size_t size;
 	const void *owner;
+	unsigned char room[IOCP_PAYLOAD_ROOM];
 } iocp_payload;
 
 /* ---- stats.c ----------------------------------------------------------------------------------------------------- */
@@ -213,6 +216,7 @@ typedef struct iocp_pool_calls {
 	enum iocp_task_state (*run)(iocp_worker *worker, iocp_run *run, void *context);
 	/* Ends what the worker runs, and the worker. A lock is held: it may not wait. */
 	void (*cancel)(iocp_worker *worker);
+	/* Of one that has a block, as for the next. */
 	void (*free_payload)(iocp_payload *payload);
 	/* Whether freeing it may drop the last reference to an object. */
 	int (*payload_holds)(const iocp_payload *payload);

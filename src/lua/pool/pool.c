@@ -362,19 +362,22 @@ int iocp_lua_open_pool(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {{"__tostring", pool_to_string}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {
-		{"submit", pool_submit},
-		{"post", pool_post},
-		{"submit_after", pool_submit_after},
-		{"submit_every", pool_submit_every},
-		{"task", pool_task},
 		{"workers", pool_workers},
 		{"close", pool_close},
 		{"name", pool_name},
 		{NULL, NULL},
 	};
+	static const luaL_Reg makers[] = {
+		{"submit", pool_submit},
+		{"post", pool_post},
+		{"submit_after", pool_submit_after},
+		{"submit_every", pool_submit_every},
+		{"task", pool_task},
+		{NULL, NULL},
+	};
+	static const luaL_Reg chunk_makers[] = {{"submit_chunk", submit_chunk}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {
 		{"new_pool", new_pool},
-		{"submit_chunk", submit_chunk},
 		{"set_runners", set_runners},
 		{"finish_pool", finish_pool},
 		{"pool_threads", pool_threads},
@@ -389,12 +392,14 @@ int iocp_lua_open_pool(lua_State *L)
 	iocp_lua_open_numbers(L);
 	iocp_lua_open_loops(L);
 	iocp_lua_open_stats(L);
+	iocp_lua_open_task(L);
 	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_POOL)); /* lua/iocp/pool.lua adds to both */
 	lua_getfield(L, -1, "__index");
+	iocp_task_set_makers(L, makers);
 	lua_setfield(L, -3, "methods");
 	lua_setfield(L, -2, "class");
+	iocp_task_set_makers(L, chunk_makers);
 	iocp_class_push_open(L, IOCP_CLASS_POOL);
 	lua_setfield(L, -2, "open");
-	iocp_lua_open_task(L);
 	return 1;
 }

@@ -22,8 +22,7 @@ static int push_values(lua_State *L, const iocp_values *values)
 
 static int push_payload(lua_State *L, const iocp_payload *payload)
 {
-	iocp_values values = iocp_values_of(payload);
-	int count = values.block ? iocp_values_push(L, &values) : 0;
+	int count = iocp_payload_push(L, payload);
 	if (count < 0)
 		luaL_error(L, "arg %d: %s", -count, lua_tostring(L, -1));
 	return count;
@@ -43,11 +42,8 @@ static void push_runners(lua_State *L)
 static void keep_results(lua_State *L, iocp_run *run)
 {
 	iocp_encoding encoding = {.first = 1, .count = lua_gettop(L), .what = "result", .owner = run->task};
-	iocp_values results = iocp_values_of(&run->outcome);
-	if (encoding.count == 0)
-		return;
-	iocp_outcome_keep(L, &encoding, &results);
-	run->outcome = iocp_payload_of(&results);
+	if (encoding.count > 0)
+		iocp_payload_keep(L, &encoding, &run->outcome);
 }
 
 /* Runs protected: calls the innermost task's function and keeps the results, if anybody may ask for them. */
@@ -64,7 +60,7 @@ static int perform(lua_State *L)
 		lua_remove(L, 1);
 		count++; /* the function */
 	}
-	iocp_function_push(L, function);
+	iocp_function_push(L, &worker->decoded, function);
 	if (function->wants_state) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, worker->state);
 		count++;
@@ -105,7 +101,7 @@ static void advise(lua_State *L, const iocp_task *task)
 {
 	char argument[32];
 	const char *what = argument;
-	iocp_values arguments = iocp_values_of(iocp_task_payload(task));
+	iocp_values arguments = iocp_payload_values(iocp_task_payload(task));
 	int lost = iocp_values_lost(&arguments);
 	snprintf(argument, sizeof(argument), lost == IOCP_LOST_MOST ? "an argument" : "arg %d", lost);
 	if (lost && iocp_task_runner(task))
@@ -157,7 +153,7 @@ static int keep_error(lua_State *L)
 	iocp_chunk_name_item(L, worker->call);
 	iocp_outcome_keep_failure(L, &failure, run->task);
 	note_failure(L, worker, &failure);
-	run->outcome = iocp_payload_of(&failure);
+	run->outcome = (iocp_payload){failure.block, failure.size, failure.owner, {0}};
 	if (iocp_thread_cancelled())
 		return 0;
 	lua_pushfstring(L, "%s: %s failed in worker %d: %s", iocp_pool_name(pool), name, (int)worker->worker.index,
@@ -166,19 +162,6 @@ static int keep_error(lua_State *L)
 	lua_pop(L, 1);
 	report(L, worker, name);
 	return 0;
-}
-
-static void free_payload(iocp_payload *payload)
-{
-	iocp_values values = iocp_values_of(payload);
-	iocp_values_free(&values);
-	payload->block = NULL;
-}
-
-static int payload_holds(const iocp_payload *payload)
-{
-	iocp_values values = iocp_values_of(payload);
-	return iocp_values_hold(&values);
 }
 
 static enum iocp_task_state call_task(lua_State *L, iocp_lua_worker *worker)
@@ -194,7 +177,7 @@ static enum iocp_task_state call_task(lua_State *L, iocp_lua_worker *worker)
 		hook.f = NULL; /* debug.sethook has another function for it now */
 	if (status != 0) {
 		state = iocp_thread_cancelled() ? IOCP_TASK_CANCELLED : IOCP_TASK_FAILED;
-		free_payload(&worker->call->run->outcome); /* its results, if a cancel came behind them */
+		iocp_payload_free(&worker->call->run->outcome); /* its results, if a cancel came behind them */
 		lua_rawgeti(
 			L, LUA_REGISTRYINDEX, worker->keep_error); /* which takes no memory, where an error would not be caught */
 		lua_insert(L, -2);
@@ -386,8 +369,8 @@ const iocp_pool_calls iocp_lua_pool_calls = {
 	.work = work,
 	.run = run,
 	.cancel = iocp_lua_worker_cancel,
-	.free_payload = free_payload,
-	.payload_holds = payload_holds,
+	.free_payload = iocp_payload_free,
+	.payload_holds = iocp_payload_holds,
 	.leave_owner = leave_plan,
 	.free_owner = free_plan,
 };

@@ -11,6 +11,8 @@
 #ifndef IOCP_VALUE_ENCODER_H
 #define IOCP_VALUE_ENCODER_H
 
+#include <string.h>
+
 #include "lua/value/format.h"
 
 #pragma GCC visibility push(hidden)
@@ -102,6 +104,39 @@ enum { IOCP_START_AGAIN = 1 };
 
 /* What the memory table holds beside frames, at the negative of these. */
 enum iocp_kept { IOCP_KEEP_FRAMES = 1, IOCP_KEEP_NUMBERS, IOCP_KEEP_KEYS, IOCP_KEEP_UPVALUES };
+
+/* ---- numbers: written where `at` has room for a tag with its number; where it ends ------------------------------- */
+
+static inline uint8_t *iocp_put_integer(uint8_t *at, int64_t value)
+{
+	if (value >= 0 && value < 0x80) {
+		*at++ = (uint8_t)value;
+		return at;
+	}
+	*at++ = IOCP_TAG_ANY_INTEGER;
+	return iocp_put_varint(at, iocp_zigzag(value));
+}
+
+static inline uint8_t *iocp_put_number(lua_State *L, int index, uint8_t *at)
+{
+	lua_Number number;
+#if LUA_VERSION_NUM >= 503
+	if (lua_isinteger(L, index))
+		return iocp_put_integer(at, lua_tointeger(L, index));
+#endif
+	number = lua_tonumber(L, index);
+#if LUA_VERSION_NUM < 503
+	/* Below 2^53 the integer gives back the same number, but for -0. */
+	if (number > -9007199254740992.0 && number < 9007199254740992.0) {
+		int64_t integer = (int64_t)number;
+		if ((lua_Number)integer == number && !(integer == 0 && 1 / number < 0))
+			return iocp_put_integer(at, integer);
+	}
+#endif
+	*at++ = IOCP_TAG_FLOAT;
+	memcpy(at, &number, sizeof(number));
+	return at + sizeof(number);
+}
 
 /* Where a function here returns an int, 0 means to stop, with the code set, unless said otherwise. */
 
