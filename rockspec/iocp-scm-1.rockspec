@@ -129,6 +129,7 @@ build = {
             "src/windows/thread.c",
             "src/windows/wait.c",
             "src/work/object.c",
+            "src/work/placing.c",
             "src/work/pool.c",
             "src/work/stats.c",
             "src/work/task.c",

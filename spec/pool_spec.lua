@@ -266,6 +266,87 @@ describe("a pool", function()
       assert.same({ true, 1 }, { queued:wait(20000) })
     end)
 
+    if not support.windows then
+      -- Where each of the pool's workers may run, and its nice value; sorted.
+      local function scheduled(options)
+        pool = assert(iocp.Pool(options))
+        local gate, tasks, seen = iocp.IOCompletionPort(), {}, {}
+        for i = 1, options.workers do
+          tasks[i] = pool:submit(function(g)
+            g:dequeue()
+            local function read(name)
+              local file = assert(io.open("/proc/thread-self/" .. name))
+              local text = file:read("*a")
+              file:close()
+              return text
+            end
+            return read("status"):match("Cpus_allowed_list:%s*(%S+)") .. " "
+              .. read("stat"):match("%) " .. ("%S+ "):rep(16) .. "(%-?%d+)")
+          end, gate)
+        end
+        assert.is_true(support.eventually(function() return gate:stats().waiting == options.workers end))
+        for i = 1, options.workers do
+          gate:enqueue(i)
+        end
+        for i = 1, options.workers do
+          seen[i] = select(2, assert(tasks[i]:wait(20000)))
+        end
+        table.sort(seen)
+        return seen
+      end
+
+      it("where and how they are to run", function()
+        local all, nice = scheduled({ workers = 1 })[1]:match("(%S+) (%S+)")
+        local first = all:match("^%d+")
+        pool:close()
+        assert.same({ first .. " " .. nice, first .. " " .. nice },
+          scheduled { workers = 2, affinity = { tonumber(first) } })
+        pool:close()
+        local lower = math.min(tonumber(nice) + 5, 19)
+        assert.same({ all .. " " .. lower }, scheduled { workers = 1, thread_priority = -1 })
+        pool:submit(function() require("iocp").current():cancel() end)
+        assert.is_true(support.eventually(function() return pool:stats().dead == 1 and pool:stats().live == 1 end))
+        assert.same({ true, lower }, { pool:submit(function()
+          local file = assert(io.open("/proc/thread-self/stat"))
+          local text = file:read("*a")
+          file:close()
+          return tonumber((text:match("%) " .. ("%S+ "):rep(16) .. "(%-?%d+)")))
+        end):wait() }) -- one that a worker started in its own place
+      end)
+
+      it("each on a processor of its own, and as few as can be on the same", function()
+        local count, processors, n = iocp.processors(), {}, 0
+        for _, place in ipairs(scheduled { workers = 2 * count, affinity = "spread" }) do
+          local number = place:match("^(%d+) ")
+          processors[number] = (processors[number] or 0) + 1
+        end
+        for _, workers in pairs(processors) do
+          n = n + 1
+          assert.equal(2, workers)
+        end
+        assert.equal(count, n)
+      end)
+    end
+
+    it("on any system, also those that are spread", function()
+      for _, affinity in ipairs { "spread", { 0 } } do
+        pool = assert(iocp.Pool { workers = 2, affinity = affinity, thread_priority = -1 })
+        assert.same({ true, 5 }, { pool:submit(function() return 5 end):wait() })
+        assert.equal(3, pool:workers(3))
+        finish(pool)
+      end
+    end)
+
+    it("on no processor that there is not", function()
+      local none, message, code = iocp.Pool { workers = 1, affinity = { 0, 1023 } }
+      assert.same({ nil, "INVALID" }, { none, code })
+      assert.matches("affinity: one of these processors does not exist", message, 1, true)
+      pool = assert(iocp.Pool { workers = 0, affinity = { 1023 } })
+      none, message, code = pool:workers(1)
+      assert.same({ nil, "INVALID" }, { none, code })
+      assert.matches("affinity: one of these processors does not exist", message, 1, true)
+    end)
+
     it("with little stack", function()
       pool = iocp.Pool { workers = 1, stack = 2 ^ 18 }
       assert.same({ true, 3 }, { pool:submit(function(a) return #a end, { 1, 2, 3 }):wait() })
@@ -953,6 +1034,12 @@ describe("a pool", function()
       { { on_error = "ignore" }, '(expected "keep", "log", "raise" or a function' },
       { { queue_limit = 0 }, "'queue_limit' (expected an integer from 1" },
       { { queue_wait = -1 }, "'queue_wait' (expected milliseconds" },
+      { { affinity = "spred" }, [['affinity' (expected "spread", or a list of 1 to 1024 numbers]] },
+      { { affinity = {} }, "'affinity' (expected" },
+      { { affinity = { -1 } }, "'affinity' (expected" },
+      { { affinity = { 0, 0.5 } }, "'affinity' (expected" },
+      { { thread_priority = 3 }, "'thread_priority' (expected an integer from -2 to 2, got 3" },
+      { { thread_priority = "low" }, "'thread_priority' (expected an integer" },
       { { init = "x" }, "'init' (expected a function, got string" },
       { { worker = 1 }, "'worker' is none of workers" },
       { "4", "'options' (expected a number of workers or a table, got string" },

@@ -415,6 +415,8 @@ function thread:native() end
 ---@field concurrency? integer how many of them work at a time, 0..2^32-1; 0 (default): as many as processors
 ---@field name? string of its threads, and in messages; at most 63 bytes, none of them 0, as all names here
 ---@field stack? integer bytes of a worker's C stack; from 262144 on; default 2 MiB
+---@field affinity? "spread"|integer[] the processors that workers may run on, by number; or each has one of its own
+---@field thread_priority? integer -2 to 2: steps below or above the thread that makes the pool
 ---@field init? fun(): any each worker calls it first; what it returns is the state that tasks may ask for
 ---@field on_error? "keep"|"log"|"raise"|iocp.OnError what becomes of failures, besides being kept by their task
 ---@field logger? fun(text: string) for "log", in the worker; default: standard error

@@ -3,6 +3,7 @@
 **
 **   object.c      objects of any kind
 **   pool.c        a pool's life: its port, how many workers there are to be, its end
+**   placing.c     where its workers run
 **   worker.c      a worker: its thread, a step of its loop over the port
 **   stats.c       counters, times and spans
 **   task.c        a task: its one atomic state, the list of those that are parked
@@ -184,6 +185,7 @@ struct iocp_worker {
 	iocp_thread *thread; /* this one */
 	iocp_worker *previous, *next;
 	uint32_t index; /* from 1 on, in the order of their starts */
+	uint32_t place; /* see iocp_placing_take */
 	int depth;
 	iocp_run *run;                /* the innermost */
 	_Atomic(iocp_task *) current; /* its task; see task_flow.c */
@@ -234,6 +236,14 @@ typedef struct iocp_pool_options {
 	size_t stack_size;    /* of a worker, bytes; 0: as threads have */
 	int replace;          /* start another for a worker that died */
 	uint64_t queue_limit; /* how many tasks may be queued; 0: as many as come */
+	/* Which processors workers may run on, and how much they are preferred: as of a thread. A worker that starts
+	** another one gives it its own priority. */
+	const uint32_t *processors;
+	size_t processor_count;
+	int priority;
+	/* Each has one of these processors, and shares it with as few as can be; without a list, one of those that the
+	** thread which makes the pool may run on. */
+	int spread;
 } iocp_pool_options;
 
 /* A new pool without workers (worker.c). IOCP_NOMEM: `owner` is the caller's still. */
@@ -243,7 +253,7 @@ iocp_pool *iocp_pool_retain(iocp_pool *pool);
 void iocp_pool_release(iocp_pool *pool);
 void *iocp_pool_owner(const iocp_pool *pool);
 const char *iocp_pool_name(const iocp_pool *pool);
-/* Sets how many workers there are to be. IOCP_CLOSED, IOCP_NOMEM or the system's code: there are fewer. */
+/* Sets how many workers there are to be. IOCP_CLOSED, or as iocp_thread_create: there are fewer. */
 int iocp_pool_set_workers(iocp_pool *pool, uint32_t count);
 uint32_t iocp_pool_workers(iocp_pool *pool);
 /* Around a worker's wait for a task: a pool always has a worker that does not. IOCP_NOMEM, the system's code or

@@ -23,6 +23,7 @@ static int refuse(lua_State *L, iocp_pool *pool, int r)
 	return iocp_failure(L, r,
 		r == IOCP_CLOSED    ? "the pool is closed"
 		: r == IOCP_TIMEOUT ? "the pool's queue is full"
+		: r == IOCP_INVALID ? "affinity: one of these processors does not exist, or this process may run on none"
 							: NULL);
 }
 
@@ -271,9 +272,33 @@ static int is_set(lua_State *L, const char *name)
 	return set;
 }
 
+enum { MOST_PROCESSORS = 1024 };
+
+/* The numbers of the list t.affinity of the table at 1; returns how many. Its metatable may have lied to who checked
+** it. */
+static size_t read_processors(lua_State *L, uint32_t *processors)
+{
+	size_t i, count = 0;
+	lua_getfield(L, 1, "affinity");
+	if (lua_istable(L, -1))
+		count = lua_rawlen(L, -1);
+	if (count > MOST_PROCESSORS)
+		count = MOST_PROCESSORS;
+	for (i = 0; i < count; i++) {
+		uint64_t number = UINT32_MAX; /* which there is none of */
+		lua_rawgeti(L, -1, (int)i + 1);
+		(void)iocp_to_integer(L, lua_gettop(L), UINT32_MAX, &number);
+		processors[i] = (uint32_t)number;
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return count;
+}
+
 /* Makes the pool of the options at 1, in the object at 2, with an empty plan. */
 static int create(lua_State *L, iocp_pool **pool)
 {
+	uint32_t processors[MOST_PROCESSORS];
 	iocp_pool_options options = {
 		.calls = &iocp_lua_pool_calls,
 		.owner = calloc(1, sizeof(iocp_pool_plan)),
@@ -281,6 +306,10 @@ static int create(lua_State *L, iocp_pool **pool)
 		.stack_size = (size_t)number(L, "stack"),
 		.replace = is_set(L, "replace"),
 		.queue_limit = (uint64_t)number(L, "queue_limit"),
+		.processors = processors,
+		.processor_count = read_processors(L, processors),
+		.spread = is_set(L, "spread"),
+		.priority = (int)number(L, "thread_priority"),
 	};
 	int r = IOCP_NOMEM;
 	lua_getfield(L, 1, "name");
@@ -318,8 +347,9 @@ static int start(lua_State *L, iocp_pool *pool)
 	return iocp_pool_set_workers(pool, (uint32_t)number(L, "workers"));
 }
 
-/* parts.new_pool{workers =, concurrency =, name =, stack =, replace =, raises =, queue_limit =, queue_wait =, setup =}:
-** lua/iocp/pool.lua has checked them. queue_limit 0: none; queue_wait nil: for ever. setup: see lua/iocp/worker.lua. */
+/* parts.new_pool{workers =, concurrency =, name =, stack =, affinity =, spread =, thread_priority =, replace =,
+** raises =, queue_limit =, queue_wait =, setup =}: lua/iocp/pool.lua has checked them. affinity: a list, or nil.
+** queue_limit 0: none; queue_wait nil: for ever. setup: see lua/iocp/worker.lua. */
 static int new_pool(lua_State *L)
 {
 	iocp_pool *pool;
@@ -332,7 +362,7 @@ static int new_pool(lua_State *L)
 	r = start(L, pool);
 	if (r != IOCP_OK) {
 		iocp_pool_close(pool);
-		return iocp_failure(L, r, NULL);
+		return refuse(L, pool, r);
 	}
 	return 1;
 }
