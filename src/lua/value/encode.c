@@ -127,27 +127,35 @@ static int write_table(iocp_encoder *e)
 
 /* ---- any value --------------------------------------------------------------------------------------------------- */
 
-/* Writes the value at the top and takes it off, or opens it. There is VALUE_ROOM. */
-static int write_value(iocp_encoder *e)
+/* Writes the value at the top, of that type, if it is one of most. There is VALUE_ROOM. 0: it is not. -1: stop. */
+static inline int write_common(iocp_encoder *e, int type)
 {
 	lua_State *L = e->L;
 	const char *bytes;
 	size_t length;
+	if (type == LUA_TNUMBER) {
+		e->at = iocp_put_number(L, -1, e->at);
+		return 1;
+	}
+	if (type == LUA_TSTRING) {
+		bytes = lua_tolstring(L, -1, &length);
+		return put_string(e, bytes, length) ? 1 : -1;
+	}
+	if (type == LUA_TBOOLEAN) {
+		*e->at++ = lua_toboolean(L, -1) ? IOCP_TAG_TRUE : IOCP_TAG_FALSE;
+		return 1;
+	}
+	return 0;
+}
+
+/* Writes the value at the top, of that other type, and takes it off, or opens it. There is VALUE_ROOM. */
+static int write_uncommon(iocp_encoder *e, int type)
+{
+	lua_State *L = e->L;
 	uint64_t pointer;
-	switch (lua_type(L, -1)) {
+	switch (type) {
 	case LUA_TNIL:
 		*e->at++ = IOCP_TAG_NIL;
-		break;
-	case LUA_TBOOLEAN:
-		*e->at++ = lua_toboolean(L, -1) ? IOCP_TAG_TRUE : IOCP_TAG_FALSE;
-		break;
-	case LUA_TNUMBER:
-		e->at = iocp_put_number(L, -1, e->at);
-		break;
-	case LUA_TSTRING:
-		bytes = lua_tolstring(L, -1, &length);
-		if (!put_string(e, bytes, length))
-			return 0;
 		break;
 	case LUA_TLIGHTUSERDATA:
 		pointer = (uint64_t)(uintptr_t)lua_touserdata(L, -1);
@@ -167,6 +175,16 @@ static int write_value(iocp_encoder *e)
 		return iocp_encoder_refuse(e, NULL);
 	}
 	lua_pop(L, 1);
+	return 1;
+}
+
+/* Writes any value at the top and takes it off, or opens it. There is VALUE_ROOM. */
+static inline int write_value(iocp_encoder *e)
+{
+	int type = lua_type(e->L, -1), written = write_common(e, type);
+	if (written <= 0)
+		return written == 0 && write_uncommon(e, type);
+	lua_pop(e->L, 1);
 	return 1;
 }
 
@@ -191,7 +209,11 @@ static void end_table(iocp_encoder *e, iocp_frame *f)
 /* Whether the key below the top, a number, is the one that comes next. */
 static int is_next_element(lua_State *L, const iocp_frame *f)
 {
+#if LUA_VERSION_NUM >= 503
+	return lua_tointeger(L, -2) == (lua_Integer)f->index + 1; /* one that is a float is no integer */
+#else
 	return lua_tonumber(L, -2) == (lua_Number)f->index + 1;
+#endif
 }
 
 /* Writes the key below the top, then the value at the top. A key that is opened itself is written first, and its value

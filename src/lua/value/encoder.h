@@ -34,7 +34,7 @@ typedef struct iocp_frame {
 
 /* ---- identities: which pointer was met before -------------------------------------------------------------------- */
 
-enum { IOCP_IDENTITIES_FEW = 16 };
+enum { IOCP_IDENTITIES_FEW = 8, IOCP_IDENTITIES_FIRST = 64 };
 
 typedef struct iocp_identity {
 	const void *pointer;
@@ -47,17 +47,28 @@ typedef struct iocp_identities {
 	uint32_t mask; /* of the slots; 0: they are `few`, searched one by one */
 	iocp_identity *slots;
 	iocp_identity few[IOCP_IDENTITIES_FEW];
+	iocp_identity first[IOCP_IDENTITIES_FIRST]; /* slots, where few do not do, and these do */
 } iocp_identities;
 
-/* For more than few. */
-iocp_identity *iocp_identities_look_up(iocp_identities *m, const void *pointer);
+/* Where the pointer is, or the empty slot where it would be. */
+static inline iocp_identity *iocp_identities_slot(const iocp_identities *m, const void *pointer)
+{
+	/* The upper bits of the product depend on all of the pointer's. */
+	uint64_t hash = (uint64_t)(uintptr_t)pointer * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t i = (uint32_t)(hash >> 32) & m->mask;
+	while (m->slots[i].pointer && m->slots[i].pointer != pointer)
+		i = (i + 1) & m->mask;
+	return &m->slots[i];
+}
 
 /* NULL: it was not added. */
 static inline iocp_identity *iocp_identities_find(iocp_identities *m, const void *pointer)
 {
 	uint32_t i;
-	if (m->mask)
-		return iocp_identities_look_up(m, pointer);
+	if (m->mask) {
+		iocp_identity *found = iocp_identities_slot(m, pointer);
+		return found->pointer ? found : NULL;
+	}
 	for (i = 0; i < m->count; i++) {
 		if (m->few[i].pointer == pointer)
 			return &m->few[i];

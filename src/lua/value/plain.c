@@ -100,13 +100,15 @@ static int push_value(lua_State *L, iocp_reader *r)
 
 int iocp_plain_push(lua_State *L, const void *parcel, size_t size)
 {
+	enum { FIRST = IOCP_PARCEL_HEADER + 1 }; /* value, behind the count */
 	const uint8_t *bytes = parcel;
-	iocp_reader r = {bytes + IOCP_PARCEL_HEADER + 1, bytes + size};
+	iocp_reader r = {bytes + FIRST, bytes + size};
 	int count, i;
-	if (size <= IOCP_PARCEL_HEADER || size > IOCP_PLAIN_ROOM || bytes[0] != IOCP_PARCEL_VERSION || bytes[1] != 0
-		|| !lua_checkstack(L, IOCP_PLAIN_ROOM))
+	if (size < FIRST || size > IOCP_PLAIN_ROOM || bytes[0] != IOCP_PARCEL_VERSION || bytes[1] != 0)
 		return -1;
-	count = bytes[IOCP_PARCEL_HEADER];
+	if ((size > FIRST && bytes[FIRST] >= IOCP_TAG_KEY) || !lua_checkstack(L, IOCP_PLAIN_ROOM))
+		return -1;
+	count = bytes[FIRST - 1];
 	for (i = 0; i < count && r.at < r.end && push_value(L, &r); i++)
 		;
 	if (i == count && r.at == r.end)
