@@ -143,14 +143,25 @@ void iocp_works_push(lua_State *L)
 	lua_setfield(L, LUA_REGISTRYINDEX, WORKS);
 }
 
-iocp_function *iocp_function_check(lua_State *L, int index, int works)
+/* The work object at the top is that of the function at `index`, whatever comes. */
+static void keep_latest(lua_State *L, int index)
+{
+	lua_pushvalue(L, index);
+	lua_replace(L, lua_upvalueindex(IOCP_LATEST));
+	lua_pushvalue(L, -1);
+	lua_replace(L, lua_upvalueindex(IOCP_LATEST_WORK));
+}
+
+iocp_function *iocp_function_check(lua_State *L, int index)
 {
 	iocp_function **box, *work;
 	int top = lua_gettop(L);
+	if (lua_rawequal(L, index, lua_upvalueindex(IOCP_LATEST)))
+		return *(iocp_function **)lua_touserdata(L, lua_upvalueindex(IOCP_LATEST_WORK));
 	if (!lua_isfunction(L, index))
 		return *(iocp_function **)luaL_checkudata(L, index, WORK);
 	lua_pushvalue(L, index);
-	lua_rawget(L, works);
+	lua_rawget(L, lua_upvalueindex(IOCP_WORKS));
 	box = lua_touserdata(L, -1);
 	work = box ? *box : NULL;
 	if (!work || !work->constant) {
@@ -158,10 +169,12 @@ iocp_function *iocp_function_check(lua_State *L, int index, int works)
 		if (now != work) {
 			lua_pushvalue(L, index);
 			lua_pushvalue(L, -2);
-			lua_rawset(L, works);
+			lua_rawset(L, lua_upvalueindex(IOCP_WORKS));
 			work = now;
 		}
 	}
+	if (work->constant)
+		keep_latest(L, index);
 	lua_settop(L, top);
 	return work;
 }
@@ -234,8 +247,8 @@ static int find_decoded(lua_State *L, int generation, const iocp_function *funct
 
 void iocp_function_push(lua_State *L, iocp_decoded *decoded, const iocp_function *function)
 {
-	if (decoded->latest_id == function->id) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, decoded->latest);
+	if (decoded->latest == function->id) {
+		lua_pushvalue(L, lua_upvalueindex(1));
 		return;
 	}
 	if (!find_decoded(L, decoded->younger, function)) {
@@ -244,9 +257,6 @@ void iocp_function_push(lua_State *L, iocp_decoded *decoded, const iocp_function
 		keep_decoded(L, decoded, function);
 	}
 	lua_pushvalue(L, -1);
-	if (decoded->latest)
-		lua_rawseti(L, LUA_REGISTRYINDEX, decoded->latest);
-	else
-		decoded->latest = luaL_ref(L, LUA_REGISTRYINDEX);
-	decoded->latest_id = function->id;
+	lua_replace(L, lua_upvalueindex(1));
+	decoded->latest = function->id;
 }

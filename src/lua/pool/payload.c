@@ -16,14 +16,16 @@ iocp_values iocp_payload_values(const iocp_payload *payload)
 
 int iocp_payload_copy(lua_State *L, const iocp_encoding *encoding, iocp_payload *payload)
 {
-	iocp_encoding own = *encoding;
-	void *block;
-	size_t size;
-	int r;
-	own.room = payload->room;
-	r = iocp_encode(L, &own, &block, &size);
-	if (r != IOCP_OK)
-		return r;
+	size_t size = iocp_plain_write(L, encoding, payload->room, sizeof(payload->room));
+	void *block = payload->room;
+	if (size == 0) {
+		iocp_encoding own = *encoding;
+		int r;
+		own.room = payload->room;
+		r = iocp_encode(L, &own, &block, &size);
+		if (r != IOCP_OK)
+			return r;
+	}
 	payload->block = block == payload->room ? NULL : block;
 	payload->size = size;
 	payload->owner = encoding->owner;

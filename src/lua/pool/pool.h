@@ -52,18 +52,23 @@ static inline const iocp_function *iocp_task_function(const iocp_task *task)
 
 /* Pushes the table of this state's work objects by function. */
 void iocp_works_push(lua_State *L);
-/* That of the Lua function or work object at `index`, borrowed: this state keeps it for as long as the function, in
-** that table, which is at the index `works`. Raises if it cannot cross. The stack is as it was. */
-iocp_function *iocp_function_check(lua_State *L, int index, int works);
+/* In a function that has these upvalues: the work of the Lua function or work object at `index`, borrowed: this state
+** keeps it for as long as the function. Raises if it cannot cross. The stack is as it was. */
+iocp_function *iocp_function_check(lua_State *L, int index);
+enum {
+	IOCP_WORKS = 1,  /* that table */
+	IOCP_LATEST,     /* the function that was checked last, */
+	IOCP_LATEST_WORK /* and its work object, of which one need not look at it again; or nil */
+};
 /* What a worker has decoded. Zeroed at first. */
 typedef struct iocp_decoded {
-	int younger, older; /* generations: references into the registry, as the next; 0: not there yet */
+	int younger, older; /* generations: references into the registry; 0: not there yet */
 	int count;          /* of functions in the younger one */
-	int latest;         /* the function that was pushed last, and its id */
-	uint64_t latest_id;
+	uint64_t latest;    /* id of the function that was pushed last */
 } iocp_decoded;
 
-/* Pushes the function, decoded in this state once. Raises if that cannot be done. */
+/* Pushes the function, decoded in this state once. Raises if that cannot be done. Always called in the same C function,
+** whose first upvalue keeps the latest one. */
 void iocp_function_push(lua_State *L, iocp_decoded *decoded, const iocp_function *function);
 /* parts.work(f [, name [, wants_state [, like]]]): a work object; `like` is the last one for the same, which it may
 ** still be. */

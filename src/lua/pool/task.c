@@ -17,11 +17,9 @@ static iocp_task *check_task(lua_State *L, int index, const char *name)
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
-enum { /* upvalues of a function that makes tasks: quicker to come by than what the registry has */
-	WORKS = 1,
-	METATABLE,
-	UPVALUES = METATABLE
-};
+/* Upvalues of a function that makes tasks, behind those of iocp_function_check: quicker to come by than what the
+** registry has. */
+enum { METATABLE = IOCP_LATEST_WORK + 1, UPVALUES = METATABLE };
 
 #define RESOLVE "iocp.resolve" /* registry key: what lua/iocp/pool.lua makes of work that is no function */
 
@@ -57,7 +55,7 @@ static iocp_task *make(lua_State *L, iocp_pool *pool, int function, int count)
 	iocp_function *body;
 	iocp_task *task;
 	resolve(L, function);
-	body = iocp_function_check(L, function, lua_upvalueindex(WORKS));
+	body = iocp_function_check(L, function);
 	if (count > 0 && iocp_payload_copy(L, &encoding, &arguments) != IOCP_OK)
 		return NULL;
 	task = iocp_task_new(pool, &body->body, &arguments);
@@ -96,6 +94,8 @@ iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
 void iocp_task_set_makers(lua_State *L, const luaL_Reg *functions)
 {
 	iocp_works_push(L);
+	lua_pushnil(L);
+	lua_pushnil(L);
 	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_TASK));
 	iocp_set_functions(L, functions, UPVALUES);
 }

@@ -241,7 +241,8 @@ static int initialise(lua_State *L)
 	const iocp_pool_plan *plan = iocp_pool_owner(worker->worker.pool);
 	int count;
 	iocp_state_prepare(L, &plan->description);
-	lua_pushcfunction(L, perform);
+	lua_pushnil(L); /* see iocp_function_push */
+	lua_pushcclosure(L, perform, 1);
 	worker->perform = luaL_ref(L, LUA_REGISTRYINDEX);
 	iocp_outcome_push_handler(L);
 	worker->handler = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -415,6 +415,6 @@ static int encode(lua_State *L, const iocp_encoding *encoding, void **block, siz
 int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size)
 {
 	uint8_t plain[IOCP_PLAIN_ROOM];
-	*size = iocp_plain_write(L, encoding, plain);
+	*size = iocp_plain_write(L, encoding, plain, sizeof(plain));
 	return *size ? copy_parcel(encoding, plain, *size, block) : encode(L, encoding, block, size);
 }

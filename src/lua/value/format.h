@@ -185,8 +185,9 @@ int iocp_decode(lua_State *L, const iocp_parcel *parcel);
 
 enum { IOCP_PLAIN_ROOM = 64 };
 
-/* Writes the parcel to IOCP_PLAIN_ROOM bytes. Its size; 0: it is too long, or has values with parts. */
-size_t iocp_plain_write(lua_State *L, const iocp_encoding *encoding, uint8_t *room);
+/* Writes the parcel to `size` bytes, from 16 to IOCP_PLAIN_ROOM. Its size; 0: it is too long, or has values with
+** parts. */
+size_t iocp_plain_write(lua_State *L, const iocp_encoding *encoding, uint8_t *room, size_t size);
 /* As iocp_decode, of a private parcel; -1, and nothing pushed: it is none of a few such values. */
 int iocp_plain_push(lua_State *L, const void *parcel, size_t size);
 

@@ -38,7 +38,7 @@ static uint8_t *write_value(lua_State *L, int index, uint8_t *at, const uint8_t 
 	}
 }
 
-size_t iocp_plain_write(lua_State *L, const iocp_encoding *encoding, uint8_t *room)
+size_t iocp_plain_write(lua_State *L, const iocp_encoding *encoding, uint8_t *room, size_t size)
 {
 	uint8_t *at = room;
 	int i;
@@ -48,7 +48,7 @@ size_t iocp_plain_write(lua_State *L, const iocp_encoding *encoding, uint8_t *ro
 	*at++ = 0;
 	*at++ = (uint8_t)encoding->count;
 	for (i = 0; i < encoding->count; i++) {
-		at = write_value(L, encoding->first + i, at, room + IOCP_PLAIN_ROOM);
+		at = write_value(L, encoding->first + i, at, room + size);
 		if (!at)
 			return 0;
 	}
