@@ -162,6 +162,23 @@ describe("a pool", function()
       assert.equal(0, count)
     end)
 
+    it("functions in turn, each of them the right one", function()
+      pool = iocp.Pool(1)
+      local step = 1
+      local function one(n) return n + 1 end
+      local function two(n) return n + 2 end
+      local function more(n) return n + step end
+      for i = 1, 50 do
+        step = i
+        assert.same({ true, i + 1 }, { pool:submit(one, i):wait() })
+        assert.same({ true, i + 1 }, { pool:submit(one, i):wait() })
+        assert.same({ true, 2 * i }, { pool:submit(more, i):wait() })
+        assert.same({ true, i + 2 }, { pool:submit(two, i):wait() })
+        assert.same({ true, i + 1, i + 3 }, { pool:submit(one, i):then_(function(a, b) return a, b end, i + 3):wait() })
+        assert.same({ true, 3 * i }, { pool:submit("local n, i = ... return n + i", 2 * i, i):wait() })
+      end
+    end)
+
     it("thousands of different functions, without keeping them", function()
       pool = iocp.Pool(1)
       for i = 1, 3000 do
