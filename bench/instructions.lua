@@ -23,6 +23,10 @@ local SUBJECTS = {
   { "pair, LuaJIT", script("luajit", "pair") },
   { "pair, LuaJIT, classic methods", script("luajit", "pair", "IOCP_NOJIT=1 ") },
   { "pair, Lua 5.4", script("lua5.4", "pair") },
+  { "task with a result, LuaJIT", script("luajit", "results") },
+  { "task with a result, Lua 5.4", script("lua5.4", "results") },
+  { "task posted, LuaJIT", script("luajit", "post") },
+  { "task posted, Lua 5.4", script("lua5.4", "post") },
   { "alloc and free of 48 bytes in C", "valgrind @ build/c/bench pairs-iocp %d" },
   { "round trip over two ports in C, without spin", "valgrind @ build/c/bench ping-pong-iocp-no-spin %d" },
 }

@@ -161,7 +161,9 @@ end
 
 add({ id = "W8", title = "pool: trivial tasks through submit", unit = "k/s", count = 1000000, asked = "LuaJIT >= 600" },
   script("pool"), script("pool"))
-add({ id = "W8", title = "pool: tasks with a result each", unit = "k/s", count = 200000 },
+add({ id = "W8", title = "pool: trivial tasks through post", unit = "k/s", count = 1000000, asked = "LuaJIT >= 2000" },
+  script("post"), script("post"))
+add({ id = "W8", title = "pool: tasks with a result each", unit = "k/s", count = 200000, asked = "LuaJIT >= 1200" },
   script("results"), script("results"))
 add({ id = "W8", title = "pool: 5,000,000 queued, then run", unit = "k/s", count = 5000000 },
   script("pool-backlog"), script("pool-backlog"))

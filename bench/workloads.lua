@@ -436,6 +436,21 @@ function workloads.pool()
   return seconds
 end
 
+-- The same for those who ask for no result.
+function workloads.post()
+  local pool = assert(iocp.Pool(iocp.processors()))
+  local function work(i)
+    return i
+  end
+  assert(pool:submit(work, 0):wait())
+  start()
+  for i = 1, count do
+    pool:post(work, i)
+  end
+  assert(pool:shutdown())
+  return stop()
+end
+
 -- A task each, and its result: a thousand at a time are on their way.
 function workloads.results()
   local pool, tasks = assert(iocp.Pool(iocp.processors())), {}

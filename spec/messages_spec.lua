@@ -28,6 +28,7 @@ describe("a message says", function()
       function() pool.reduce(list, f) end,
       function() pool.trace("x") end,
       function() pool.submit(f) end,
+      function() pool.post(f) end,
       function() pool.submit_after(5, f) end,
       function() pool.submit_every(5, f) end,
       function() pool.stats() end,

@@ -2,6 +2,8 @@
 local iocp = require "iocp"
 local support = require "support"
 
+local unpack = table.unpack or unpack -- luacheck: ignore
+
 local function finish(pool)
   assert.is_true(pool:shutdown(60000))
 end
@@ -23,6 +25,40 @@ describe("a pool", function()
       assert.same({ 4, true, nil, 2, nil },
         { select("#", pool:submit(function(...) return ... end, nil, 2, nil):wait()), true, nil, 2, nil })
       assert.same({ true, { a = { 1, 2 } } }, { pool:submit(function(t) return t end, { a = { 1, 2 } }):wait() })
+    end)
+
+    it("with values of any length: what is short lies in the task itself", function()
+      pool = iocp.Pool(1)
+      local function same(...)
+        return ...
+      end
+      for length = 0, 80 do
+        local text = ("x"):rep(length)
+        assert.same({ true, text }, { pool:submit(same, text):wait() })
+        assert.same({ true, 1, text, false }, { pool:submit(same, 1, text, false):wait() })
+        assert.same({ true, { text } }, { pool:submit(same, { text }):wait() })
+      end
+      for _, number in ipairs { 0, 1, 127, 128, -1, 2 ^ 31, -2 ^ 31 - 1, 2 ^ 53, 0.5, -1e300, 1 / 0, -1 / 0 } do
+        for count = 1, 20 do
+          local numbers = {}
+          for i = 1, count do
+            numbers[i] = number
+          end
+          assert.same({ true, unpack(numbers) }, { pool:submit(same, unpack(numbers)):wait() })
+        end
+      end
+      local _, zero, none = pool:submit(same, -1 / math.huge, 0 / 0):wait()
+      assert.is_true(1 / zero < 0 and none ~= none)
+      local port = iocp.IOCompletionPort()
+      assert.same({ true, 1, port, "x" }, { pool:submit(same, 1, port, "x"):wait() })
+      local first = pool:submit(same, "short")
+      assert.same({ true, "short", 2 }, { first:then_(same, 2):wait() })
+      assert.same({ true, "short" }, { first:wait() })
+      local seen = iocp.IOCompletionPort()
+      local every = pool:submit_every(1, function(to, n) to:send(n) end, seen, 7)
+      assert.same({ true, 7 }, { seen:receive() })
+      assert.same({ true, 7 }, { seen:receive() })
+      every:cancel()
     end)
 
     it("chunks, and functions of modules by name", function()
@@ -66,6 +102,30 @@ describe("a pool", function()
       assert.equal(0, pool:stats().submitted)
     end)
 
+    it("that is posted, without a task", function()
+      local done = iocp.IOCompletionPort()
+      pool = iocp.Pool { workers = 1, init = function() return { n = 40 } end }
+      local function answer(port, ...)
+        port:send(select("#", ...), ...)
+      end
+      assert.same({ true }, { pool:post(answer, done, nil, "x", nil) })
+      assert.same({ true, 3, nil, "x", nil }, { done:receive() })
+      assert.is_true(pool:post({ body = function(state, port) port:send(state.n) end, worker = true }, done))
+      assert.same({ true, 40 }, { done:receive() })
+      assert.is_true(pool:post("local port = ... port:enqueue(7)", done))
+      assert.equal(7, (done:dequeue()))
+      assert.is_true(pool:post("string:lower", "B"))
+      assert.is_true(pool:post(function() return io.stdout end)) -- what does not cross need not
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      local stats = pool:stats()
+      assert.same({ 5, 5, 0, 0 }, { stats.submitted, stats.completed, stats.failed, stats.cancelled })
+      assert.has_error(function() pool:post(print, io.stdout) end)
+      assert.has_error(function() pool:post() end)
+      assert.equal(5, pool:stats().submitted)
+      pool:close()
+      assert.same({ nil, "the pool is closed", "CLOSED" }, { pool:post(print) })
+    end)
+
     it("in the order of submission", function()
       pool = iocp.Pool(1)
       local log = iocp.IOCompletionPort()
@@ -100,6 +160,23 @@ describe("a pool", function()
         assert.same({ true, i }, { pool:submit({ body = f, name = "f" }):wait() })
       end
       assert.equal(0, count)
+    end)
+
+    it("functions in turn, each of them the right one", function()
+      pool = iocp.Pool(1)
+      local step = 1
+      local function one(n) return n + 1 end
+      local function two(n) return n + 2 end
+      local function more(n) return n + step end
+      for i = 1, 50 do
+        step = i
+        assert.same({ true, i + 1 }, { pool:submit(one, i):wait() })
+        assert.same({ true, i + 1 }, { pool:submit(one, i):wait() })
+        assert.same({ true, 2 * i }, { pool:submit(more, i):wait() })
+        assert.same({ true, i + 2 }, { pool:submit(two, i):wait() })
+        assert.same({ true, i + 1, i + 3 }, { pool:submit(one, i):then_(function(a, b) return a, b end, i + 3):wait() })
+        assert.same({ true, 3 * i }, { pool:submit("local n, i = ... return n + i", 2 * i, i):wait() })
+      end
     end)
 
     it("thousands of different functions, without keeping them", function()
@@ -204,6 +281,87 @@ describe("a pool", function()
       assert.is_true(support.eventually(function() return pool:stats().live == 0 end))
       pool:workers(1)
       assert.same({ true, 1 }, { queued:wait(20000) })
+    end)
+
+    if not support.windows then
+      -- Where each of the pool's workers may run, and its nice value; sorted.
+      local function scheduled(options)
+        pool = assert(iocp.Pool(options))
+        local gate, tasks, seen = iocp.IOCompletionPort(), {}, {}
+        for i = 1, options.workers do
+          tasks[i] = pool:submit(function(g)
+            g:dequeue()
+            local function read(name)
+              local file = assert(io.open("/proc/thread-self/" .. name))
+              local text = file:read("*a")
+              file:close()
+              return text
+            end
+            return read("status"):match("Cpus_allowed_list:%s*(%S+)") .. " "
+              .. read("stat"):match("%) " .. ("%S+ "):rep(16) .. "(%-?%d+)")
+          end, gate)
+        end
+        assert.is_true(support.eventually(function() return gate:stats().waiting == options.workers end))
+        for i = 1, options.workers do
+          gate:enqueue(i)
+        end
+        for i = 1, options.workers do
+          seen[i] = select(2, assert(tasks[i]:wait(20000)))
+        end
+        table.sort(seen)
+        return seen
+      end
+
+      it("where and how they are to run", function()
+        local all, nice = scheduled({ workers = 1 })[1]:match("(%S+) (%S+)")
+        local first = all:match("^%d+")
+        pool:close()
+        assert.same({ first .. " " .. nice, first .. " " .. nice },
+          scheduled { workers = 2, affinity = { tonumber(first) } })
+        pool:close()
+        local lower = math.min(tonumber(nice) + 5, 19)
+        assert.same({ all .. " " .. lower }, scheduled { workers = 1, thread_priority = -1 })
+        pool:submit(function() require("iocp").current():cancel() end)
+        assert.is_true(support.eventually(function() return pool:stats().dead == 1 and pool:stats().live == 1 end))
+        assert.same({ true, lower }, { pool:submit(function()
+          local file = assert(io.open("/proc/thread-self/stat"))
+          local text = file:read("*a")
+          file:close()
+          return tonumber((text:match("%) " .. ("%S+ "):rep(16) .. "(%-?%d+)")))
+        end):wait() }) -- one that a worker started in its own place
+      end)
+
+      it("each on a processor of its own, and as few as can be on the same", function()
+        local count, processors, n = iocp.processors(), {}, 0
+        for _, place in ipairs(scheduled { workers = 2 * count, affinity = "spread" }) do
+          local number = place:match("^(%d+) ")
+          processors[number] = (processors[number] or 0) + 1
+        end
+        for _, workers in pairs(processors) do
+          n = n + 1
+          assert.equal(2, workers)
+        end
+        assert.equal(count, n)
+      end)
+    end
+
+    it("on any system, also those that are spread", function()
+      for _, affinity in ipairs { "spread", { 0 } } do
+        pool = assert(iocp.Pool { workers = 2, affinity = affinity, thread_priority = -1 })
+        assert.same({ true, 5 }, { pool:submit(function() return 5 end):wait() })
+        assert.equal(3, pool:workers(3))
+        finish(pool)
+      end
+    end)
+
+    it("on no processor that there is not", function()
+      local none, message, code = iocp.Pool { workers = 1, affinity = { 0, 1023 } }
+      assert.same({ nil, "INVALID" }, { none, code })
+      assert.matches("affinity: one of these processors does not exist", message, 1, true)
+      pool = assert(iocp.Pool { workers = 0, affinity = { 1023 } })
+      none, message, code = pool:workers(1)
+      assert.same({ nil, "INVALID" }, { none, code })
+      assert.matches("affinity: one of these processors does not exist", message, 1, true)
     end)
 
     it("with little stack", function()
@@ -444,6 +602,26 @@ describe("a pool", function()
       finish(pool)
     end)
 
+    it("by shutdown, with what was posted, from within too; close drops it", function()
+      local done = iocp.IOCompletionPort()
+      pool = iocp.Pool(2)
+      for _ = 1, 100 do
+        pool:post(function(p, port)
+          p:post(function(inner) inner:enqueue(1) end, port)
+        end, pool, done)
+      end
+      finish(pool)
+      assert.equal(100, #done)
+      assert.equal(200, pool:stats().completed)
+      pool = iocp.Pool(0)
+      for _ = 1, 10 do
+        pool:post(function(port) port:enqueue(1) end, done)
+      end
+      pool:close()
+      assert.equal(10, pool:stats().cancelled)
+      assert.equal(100, #done)
+    end)
+
     it("by shutdown with a time, which goes on", function()
       pool = iocp.Pool(1)
       local gate = iocp.IOCompletionPort()
@@ -599,6 +777,24 @@ describe("a pool", function()
       assert.matches("r: on_error failed: .*the handler too; it was to report: .*it broke", output)
     end)
 
+    it("of what was posted as of any other", function()
+      local log = iocp.IOCompletionPort()
+      pool = iocp.Pool { workers = 1, name = "p", on_error = function(message, about) log:send(message, about) end }
+      pool:post({ body = fail, name = "posted" })
+      local _, message, about = assert(log:receive(20000))
+      assert.matches("it broke", message)
+      assert.same({ pool = "p", task = "posted", worker = 1 }, about)
+      assert.matches("it broke", pool:last_error())
+      finish(pool)
+      assert.equal(1, pool:stats().failed)
+      pool = iocp.Pool { workers = 1, on_error = "raise" }
+      pool:post(fail)
+      assert.is_true(support.eventually(function() return pool:idle() end))
+      local ok, text = pcall(pool.post, pool, fail)
+      assert.is_false(ok)
+      assert.matches("it broke\nstack traceback:", text)
+    end)
+
     it("raised in the owner, at the next call, once", function()
       pool = iocp.Pool { workers = 1, on_error = "raise" }
       pool:submit(fail):wait()
@@ -630,6 +826,7 @@ describe("a pool", function()
         assert(pool:submit(function() end))
       end
       assert.same({ nil, "the pool's queue is full", "TIMEOUT" }, { pool:submit(function() end) })
+      assert.same({ nil, "the pool's queue is full", "TIMEOUT" }, { pool:post(function() end) })
       assert.equal(4, pool:stats().submitted)
       gate:enqueue(1)
       assert.is_true(support.eventually(function() return pool:idle() end))
@@ -638,7 +835,7 @@ describe("a pool", function()
 
       pool = iocp.Pool { workers = 2, queue_limit = 5 }
       for i = 1, support.scaled(5000) do
-        assert(pool:submit(function(n) return n end, i))
+        assert(pool[i % 2 == 0 and "submit" or "post"](pool, function(n) return n end, i))
       end
       assert.is_true(pool:stats().peak_queued <= 5)
       finish(pool)
@@ -854,6 +1051,12 @@ describe("a pool", function()
       { { on_error = "ignore" }, '(expected "keep", "log", "raise" or a function' },
       { { queue_limit = 0 }, "'queue_limit' (expected an integer from 1" },
       { { queue_wait = -1 }, "'queue_wait' (expected milliseconds" },
+      { { affinity = "spred" }, [['affinity' (expected "spread", or a list of 1 to 1024 numbers]] },
+      { { affinity = {} }, "'affinity' (expected" },
+      { { affinity = { -1 } }, "'affinity' (expected" },
+      { { affinity = { 0, 0.5 } }, "'affinity' (expected" },
+      { { thread_priority = 3 }, "'thread_priority' (expected an integer from -2 to 2, got 3" },
+      { { thread_priority = "low" }, "'thread_priority' (expected an integer" },
       { { init = "x" }, "'init' (expected a function, got string" },
       { { worker = 1 }, "'worker' is none of workers" },
       { "4", "'options' (expected a number of workers or a table, got string" },
@@ -877,6 +1080,8 @@ describe("a pool", function()
     pool = iocp.Pool(1)
     for _, call in ipairs {
       function() pool.submit({}, print) end,
+      function() pool.post({}, print) end,
+      function() pool:post(1) end,
       function() pool:workers(-1) end,
       function() pool:workers("2") end,
       function() pool:submit_after(-1, print) end,

@@ -41,6 +41,9 @@ describe("a failure that nobody asked for", function()
         .. "p:submit({ body = function() error('on purpose') end, name = 'N' }) assert(p:shutdown())" },
     ["a task's whose function is C's"] = { "iocp: task a C function of P failed and nobody waited for it: ",
       "local p = iocp.Pool { workers = 1, name = 'P' } p:submit(error, 'on purpose') assert(p:shutdown())" },
+    ["that of what was posted"] = { "iocp: task N of P failed and nobody waited for it: ",
+      "local p = iocp.Pool { workers = 1, name = 'P' } "
+        .. "p:post({ body = function() error('on purpose') end, name = 'N' }) assert(p:shutdown())" },
     ["a task's, of a pool that is finished later"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) p:submit(function() error('on purpose') end) iocp.sleep(100)" },
     ["a task's that others run after, for which nobody waits"] = { "failed and nobody waited for it: ",
@@ -71,6 +74,17 @@ describe("a failure that nobody asked for", function()
     local output = output_of([[
       do iocp.Thread("error('on purpose')") end
       iocp.sleep(100) collectgarbage() collectgarbage()
+      io.stderr:write("the end\n")
+    ]])
+    assert.matches("on purpose.*the end", output)
+  end)
+
+  it("is told at once of what was posted", function()
+    local output = output_of([[
+      pool = iocp.Pool(1)
+      pool:post(error, "on purpose")
+      while pool:stats().failed == 0 do iocp.sleep(1) end
+      iocp.sleep(50)
       io.stderr:write("the end\n")
     ]])
     assert.matches("on purpose.*the end", output)
@@ -185,6 +199,8 @@ describe("nothing is told", function()
       .. "iocp.sleep(100) assert(not pcall(p.stats, p))",
     ["of tasks in a pool with a function for errors"] =
       "local p = iocp.Pool { workers = 1, on_error = function() end } p:submit(error, 'x') p:shutdown()",
+    ["of what was posted to one"] =
+      "local p = iocp.Pool { workers = 1, on_error = function() end } p:post(error, 'x') p:shutdown()",
     ["of an init in a pool with a function for errors"] =
       "local p = iocp.Pool { workers = 1, on_error = function() end, init = error } iocp.sleep(100)",
     ["of an init after last_error"] = "local p = iocp.Pool { workers = 2, init = function() error('x') end } "

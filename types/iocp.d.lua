@@ -658,6 +658,8 @@ function socket:native() end
 ---@field concurrency? integer how many of them work at a time, 0..2^32-1; 0 (default): as many as processors
 ---@field name? string of its threads, and in messages; at most 63 bytes, none of them 0, as all names here
 ---@field stack? integer bytes of a worker's C stack; from 262144 on; default 2 MiB
+---@field affinity? "spread"|integer[] the processors that workers may run on, by number; or each has one of its own
+---@field thread_priority? integer -2 to 2: steps below or above the thread that makes the pool
 ---@field init? fun(): any each worker calls it first; what it returns is the state that tasks may ask for
 ---@field on_error? "keep"|"log"|"raise"|iocp.OnError what becomes of failures, besides being kept by their task
 ---@field logger? fun(text: string) for "log", in the worker; default: standard error
@@ -694,6 +696,12 @@ function pool:handle() end
 ---@param ... iocp.Value
 ---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM, TIMEOUT (queue_limit), CANCELLED
 function pool:submit(f, ...) end
+
+--- As submit, for who asks for nothing: there is no task, and what f returns is dropped. It counts, and fails, as any.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return true|nil, string? message, iocp.Code? code as submit
+function pool:post(f, ...) end
 
 ---@param ms number from 0 on
 ---@param f iocp.Work

@@ -18,12 +18,24 @@ local function is_function(v)
   return type(v) == "function"
 end
 
+local is_processor = is_count(0, 4294967295)
+
+local function is_affinity(v)
+  local is_list = type(v) == "table" and #v >= 1 and #v <= 1024
+  for i = 1, is_list and #v or 0 do
+    is_list = is_list and is_processor(v[i])
+  end
+  return is_list or v == "spread"
+end
+
 local rules = {
   { "workers", is_count(0, 100000), "an integer from 0 to 100000" },
   { "concurrency", is_count(0, 4294967295), "an integer from 0 to 4294967295" },
   options.NAME,
   { "stack", function(v) return v == 0 or is_count(262144, 2 ^ 40)(v) end,
     "a number of bytes from 262144 on, or 0 for 2 MiB" },
+  { "affinity", is_affinity, '"spread", or a list of 1 to 1024 numbers of processors, from 0 on' },
+  { "thread_priority", is_count(-2, 2), "an integer from -2 to 2" },
   { "init", is_function, "a function" },
   { "on_error", function(v) return v == "keep" or v == "log" or v == "raise" or is_function(v) end,
     [["keep", "log", "raise" or a function]] },
@@ -35,10 +47,11 @@ local rules = {
 
 --- Makes a pool.
 -- @tparam[opt] number|table options how many workers (as many as processors), or a table: workers; concurrency, how
--- many of them work at a time (0: as many as processors); name; stack, bytes; init, a function that each worker calls
--- first; on_error, "keep", "log", "raise" or a function(message, {pool=, task=, worker=}) that runs in the worker;
--- logger, a function(text) for "log"; replace, whether a worker that died is replaced (true); queue_limit, how many
--- tasks may be queued; queue_wait, how many ms submit waits for room (for ever).
+-- many of them work at a time (0: as many as processors); name; stack, bytes; affinity, the numbers of the processors
+-- that they may run on, or "spread": each on one of its own; thread_priority, -2 to 2; init, a function that each
+-- worker calls first; on_error, "keep", "log", "raise" or a function(message, {pool=, task=, worker=}) that runs in the
+-- worker; logger, a function(text) for "log"; replace, whether a worker that died is replaced (true); queue_limit, how
+-- many tasks may be queued; queue_wait, how many ms submit waits for room (for ever).
 -- @return the pool; or nil, message, code
 local function new(_, given)
   if given == core then
@@ -57,6 +70,9 @@ local function new(_, given)
     concurrency = given.concurrency or 0,
     name = name,
     stack = given.stack or 0,
+    affinity = given.affinity ~= "spread" and given.affinity or nil,
+    spread = given.affinity == "spread",
+    thread_priority = given.thread_priority or 0,
     replace = given.replace ~= false,
     raises = given.on_error == "raise",
     queue_limit = given.queue_limit or 0,

@@ -318,6 +318,7 @@ function pools.act()
   for i = 1, 8 do
     tasks[i] = need(pool:submit(double, i))
   end
+  need(pool:post(double, 4))
   local last = need(pool:task(function() return 7 end))
   need(last:after(tasks[1], tasks[2]))
   need(last:submit())

@@ -31,7 +31,7 @@ typedef struct c_body {
 
 static iocp_payload new_payload(int value)
 {
-	iocp_payload payload = {malloc(sizeof(int)), sizeof(int), NULL};
+	iocp_payload payload = {.block = malloc(sizeof(int)), .size = sizeof(int)};
 	*(int *)payload.block = value;
 	atomic_fetch_add(&payloads, 1);
 	return payload;

@@ -30,7 +30,7 @@ static iocp_body body = {.references = 1000, .name = "body"};
 
 static iocp_task *new_task(iocp_pool *pool)
 {
-	iocp_payload none = {NULL, 0, NULL};
+	iocp_payload none = {.block = NULL};
 	iocp_task *task = iocp_task_new(pool, &body, &none);
 	assert_non_null(task);
 	return task;

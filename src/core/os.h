@@ -82,6 +82,10 @@ uintptr_t iocp_stream_native(FILE *stream);
 /* How many columns the terminal has that the standard output (1) or error output (2) is; 0: it is none. */
 int iocp_terminal_columns(int descriptor);
 
+/* The numbers of the processors that the calling thread may run on, `capacity` at most; returns how many it wrote. 0:
+** the system cannot say. */
+size_t iocp_processor_list(uint32_t *numbers, size_t capacity);
+
 /* The system's sentence about its own error code, terminated, cut to size. */
 void iocp_system_error_text(int code, char *buffer, size_t size);
 

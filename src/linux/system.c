@@ -61,6 +61,19 @@ uint32_t iocp_prim_processors(void)
 	return n > 0 ? (uint32_t)n : 1;
 }
 
+size_t iocp_processor_list(uint32_t *numbers, size_t capacity)
+{
+	cpu_set_t set;
+	size_t count = 0;
+	uint32_t i;
+	if (sched_getaffinity(0, sizeof(set), &set) != 0) /* more than CPU_SETSIZE processors */
+		return 0;
+	for (i = 0; i < CPU_SETSIZE && count < capacity; i++)
+		if (CPU_ISSET(i, &set))
+			numbers[count++] = i;
+	return count;
+}
+
 int iocp_prim_processor(void)
 {
 	return sched_getcpu();

@@ -40,10 +40,9 @@ static const struct class_row {
 
 static iocp_box *to_box(lua_State *L, int index)
 {
-	iocp_box *b;
-	if (lua_type(L, index) != LUA_TUSERDATA || lua_rawlen(L, index) != sizeof(iocp_box))
+	iocp_box *b = lua_touserdata(L, index);
+	if (!b || lua_rawlen(L, index) != sizeof(iocp_box)) /* that of a light one is 0 */
 		return NULL;
-	b = lua_touserdata(L, index);
 	return b->mark >= MARK && b->mark < MARK + IOCP_CLASS_COUNT ? b : NULL;
 }
 
@@ -215,11 +214,23 @@ void iocp_state_open(lua_State *L, int pool)
 	lua_call(L, 1, 0);
 }
 
-void iocp_object_push(lua_State *L, enum iocp_class c)
+static void push_box(lua_State *L, enum iocp_class c)
 {
 	iocp_box *b = lua_newuserdata(L, sizeof(iocp_box));
 	b->object = NULL;
 	b->mark = MARK + (uint64_t)c;
+}
+
+void iocp_object_push_with(lua_State *L, enum iocp_class c, int metatable)
+{
+	push_box(L, c);
+	lua_pushvalue(L, metatable);
+	lua_setmetatable(L, -2);
+}
+
+void iocp_object_push(lua_State *L, enum iocp_class c)
+{
+	push_box(L, c);
 	luaL_getmetatable(L, rows[c].name);
 	if (lua_isnil(L, -1)) { /* an object reached a new state before its script required the module */
 		lua_pop(L, 1);

@@ -6,6 +6,7 @@
 #include "windows/windows.h"
 
 #include <io.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -52,6 +53,18 @@ uint32_t iocp_processors(void)
 	if (count == 0) /* a process on more than one group of 64 processors has no mask */
 		count = GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
 	return count ? count : 1;
+}
+
+size_t iocp_processor_list(uint32_t *numbers, size_t capacity)
+{
+	DWORD_PTR mine = 0, all;
+	size_t count = 0;
+	uint32_t i;
+	GetProcessAffinityMask(GetCurrentProcess(), &mine, &all); /* 0: on more than one group of 64 processors */
+	for (i = 0; i < sizeof(mine) * CHAR_BIT && count < capacity; i++)
+		if (mine >> i & 1)
+			numbers[count++] = i;
+	return count;
 }
 
 int iocp_terminal_columns(int descriptor)

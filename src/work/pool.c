@@ -57,6 +57,7 @@ static void free_pool(iocp_deferred *memory)
 		free(spans);
 	}
 	free(pool->last_error);
+	iocp_placing_end(&pool->placing);
 	free(pool);
 }
 
@@ -112,6 +113,8 @@ int iocp_pool_new(const iocp_pool_options *options, const iocp_pool_ways *ways, 
 {
 	iocp_pool *p = calloc(1, sizeof(*p));
 	int r = p ? iocp_port_create(options->concurrency, &p->port) : IOCP_NOMEM;
+	if (r == IOCP_OK)
+		r = iocp_placing_begin(&p->placing, options);
 	if (r == IOCP_OK) {
 		begin(p, options, ways);
 		r = iocp_object_enter(&p->object, p); /* from here on a script may open it */
@@ -120,6 +123,8 @@ int iocp_pool_new(const iocp_pool_options *options, const iocp_pool_ways *ways, 
 		*pool = p;
 	} else {
 		iocp_port_release(p ? p->port : NULL);
+		if (p)
+			iocp_placing_end(&p->placing);
 		free(p);
 	}
 	return r;
@@ -183,6 +188,29 @@ static void plan(iocp_pool *pool, uint32_t *start, uint32_t *quit)
 	pool->live += *start;
 }
 
+static uint32_t take_place(iocp_pool *pool)
+{
+	uint32_t place;
+	iocp_lock_acquire(&pool->lock);
+	place = iocp_placing_take(&pool->placing);
+	iocp_lock_release(&pool->lock);
+	return place;
+}
+
+static void give_place(iocp_pool *pool, uint32_t place)
+{
+	iocp_lock_acquire(&pool->lock);
+	iocp_placing_give(&pool->placing, place);
+	iocp_lock_release(&pool->lock);
+}
+
+int iocp_pool_is_mine(const iocp_pool *pool)
+{
+	const iocp_thread *thread = iocp_thread_current();
+	return thread && iocp_thread_body(thread) == pool->ways->work
+		   && ((const iocp_worker *)iocp_thread_data(thread))->pool == pool;
+}
+
 static void free_worker(void *data)
 {
 	free(data);
@@ -199,22 +227,18 @@ static int start_worker(iocp_pool *pool)
 	if (!worker)
 		return IOCP_NOMEM;
 	worker->pool = iocp_pool_keep(pool);
+	worker->place = take_place(pool);
+	iocp_placing_apply(&pool->placing, worker->place, iocp_pool_is_mine(pool), &options);
 	options.data = worker;
 	r = iocp_thread_create(&options, &thread);
 	if (r == IOCP_OK) {
 		iocp_thread_release(thread); /* it keeps itself */
 	} else {
+		give_place(pool, worker->place);
 		iocp_pool_drop(pool);
 		free(worker);
 	}
 	return r;
-}
-
-int iocp_pool_is_mine(const iocp_pool *pool)
-{
-	const iocp_thread *thread = iocp_thread_current();
-	return thread && iocp_thread_body(thread) == pool->ways->work
-		   && ((const iocp_worker *)iocp_thread_data(thread))->pool == pool;
 }
 
 /* Starts or sends away as many as it takes. */
@@ -337,6 +361,7 @@ void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace)
 	else
 		pool->workers = worker->next;
 	iocp_counts_fold(&pool->past, &worker->counts);
+	iocp_placing_give(&pool->placing, worker->place);
 	wanted = wanted_workers(pool);
 	pool->live--;
 	pool->parting -= worker->end == IOCP_WORKER_TOLD;

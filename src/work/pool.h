@@ -26,6 +26,14 @@ typedef struct iocp_pool_ways {
 	void (*cancel_parked)(iocp_pool *pool, int periodic_only);
 } iocp_pool_ways;
 
+/* Where a pool's workers run, and how much. Fixed but for `workers`. */
+typedef struct iocp_placing {
+	uint32_t *processors; /* NULL: as the thread that makes them */
+	uint32_t *workers;    /* how many of them each of these has; guarded by the pool's lock */
+	size_t count;
+	int spread, priority;
+} iocp_placing;
+
 struct iocp_pool {
 	iocp_object object;     /* its references are what scripts hold */
 	iocp_deferred memory;   /* freed with the last user */
@@ -41,6 +49,7 @@ struct iocp_pool {
 	char name[IOCP_POOL_NAME];
 	size_t stack_size;
 	int replace;
+	iocp_placing placing;
 	_Atomic int tracing;
 
 	char padding[IOCP_LINE];
@@ -86,6 +95,17 @@ int iocp_pool_quit(iocp_pool *pool, uintptr_t generation);
 /* A worker begins and ends; `replace`: another may be started for it. */
 void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker);
 void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace);
+
+/* ---- placing.c --------------------------------------------------------------------------------------------------- */
+
+/* IOCP_NOMEM. The next may be called even then. */
+int iocp_placing_begin(iocp_placing *p, const iocp_pool_options *options);
+void iocp_placing_end(iocp_placing *p);
+/* The place of a new worker, where they are spread; else 0. The pool's lock is held, as for the next. */
+uint32_t iocp_placing_take(iocp_placing *p);
+void iocp_placing_give(iocp_placing *p, uint32_t place);
+/* What a worker with that place is started with; `again`: by another worker of the pool. */
+void iocp_placing_apply(const iocp_placing *p, uint32_t place, int again, iocp_thread_options *options);
 
 /* ---- stats.c ----------------------------------------------------------------------------------------------------- */
 

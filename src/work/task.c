@@ -102,6 +102,16 @@ int iocp_task_runner(const iocp_task *task)
 	return task->chunk_runner;
 }
 
+void iocp_task_set_posted(iocp_task *task)
+{
+	task->posted = 1;
+}
+
+int iocp_task_is_posted(const iocp_task *task)
+{
+	return task->posted;
+}
+
 /* ---- the list of parked tasks, so that a pool which ends can cancel them ----------------------------------------- */
 
 void iocp_count(_Atomic uint64_t *counter, int change)

@@ -60,6 +60,7 @@ struct iocp_task {
 	_Atomic(iocp_worker *) runner; /* while it runs */
 	int chunk_runner; /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
 	int has_place;    /* in a queue with a limit; of who has its packet */
+	int posted;       /* nobody asks for its results; set before it is submitted */
 	/* While a chunk runs on top of the task that called its loop: that one. Guarded by iocp_tasks. */
 	struct iocp_task *caller;
 	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */

@@ -3,6 +3,7 @@
 **
 **   object.c      objects of any kind
 **   pool.c        a pool's life: its port, how many workers there are to be, its end
+**   placing.c     where its workers run
 **   worker.c      a worker: its thread, a step of its loop over the port
 **   stats.c       counters, times and spans
 **   task.c        a task: its one atomic state, the list of those that are parked
@@ -112,11 +113,14 @@ iocp_body *iocp_body_retain(iocp_body *body);
 /* NULL is allowed. */
 void iocp_body_release(iocp_body *body);
 
-/* What a task is called with, or what came of it. Zeroed, or with block NULL: nothing. */
+enum { IOCP_PAYLOAD_ROOM = 40 };
+
+/* What a task is called with, or what came of it. Zeroed: nothing. */
 typedef struct iocp_payload {
-	void *block;
+	void *block; /* NULL: it is nothing, or `size` bytes that lie in `room`, with nothing to free */
 	size_t size;
 	const void *owner;
+	unsigned char room[IOCP_PAYLOAD_ROOM];
 } iocp_payload;
 
 /* ---- stats.c ----------------------------------------------------------------------------------------------------- */
@@ -219,6 +223,7 @@ struct iocp_worker {
 	iocp_thread *thread; /* this one */
 	iocp_worker *previous, *next;
 	uint32_t index; /* from 1 on, in the order of their starts */
+	uint32_t place; /* see iocp_placing_take */
 	int depth;
 	iocp_run *run;                /* the innermost */
 	_Atomic(iocp_task *) current; /* its task; see task_flow.c */
@@ -251,6 +256,7 @@ typedef struct iocp_pool_calls {
 	enum iocp_task_state (*run)(iocp_worker *worker, iocp_run *run, void *context);
 	/* Ends what the worker runs, and the worker. A lock is held: it may not wait. */
 	void (*cancel)(iocp_worker *worker);
+	/* Of one that has a block, as for the next. */
 	void (*free_payload)(iocp_payload *payload);
 	/* Whether freeing it may drop the last reference to an object. */
 	int (*payload_holds)(const iocp_payload *payload);
@@ -268,6 +274,14 @@ typedef struct iocp_pool_options {
 	size_t stack_size;    /* of a worker, bytes; 0: as threads have */
 	int replace;          /* start another for a worker that died */
 	uint64_t queue_limit; /* how many tasks may be queued; 0: as many as come */
+	/* Which processors workers may run on, and how much they are preferred: as of a thread. A worker that starts
+	** another one gives it its own priority. */
+	const uint32_t *processors;
+	size_t processor_count;
+	int priority;
+	/* Each has one of these processors, and shares it with as few as can be; without a list, one of those that the
+	** thread which makes the pool may run on. */
+	int spread;
 } iocp_pool_options;
 
 /* A new pool without workers (worker.c). IOCP_NOMEM: `owner` is the caller's still. */
@@ -277,7 +291,7 @@ iocp_pool *iocp_pool_retain(iocp_pool *pool);
 void iocp_pool_release(iocp_pool *pool);
 void *iocp_pool_owner(const iocp_pool *pool);
 const char *iocp_pool_name(const iocp_pool *pool);
-/* Sets how many workers there are to be. IOCP_CLOSED, IOCP_NOMEM or the system's code: there are fewer. */
+/* Sets how many workers there are to be. IOCP_CLOSED, or as iocp_thread_create: there are fewer. */
 int iocp_pool_set_workers(iocp_pool *pool, uint32_t count);
 uint32_t iocp_pool_workers(iocp_pool *pool);
 /* Around a worker's wait for a task: a pool always has a worker that does not. IOCP_NOMEM, the system's code or
@@ -337,6 +351,9 @@ const char *iocp_task_made(const iocp_task *task);
 ** submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);
 int iocp_task_runner(const iocp_task *task);
+/* Nobody asks for its results: who runs it need not keep them. Before it is submitted. */
+void iocp_task_set_posted(iocp_task *task);
+int iocp_task_is_posted(const iocp_task *task);
 
 /* ---- task_flow.c ------------------------------------------------------------------------------------------------- */
 

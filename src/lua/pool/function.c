@@ -6,11 +6,12 @@
 ** encoded again for each task, and if the bytes are the same it is the same work, so a worker does not decode it again;
 ** if an upvalue has changed, or what is in it, they differ, and the workers get the new one.
 **
-** In the registry, a state's own: WORKS, weak by its keys, from function to its work object; DECODED, from a work's
+** A state has a table, weak by its keys, from function to its work object; a worker's also two tables, from a work's
 ** number to the function. What was decoded is kept in two generations, so that a script which never submits the same
 ** function twice does not fill the workers' memory.
 */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +19,10 @@
 #include "lua/pool/pool.h"
 
 #define WORK "iocp.work"
-#define WORKS "iocp.works"
-#define DECODED "iocp.decoded"
 
 enum { GENERATION = 512 }; /* functions that a worker keeps, at least */
+
+#define WORKS "iocp.works" /* registry key */
 
 static void free_function(iocp_deferred *body)
 {
@@ -127,8 +128,7 @@ static iocp_function *push_work(lua_State *L, int index, iocp_function *like)
 	return *box;
 }
 
-/* Pushes the weak table of work objects by function. */
-static void push_works(lua_State *L)
+void iocp_works_push(lua_State *L)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, WORKS);
 	if (!lua_isnil(L, -1))
@@ -143,15 +143,25 @@ static void push_works(lua_State *L)
 	lua_setfield(L, LUA_REGISTRYINDEX, WORKS);
 }
 
+/* The work object at the top is that of the function at `index`, whatever comes. */
+static void keep_latest(lua_State *L, int index)
+{
+	lua_pushvalue(L, index);
+	lua_replace(L, lua_upvalueindex(IOCP_LATEST));
+	lua_pushvalue(L, -1);
+	lua_replace(L, lua_upvalueindex(IOCP_LATEST_WORK));
+}
+
 iocp_function *iocp_function_check(lua_State *L, int index)
 {
 	iocp_function **box, *work;
 	int top = lua_gettop(L);
+	if (lua_rawequal(L, index, lua_upvalueindex(IOCP_LATEST)))
+		return *(iocp_function **)lua_touserdata(L, lua_upvalueindex(IOCP_LATEST_WORK));
 	if (!lua_isfunction(L, index))
 		return *(iocp_function **)luaL_checkudata(L, index, WORK);
-	push_works(L);
 	lua_pushvalue(L, index);
-	lua_rawget(L, -2);
+	lua_rawget(L, lua_upvalueindex(IOCP_WORKS));
 	box = lua_touserdata(L, -1);
 	work = box ? *box : NULL;
 	if (!work || !work->constant) {
@@ -159,10 +169,12 @@ iocp_function *iocp_function_check(lua_State *L, int index)
 		if (now != work) {
 			lua_pushvalue(L, index);
 			lua_pushvalue(L, -2);
-			lua_rawset(L, top + 1);
+			lua_rawset(L, lua_upvalueindex(IOCP_WORKS));
 			work = now;
 		}
 	}
+	if (work->constant)
+		keep_latest(L, index);
 	lua_settop(L, top);
 	return work;
 }
@@ -188,76 +200,63 @@ int iocp_lua_work(lua_State *L)
 
 /* ---- decoding ---------------------------------------------------------------------------------------------------- */
 
-/* Pushes generation 1, the younger, or 2, at first empty. */
-static void push_generation(lua_State *L, int which)
+/* Makes a new table the younger generation, and what was that the older one. */
+static void begin_generation(lua_State *L, iocp_decoded *decoded)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, DECODED);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		lua_createtable(L, 3, 0);
-		lua_newtable(L);
-		lua_rawseti(L, -2, 1);
-		lua_newtable(L);
-		lua_rawseti(L, -2, 2);
-		lua_pushinteger(L, 0);
-		lua_rawseti(L, -2, 3); /* how many the younger has */
-		lua_pushvalue(L, -1);
-		lua_setfield(L, LUA_REGISTRYINDEX, DECODED);
-	}
-	lua_rawgeti(L, -1, which);
-	lua_remove(L, -2);
+	int older = decoded->younger;
+	lua_newtable(L);
+	decoded->younger = luaL_ref(L, LUA_REGISTRYINDEX);
+	if (decoded->older)
+		luaL_unref(L, LUA_REGISTRYINDEX, decoded->older);
+	decoded->older = older;
+	decoded->count = 0;
 }
 
-static void push_id(lua_State *L, const iocp_function *function)
+/* Keeps the function at the top in the younger generation. */
+static void keep_decoded(lua_State *L, iocp_decoded *decoded, const iocp_function *function)
 {
+	if (!decoded->younger || decoded->count >= GENERATION)
+		begin_generation(L, decoded);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, decoded->younger);
 	lua_pushnumber(L, (lua_Number)function->id); /* exact: nobody submits 2^53 functions */
-}
-
-/* Keeps the function at the top in the younger generation, which becomes the older one when it is full. */
-static void keep_decoded(lua_State *L, const iocp_function *function)
-{
-	int index = lua_gettop(L);
-	lua_Integer count;
-	push_generation(L, 1);
-	lua_getfield(L, LUA_REGISTRYINDEX, DECODED);
-	lua_rawgeti(L, -1, 3);
-	count = lua_tointeger(L, -1);
-	if (count >= GENERATION) {
-		lua_pushvalue(L, index + 1);
-		lua_rawseti(L, index + 2, 2);
-		lua_newtable(L);
-		lua_pushvalue(L, -1);
-		lua_rawseti(L, index + 2, 1);
-		lua_replace(L, index + 1);
-		count = 0;
-	}
-	lua_pushinteger(L, count + 1);
-	lua_rawseti(L, index + 2, 3);
-	push_id(L, function);
-	lua_pushvalue(L, index);
-	lua_rawset(L, index + 1);
-	lua_settop(L, index);
-}
-
-/* Pushes it from a generation, or nil. */
-static int find_decoded(lua_State *L, const iocp_function *function, int generation)
-{
-	push_generation(L, generation);
-	push_id(L, function);
-	lua_rawget(L, -2);
-	lua_remove(L, -2);
-	return lua_isfunction(L, -1);
-}
-
-void iocp_function_push(lua_State *L, const iocp_function *function)
-{
-	if (find_decoded(L, function, 1))
-		return;
+	lua_pushvalue(L, -3);
+	lua_rawset(L, -3);
 	lua_pop(L, 1);
-	if (!find_decoded(L, function, 2)) {
-		lua_pop(L, 1);
-		if (iocp_values_push(L, &function->code) < 0)
-			lua_error(L);
+	decoded->count++;
+}
+
+/* Pushes it from a generation, and returns 1; 0, and nothing pushed: it is not there. */
+static int find_decoded(lua_State *L, int generation, const iocp_function *function)
+{
+	if (!generation)
+		return 0;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, generation);
+	if (function->id <= INT_MAX) { /* which is quicker */
+		lua_rawgeti(L, -1, (int)function->id);
+	} else {
+		lua_pushnumber(L, (lua_Number)function->id);
+		lua_rawget(L, -2);
 	}
-	keep_decoded(L, function);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 2);
+		return 0;
+	}
+	lua_replace(L, -2);
+	return 1;
+}
+
+void iocp_function_push(lua_State *L, iocp_decoded *decoded, const iocp_function *function)
+{
+	if (decoded->latest == function->id) {
+		lua_pushvalue(L, lua_upvalueindex(1));
+		return;
+	}
+	if (!find_decoded(L, decoded->younger, function)) {
+		if (!find_decoded(L, decoded->older, function) && iocp_values_push(L, &function->code) < 0)
+			lua_error(L);
+		keep_decoded(L, decoded, function);
+	}
+	lua_pushvalue(L, -1);
+	lua_replace(L, lua_upvalueindex(1));
+	decoded->latest = function->id;
 }

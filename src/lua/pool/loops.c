@@ -209,11 +209,8 @@ static int keep_results(lua_State *L)
 	iocp_run *run = current_call()->run;
 	iocp_encoding encoding = {
 		.first = 1, .count = lua_gettop(L), .what = "result", .head = "the result", .owner = run->task};
-	iocp_values results = iocp_values_of(&run->outcome);
-	run->outcome.block = NULL;
-	iocp_values_free(&results);
-	iocp_outcome_keep(L, &encoding, &results);
-	run->outcome = iocp_payload_of(&results);
+	iocp_payload_free(&run->outcome);
+	iocp_payload_keep(L, &encoding, &run->outcome);
 	return 0;
 }
 

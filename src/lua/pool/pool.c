@@ -23,7 +23,13 @@ static int refuse(lua_State *L, iocp_pool *pool, int r)
 	return iocp_failure(L, r,
 		r == IOCP_CLOSED    ? "the pool is closed"
 		: r == IOCP_TIMEOUT ? "the pool's queue is full"
+		: r == IOCP_INVALID ? "affinity: one of these processors does not exist, or this process may run on none"
 							: NULL);
+}
+
+static int is_limited(const iocp_pool *pool)
+{
+	return ((const iocp_pool_plan *)iocp_pool_owner(pool))->limited;
 }
 
 static int take_place(void *task, void *argument, double ms)
@@ -32,7 +38,8 @@ static int take_place(void *task, void *argument, double ms)
 	return iocp_task_take_place(task, ms);
 }
 
-/* Takes a place for a task and submits it; `notices`, or NULL: with a notice there when it has ended. */
+/* Takes a place for a task, or NULL, and submits it; `notices`, or NULL: with a notice there when it has ended. A
+** result code; where the queue has a limit it may raise. */
 static int queue_task(lua_State *L, iocp_pool *pool, iocp_task *task, iocp_notices *notices, uintptr_t key)
 {
 	const iocp_pool_plan *plan = iocp_pool_owner(pool);
@@ -40,22 +47,43 @@ static int queue_task(lua_State *L, iocp_pool *pool, iocp_task *task, iocp_notic
 	if (task && plan->limited)
 		r = iocp_wait_in_lua(L, take_place, task, NULL, plan->queue_wait);
 	if (r != IOCP_OK)
-		return refuse(L, pool, r);
+		return r;
 	if (notices)
 		r = iocp_task_watch(task, notices, key);
 	if (r == IOCP_OK)
 		r = iocp_task_submit(task, 0, 0);
-	if (r == IOCP_OK)
-		return 1;
-	iocp_task_give_place(task);
-	return refuse(L, pool, r);
+	if (r != IOCP_OK)
+		iocp_task_give_place(task);
+	return r;
 }
 
 static int pool_submit(lua_State *L)
 {
 	iocp_pool *pool = check_pool(L);
+	int r;
 	iocp_pool_raise(L, pool);
-	return queue_task(L, pool, iocp_task_create(L, pool, 2), NULL, 0);
+	r = queue_task(L, pool, iocp_task_create(L, pool, 2), NULL, 0);
+	return r == IOCP_OK ? 1 : refuse(L, pool, r);
+}
+
+/* Nobody gets the task, so it needs no userdata; but where it may have to wait for a place, or is to say where it was
+** made, that may raise. */
+static int pool_post(lua_State *L)
+{
+	iocp_pool *pool = check_pool(L);
+	int may_raise = is_limited(pool) || iocp_debugs(), r;
+	iocp_task *task;
+	iocp_pool_raise(L, pool);
+	task = may_raise ? iocp_task_create(L, pool, 2) : iocp_task_make(L, pool, 2);
+	if (task)
+		iocp_task_set_posted(task);
+	r = queue_task(L, pool, task, NULL, 0);
+	if (!may_raise)
+		iocp_task_release(task);
+	if (r != IOCP_OK)
+		return refuse(L, pool, r);
+	lua_pushboolean(L, 1);
+	return 1;
 }
 
 /* The function at 3, its arguments behind; for which nobody waits, so the queue's limit does not count it. */
@@ -90,11 +118,13 @@ static int submit_chunk(lua_State *L)
 	iocp_notices *notices = iocp_notices_check(L, 3);
 	uintptr_t key = iocp_check_address(L, 4, "key");
 	iocp_task *task;
+	int r;
 	iocp_pool_raise(L, pool);
 	task = iocp_task_create(L, pool, 5);
 	if (task)
 		iocp_task_set_runner(task, runner);
-	return queue_task(L, pool, task, notices, key);
+	r = queue_task(L, pool, task, notices, key);
+	return r == IOCP_OK ? 1 : refuse(L, pool, r);
 }
 
 /* parts.set_runners(functions) */
@@ -242,9 +272,33 @@ static int is_set(lua_State *L, const char *name)
 	return set;
 }
 
+enum { MOST_PROCESSORS = 1024 };
+
+/* The numbers of the list t.affinity of the table at 1; returns how many. Its metatable may have lied to who checked
+** it. */
+static size_t read_processors(lua_State *L, uint32_t *processors)
+{
+	size_t i, count = 0;
+	lua_getfield(L, 1, "affinity");
+	if (lua_istable(L, -1))
+		count = lua_rawlen(L, -1);
+	if (count > MOST_PROCESSORS)
+		count = MOST_PROCESSORS;
+	for (i = 0; i < count; i++) {
+		uint64_t number = UINT32_MAX; /* which there is none of */
+		lua_rawgeti(L, -1, (int)i + 1);
+		(void)iocp_to_integer(L, lua_gettop(L), UINT32_MAX, &number);
+		processors[i] = (uint32_t)number;
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return count;
+}
+
 /* Makes the pool of the options at 1, in the object at 2, with an empty plan. */
 static int create(lua_State *L, iocp_pool **pool)
 {
+	uint32_t processors[MOST_PROCESSORS];
 	iocp_pool_options options = {
 		.calls = &iocp_lua_pool_calls,
 		.owner = calloc(1, sizeof(iocp_pool_plan)),
@@ -252,6 +306,10 @@ static int create(lua_State *L, iocp_pool **pool)
 		.stack_size = (size_t)number(L, "stack"),
 		.replace = is_set(L, "replace"),
 		.queue_limit = (uint64_t)number(L, "queue_limit"),
+		.processors = processors,
+		.processor_count = read_processors(L, processors),
+		.spread = is_set(L, "spread"),
+		.priority = (int)number(L, "thread_priority"),
 	};
 	int r = IOCP_NOMEM;
 	lua_getfield(L, 1, "name");
@@ -289,8 +347,9 @@ static int start(lua_State *L, iocp_pool *pool)
 	return iocp_pool_set_workers(pool, (uint32_t)number(L, "workers"));
 }
 
-/* parts.new_pool{workers =, concurrency =, name =, stack =, replace =, raises =, queue_limit =, queue_wait =, setup =}:
-** lua/iocp/pool.lua has checked them. queue_limit 0: none; queue_wait nil: for ever. setup: see lua/iocp/worker.lua. */
+/* parts.new_pool{workers =, concurrency =, name =, stack =, affinity =, spread =, thread_priority =, replace =,
+** raises =, queue_limit =, queue_wait =, setup =}: lua/iocp/pool.lua has checked them. affinity: a list, or nil.
+** queue_limit 0: none; queue_wait nil: for ever. setup: see lua/iocp/worker.lua. */
 static int new_pool(lua_State *L)
 {
 	iocp_pool *pool;
@@ -303,7 +362,7 @@ static int new_pool(lua_State *L)
 	r = start(L, pool);
 	if (r != IOCP_OK) {
 		iocp_pool_close(pool);
-		return iocp_failure(L, r, NULL);
+		return refuse(L, pool, r);
 	}
 	return 1;
 }
@@ -333,18 +392,22 @@ int iocp_lua_open_pool(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {{"__tostring", pool_to_string}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {
-		{"submit", pool_submit},
-		{"submit_after", pool_submit_after},
-		{"submit_every", pool_submit_every},
-		{"task", pool_task},
 		{"workers", pool_workers},
 		{"close", pool_close},
 		{"name", pool_name},
 		{NULL, NULL},
 	};
+	static const luaL_Reg makers[] = {
+		{"submit", pool_submit},
+		{"post", pool_post},
+		{"submit_after", pool_submit_after},
+		{"submit_every", pool_submit_every},
+		{"task", pool_task},
+		{NULL, NULL},
+	};
+	static const luaL_Reg chunk_makers[] = {{"submit_chunk", submit_chunk}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {
 		{"new_pool", new_pool},
-		{"submit_chunk", submit_chunk},
 		{"set_runners", set_runners},
 		{"finish_pool", finish_pool},
 		{"pool_threads", pool_threads},
@@ -359,12 +422,14 @@ int iocp_lua_open_pool(lua_State *L)
 	iocp_lua_open_numbers(L);
 	iocp_lua_open_loops(L);
 	iocp_lua_open_stats(L);
+	iocp_lua_open_task(L);
 	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_POOL)); /* lua/iocp/pool.lua adds to both */
 	lua_getfield(L, -1, "__index");
+	iocp_task_set_makers(L, makers);
 	lua_setfield(L, -3, "methods");
 	lua_setfield(L, -2, "class");
+	iocp_task_set_makers(L, chunk_makers);
 	iocp_class_push_open(L, IOCP_CLASS_POOL);
 	lua_setfield(L, -2, "open");
-	iocp_lua_open_task(L);
 	return 1;
 }

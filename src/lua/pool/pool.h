@@ -5,6 +5,7 @@
 **   stats.c      those that tell what it does and did, and raise what failed
 **   task.c       tasks: their making and their methods
 **   worker.c     a worker's Lua state, and a task's call in it
+**   payload.c    what tasks are called with, and what comes of them
 **   function.c   a function on its way to the workers: it crosses to each of them once
 **   loops.c      what calls a function for each item of a chunk
 **   numbers.c    blocks of numbers
@@ -20,17 +21,19 @@
 
 #pragma GCC visibility push(hidden)
 
-/* ---- payloads ---------------------------------------------------------------------------------------------------- */
+/* ---- payload.c --------------------------------------------------------------------------------------------------- */
 
-static inline iocp_values iocp_values_of(const iocp_payload *payload)
-{
-	return (iocp_values){payload->block, payload->size, payload->owner};
-}
-
-static inline iocp_payload iocp_payload_of(const iocp_values *values)
-{
-	return (iocp_payload){values->block, values->size, values->owner};
-}
+/* A payload's values, which remain its own. */
+iocp_values iocp_payload_values(const iocp_payload *payload);
+/* As iocp_values_copy, into one that is nothing. */
+int iocp_payload_copy(lua_State *L, const iocp_encoding *encoding, iocp_payload *payload);
+/* The same, and raises if memory is out. */
+void iocp_payload_keep(lua_State *L, const iocp_encoding *encoding, iocp_payload *payload);
+/* As iocp_values_push; of nothing, nothing. */
+int iocp_payload_push(lua_State *L, const iocp_payload *payload);
+/* Afterwards it is nothing. */
+void iocp_payload_free(iocp_payload *payload);
+int iocp_payload_holds(const iocp_payload *payload);
 
 /* ---- function.c -------------------------------------------------------------------------------------------------- */
 
@@ -47,11 +50,26 @@ static inline const iocp_function *iocp_task_function(const iocp_task *task)
 	return (const iocp_function *)iocp_task_body(task); /* its first member */
 }
 
-/* That of the Lua function or work object at `index`, borrowed: this state keeps it for as long as the function. Raises
-** if it cannot cross. The stack is as it was. */
+/* Pushes the table of this state's work objects by function. */
+void iocp_works_push(lua_State *L);
+/* In a function that has these upvalues: the work of the Lua function or work object at `index`, borrowed: this state
+** keeps it for as long as the function. Raises if it cannot cross. The stack is as it was. */
 iocp_function *iocp_function_check(lua_State *L, int index);
-/* Pushes the function, decoded in this state once. Raises if that cannot be done. */
-void iocp_function_push(lua_State *L, const iocp_function *function);
+enum {
+	IOCP_WORKS = 1,  /* that table */
+	IOCP_LATEST,     /* the function that was checked last, */
+	IOCP_LATEST_WORK /* and its work object, of which one need not look at it again; or nil */
+};
+/* What a worker has decoded. Zeroed at first. */
+typedef struct iocp_decoded {
+	int younger, older; /* generations: references into the registry; 0: not there yet */
+	int count;          /* of functions in the younger one */
+	uint64_t latest;    /* id of the function that was pushed last */
+} iocp_decoded;
+
+/* Pushes the function, decoded in this state once. Raises if that cannot be done. Always called in the same C function,
+** whose first upvalue keeps the latest one. */
+void iocp_function_push(lua_State *L, iocp_decoded *decoded, const iocp_function *function);
 /* parts.work(f [, name [, wants_state [, like]]]): a work object; `like` is the last one for the same, which it may
 ** still be. */
 int iocp_lua_work(lua_State *L);
@@ -82,6 +100,7 @@ typedef struct iocp_call {
 typedef struct iocp_lua_worker {
 	iocp_worker worker;
 	iocp_running running;
+	iocp_decoded decoded;
 	iocp_call *call;                                 /* the innermost */
 	int state, report, perform, handler, keep_error; /* references into the registry */
 } iocp_lua_worker;
@@ -105,9 +124,12 @@ void iocp_lua_open_stats(lua_State *L);
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
-/* pool:submit and its like: the function at `function`, its arguments behind. A new task, pushed; NULL: out of
-** memory. */
+/* Sets functions that make tasks, which have upvalues for that, in the table at the top. */
+void iocp_task_set_makers(lua_State *L, const luaL_Reg *functions);
+/* In one of these: the function at `function`, its arguments behind. A new task, pushed; NULL: out of memory. */
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
+/* The same without a userdata: its reference is the caller's, who raises nothing while he has it. */
+iocp_task *iocp_task_make(lua_State *L, iocp_pool *pool, int function);
 /* What parts.notices() gave. */
 iocp_notices *iocp_notices_check(lua_State *L, int index);
 

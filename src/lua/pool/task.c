@@ -17,6 +17,10 @@ static iocp_task *check_task(lua_State *L, int index, const char *name)
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
+/* Upvalues of a function that makes tasks, behind those of iocp_function_check: quicker to come by than what the
+** registry has. */
+enum { METATABLE = IOCP_LATEST_WORK + 1, UPVALUES = METATABLE };
+
 #define RESOLVE "iocp.resolve" /* registry key: what lua/iocp/pool.lua makes of work that is no function */
 
 /* Makes what stands for a function at `index` a work object. */
@@ -43,29 +47,57 @@ static void note_place(lua_State *L, iocp_task *task)
 	iocp_task_set_made(task, made);
 }
 
-iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
+/* As iocp_task_make, with `count` arguments. Nothing is raised once there is a task. */
+static iocp_task *make(lua_State *L, iocp_pool *pool, int function, int count)
 {
-	iocp_encoding encoding = {.first = function + 1, .count = lua_gettop(L) - function, .what = "arg"};
-	iocp_values arguments = {NULL, 0, NULL};
-	iocp_payload payload;
+	iocp_encoding encoding = {.first = function + 1, .count = count, .what = "arg"};
+	iocp_payload arguments = {.block = NULL};
 	iocp_function *body;
 	iocp_task *task;
-	if (encoding.count < 0)
-		iocp_bad_argument(L, function, "f", "a function");
-	iocp_object_push(L, IOCP_CLASS_TASK);
 	resolve(L, function);
 	body = iocp_function_check(L, function);
-	if (encoding.count > 0 && iocp_values_copy(L, &encoding, &arguments) != IOCP_OK)
+	if (count > 0 && iocp_payload_copy(L, &encoding, &arguments) != IOCP_OK)
 		return NULL;
-	payload = iocp_payload_of(&arguments);
-	task = iocp_task_new(pool, &body->body, &payload);
+	task = iocp_task_new(pool, &body->body, &arguments);
+	if (!task)
+		iocp_payload_free(&arguments);
+	return task;
+}
+
+/* How many arguments stand behind the function. */
+static int count_arguments(lua_State *L, int function)
+{
+	int count = lua_gettop(L) - function;
+	if (count < 0)
+		iocp_bad_argument(L, function, "f", "a function");
+	return count;
+}
+
+iocp_task *iocp_task_make(lua_State *L, iocp_pool *pool, int function)
+{
+	return make(L, pool, function, count_arguments(L, function));
+}
+
+iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function)
+{
+	int count = count_arguments(L, function);
+	iocp_task *task;
+	iocp_object_push_with(L, IOCP_CLASS_TASK, lua_upvalueindex(METATABLE));
+	task = make(L, pool, function, count);
 	if (task)
 		iocp_object_set(L, task);
-	else
-		iocp_values_free(&arguments);
 	if (task && iocp_debugs())
 		note_place(L, task);
 	return task;
+}
+
+void iocp_task_set_makers(lua_State *L, const luaL_Reg *functions)
+{
+	iocp_works_push(L);
+	lua_pushnil(L);
+	lua_pushnil(L);
+	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_TASK));
+	iocp_set_functions(L, functions, UPVALUES);
 }
 
 /* parts.set_resolver(f) */
@@ -99,7 +131,7 @@ static int task_status(lua_State *L)
 	const iocp_task *task = check_task(L, 1, "self");
 	const enum iocp_task_state state = iocp_task_state(task);
 	if (state == IOCP_TASK_FAILED) {
-		iocp_values failure = iocp_values_of(iocp_task_payload(task));
+		iocp_values failure = iocp_payload_values(iocp_task_payload(task));
 		iocp_unobserved_see(iocp_unobserved_of(&failure));
 	}
 	lua_pushstring(L, states[state]);
@@ -127,7 +159,7 @@ static int task_name(lua_State *L)
 static iocp_values outcome_of(const iocp_task *task)
 {
 	iocp_values none = {NULL, 0, NULL};
-	return iocp_task_has_run(task) ? iocp_values_of(iocp_task_payload(task)) : none;
+	return iocp_task_has_run(task) ? iocp_payload_values(iocp_task_payload(task)) : none;
 }
 
 /* nil, message, "CANCELLED" for a task that was to run after one that did not complete. */
@@ -426,9 +458,9 @@ void iocp_lua_open_task(lua_State *L)
 		{"cancel", task_cancel},
 		{"after", task_after},
 		{"submit", task_submit},
-		{"then_", task_then},
 		{NULL, NULL},
 	};
+	static const luaL_Reg makers[] = {{"then_", task_then}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {
 		{"notices", new_notices},
 		{"set_resolver", set_resolver},
@@ -437,5 +469,9 @@ void iocp_lua_open_task(lua_State *L)
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_TASK, methods, metamethods);
+	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_TASK));
+	lua_getfield(L, -1, "__index");
+	iocp_task_set_makers(L, makers);
+	lua_pop(L, 2);
 	iocp_set_functions(L, functions, 0);
 }

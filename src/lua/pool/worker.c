@@ -22,8 +22,7 @@ static int push_values(lua_State *L, const iocp_values *values)
 
 static int push_payload(lua_State *L, const iocp_payload *payload)
 {
-	iocp_values values = iocp_values_of(payload);
-	int count = values.block ? iocp_values_push(L, &values) : 0;
+	int count = iocp_payload_push(L, payload);
 	if (count < 0)
 		luaL_error(L, "arg %d: %s", -count, lua_tostring(L, -1));
 	return count;
@@ -39,14 +38,21 @@ static void push_runners(lua_State *L)
 	}
 }
 
-/* Runs protected: calls the innermost task's function and keeps the results. */
+/* The results from 1 on become the run's outcome. */
+static void keep_results(lua_State *L, iocp_run *run)
+{
+	iocp_encoding encoding = {.first = 1, .count = lua_gettop(L), .what = "result", .owner = run->task};
+	if (encoding.count > 0)
+		iocp_payload_keep(L, &encoding, &run->outcome);
+}
+
+/* Runs protected: calls the innermost task's function and keeps the results, if anybody may ask for them. */
 static int perform(lua_State *L)
 {
 	iocp_lua_worker *worker = iocp_lua_worker_current();
 	iocp_run *run = worker->call->run;
 	const iocp_function *function = iocp_task_function(run->task);
 	const iocp_task *input = iocp_task_input(run->task);
-	iocp_encoding encoding = {.first = 1, .what = "result", .owner = run->task};
 	int count = 0;
 	if (iocp_task_runner(run->task)) {
 		push_runners(L);
@@ -54,7 +60,7 @@ static int perform(lua_State *L)
 		lua_remove(L, 1);
 		count++; /* the function */
 	}
-	iocp_function_push(L, function);
+	iocp_function_push(L, &worker->decoded, function);
 	if (function->wants_state) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, worker->state);
 		count++;
@@ -64,13 +70,8 @@ static int perform(lua_State *L)
 	count += push_payload(L, iocp_task_payload(run->task));
 	if (iocp_debugs())
 		count += iocp_debug_watch(L, iocp_task_runner(run->task) ? 2 : 1);
-	lua_call(L, count, LUA_MULTRET);
-	encoding.count = lua_gettop(L);
-	if (encoding.count > 0) {
-		iocp_values results = iocp_values_of(&run->outcome);
-		iocp_outcome_keep(L, &encoding, &results);
-		run->outcome = iocp_payload_of(&results);
-	}
+	lua_call(L, count, iocp_task_is_posted(run->task) ? 0 : LUA_MULTRET);
+	keep_results(L, run);
 	return 0;
 }
 
@@ -100,7 +101,7 @@ static void advise(lua_State *L, const iocp_task *task)
 {
 	char argument[32];
 	const char *what = argument;
-	iocp_values arguments = iocp_values_of(iocp_task_payload(task));
+	iocp_values arguments = iocp_payload_values(iocp_task_payload(task));
 	int lost = iocp_values_lost(&arguments);
 	snprintf(argument, sizeof(argument), lost == IOCP_LOST_MOST ? "an argument" : "arg %d", lost);
 	if (lost && iocp_task_runner(task))
@@ -152,7 +153,7 @@ static int keep_error(lua_State *L)
 	iocp_chunk_name_item(L, worker->call);
 	iocp_outcome_keep_failure(L, &failure, run->task);
 	note_failure(L, worker, &failure);
-	run->outcome = iocp_payload_of(&failure);
+	run->outcome = (iocp_payload){failure.block, failure.size, failure.owner, {0}};
 	if (iocp_thread_cancelled())
 		return 0;
 	lua_pushfstring(L, "%s: %s failed in worker %d: %s", iocp_pool_name(pool), name, (int)worker->worker.index,
@@ -161,19 +162,6 @@ static int keep_error(lua_State *L)
 	lua_pop(L, 1);
 	report(L, worker, name);
 	return 0;
-}
-
-static void free_payload(iocp_payload *payload)
-{
-	iocp_values values = iocp_values_of(payload);
-	iocp_values_free(&values);
-	payload->block = NULL;
-}
-
-static int payload_holds(const iocp_payload *payload)
-{
-	iocp_values values = iocp_values_of(payload);
-	return iocp_values_hold(&values);
 }
 
 static enum iocp_task_state call_task(lua_State *L, iocp_lua_worker *worker)
@@ -189,7 +177,7 @@ static enum iocp_task_state call_task(lua_State *L, iocp_lua_worker *worker)
 		hook.f = NULL; /* debug.sethook has another function for it now */
 	if (status != 0) {
 		state = iocp_thread_cancelled() ? IOCP_TASK_CANCELLED : IOCP_TASK_FAILED;
-		free_payload(&worker->call->run->outcome); /* its results, if a cancel came behind them */
+		iocp_payload_free(&worker->call->run->outcome); /* its results, if a cancel came behind them */
 		lua_rawgeti(
 			L, LUA_REGISTRYINDEX, worker->keep_error); /* which takes no memory, where an error would not be caught */
 		lua_insert(L, -2);
@@ -253,7 +241,8 @@ static int initialise(lua_State *L)
 	const iocp_pool_plan *plan = iocp_pool_owner(worker->worker.pool);
 	int count;
 	iocp_state_prepare(L, &plan->description);
-	lua_pushcfunction(L, perform);
+	lua_pushnil(L); /* see iocp_function_push */
+	lua_pushcclosure(L, perform, 1);
 	worker->perform = luaL_ref(L, LUA_REGISTRYINDEX);
 	iocp_outcome_push_handler(L);
 	worker->handler = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -381,8 +370,8 @@ const iocp_pool_calls iocp_lua_pool_calls = {
 	.work = work,
 	.run = run,
 	.cancel = iocp_lua_worker_cancel,
-	.free_payload = free_payload,
-	.payload_holds = payload_holds,
+	.free_payload = iocp_payload_free,
+	.payload_holds = iocp_payload_holds,
 	.leave_owner = leave_plan,
 	.free_owner = free_plan,
 };

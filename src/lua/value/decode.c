@@ -529,7 +529,7 @@ static void drop_slots(lua_State *L, int top, int count)
 	lua_settop(L, top + count);
 }
 
-int iocp_decode(lua_State *L, const iocp_parcel *parcel)
+static int decode(lua_State *L, const iocp_parcel *parcel)
 {
 	decoder d;
 	int top = lua_gettop(L);
@@ -557,4 +557,10 @@ int iocp_decode(lua_State *L, const iocp_parcel *parcel)
 	}
 	drop_slots(L, top, (int)count);
 	return (int)count;
+}
+
+int iocp_decode(lua_State *L, const iocp_parcel *parcel)
+{
+	int count = iocp_plain_push(L, parcel->begin, (size_t)(parcel->values.end - parcel->begin));
+	return count >= 0 ? count : decode(L, parcel);
 }

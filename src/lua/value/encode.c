@@ -24,41 +24,6 @@ enum {
 
 /* ---- what needs no frame ----------------------------------------------------------------------------------------- */
 
-static void put_integer(iocp_encoder *e, int64_t value)
-{
-	if (value >= 0 && value < 0x80) {
-		*e->at++ = (uint8_t)value;
-	} else {
-		*e->at++ = IOCP_TAG_ANY_INTEGER;
-		e->at = iocp_put_varint(e->at, iocp_zigzag(value));
-	}
-}
-
-static void put_number(iocp_encoder *e, int index)
-{
-	lua_Number number;
-#if LUA_VERSION_NUM >= 503
-	if (lua_isinteger(e->L, index)) {
-		put_integer(e, lua_tointeger(e->L, index));
-		return;
-	}
-#endif
-	number = lua_tonumber(e->L, index);
-#if LUA_VERSION_NUM < 503
-	/* Below 2^53 the integer gives back the same number, but for -0. */
-	if (number > -9007199254740992.0 && number < 9007199254740992.0) {
-		int64_t integer = (int64_t)number;
-		if ((lua_Number)integer == number && !(integer == 0 && 1 / number < 0)) {
-			put_integer(e, integer);
-			return;
-		}
-	}
-#endif
-	*e->at++ = IOCP_TAG_FLOAT;
-	memcpy(e->at, &number, sizeof(number));
-	e->at += sizeof(number);
-}
-
 /* There is VALUE_ROOM. */
 static int put_string(iocp_encoder *e, const char *bytes, size_t length)
 {
@@ -162,27 +127,35 @@ static int write_table(iocp_encoder *e)
 
 /* ---- any value --------------------------------------------------------------------------------------------------- */
 
-/* Writes the value at the top and takes it off, or opens it. There is VALUE_ROOM. */
-static int write_value(iocp_encoder *e)
+/* Writes the value at the top, of that type, if it is one of most. There is VALUE_ROOM. 0: it is not. -1: stop. */
+static inline int write_common(iocp_encoder *e, int type)
 {
 	lua_State *L = e->L;
 	const char *bytes;
 	size_t length;
+	if (type == LUA_TNUMBER) {
+		e->at = iocp_put_number(L, -1, e->at);
+		return 1;
+	}
+	if (type == LUA_TSTRING) {
+		bytes = lua_tolstring(L, -1, &length);
+		return put_string(e, bytes, length) ? 1 : -1;
+	}
+	if (type == LUA_TBOOLEAN) {
+		*e->at++ = lua_toboolean(L, -1) ? IOCP_TAG_TRUE : IOCP_TAG_FALSE;
+		return 1;
+	}
+	return 0;
+}
+
+/* Writes the value at the top, of that other type, and takes it off, or opens it. There is VALUE_ROOM. */
+static int write_uncommon(iocp_encoder *e, int type)
+{
+	lua_State *L = e->L;
 	uint64_t pointer;
-	switch (lua_type(L, -1)) {
+	switch (type) {
 	case LUA_TNIL:
 		*e->at++ = IOCP_TAG_NIL;
-		break;
-	case LUA_TBOOLEAN:
-		*e->at++ = lua_toboolean(L, -1) ? IOCP_TAG_TRUE : IOCP_TAG_FALSE;
-		break;
-	case LUA_TNUMBER:
-		put_number(e, -1);
-		break;
-	case LUA_TSTRING:
-		bytes = lua_tolstring(L, -1, &length);
-		if (!put_string(e, bytes, length))
-			return 0;
 		break;
 	case LUA_TLIGHTUSERDATA:
 		pointer = (uint64_t)(uintptr_t)lua_touserdata(L, -1);
@@ -202,6 +175,16 @@ static int write_value(iocp_encoder *e)
 		return iocp_encoder_refuse(e, NULL);
 	}
 	lua_pop(L, 1);
+	return 1;
+}
+
+/* Writes any value at the top and takes it off, or opens it. There is VALUE_ROOM. */
+static inline int write_value(iocp_encoder *e)
+{
+	int type = lua_type(e->L, -1), written = write_common(e, type);
+	if (written <= 0)
+		return written == 0 && write_uncommon(e, type);
+	lua_pop(e->L, 1);
 	return 1;
 }
 
@@ -226,7 +209,11 @@ static void end_table(iocp_encoder *e, iocp_frame *f)
 /* Whether the key below the top, a number, is the one that comes next. */
 static int is_next_element(lua_State *L, const iocp_frame *f)
 {
+#if LUA_VERSION_NUM >= 503
+	return lua_tointeger(L, -2) == (lua_Integer)f->index + 1; /* one that is a float is no integer */
+#else
 	return lua_tonumber(L, -2) == (lua_Number)f->index + 1;
+#endif
 }
 
 /* Writes the key below the top, then the value at the top. A key that is opened itself is written first, and its value
@@ -243,7 +230,7 @@ static int write_pair(iocp_encoder *e, iocp_frame *f, int key_type)
 		return write_value(e);
 	}
 	if (key_type == LUA_TNUMBER) {
-		put_number(e, -2);
+		e->at = iocp_put_number(L, -2, e->at);
 		return write_value(e);
 	}
 	lua_pop(L, 1);
@@ -365,23 +352,38 @@ static void start(iocp_encoder *e)
 	e->upvalues.count = e->upvalues.mask = 0;
 }
 
+/* Copies a parcel without objects to where the caller wants it. IOCP_NOMEM. */
+static int copy_parcel(const iocp_encoding *encoding, const uint8_t *bytes, size_t size, void **block)
+{
+	iocp_holdings fresh = {.heap = encoding->heap};
+	void *to = encoding->room;
+	if (!to || size > IOCP_ENCODING_ROOM) {
+		if (iocp_holdings_resize(&fresh, size) != IOCP_OK)
+			return IOCP_NOMEM;
+		to = fresh.block;
+	}
+	memcpy(to, bytes, size);
+	*block = to;
+	return IOCP_OK;
+}
+
 /* Makes what was written a block of its size, which is the caller's, as are the references in it. */
 static int hand_over(iocp_encoder *e, void **block, size_t *size)
 {
 	iocp_holdings *h = e->held;
-	iocp_holdings none = {.heap = e->encoding->heap};
-	int in_buffer = e->begin == e->buffer;
 	*size = (size_t)(e->at - e->begin);
 	e->begin[0] = IOCP_PARCEL_VERSION;
 	e->begin[1] = e->flags;
 	if (e->encoding->sealed)
 		iocp_parcel_seal(e->begin, *size);
-	if (!h)
-		h = &none;
+	if (!h) {
+		e->code = copy_parcel(e->encoding, e->buffer, *size, block);
+		return e->code == IOCP_OK;
+	}
 	e->code = iocp_holdings_resize(h, *size);
 	if (e->code != IOCP_OK)
 		return 0;
-	if (in_buffer)
+	if (e->begin == e->buffer)
 		memcpy(h->block, e->buffer, *size);
 	*block = h->block;
 	h->block = NULL;
@@ -390,7 +392,7 @@ static int hand_over(iocp_encoder *e, void **block, size_t *size)
 	return 1;
 }
 
-int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size)
+static int encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size)
 {
 	iocp_encoder e;
 	luaL_checkstack(L, STACK_NEEDED, "too many values to send");
@@ -408,4 +410,11 @@ int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_
 		iocp_holdings_release(e.held);
 	lua_settop(L, e.base - 1);
 	return e.code;
+}
+
+int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size)
+{
+	uint8_t plain[IOCP_PLAIN_ROOM];
+	*size = iocp_plain_write(L, encoding, plain, sizeof(plain));
+	return *size ? copy_parcel(encoding, plain, *size, block) : encode(L, encoding, block, size);
 }

@@ -1,6 +1,7 @@
 /*
 ** value/encoder.c - the encoder's memory: what it writes to, and what it keeps while it runs: the path of frames, and
-** which pointer was met before. Of those a few stand in a row, more in a hash table with open addressing.
+** which pointer was met before. Of those a few stand in a row, more in a hash table with open addressing, at first on
+** the C stack too.
 **
 ** It is written to a buffer on the C stack. What outgrows that moves to a block at once, which grows by being resized.
 */
@@ -12,42 +13,24 @@
 #define HOLDINGS "iocp.holdings" /* metatable */
 
 enum {
-	SLACK = 64,          /* so that a long string is mostly the last that a block grows for */
-	FIRST_CAPACITY = 64, /* of a hash table of identities, which grows by GROWTH */
-	GROWTH = 4
+	SLACK = 64, /* so that a long string is mostly the last that a block grows for */
+	GROWTH = 4  /* of a hash table of identities */
 };
 
 /* ---- identities: which pointer was met before, and its number ---------------------------------------------------- */
-
-/* Where the pointer is, or the empty slot where it would be. */
-static iocp_identity *slot_of(const iocp_identities *m, const void *pointer)
-{
-	/* The upper bits of the product depend on all of the pointer's. */
-	uint64_t hash = (uint64_t)(uintptr_t)pointer * UINT64_C(0x9e3779b97f4a7c15);
-	uint32_t i = (uint32_t)(hash >> 32) & m->mask;
-	while (m->slots[i].pointer && m->slots[i].pointer != pointer)
-		i = (i + 1) & m->mask;
-	return &m->slots[i];
-}
-
-iocp_identity *iocp_identities_look_up(iocp_identities *m, const void *pointer)
-{
-	iocp_identity *found = slot_of(m, pointer);
-	return found->pointer ? found : NULL;
-}
 
 int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number)
 {
 	if (!m->mask || m->count > m->mask / 4 * 3)
 		return 0;
-	*slot_of(m, pointer) = (iocp_identity){pointer, number};
+	*iocp_identities_slot(m, pointer) = (iocp_identity){pointer, number};
 	m->count++;
 	return 1;
 }
 
 size_t iocp_identities_larger(const iocp_identities *m)
 {
-	return (m->mask ? ((size_t)m->mask + 1) * GROWTH : FIRST_CAPACITY) * sizeof(iocp_identity);
+	return (m->mask ? ((size_t)m->mask + 1) * GROWTH : (size_t)IOCP_IDENTITIES_FIRST) * sizeof(iocp_identity);
 }
 
 void iocp_identities_move(iocp_identities *m, void *memory, size_t size)
@@ -59,7 +42,7 @@ void iocp_identities_move(iocp_identities *m, void *memory, size_t size)
 	m->mask = (uint32_t)(size / sizeof(iocp_identity)) - 1;
 	for (i = 0; i < old_capacity; i++) {
 		if (old[i].pointer)
-			*slot_of(m, old[i].pointer) = old[i];
+			*iocp_identities_slot(m, old[i].pointer) = old[i];
 	}
 }
 
@@ -136,14 +119,19 @@ void iocp_encoder_keep(iocp_encoder *e, enum iocp_kept number)
 
 void iocp_encoder_add_identity(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
 {
-	if (!iocp_identities_add(m, pointer, number)) {
-		size_t size = iocp_identities_larger(m);
+	size_t size;
+	if (iocp_identities_add(m, pointer, number))
+		return;
+	size = iocp_identities_larger(m);
+	if (!m->mask) {
+		iocp_identities_move(m, m->first, size);
+	} else {
 		iocp_identities_move(m, lua_newuserdata(e->L, size), size);
-		(void)iocp_identities_add(m, pointer, number);
 		iocp_encoder_keep(e, m == &e->numbers ? IOCP_KEEP_NUMBERS
 							 : m == &e->keys  ? IOCP_KEEP_KEYS
 											  : IOCP_KEEP_UPVALUES);
 	}
+	(void)iocp_identities_add(m, pointer, number);
 }
 
 /* ---- what has no parts ------------------------------------------------------------------------------------------- */

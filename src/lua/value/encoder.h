@@ -11,6 +11,8 @@
 #ifndef IOCP_VALUE_ENCODER_H
 #define IOCP_VALUE_ENCODER_H
 
+#include <string.h>
+
 #include "lua/value/format.h"
 
 #pragma GCC visibility push(hidden)
@@ -32,7 +34,7 @@ typedef struct iocp_frame {
 
 /* ---- identities: which pointer was met before -------------------------------------------------------------------- */
 
-enum { IOCP_IDENTITIES_FEW = 16 };
+enum { IOCP_IDENTITIES_FEW = 8, IOCP_IDENTITIES_FIRST = 64 };
 
 typedef struct iocp_identity {
 	const void *pointer;
@@ -45,17 +47,28 @@ typedef struct iocp_identities {
 	uint32_t mask; /* of the slots; 0: they are `few`, searched one by one */
 	iocp_identity *slots;
 	iocp_identity few[IOCP_IDENTITIES_FEW];
+	iocp_identity first[IOCP_IDENTITIES_FIRST]; /* slots, where few do not do, and these do */
 } iocp_identities;
 
-/* For more than few. */
-iocp_identity *iocp_identities_look_up(iocp_identities *m, const void *pointer);
+/* Where the pointer is, or the empty slot where it would be. */
+static inline iocp_identity *iocp_identities_slot(const iocp_identities *m, const void *pointer)
+{
+	/* The upper bits of the product depend on all of the pointer's. */
+	uint64_t hash = (uint64_t)(uintptr_t)pointer * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t i = (uint32_t)(hash >> 32) & m->mask;
+	while (m->slots[i].pointer && m->slots[i].pointer != pointer)
+		i = (i + 1) & m->mask;
+	return &m->slots[i];
+}
 
 /* NULL: it was not added. */
 static inline iocp_identity *iocp_identities_find(iocp_identities *m, const void *pointer)
 {
 	uint32_t i;
-	if (m->mask)
-		return iocp_identities_look_up(m, pointer);
+	if (m->mask) {
+		iocp_identity *found = iocp_identities_slot(m, pointer);
+		return found->pointer ? found : NULL;
+	}
 	for (i = 0; i < m->count; i++) {
 		if (m->few[i].pointer == pointer)
 			return &m->few[i];
@@ -102,6 +115,39 @@ enum { IOCP_START_AGAIN = 1 };
 
 /* What the memory table holds beside frames, at the negative of these. */
 enum iocp_kept { IOCP_KEEP_FRAMES = 1, IOCP_KEEP_NUMBERS, IOCP_KEEP_KEYS, IOCP_KEEP_UPVALUES };
+
+/* ---- numbers: written where `at` has room for a tag with its number; where it ends ------------------------------- */
+
+static inline uint8_t *iocp_put_integer(uint8_t *at, int64_t value)
+{
+	if (value >= 0 && value < 0x80) {
+		*at++ = (uint8_t)value;
+		return at;
+	}
+	*at++ = IOCP_TAG_ANY_INTEGER;
+	return iocp_put_varint(at, iocp_zigzag(value));
+}
+
+static inline uint8_t *iocp_put_number(lua_State *L, int index, uint8_t *at)
+{
+	lua_Number number;
+#if LUA_VERSION_NUM >= 503
+	if (lua_isinteger(L, index))
+		return iocp_put_integer(at, lua_tointeger(L, index));
+#endif
+	number = lua_tonumber(L, index);
+#if LUA_VERSION_NUM < 503
+	/* Below 2^53 the integer gives back the same number, but for -0. */
+	if (number > -9007199254740992.0 && number < 9007199254740992.0) {
+		int64_t integer = (int64_t)number;
+		if ((lua_Number)integer == number && !(integer == 0 && 1 / number < 0))
+			return iocp_put_integer(at, integer);
+	}
+#endif
+	*at++ = IOCP_TAG_FLOAT;
+	memcpy(at, &number, sizeof(number));
+	return at + sizeof(number);
+}
 
 /* Where a function here returns an int, 0 means to stop, with the code set, unless said otherwise. */
 

@@ -4,6 +4,7 @@
 **   parcel.c      the format's bytes, without Lua: memory to write to, lists of objects, the seal
 **   encoder.c     the encoder's memory, and which pointer was met before
 **   encode.c      from the stack into a parcel: what has no parts, tables, and the whole
+**   plain.c       both ways, for a few values without parts
 **   function.c    the same: functions, objects and cdata
 **   refuse.c      what an error says about a value that cannot cross, and where it was
 **   decode.c      from a parcel onto the stack
@@ -165,10 +166,13 @@ typedef struct iocp_encoding {
 	const void
 		*owner; /* the object that keeps the parcel and would keep itself for ever; it is not referenced; or NULL */
 	int sealed; /* the other kind of parcel */
+	void *room; /* IOCP_ENCODING_ROOM bytes that take the place of a block which has no objects and fits; or NULL */
 } iocp_encoding;
 
+enum { IOCP_ENCODING_ROOM = 40 };
+
 /* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK or
-** IOCP_NOMEM; the caller owns the block. The stack is as it was. */
+** IOCP_NOMEM; the caller owns the block, unless it is `room`. The stack is as it was. */
 int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_t *size);
 
 /* ---- value/decode.c ---------------------------------------------------------------------------------------------- */
@@ -176,6 +180,16 @@ int iocp_encode(lua_State *L, const iocp_encoding *encoding, void **block, size_
 /* Pushes the values; returns how many, or -n with a message pushed, n the one that is wrong. May raise for lack of
 ** memory. */
 int iocp_decode(lua_State *L, const iocp_parcel *parcel);
+
+/* ---- value/plain.c ----------------------------------------------------------------------------------------------- */
+
+enum { IOCP_PLAIN_ROOM = 64 };
+
+/* Writes the parcel to `size` bytes, from 16 to IOCP_PLAIN_ROOM. Its size; 0: it is too long, or has values with
+** parts. */
+size_t iocp_plain_write(lua_State *L, const iocp_encoding *encoding, uint8_t *room, size_t size);
+/* As iocp_decode, of a private parcel; -1, and nothing pushed: it is none of a few such values. */
+int iocp_plain_push(lua_State *L, const void *parcel, size_t size);
 
 /* ---- value/names.c ----------------------------------------------------------------------------------------------- */
 

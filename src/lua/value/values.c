@@ -26,6 +26,9 @@ static void open_values(const iocp_values *values, iocp_parcel *parcel)
 int iocp_values_push(lua_State *L, const iocp_values *values)
 {
 	iocp_parcel parcel;
+	int count = iocp_plain_push(L, values->block, values->size);
+	if (count >= 0)
+		return count;
 	open_values(values, &parcel);
 	return iocp_decode(L, &parcel);
 }
