@@ -1,0 +1,180 @@
+/*
+** socket_connection.c - accepting and connecting.
+**
+** What the system has connected it does not know in full until it is told the listener, or that it is connected:
+** SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT. Before, a socket has no peer and cannot be shut down.
+**
+** Ownership: an accept holds a reference to its client. An accepted one is kept by its association, or, accepted
+** without one, by the listener's port.
+*/
+
+#include "windows/socket.h"
+
+#include <stdlib.h>
+
+enum { ROOM = sizeof(struct sockaddr_in6) + 16 }; /* that the system wants for each of the two addresses */
+
+/* ---- accepting --------------------------------------------------------------------------------------------------- */
+
+static iocp_outcome start_accept(iocp_socket *listener, iocp_request *request, const void *data)
+{
+	iocp_socket *client = request->with.accept.client;
+	iocp_outcome outcome = {.code = IOCP_ECANCELED}; /* the client was closed meanwhile */
+	DWORD bytes = 0;
+	(void)data;
+	iocp_lock_acquire(&client->lock);
+	if (!iocp_socket_is_closed(client))
+		outcome = iocp_outcome_of(listener,
+			iocp_winsock.AcceptEx(
+				listener->system, client->system, request->memory, 0, ROOM, ROOM, &bytes, &request->operation.system),
+			&bytes);
+	iocp_lock_release(&client->lock);
+	return outcome;
+}
+
+/* Both locks are held. */
+static void tell_client(iocp_socket *listener, iocp_socket *client)
+{
+	if (!iocp_socket_is_closed(listener) && !iocp_socket_is_closed(client))
+		iocp_winsock.setsockopt(client->system, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, (const char *)&listener->system,
+			sizeof(listener->system));
+}
+
+static void settle_accept(iocp_socket *listener, iocp_request *request)
+{
+	iocp_socket *client = request->with.accept.client;
+	if (request->operation.system.Internal != 0) /* the kernel writes it last: it has not succeeded */
+		return;
+	iocp_lock_acquire(&client->lock);
+	tell_client(listener, client);
+	iocp_lock_release(&client->lock);
+}
+
+/* The connection is there. Both locks are held. */
+static void associate_client(iocp_socket *client, const iocp_request *request, iocp_port *listeners)
+{
+	iocp_port *port = request->with.accept.port ? request->with.accept.port : listeners;
+	client->bound = 1;
+	if (iocp_socket_is_closed(client))
+		return;
+	if (request->unassociated) {
+		iocp_object_retain(&client->object);
+		if (iocp_port_keep(listeners, &client->association) != IOCP_OK)
+			iocp_object_release(&client->object); /* not the last: the request has one */
+	} else if (iocp_socket_associate_locked(client, port, (uintptr_t)client->object.handle) != IOCP_OK) {
+		client->ended = 1; /* the port has */
+	}
+}
+
+static void accept_ended(iocp_socket *listener, iocp_request *request, iocp_port *port, iocp_outcome *outcome)
+{
+	iocp_socket *client = request->with.accept.client;
+	int given_up = outcome->code == IOCP_ECONNRESET || outcome->code == IOCP_ECONNABORTED;
+	/* A peer that has gone before it was accepted is no failure of the listener's. */
+	if (given_up && !listener->ended && !iocp_socket_is_closed(listener)) {
+		*outcome = start_accept(listener, request, NULL);
+		if (outcome->pending)
+			return;
+	}
+	iocp_lock_acquire(&client->lock);
+	client->accepting = 0;
+	if (outcome->code) {
+		client->used = 0;
+	} else {
+		tell_client(listener, client);
+		associate_client(client, request, port);
+	}
+	iocp_lock_release(&client->lock);
+}
+
+static void release_accept(iocp_request *request)
+{
+	iocp_socket_release(request->with.accept.client);
+	iocp_port_release(request->with.accept.port);
+}
+
+static const iocp_call accept_client = {start_accept, accept_ended, settle_accept, release_accept, IOCP_SIDE_READ, 0};
+
+/* Makes a fresh client the accept's. */
+static int take_client(iocp_socket *listener, iocp_socket *client)
+{
+	int r = IOCP_INVALID;
+	if (client == listener)
+		return r;
+	iocp_lock_acquire(&client->lock);
+	if (!iocp_socket_is_closed(client) && !client->used && client->type == IOCP_STREAM
+		&& client->family == listener->family) {
+		client->used = client->accepting = 1;
+		r = IOCP_OK;
+	}
+	iocp_lock_release(&client->lock);
+	return r;
+}
+
+static void give_client_back(iocp_socket *client)
+{
+	iocp_lock_acquire(&client->lock);
+	client->used = client->accepting = 0;
+	iocp_lock_release(&client->lock);
+}
+
+int iocp_socket_accept(
+	iocp_socket *socket, iocp_socket *client, iocp_port *port, int flags, uintptr_t overlapped, int64_t *done)
+{
+	iocp_request *request;
+	int r = iocp_request_make(socket, &accept_client, overlapped, &request);
+	if (r != IOCP_OK)
+		return r;
+	request->memory = malloc(2 * ROOM);
+	r = request->memory ? take_client(socket, client) : IOCP_NOMEM;
+	if (r != IOCP_OK) {
+		iocp_request_free(request);
+		return r;
+	}
+	request->unassociated = (flags & IOCP_UNASSOCIATED) != 0;
+	request->with.accept.client = iocp_socket_retain(client);
+	request->with.accept.port = port ? iocp_port_retain(port) : NULL;
+	r = iocp_request_run(request, NULL, done);
+	if (r == IOCP_INVALID || r == IOCP_CLOSED) /* the accept did not begin */
+		give_client_back(client);
+	return r;
+}
+
+/* ---- connecting -------------------------------------------------------------------------------------------------- */
+
+static iocp_outcome start_connect(iocp_socket *socket, iocp_request *request, const void *data)
+{
+	const iocp_address *peer = data;
+	DWORD none = 0;
+	int r = iocp_socket_bind_any(socket); /* ConnectEx asks for that */
+	if (r != IOCP_OK)
+		return (iocp_outcome){.code = r};
+	if (socket->type == IOCP_DATAGRAM) {
+		int failed = iocp_winsock.WSAConnect(socket->system, &peer->as.any, peer->size, NULL, NULL, NULL, NULL);
+		return (iocp_outcome){.code = failed ? iocp_winsock_error() : 0};
+	}
+	return iocp_outcome_of(socket,
+		iocp_winsock.ConnectEx(socket->system, &peer->as.any, peer->size, NULL, 0, NULL, &request->operation.system),
+		&none);
+}
+
+static void connect_ended(iocp_socket *socket, iocp_request *request, iocp_port *port, iocp_outcome *outcome)
+{
+	(void)request, (void)port;
+	if (!outcome->code && socket->type == IOCP_STREAM && !iocp_socket_is_closed(socket))
+		iocp_winsock.setsockopt(socket->system, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NULL, 0);
+}
+
+static const iocp_call connect_to = {start_connect, connect_ended, NULL, NULL, IOCP_SIDE_WRITE, 0};
+
+int iocp_socket_connect(iocp_socket *socket, const char *host, uint16_t port, uintptr_t overlapped, int64_t *done)
+{
+	iocp_address peer;
+	iocp_request *request;
+	int r = iocp_address_parse((int)socket->family, host, port, &peer);
+	if (r != IOCP_OK)
+		return r;
+	iocp_address_go_home(&peer);
+	r = iocp_request_make(socket, &connect_to, overlapped, &request);
+	return r == IOCP_OK ? iocp_request_run(request, &peer, done) : r;
+}
