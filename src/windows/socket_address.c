@@ -149,11 +149,11 @@ int iocp_peer_read(const void *peer, char *host, size_t size, uint16_t *port)
 
 /* ---- a socket's addresses ---------------------------------------------------------------------------------------- */
 
-/* The lock is held. */
+/* The lock is held. That somebody else has the address for himself alone the system calls an access that is denied. */
 static int bind_to(iocp_socket *socket, const iocp_address *address)
 {
 	if (iocp_winsock.bind(socket->system, &address->as.any, address->size) != 0)
-		return iocp_winsock_error();
+		return GetLastError() == WSAEACCES ? IOCP_EADDRINUSE : iocp_winsock_error();
 	socket->bound = socket->used = 1;
 	return IOCP_OK;
 }

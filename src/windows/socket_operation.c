@@ -48,18 +48,29 @@ int iocp_request_make(iocp_socket *socket, const iocp_call *call, uintptr_t over
 	return make(socket, call, NULL, NULL, overlapped, request);
 }
 
+/* How much of a block of `there` bytes is used, which may be IOCP_REST. IOCP_INVALID: it has not that much. */
+static int size_of_use(size_t there, size_t at, size_t *size)
+{
+	if (at > there)
+		return IOCP_INVALID;
+	if (*size == IOCP_REST)
+		*size = there - at;
+	return *size >= 1 && *size <= LARGEST && *size <= there - at ? IOCP_OK : IOCP_INVALID;
+}
+
 int iocp_request_make_on(iocp_socket *socket, const iocp_call *call, const void *address, size_t at, size_t size,
 	uintptr_t overlapped, iocp_request **request)
 {
 	iocp_heap *heap;
 	size_t there;
 	int alone = (call->sides & IOCP_SIDE_READ) != 0;
-	int r = size >= 1 && size <= LARGEST ? iocp_block_hold(address, alone, &heap, &there) : IOCP_INVALID;
+	int r = iocp_block_hold(address, alone, &heap, &there);
 	if (r != IOCP_OK)
 		return r;
-	if (at > there || size > there - at) {
+	r = size_of_use(there, at, &size);
+	if (r != IOCP_OK) {
 		iocp_block_let_go(heap, address, alone);
-		return IOCP_INVALID;
+		return r;
 	}
 	r = make(socket, call, heap, address, overlapped, request);
 	if (r == IOCP_OK)

@@ -181,6 +181,8 @@ int iocp_socket_multicast(iocp_socket *socket, const char *group, const char *th
 					   : iocp_winsock.setsockopt(socket->system, IPPROTO_IP,
 						   join ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, (const char *)&parsed, sizeof(parsed.inet));
 		r = failed ? iocp_winsock_error() : IOCP_OK;
+		if (r == IOCP_EINVAL && !join) /* Wine: it is no member */
+			r = IOCP_EADDRNOTAVAIL;
 	}
 	iocp_lock_release(&socket->lock);
 	return r;

@@ -73,17 +73,29 @@ int iocp_socket_receive(iocp_socket *socket, void *address, size_t at, size_t si
 	return r == IOCP_OK ? iocp_request_run(request, (char *)address + at, done) : r;
 }
 
+/* As iocp_request_make_on, for a block that begins with a peer. The size is the data's. */
+static int make_with_peer(iocp_socket *socket, const iocp_call *call, const void *address, size_t size,
+	uintptr_t overlapped, iocp_request **request)
+{
+	size_t all = size == IOCP_REST ? IOCP_REST : size + IOCP_PEER;
+	int r = IOCP_INVALID;
+	if (socket->type == IOCP_DATAGRAM && (size == IOCP_REST || size <= LARGEST_DATAGRAM))
+		r = iocp_request_make_on(socket, call, address, 0, all, overlapped, request);
+	if (r != IOCP_OK)
+		return r;
+	if ((*request)->size < IOCP_PEER) {
+		iocp_request_free(*request);
+		return IOCP_INVALID;
+	}
+	(*request)->size -= IOCP_PEER;
+	return IOCP_OK;
+}
+
 int iocp_socket_receive_from(iocp_socket *socket, void *address, size_t size, uintptr_t overlapped, int64_t *done)
 {
 	iocp_request *request;
-	int r;
-	if (socket->type != IOCP_DATAGRAM || size > LARGEST_DATAGRAM)
-		return IOCP_INVALID;
-	r = iocp_request_make_on(socket, &receive_from, address, 0, IOCP_PEER + size, overlapped, &request);
-	if (r != IOCP_OK)
-		return r;
-	request->size = (uint32_t)size;
-	return iocp_request_run(request, address, done);
+	int r = make_with_peer(socket, &receive_from, address, size, overlapped, &request);
+	return r == IOCP_OK ? iocp_request_run(request, address, done) : r;
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
@@ -192,14 +204,8 @@ int iocp_socket_send_copy(iocp_socket *socket, const void *data, size_t size, ui
 int iocp_socket_send_to(iocp_socket *socket, const void *address, size_t size, uintptr_t overlapped, int64_t *done)
 {
 	iocp_request *request;
-	int r;
-	if (socket->type != IOCP_DATAGRAM || size > LARGEST_DATAGRAM)
-		return IOCP_INVALID;
-	r = iocp_request_make_on(socket, &send_to, address, 0, IOCP_PEER + size, overlapped, &request);
-	if (r != IOCP_OK)
-		return r;
-	request->size = (uint32_t)size;
-	return iocp_request_run(request, address, done);
+	int r = make_with_peer(socket, &send_to, address, size, overlapped, &request);
+	return r == IOCP_OK ? iocp_request_run(request, address, done) : r;
 }
 
 int iocp_socket_send_file(
