@@ -78,14 +78,12 @@ int iocp_socket_begin(void)
 /* What holds of every new one; what the system refuses of it is not there to be had. */
 static void set_habits(SOCKET system, int family, int type)
 {
-	DWORD off = 0, on = 1, bytes;
+	DWORD off = 0, bytes;
 	if (family == IOCP_INET6)
 		iocp_winsock.setsockopt(system, IPPROTO_IPV6, IPV6_V6ONLY, (const char *)&off, sizeof(off));
-	if (type == IOCP_STREAM) { /* else another program could listen on the same port */
-		iocp_winsock.setsockopt(system, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (const char *)&on, sizeof(on));
+	if (type == IOCP_STREAM)
 		return;
-	}
-	/* That a peer cannot be reached would fail the next receive, from whomever. */
+	/* That a peer cannot be reached would fail the next receive, from whomever: SIO_UDP_CONNRESET, SIO_UDP_NETRESET. */
 	iocp_winsock.WSAIoctl(system, _WSAIOW(IOC_VENDOR, 12), &off, sizeof(off), NULL, 0, &bytes, NULL, NULL);
 	iocp_winsock.WSAIoctl(system, _WSAIOW(IOC_VENDOR, 15), &off, sizeof(off), NULL, 0, &bytes, NULL, NULL);
 }

@@ -44,6 +44,7 @@ struct iocp_socket {
 	unsigned skips : 1; /* what is done at once sends no packet by itself */
 	unsigned ended : 1; /* its port has ended */
 	unsigned read_ended : 1;
+	unsigned reset : 1; /* by its peer, as far as a poll has said */
 	unsigned reuse : 1; /* what was set, of a stream */
 };
 
@@ -89,7 +90,8 @@ struct iocp_request {
 	const iocp_call *call;
 	void *memory;              /* a copy of what is sent, or room for addresses; freed with it */
 	uint32_t size;             /* of what is transferred, as it was asked for */
-	unsigned chosen : 1;       /* to be stopped */
+	unsigned chosen : 1;       /* to be stopped; and */
+	unsigned behind : 1;       /* to be stopped because it is behind such a one */
 	unsigned stopped : 1;      /* the system was asked to stop it, and had not done it */
 	unsigned unassociated : 1; /* accept's flag */
 	union {
@@ -156,7 +158,8 @@ int iocp_request_run(iocp_request *request, const void *data, int64_t *done);
 void iocp_request_free(iocp_request *request);
 /* What a call of the system's came to that has just succeeded, or not. The lock is held. */
 iocp_outcome iocp_outcome_of(const iocp_socket *socket, int succeeded, const DWORD *bytes);
-/* Asks those to stop that are chosen, and the ordered ones behind one of them. How many. The lock is held. */
+/* Asks those to stop that are chosen, and the ordered ones behind one of them. How many were chosen. The lock is
+** held. */
 uint32_t iocp_socket_stop(
 	iocp_socket *socket, int (*chosen)(const iocp_request *request, const void *data), const void *data);
 /* Chooses every one. */

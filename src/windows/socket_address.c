@@ -158,6 +158,14 @@ static int bind_to(iocp_socket *socket, const iocp_address *address)
 	return IOCP_OK;
 }
 
+/* Else another program could listen on the same port. The lock is held. */
+static void make_exclusive(const iocp_socket *socket)
+{
+	DWORD on = 1;
+	if (socket->type == IOCP_STREAM && !socket->bound)
+		iocp_winsock.setsockopt(socket->system, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (const char *)&on, sizeof(on));
+}
+
 int iocp_socket_bind_any(iocp_socket *socket)
 {
 	iocp_address any;
@@ -175,8 +183,10 @@ int iocp_socket_bind(iocp_socket *socket, const char *host, uint16_t port)
 		return r;
 	iocp_lock_acquire(&socket->lock);
 	r = iocp_socket_usable(socket);
-	if (r == IOCP_OK)
+	if (r == IOCP_OK) {
+		make_exclusive(socket);
 		r = bind_to(socket, &address);
+	}
 	iocp_lock_release(&socket->lock);
 	return r;
 }
@@ -186,8 +196,10 @@ int iocp_socket_listen(iocp_socket *socket, int backlog)
 	int r;
 	iocp_lock_acquire(&socket->lock);
 	r = iocp_socket_usable(socket);
-	if (r == IOCP_OK)
+	if (r == IOCP_OK) {
+		make_exclusive(socket);
 		r = iocp_socket_bind_any(socket);
+	}
 	if (r == IOCP_OK && iocp_winsock.listen(socket->system, backlog > 0 ? backlog : SOMAXCONN) != 0)
 		r = iocp_winsock_error();
 	iocp_lock_release(&socket->lock);

@@ -12,6 +12,8 @@
 
 #include <stdlib.h>
 
+#define STATUS_INVALID_CONNECTION_CODE 0xc0000140 /* Wine */
+
 enum { ROOM = sizeof(struct sockaddr_in6) + 16 }; /* that the system wants for each of the two addresses */
 
 /* ---- accepting --------------------------------------------------------------------------------------------------- */
@@ -69,9 +71,10 @@ static void associate_client(iocp_socket *client, const iocp_request *request, i
 static void accept_ended(iocp_socket *listener, iocp_request *request, iocp_port *port, iocp_outcome *outcome)
 {
 	iocp_socket *client = request->with.accept.client;
-	int given_up = outcome->code == IOCP_ECONNRESET || outcome->code == IOCP_ECONNABORTED;
 	/* A peer that has gone before it was accepted is no failure of the listener's. */
-	if (given_up && !listener->ended && !iocp_socket_is_closed(listener)) {
+	int gone = outcome->code == IOCP_ECONNRESET || outcome->code == IOCP_ECONNABORTED
+			   || (outcome->code && (ULONG)request->operation.system.Internal == STATUS_INVALID_CONNECTION_CODE);
+	if (gone && !listener->ended && !iocp_socket_is_closed(listener)) {
 		*outcome = start_accept(listener, request, NULL);
 		if (outcome->pending)
 			return;

@@ -143,14 +143,15 @@ uint32_t iocp_socket_stop(iocp_socket *socket, int (*chosen)(const iocp_request 
 	for (one = socket->oldest; one; one = one->newer) {
 		iocp_request *request = (iocp_request *)one;
 		int ordered = request->call->ordered && socket->type == IOCP_STREAM;
-		request->chosen = chosen(request, data) || (behind && ordered);
+		request->chosen = chosen(request, data) != 0;
+		request->behind = (unsigned)(behind && ordered) & 1;
 		behind = behind || (request->chosen && ordered);
 	}
 	for (one = socket->newest; one; one = one->older) {
 		iocp_request *request = (iocp_request *)one;
-		if (request->chosen && CancelIoEx((HANDLE)socket->system, &one->system)) {
+		if ((request->chosen || request->behind) && CancelIoEx((HANDLE)socket->system, &one->system)) {
 			request->stopped = 1;
-			count++;
+			count += request->chosen;
 		}
 	}
 	return count;

@@ -65,6 +65,8 @@ static void ready_ended(iocp_socket *socket, iocp_request *request, iocp_port *p
 {
 	(void)port;
 	outcome->bytes = 0; /* the driver counts its own */
+	if (!outcome->code && (request->with.poll.events & PEER_HAS_RESET))
+		socket->reset = 1;
 	if (!outcome->code && iocp_socket_is_closed(socket) && (request->with.poll.events & WAS_CLOSED_HERE))
 		outcome->code = IOCP_ECANCELED;
 }

@@ -61,6 +61,9 @@ static void receive_ended(iocp_socket *socket, iocp_request *request, iocp_port 
 		outcome->bytes = request->size;
 		outcome->code = IOCP_EMSGSIZE;
 	}
+	/* Wine says it once. */
+	if (socket->reset && !outcome->code && outcome->bytes == 0 && !socket->read_ended)
+		outcome->code = IOCP_ECONNRESET;
 }
 
 static const iocp_call receive = {start_receive, receive_ended, NULL, NULL, IOCP_SIDE_READ, 0};
