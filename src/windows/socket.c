@@ -45,6 +45,18 @@ static void end_association(iocp_association *association, iocp_port *port)
 	iocp_socket_release(socket);
 }
 
+/* Finds out in which state one is that others made. Nobody else knows it here yet. */
+static void examine(iocp_socket *socket)
+{
+	struct sockaddr_in6 address;
+	int listens = 0, size = sizeof(listens);
+	iocp_winsock.getsockopt(socket->system, SOL_SOCKET, SO_ACCEPTCONN, (char *)&listens, &size);
+	size = sizeof(address);
+	socket->used = socket->bound = 1;
+	socket->listens = listens != 0;
+	socket->connected = iocp_winsock.getpeername(socket->system, (struct sockaddr *)&address, &size) == 0;
+}
+
 int iocp_socket_make(SOCKET system, int family, int type, int adopted, iocp_socket **socket)
 {
 	iocp_socket *s = calloc(1, sizeof(*s));
@@ -56,7 +68,9 @@ int iocp_socket_make(SOCKET system, int family, int type, int adopted, iocp_sock
 		s->linger = -1;
 		s->family = (unsigned)family & 0xff;
 		s->type = (unsigned)type & 0xff;
-		s->adopted = s->used = s->bound = adopted != 0;
+		s->adopted = adopted != 0;
+		if (adopted)
+			examine(s);
 		r = adopted ? iocp_object_adopt(&entered, IOCP_KIND_SOCKET, (void *)system, free_socket)
 					: iocp_object_register(entered, IOCP_KIND_SOCKET, (void *)system, free_socket);
 	}
@@ -113,12 +127,10 @@ int iocp_socket_adopt(uintptr_t native, iocp_socket **socket)
 	int r = iocp_socket_begin();
 	if (r != IOCP_OK)
 		return r;
-	if (iocp_winsock.getsockopt(native, SOL_SOCKET, SO_PROTOCOL_INFOW, (char *)&info, &size) != 0)
+	if (iocp_winsock.getsockopt(native, SOL_SOCKET, SO_PROTOCOL_INFOW, (char *)&info, &size) != 0
+		|| (info.iAddressFamily != AF_INET && info.iAddressFamily != AF_INET6)
+		|| (info.iSocketType != SOCK_STREAM && info.iSocketType != SOCK_DGRAM))
 		return IOCP_INVALID;
-	if (info.iAddressFamily != AF_INET && info.iAddressFamily != AF_INET6)
-		return IOCP_EAFNOSUPPORT;
-	if (info.iSocketType != SOCK_STREAM && info.iSocketType != SOCK_DGRAM)
-		return IOCP_EPROTOTYPE;
 	return iocp_socket_make(native, info.iAddressFamily == AF_INET6 ? IOCP_INET6 : IOCP_INET,
 		info.iSocketType == SOCK_STREAM ? IOCP_STREAM : IOCP_DATAGRAM, 1, socket);
 }

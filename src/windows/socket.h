@@ -41,11 +41,14 @@ struct iocp_socket {
 	unsigned used : 1;      /* it is no fresh one: bound, connected, associated, or an accept has it */
 	unsigned accepting : 1; /* an accept has it */
 	unsigned bound : 1;
+	unsigned listens : 1;
+	unsigned connected : 1;
 	unsigned skips : 1; /* what is done at once sends no packet by itself */
 	unsigned ended : 1; /* its port has ended */
 	unsigned read_ended : 1;
-	unsigned reset : 1; /* by its peer, as far as a poll has said */
-	unsigned reuse : 1; /* what was set, of a stream */
+	unsigned write_ended : 1; /* in good order; see send_error */
+	unsigned reset : 1;       /* by its peer, as far as a poll has said */
+	unsigned reuse : 1;       /* what was set, of a stream */
 };
 
 /* The lock is held, here and in the next. */
@@ -71,6 +74,8 @@ typedef struct iocp_request iocp_request;
 
 /* A kind of operation. These are called with the lock held, but for the last. */
 typedef struct iocp_call {
+	/* Whether the socket is in a state for it: 0, or the number that says why not. */
+	int (*fits)(const iocp_socket *socket);
 	/* Starts one, and says how far that came. */
 	iocp_outcome (*start)(iocp_socket *socket, iocp_request *request, const void *data);
 	/* Does what is to be done when it has ended, and may change how it has; `port` is where its packet comes to. It may
@@ -93,7 +98,8 @@ struct iocp_request {
 	unsigned chosen : 1;       /* to be stopped; and */
 	unsigned behind : 1;       /* to be stopped because it is behind such a one */
 	unsigned stopped : 1;      /* the system was asked to stop it, and had not done it */
-	unsigned unassociated : 1; /* accept's flag */
+	unsigned unassociated : 1; /* accept's flag; and */
+	unsigned has_client : 1;   /* the client is this accept's */
 	union {
 		struct {
 			iocp_socket *client; /* a reference */
@@ -135,8 +141,8 @@ typedef struct iocp_address {
 /* Digits, or NULL for any, as an address of the family (IOCP_INET, IOCP_INET6; 0: that of the digits). IOCP_OK, or
 ** IOCP_EINVAL. */
 int iocp_address_parse(int family, const char *host, uint16_t port, iocp_address *address);
-/* Of an inet socket nothing changes; for an inet6 one an inet address becomes one of its own. IOCP_EINVAL: it does not
-** fit. */
+/* Of an inet socket nothing changes; for an inet6 one an inet address becomes one of its own. IOCP_EAFNOSUPPORT: it
+** does not fit; IOCP_EDESTADDRREQ: it is no address. */
 int iocp_address_fit(int family, iocp_address *address);
 /* Any address becomes this machine's own: what a connect to it means elsewhere. */
 void iocp_address_go_home(iocp_address *address);

@@ -64,7 +64,7 @@ int iocp_address_parse(int family, const char *host, uint16_t port, iocp_address
 		if (host && iocp_winsock.inet_pton(AF_INET, host, &address->as.inet.sin_addr) != 1)
 			return IOCP_EINVAL;
 	}
-	return family ? iocp_address_fit(family, address) : IOCP_OK;
+	return family && iocp_address_fit(family, address) != IOCP_OK ? IOCP_EINVAL : IOCP_OK;
 }
 
 int iocp_address_fit(int family, iocp_address *address)
@@ -72,10 +72,10 @@ int iocp_address_fit(int family, iocp_address *address)
 	struct sockaddr_in inet = address->as.inet;
 	if (address->as.any.sa_family == AF_INET6) {
 		address->size = sizeof(address->as.inet6);
-		return family == IOCP_INET6 ? IOCP_OK : IOCP_EINVAL;
+		return family == IOCP_INET6 ? IOCP_OK : IOCP_EAFNOSUPPORT;
 	}
 	if (address->as.any.sa_family != AF_INET)
-		return IOCP_EINVAL;
+		return IOCP_EDESTADDRREQ;
 	address->size = sizeof(address->as.inet);
 	if (family == IOCP_INET6) { /* ::ffff:1.2.3.4 */
 		memset(&address->as, 0, sizeof(address->as));
@@ -116,7 +116,7 @@ static int print(const iocp_address *address, char *host, size_t size, uint16_t 
 	if (inet6 && address->as.inet6.sin6_scope_id)
 		snprintf(text + length, sizeof(text) - length, "%%%lu", (unsigned long)address->as.inet6.sin6_scope_id);
 	if (strlen(text) >= size)
-		return IOCP_EINVAL;
+		return IOCP_ENAMETOOLONG;
 	strcpy(host, text);
 	*port = (uint16_t)(address->as.inet.sin_port << 8 | address->as.inet.sin_port >> 8);
 	return IOCP_OK;
@@ -202,6 +202,8 @@ int iocp_socket_listen(iocp_socket *socket, int backlog)
 	}
 	if (r == IOCP_OK && iocp_winsock.listen(socket->system, backlog > 0 ? backlog : SOMAXCONN) != 0)
 		r = iocp_winsock_error();
+	if (r == IOCP_OK)
+		socket->listens = 1;
 	iocp_lock_release(&socket->lock);
 	return r;
 }

@@ -23,13 +23,14 @@ static iocp_outcome start_accept(iocp_socket *listener, iocp_request *request, c
 	iocp_socket *client = request->with.accept.client;
 	iocp_outcome outcome = {.code = IOCP_ECANCELED}; /* the client was closed meanwhile */
 	DWORD bytes = 0;
+	int succeeded;
 	(void)data;
 	iocp_lock_acquire(&client->lock);
-	if (!iocp_socket_is_closed(client))
-		outcome = iocp_outcome_of(listener,
-			iocp_winsock.AcceptEx(
-				listener->system, client->system, request->memory, 0, ROOM, ROOM, &bytes, &request->operation.system),
-			&bytes);
+	if (!iocp_socket_is_closed(client)) {
+		succeeded = iocp_winsock.AcceptEx(
+			listener->system, client->system, request->memory, 0, ROOM, ROOM, &bytes, &request->operation.system);
+		outcome = iocp_outcome_of(listener, succeeded, &bytes);
+	}
 	iocp_lock_release(&client->lock);
 	return outcome;
 }
@@ -56,7 +57,7 @@ static void settle_accept(iocp_socket *listener, iocp_request *request)
 static void associate_client(iocp_socket *client, const iocp_request *request, iocp_port *listeners)
 {
 	iocp_port *port = request->with.accept.port ? request->with.accept.port : listeners;
-	client->bound = 1;
+	client->bound = client->connected = 1;
 	if (iocp_socket_is_closed(client))
 		return;
 	if (request->unassociated) {
@@ -80,6 +81,7 @@ static void accept_ended(iocp_socket *listener, iocp_request *request, iocp_port
 			return;
 	}
 	iocp_lock_acquire(&client->lock);
+	request->has_client = 0;
 	client->accepting = 0;
 	if (outcome->code) {
 		client->used = 0;
@@ -90,13 +92,32 @@ static void accept_ended(iocp_socket *listener, iocp_request *request, iocp_port
 	iocp_lock_release(&client->lock);
 }
 
+static void give_client_back(iocp_socket *client)
+{
+	iocp_lock_acquire(&client->lock);
+	client->used = client->accepting = 0;
+	iocp_lock_release(&client->lock);
+}
+
 static void release_accept(iocp_request *request)
 {
+	if (request->has_client) /* it did not begin */
+		give_client_back(request->with.accept.client);
 	iocp_socket_release(request->with.accept.client);
 	iocp_port_release(request->with.accept.port);
 }
 
-static const iocp_call accept_client = {start_accept, accept_ended, settle_accept, release_accept, IOCP_SIDE_READ, 0};
+static int can_accept(const iocp_socket *socket)
+{
+	return socket->listens ? IOCP_OK : IOCP_EINVAL;
+}
+
+static const iocp_call accept_client = {.fits = can_accept,
+	.start = start_accept,
+	.ended = accept_ended,
+	.settle = settle_accept,
+	.release = release_accept,
+	.sides = IOCP_SIDE_READ};
 
 /* Makes a fresh client the accept's. */
 static int take_client(iocp_socket *listener, iocp_socket *client)
@@ -112,13 +133,6 @@ static int take_client(iocp_socket *listener, iocp_socket *client)
 	}
 	iocp_lock_release(&client->lock);
 	return r;
-}
-
-static void give_client_back(iocp_socket *client)
-{
-	iocp_lock_acquire(&client->lock);
-	client->used = client->accepting = 0;
-	iocp_lock_release(&client->lock);
 }
 
 int iocp_socket_accept(
@@ -137,10 +151,8 @@ int iocp_socket_accept(
 	request->unassociated = (flags & IOCP_UNASSOCIATED) != 0;
 	request->with.accept.client = iocp_socket_retain(client);
 	request->with.accept.port = port ? iocp_port_retain(port) : NULL;
-	r = iocp_request_run(request, NULL, done);
-	if (r == IOCP_INVALID || r == IOCP_CLOSED) /* the accept did not begin */
-		give_client_back(client);
-	return r;
+	request->has_client = 1;
+	return iocp_request_run(request, NULL, done);
 }
 
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
@@ -156,19 +168,21 @@ static iocp_outcome start_connect(iocp_socket *socket, iocp_request *request, co
 		int failed = iocp_winsock.WSAConnect(socket->system, &peer->as.any, peer->size, NULL, NULL, NULL, NULL);
 		return (iocp_outcome){.code = failed ? iocp_winsock_error() : 0};
 	}
-	return iocp_outcome_of(socket,
-		iocp_winsock.ConnectEx(socket->system, &peer->as.any, peer->size, NULL, 0, NULL, &request->operation.system),
-		&none);
+	r = iocp_winsock.ConnectEx(socket->system, &peer->as.any, peer->size, NULL, 0, NULL, &request->operation.system);
+	return iocp_outcome_of(socket, r, &none);
 }
 
 static void connect_ended(iocp_socket *socket, iocp_request *request, iocp_port *port, iocp_outcome *outcome)
 {
 	(void)request, (void)port;
-	if (!outcome->code && socket->type == IOCP_STREAM && !iocp_socket_is_closed(socket))
+	if (outcome->code)
+		return;
+	socket->connected = 1;
+	if (socket->type == IOCP_STREAM && !iocp_socket_is_closed(socket))
 		iocp_winsock.setsockopt(socket->system, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NULL, 0);
 }
 
-static const iocp_call connect_to = {start_connect, connect_ended, NULL, NULL, IOCP_SIDE_WRITE, 0};
+static const iocp_call connect_to = {.start = start_connect, .ended = connect_ended, .sides = IOCP_SIDE_WRITE};
 
 int iocp_socket_connect(iocp_socket *socket, const char *host, uint16_t port, uintptr_t overlapped, int64_t *done)
 {

@@ -176,17 +176,19 @@ uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overlapped)
 
 int iocp_socket_shutdown(iocp_socket *socket, int sides)
 {
-	struct sockaddr_in6 peer;
-	int size = sizeof(peer), r, failed;
+	int r;
+	if (sides < IOCP_SIDE_READ || sides > (IOCP_SIDE_READ | IOCP_SIDE_WRITE))
+		return IOCP_INVALID;
 	iocp_lock_acquire(&socket->lock);
 	r = iocp_socket_usable(socket);
-	if (r == IOCP_OK) {
-		/* The system sends the end behind what it has to send. What it would do to the read side is to reset the
-		** connection when the peer goes on sending, so that side ends here alone. */
-		failed = sides & IOCP_SIDE_WRITE ? iocp_winsock.shutdown(socket->system, SD_SEND)
-										 : iocp_winsock.getpeername(socket->system, (struct sockaddr *)&peer, &size);
-		r = failed ? iocp_winsock_error() : IOCP_OK;
+	if (r == IOCP_OK && !socket->connected)
+		r = IOCP_ENOTCONN;
+	if (r == IOCP_OK && (sides & IOCP_SIDE_WRITE)) {
+		socket->write_ended = 1;
+		if (iocp_winsock.shutdown(socket->system, SD_SEND) != 0) /* behind what it has to send */
+			r = iocp_winsock_error();
 	}
+	/* The system would reset the connection when the peer goes on sending, so this side ends here alone. */
 	if (r == IOCP_OK && (sides & IOCP_SIDE_READ)) {
 		socket->read_ended = 1;
 		iocp_socket_stop(socket, is_reading, NULL);
@@ -232,10 +234,14 @@ static void begun(iocp_socket *socket, iocp_request *request, iocp_port *port)
 /* The lock is held. */
 static int start(iocp_socket *socket, iocp_request *request, const void *data, iocp_outcome *outcome)
 {
+	int r;
 	if (iocp_socket_is_closed(socket) || (!socket->port && !socket->ended))
 		return IOCP_INVALID;
 	if (socket->ended)
 		return IOCP_CLOSED;
+	r = request->call->fits ? request->call->fits(socket) : IOCP_OK;
+	if (r != IOCP_OK)
+		return r;
 	*outcome = request->call->start(socket, request, data);
 	if (!outcome->pending)
 		finish(socket, request, socket->port, outcome);

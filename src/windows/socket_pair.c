@@ -118,7 +118,8 @@ int iocp_socket_pair(iocp_socket *pair[2])
 		iocp_socket_release(caller);
 		return r;
 	}
-	caller->used = caller->bound = callee->used = callee->bound = 1;
+	caller->used = caller->bound = caller->connected = 1;
+	callee->used = callee->bound = callee->connected = 1;
 	pair[0] = caller;
 	pair[1] = callee;
 	return IOCP_OK;

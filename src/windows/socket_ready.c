@@ -71,8 +71,15 @@ static void ready_ended(iocp_socket *socket, iocp_request *request, iocp_port *p
 		outcome->code = IOCP_ECANCELED;
 }
 
-static const iocp_call read_ready = {start_ready, ready_ended, NULL, NULL, IOCP_SIDE_READ, 0};
-static const iocp_call write_ready = {start_ready, ready_ended, NULL, NULL, IOCP_SIDE_WRITE, 0};
+static int can_be_ready(const iocp_socket *socket)
+{
+	return socket->listens || socket->connected || socket->type == IOCP_DATAGRAM ? IOCP_OK : IOCP_ENOTCONN;
+}
+
+static const iocp_call read_ready = {
+	.fits = can_be_ready, .start = start_ready, .ended = ready_ended, .sides = IOCP_SIDE_READ};
+static const iocp_call write_ready = {
+	.fits = can_be_ready, .start = start_ready, .ended = ready_ended, .sides = IOCP_SIDE_WRITE};
 
 int iocp_socket_ready(iocp_socket *socket, int side, uintptr_t overlapped, int64_t *done)
 {

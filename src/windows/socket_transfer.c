@@ -15,6 +15,23 @@ enum { LARGEST = 0x7ffffffe, LARGEST_DATAGRAM = 65535 };
 
 static char rest[LARGEST_DATAGRAM]; /* of datagrams that were cut: written by the kernel, read by nobody */
 
+/* ---- which socket ------------------------------------------------------------------------------------------------ */
+
+static int can_receive(const iocp_socket *socket)
+{
+	return socket->connected || socket->type == IOCP_DATAGRAM ? IOCP_OK : IOCP_ENOTCONN;
+}
+
+static int can_send(const iocp_socket *socket)
+{
+	return !socket->connected ? IOCP_ENOTCONN : socket->write_ended ? IOCP_EPIPE : IOCP_OK;
+}
+
+static int has_datagrams(const iocp_socket *socket)
+{
+	return socket->type == IOCP_DATAGRAM ? IOCP_OK : IOCP_EOPNOTSUPP;
+}
+
 /* ---- receiving --------------------------------------------------------------------------------------------------- */
 
 /* The room for `size` bytes, and what is behind it for a datagram. How many buffers. */
@@ -30,11 +47,11 @@ static iocp_outcome start_receive(iocp_socket *socket, iocp_request *request, co
 	WSABUF buffers[2];
 	DWORD bytes = 0, flags = 0;
 	DWORD count = set_buffers(socket, buffers, (char *)(uintptr_t)data, request->size);
+	int r;
 	if (socket->read_ended)
 		return (iocp_outcome){0};
-	return iocp_outcome_of(socket,
-		iocp_winsock.WSARecv(socket->system, buffers, count, &bytes, &flags, &request->operation.system, NULL) == 0,
-		&bytes);
+	r = iocp_winsock.WSARecv(socket->system, buffers, count, &bytes, &flags, &request->operation.system, NULL);
+	return iocp_outcome_of(socket, r == 0, &bytes);
 }
 
 static iocp_outcome start_receive_from(iocp_socket *socket, iocp_request *request, const void *data)
@@ -47,11 +64,9 @@ static iocp_outcome start_receive_from(iocp_socket *socket, iocp_request *reques
 		return (iocp_outcome){.code = r};
 	count = set_buffers(socket, buffers, block + IOCP_PEER, request->size);
 	request->with.peer_size = IOCP_PEER;
-	return iocp_outcome_of(socket,
-		iocp_winsock.WSARecvFrom(socket->system, buffers, count, &bytes, &flags, (struct sockaddr *)(void *)block,
-			&request->with.peer_size, &request->operation.system, NULL)
-			== 0,
-		&bytes);
+	r = iocp_winsock.WSARecvFrom(socket->system, buffers, count, &bytes, &flags, (struct sockaddr *)(void *)block,
+		&request->with.peer_size, &request->operation.system, NULL);
+	return iocp_outcome_of(socket, r == 0, &bytes);
 }
 
 static void receive_ended(iocp_socket *socket, iocp_request *request, iocp_port *port, iocp_outcome *outcome)
@@ -66,8 +81,10 @@ static void receive_ended(iocp_socket *socket, iocp_request *request, iocp_port 
 		outcome->code = IOCP_ECONNRESET;
 }
 
-static const iocp_call receive = {start_receive, receive_ended, NULL, NULL, IOCP_SIDE_READ, 0};
-static const iocp_call receive_from = {start_receive_from, receive_ended, NULL, NULL, IOCP_SIDE_READ, 0};
+static const iocp_call receive = {
+	.fits = can_receive, .start = start_receive, .ended = receive_ended, .sides = IOCP_SIDE_READ};
+static const iocp_call receive_from = {
+	.fits = has_datagrams, .start = start_receive_from, .ended = receive_ended, .sides = IOCP_SIDE_READ};
 
 int iocp_socket_receive(iocp_socket *socket, void *address, size_t at, size_t size, uintptr_t overlapped, int64_t *done)
 {
@@ -82,7 +99,7 @@ static int make_with_peer(iocp_socket *socket, const iocp_call *call, const void
 {
 	size_t all = size == IOCP_REST ? IOCP_REST : size + IOCP_PEER;
 	int r = IOCP_INVALID;
-	if (socket->type == IOCP_DATAGRAM && (size == IOCP_REST || size <= LARGEST_DATAGRAM))
+	if (size == IOCP_REST || size <= LARGEST_DATAGRAM)
 		r = iocp_request_make_on(socket, call, address, 0, all, overlapped, request);
 	if (r != IOCP_OK)
 		return r;
@@ -107,12 +124,13 @@ static iocp_outcome start_send(iocp_socket *socket, iocp_request *request, const
 {
 	WSABUF buffer = {request->size, (char *)(uintptr_t)data};
 	DWORD bytes = 0;
+	int r;
 	if (socket->send_error)
 		return (iocp_outcome){.code = socket->send_error};
 	if (request->size == 0 && socket->type == IOCP_STREAM)
 		return (iocp_outcome){0};
-	return iocp_outcome_of(socket,
-		iocp_winsock.WSASend(socket->system, &buffer, 1, &bytes, 0, &request->operation.system, NULL) == 0, &bytes);
+	r = iocp_winsock.WSASend(socket->system, &buffer, 1, &bytes, 0, &request->operation.system, NULL);
+	return iocp_outcome_of(socket, r == 0, &bytes);
 }
 
 static iocp_outcome start_send_to(iocp_socket *socket, iocp_request *request, const void *data)
@@ -121,15 +139,15 @@ static iocp_outcome start_send_to(iocp_socket *socket, iocp_request *request, co
 	WSABUF buffer = {request->size, (char *)(uintptr_t)block + IOCP_PEER};
 	iocp_address peer;
 	DWORD bytes = 0;
+	int r;
 	memcpy(&peer.as, block, sizeof(peer.as));
-	if (iocp_address_fit((int)socket->family, &peer) != IOCP_OK)
-		return (iocp_outcome){.code = IOCP_EINVAL};
+	r = iocp_address_fit((int)socket->family, &peer);
+	if (r != IOCP_OK)
+		return (iocp_outcome){.code = r};
 	socket->bound = socket->used = 1; /* the system does that */
-	return iocp_outcome_of(socket,
-		iocp_winsock.WSASendTo(
-			socket->system, &buffer, 1, &bytes, 0, &peer.as.any, peer.size, &request->operation.system, NULL)
-			== 0,
-		&bytes);
+	r = iocp_winsock.WSASendTo(
+		socket->system, &buffer, 1, &bytes, 0, &peer.as.any, peer.size, &request->operation.system, NULL);
+	return iocp_outcome_of(socket, r == 0, &bytes);
 }
 
 typedef struct part {
@@ -144,8 +162,7 @@ static iocp_outcome start_send_file(iocp_socket *socket, iocp_request *request, 
 	int succeeded;
 	if (socket->send_error)
 		return (iocp_outcome){.code = socket->send_error};
-	if (request->size == 0) /* to the system that is the whole file */
-		return (iocp_outcome){0};
+
 	request->operation.system.Offset = (DWORD)from->offset;
 	request->operation.system.OffsetHigh = (DWORD)(from->offset >> 32);
 	succeeded =
@@ -163,7 +180,7 @@ static int is_same(const iocp_request *request, const void *other)
 static void send_ended(iocp_socket *socket, iocp_request *request, iocp_port *port, iocp_outcome *outcome)
 {
 	(void)port;
-	if (!outcome->code || outcome->code == IOCP_ENOTCONN || socket->type != IOCP_STREAM)
+	if (!outcome->code || socket->type != IOCP_STREAM)
 		return;
 	if (socket->send_error) {
 		outcome->code = socket->send_error;
@@ -176,22 +193,24 @@ static void send_ended(iocp_socket *socket, iocp_request *request, iocp_port *po
 	}
 }
 
-static const iocp_call send_block = {start_send, send_ended, NULL, NULL, IOCP_SIDE_WRITE, 1};
-static const iocp_call send_to = {start_send_to, NULL, NULL, NULL, IOCP_SIDE_WRITE, 0};
-static const iocp_call send_file = {start_send_file, send_ended, NULL, NULL, IOCP_SIDE_WRITE, 1};
+static const iocp_call send_data = {
+	.fits = can_send, .start = start_send, .ended = send_ended, .sides = IOCP_SIDE_WRITE, .ordered = 1};
+static const iocp_call send_file = {
+	.fits = can_send, .start = start_send_file, .ended = send_ended, .sides = IOCP_SIDE_WRITE, .ordered = 1};
+static const iocp_call send_to = {.fits = has_datagrams, .start = start_send_to, .sides = IOCP_SIDE_WRITE};
 
 int iocp_socket_send(
 	iocp_socket *socket, const void *address, size_t at, size_t size, uintptr_t overlapped, int64_t *done)
 {
 	iocp_request *request;
-	int r = iocp_request_make_on(socket, &send_block, address, at, size, overlapped, &request);
+	int r = iocp_request_make_on(socket, &send_data, address, at, size, overlapped, &request);
 	return r == IOCP_OK ? iocp_request_run(request, (const char *)address + at, done) : r;
 }
 
 int iocp_socket_send_copy(iocp_socket *socket, const void *data, size_t size, uintptr_t overlapped, int64_t *done)
 {
 	iocp_request *request;
-	int r = size <= LARGEST ? iocp_request_make(socket, &send_block, overlapped, &request) : IOCP_INVALID;
+	int r = size <= LARGEST ? iocp_request_make(socket, &send_data, overlapped, &request) : IOCP_INVALID;
 	if (r != IOCP_OK)
 		return r;
 	request->size = (uint32_t)size;
@@ -216,7 +235,9 @@ int iocp_socket_send_file(
 {
 	part from = {(HANDLE)file, offset};
 	iocp_request *request;
-	int r = size <= LARGEST ? iocp_request_make(socket, &send_file, overlapped, &request) : IOCP_INVALID;
+	int r = IOCP_INVALID;
+	if (size >= 1 && size <= LARGEST && offset <= INT64_MAX - size)
+		r = iocp_request_make(socket, &send_file, overlapped, &request);
 	if (r != IOCP_OK)
 		return r;
 	request->size = (uint32_t)size;
