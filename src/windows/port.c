@@ -43,8 +43,11 @@ static void free_port(iocp_object *object)
 {
 	iocp_port *port = (iocp_port *)object;
 	int closed = iocp_port_is_closed(port);
-	if (!closed)
+	if (!closed) {
+		/* What the kernel still accepts is not to be associated with it. */
+		atomic_fetch_or_explicit(&port->users, IOCP_PORT_CLOSED, memory_order_seq_cst);
 		iocp_port_end_associations(port);
+	}
 	iocp_port_end(port, !closed, 1);
 }
 

@@ -103,7 +103,8 @@ struct iocp_request {
 	union {
 		struct {
 			iocp_socket *client; /* a reference */
-			iocp_port *port;     /* a reference, or NULL: the listener's */
+			iocp_handle port;    /* what the client is to be associated with; 0: the listener's */
+			iocp_port *opened;   /* that one: a reference, or NULL */
 		} accept;
 		int peer_size;
 		struct iocp_poll {

@@ -54,18 +54,21 @@ static void settle_accept(iocp_socket *listener, iocp_request *request)
 }
 
 /* The connection is there. Both locks are held. */
-static void associate_client(iocp_socket *client, const iocp_request *request, iocp_port *listeners)
+static void associate_client(iocp_socket *client, iocp_request *request, iocp_port *listeners)
 {
-	iocp_port *port = request->with.accept.port ? request->with.accept.port : listeners;
+	iocp_port *port = listeners;
 	client->bound = client->connected = 1;
-	if (iocp_socket_is_closed(client))
-		return;
+	if (request->with.accept.port) {
+		(void)iocp_port_open(request->with.accept.port, &request->with.accept.opened);
+		port = request->with.accept.opened;
+	}
 	if (request->unassociated) {
 		iocp_object_retain(&client->object);
+		/* Not the last reference: the request has one. */
 		if (iocp_port_keep(listeners, &client->association) != IOCP_OK)
-			iocp_object_release(&client->object); /* not the last: the request has one */
-	} else if (iocp_socket_associate_locked(client, port, (uintptr_t)client->object.handle) != IOCP_OK) {
-		client->ended = 1; /* the port has */
+			iocp_object_release(&client->object);
+	} else if (port) { /* else that has ended meanwhile, and the client has none */
+		(void)iocp_socket_associate_locked(client, port, (uintptr_t)client->object.handle);
 	}
 }
 
@@ -83,6 +86,8 @@ static void accept_ended(iocp_socket *listener, iocp_request *request, iocp_port
 	iocp_lock_acquire(&client->lock);
 	request->has_client = 0;
 	client->accepting = 0;
+	if (iocp_socket_is_closed(client)) /* meanwhile */
+		outcome->code = IOCP_ECANCELED;
 	if (outcome->code) {
 		client->used = 0;
 	} else {
@@ -104,7 +109,7 @@ static void release_accept(iocp_request *request)
 	if (request->has_client) /* it did not begin */
 		give_client_back(request->with.accept.client);
 	iocp_socket_release(request->with.accept.client);
-	iocp_port_release(request->with.accept.port);
+	iocp_port_release(request->with.accept.opened);
 }
 
 static int can_accept(const iocp_socket *socket)
@@ -139,7 +144,10 @@ int iocp_socket_accept(
 	iocp_socket *socket, iocp_socket *client, iocp_port *port, int flags, uintptr_t overlapped, int64_t *done)
 {
 	iocp_request *request;
-	int r = iocp_request_make(socket, &accept_client, overlapped, &request);
+	int r;
+	if (port && iocp_port_is_closed(port))
+		return IOCP_CLOSED;
+	r = iocp_request_make(socket, &accept_client, overlapped, &request);
 	if (r != IOCP_OK)
 		return r;
 	request->memory = malloc(2 * ROOM);
@@ -150,7 +158,7 @@ int iocp_socket_accept(
 	}
 	request->unassociated = (flags & IOCP_UNASSOCIATED) != 0;
 	request->with.accept.client = iocp_socket_retain(client);
-	request->with.accept.port = port ? iocp_port_retain(port) : NULL;
+	request->with.accept.port = port ? iocp_port_handle(port) : 0;
 	request->has_client = 1;
 	return iocp_request_run(request, NULL, done);
 }

@@ -103,7 +103,7 @@ static int make_with_peer(iocp_socket *socket, const iocp_call *call, const void
 		r = iocp_request_make_on(socket, call, address, 0, all, overlapped, request);
 	if (r != IOCP_OK)
 		return r;
-	if ((*request)->size < IOCP_PEER) {
+	if ((*request)->size < IOCP_PEER || (*request)->size > IOCP_PEER + LARGEST_DATAGRAM) {
 		iocp_request_free(*request);
 		return IOCP_INVALID;
 	}

@@ -49,7 +49,7 @@ static int load_extensions(void)
 static int begin(void)
 {
 	WSADATA data;
-	int r = load();
+	int r = iocp_pin() == IOCP_OK ? load() : IOCP_ENOMEM; /* threads of the system's pool may be inside it */
 	if (r == IOCP_OK && (r = iocp_winsock.WSAStartup(MAKEWORD(2, 2), &data)) != 0)
 		return iocp_io_error_of((DWORD)r);
 	return r == IOCP_OK ? load_extensions() : r;
