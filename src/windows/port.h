@@ -46,6 +46,7 @@ static inline int iocp_port_is_closed(const iocp_port *port)
 
 /* Counts the caller among those who may use the kernel's port; 0: the port is closed. */
 int iocp_port_enter(iocp_port *port);
+/* No lock is held: the last to leave one that is closed drops what is queued. */
 void iocp_port_leave(iocp_port *port);
 /* Makes *packet of what was taken from the kernel's port, which ends an operation if it is one's. 1: it is somebody's;
 ** 0: it is nobody's. No lock is held. */
@@ -53,8 +54,8 @@ int iocp_port_take(iocp_port *port, const OVERLAPPED_ENTRY *entry, iocp_packet *
 /* The kernel has, or has no more, an operation whose packet comes to the port. Whoever calls it sees to it that the
 ** port does not end meanwhile. */
 void iocp_port_expect(iocp_port *port, int operations);
-/* Has a kernel's object complete to the port, for good. IOCP_CLOSED; IOCP_INVALID: it completes to another one, or
-** cannot. The caller holds a reference to the port. */
+/* Has a kernel's object complete to the port, for good. IOCP_INVALID: it completes to another one, or cannot. Or a
+** number. The caller has entered, or sees to it that the port does not end meanwhile. */
 int iocp_port_associate(iocp_port *port, HANDLE object, uintptr_t key);
 /* Puts it, with a reference of the caller's, among what the port keeps. It is in no circle. IOCP_CLOSED: it is not. */
 int iocp_port_keep(iocp_port *port, iocp_association *association);

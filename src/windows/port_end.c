@@ -72,12 +72,7 @@ int iocp_port_take(iocp_port *port, const OVERLAPPED_ENTRY *entry, iocp_packet *
 
 int iocp_port_associate(iocp_port *port, HANDLE object, uintptr_t key)
 {
-	DWORD error = 0;
-	if (!iocp_port_enter(port))
-		return IOCP_CLOSED;
-	if (!CreateIoCompletionPort(object, port->system, key, 0))
-		error = GetLastError();
-	iocp_port_leave(port);
+	DWORD error = CreateIoCompletionPort(object, port->system, key, 0) ? 0 : GetLastError();
 	return error == 0 ? IOCP_OK : error == ERROR_INVALID_PARAMETER ? IOCP_INVALID : iocp_io_error_of(error);
 }
 

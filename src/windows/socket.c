@@ -188,11 +188,14 @@ int iocp_socket_associate_locked(iocp_socket *socket, iocp_port *port, uintptr_t
 int iocp_socket_associate(iocp_socket *socket, iocp_port *port, uintptr_t key)
 {
 	int r;
+	if (!iocp_port_enter(port))
+		return IOCP_CLOSED;
 	iocp_lock_acquire(&socket->lock);
 	r = iocp_socket_usable(socket);
 	if (r == IOCP_OK)
 		r = iocp_socket_associate_locked(socket, port, key);
 	iocp_lock_release(&socket->lock);
+	iocp_port_leave(port);
 	return r;
 }
 

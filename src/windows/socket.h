@@ -104,7 +104,7 @@ struct iocp_request {
 		struct {
 			iocp_socket *client; /* a reference */
 			iocp_handle port;    /* what the client is to be associated with; 0: the listener's */
-			iocp_port *opened;   /* that one: a reference, or NULL */
+			iocp_port *opened;   /* that one, or NULL: a reference, and entered */
 		} accept;
 		int peer_size;
 		struct iocp_poll {
@@ -125,7 +125,7 @@ _Static_assert(sizeof(iocp_request) <= IOCP_OPERATION_SIZE, "a record is too sma
 int iocp_socket_begin(void);
 /* Takes over one of the system's, closing it on failure unless it is adopted. */
 int iocp_socket_make(SOCKET system, int family, int type, int adopted, iocp_socket **socket);
-/* Associates it, whose lock is held. As iocp_socket_associate. */
+/* Associates it, whose lock is held. As iocp_socket_associate; for the port see iocp_port_associate. */
 int iocp_socket_associate_locked(iocp_socket *socket, iocp_port *port, uintptr_t key);
 
 /* ---- socket_address.c -------------------------------------------------------------------------------------------- */

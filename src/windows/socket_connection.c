@@ -53,15 +53,24 @@ static void settle_accept(iocp_socket *listener, iocp_request *request)
 	iocp_lock_release(&client->lock);
 }
 
+/* The port that the client is to be associated with, if it has not ended. It is left in release_accept: then there is
+** no lock. */
+static void open_port(iocp_request *request)
+{
+	iocp_port *port;
+	if (!request->with.accept.port || iocp_port_open(request->with.accept.port, &port) != IOCP_OK)
+		return;
+	if (iocp_port_enter(port))
+		request->with.accept.opened = port;
+	else
+		iocp_port_release(port);
+}
+
 /* The connection is there. Both locks are held. */
 static void associate_client(iocp_socket *client, iocp_request *request, iocp_port *listeners)
 {
-	iocp_port *port = listeners;
+	iocp_port *port = request->with.accept.port ? request->with.accept.opened : listeners;
 	client->bound = client->connected = 1;
-	if (request->with.accept.port) {
-		(void)iocp_port_open(request->with.accept.port, &request->with.accept.opened);
-		port = request->with.accept.opened;
-	}
 	if (request->unassociated) {
 		iocp_object_retain(&client->object);
 		/* Not the last reference: the request has one. */
@@ -83,6 +92,7 @@ static void accept_ended(iocp_socket *listener, iocp_request *request, iocp_port
 		if (outcome->pending)
 			return;
 	}
+	open_port(request);
 	iocp_lock_acquire(&client->lock);
 	request->has_client = 0;
 	client->accepting = 0;
@@ -109,7 +119,10 @@ static void release_accept(iocp_request *request)
 	if (request->has_client) /* it did not begin */
 		give_client_back(request->with.accept.client);
 	iocp_socket_release(request->with.accept.client);
-	iocp_port_release(request->with.accept.opened);
+	if (request->with.accept.opened) {
+		iocp_port_leave(request->with.accept.opened);
+		iocp_port_release(request->with.accept.opened);
+	}
 }
 
 static int can_accept(const iocp_socket *socket)
