@@ -95,6 +95,8 @@ build = {
             "src/lua/pool/task.c",
             "src/lua/pool/worker.c",
             "src/lua/port.c",
+            "src/lua/socket.c",
+            "src/lua/socket_address.c",
             "src/lua/state.c",
             "src/lua/support.c",
             "src/lua/taken.c",
