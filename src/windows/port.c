@@ -24,14 +24,12 @@
 ** Locking: `lock` guards `waiters`.
 */
 
-#include "windows/windows.h"
+#include "windows/port.h"
 #include "core/sized.h"
 
 #include <stdlib.h>
 
-#include "core/port_own.h"
-
-#define CLOSED UINT32_C(0x80000000)
+#include "windows/operation.h"
 
 enum {
 	TAKEN_AT_ONCE = 64, /* entries on the stack: 2 KiB */
@@ -39,75 +37,18 @@ enum {
 	RETRY = 1           /* ms until the kernel is asked again whether it has memory */
 };
 
-struct iocp_port {
-	iocp_object object;
-	HANDLE system;
-	int adopted;
-	uint32_t concurrency;
-	_Atomic uint32_t users;
-	_Atomic int64_t posted, dequeued, peak;
-	iocp_lock lock;
-	iocp_waiters waiters;
-	iocp_port_own own;
-};
-
 /* ---- life -------------------------------------------------------------------------------------------------------- */
-
-static iocp_packet packet_of(const OVERLAPPED_ENTRY *entry)
-{
-	return (iocp_packet){.key = entry->lpCompletionKey,
-		.overlapped = (uintptr_t)entry->lpOverlapped,
-		.bytes = entry->dwNumberOfBytesTransferred,
-		.code = iocp_status_code(entry->Internal)};
-}
-
-/* Nobody uses the handle any more: what is queued is dropped. */
-static void release_system(iocp_port *port)
-{
-	OVERLAPPED_ENTRY entry;
-	ULONG count;
-	if (port->adopted)
-		return;
-	while (GetQueuedCompletionStatusEx(port->system, &entry, 1, &count, 0, FALSE)) {
-		iocp_packet packet = packet_of(&entry);
-		iocp_port_own_discard(&port->own, port, &packet, 1);
-	}
-	CloseHandle(port->system);
-}
-
-/* Counts the caller among those who may use the handle; 0: the port is closed. */
-static int enter(iocp_port *port)
-{
-	uint32_t users = atomic_load_explicit(&port->users, memory_order_relaxed);
-	do {
-		if (users & CLOSED)
-			return 0;
-		/* Acquire: pairs with the release of whoever changed the count before. */
-	} while (!atomic_compare_exchange_weak_explicit(
-		&port->users, &users, users + 1, memory_order_acquire, memory_order_relaxed));
-	return 1;
-}
-
-static void leave(iocp_port *port)
-{
-	/* Release: this thread's use of the handle happens-before its end. Acquire: so do all the others'. */
-	if (atomic_fetch_sub_explicit(&port->users, 1, memory_order_acq_rel) == (CLOSED | 1))
-		release_system(port);
-}
-
-static int is_closed(const iocp_port *port)
-{
-	/* Sequentially consistent: see the top, and wait.c. */
-	return (atomic_load_explicit(&port->users, memory_order_seq_cst) & CLOSED) != 0;
-}
 
 static void free_port(iocp_object *object)
 {
 	iocp_port *port = (iocp_port *)object;
-	if (!is_closed(port))
-		release_system(port);
-	iocp_port_own_free(&port->own);
-	free(port);
+	int closed = iocp_port_is_closed(port);
+	if (!closed) {
+		/* What the kernel still accepts is not to be associated with it. */
+		atomic_fetch_or_explicit(&port->users, IOCP_PORT_CLOSED, memory_order_seq_cst);
+		iocp_port_end_associations(port);
+	}
+	iocp_port_end(port, !closed, 1);
 }
 
 /* Takes over `system`, closing it on failure unless it is adopted. */
@@ -120,6 +61,7 @@ static int make_port(HANDLE system, int adopted, uint32_t concurrency, iocp_port
 		p->system = system;
 		p->adopted = adopted;
 		p->concurrency = concurrency;
+		p->associations.next = p->associations.previous = &p->associations;
 		r = adopted ? iocp_object_adopt(&entered, IOCP_KIND_PORT, system, free_port)
 					: iocp_object_register(entered, IOCP_KIND_PORT, system, free_port);
 	}
@@ -159,14 +101,15 @@ void iocp_port_close(iocp_port *port)
 {
 	iocp_context *context;
 	iocp_object_revoke(&port->object);
-	if (!enter(port))
+	if (!iocp_port_enter(port))
 		return;
-	atomic_fetch_or_explicit(&port->users, CLOSED, memory_order_seq_cst); /* see is_closed */
+	atomic_fetch_or_explicit(&port->users, IOCP_PORT_CLOSED, memory_order_seq_cst); /* see iocp_port_is_closed */
 	iocp_lock_acquire(&port->lock);
 	for (context = port->waiters.newest; context; context = context->older)
 		iocp_nudge(context);
 	iocp_lock_release(&port->lock);
-	leave(port);
+	iocp_port_end_associations(port);
+	iocp_port_leave(port);
 }
 
 /* What an error of the kernel's means; `gone` if it is that the handle's owner has closed it. */
@@ -196,14 +139,16 @@ static void count_posted(iocp_port *port)
 int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped)
 {
 	int r = IOCP_OK;
-	if (!enter(port))
+	if (iocp_operation_is_near(overlapped))
+		return IOCP_INVALID;
+	if (!iocp_port_enter(port))
 		return IOCP_CLOSED;
 	count_posted(port);
 	if (!PostQueuedCompletionStatus(port->system, bytes, key, (OVERLAPPED *)overlapped)) {
 		r = failed(port, GetLastError(), IOCP_CLOSED);
 		atomic_fetch_sub_explicit(&port->posted, 1, memory_order_relaxed);
 	}
-	leave(port);
+	iocp_port_leave(port);
 	return r;
 }
 
@@ -211,12 +156,19 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 {
 	size_t i;
 	int r = IOCP_OK;
-	if (!enter(port))
+	if (!iocp_port_enter(port))
 		return IOCP_CLOSED;
 	for (i = 0; i < count && r == IOCP_OK; i++)
 		r = iocp_port_enqueue(port, packets[i].key, packets[i].bytes, packets[i].overlapped);
-	leave(port);
+	iocp_port_leave(port);
 	return r;
+}
+
+void iocp_port_complete(iocp_port *port, const iocp_packet *packet)
+{
+	count_posted(port);
+	while (iocp_port_post(port->system, packet) == IOCP_NOMEM) /* else the handle's owner closed it */
+		Sleep(RETRY);
 }
 
 /* ---- getting ----------------------------------------------------------------------------------------------------- */
@@ -226,15 +178,19 @@ static size_t take_queued(iocp_port *port, iocp_packet *packets, size_t max, DWO
 {
 	OVERLAPPED_ENTRY entries[TAKEN_AT_ONCE];
 	ULONG count = 0, i;
-	/* One that does not wait is not alertable, so that it looks into the queue rather than run a call. */
-	if (!GetQueuedCompletionStatusEx(
-			port->system, entries, max < TAKEN_AT_ONCE ? (ULONG)max : TAKEN_AT_ONCE, &count, ms, ms != 0)) {
-		*outcome = GetLastError();
-		return 0;
+	size_t taken = 0;
+	while (taken == 0) { /* those that are for nobody do not count */
+		/* One that does not wait is not alertable, so that it looks into the queue rather than run a call. */
+		if (!GetQueuedCompletionStatusEx(
+				port->system, entries, max < TAKEN_AT_ONCE ? (ULONG)max : TAKEN_AT_ONCE, &count, ms, ms != 0)) {
+			*outcome = GetLastError();
+			break;
+		}
+		for (i = 0; i < count; i++)
+			taken += (size_t)iocp_port_take(port, &entries[i], &packets[taken]);
+		ms = 0;
 	}
-	for (i = 0; i < count; i++)
-		packets[i] = packet_of(&entries[i]);
-	return count;
+	return taken;
 }
 
 /* Takes the first packets, which it waits for as long as `ms` allows. */
@@ -246,7 +202,7 @@ static int wait_for_packets(
 	for (;;) {
 		DWORD stretch = iocp_stretch(context, deadline);
 		int r;
-		if (is_closed(port))
+		if (iocp_port_is_closed(port))
 			return IOCP_ABANDONED;
 		*count = take_queued(port, packets, max, port->adopted && stretch > LOOK ? LOOK : stretch, &outcome);
 		if (*count > 0)
@@ -287,7 +243,7 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 		return IOCP_NOMEM;
 	if (iocp_context_cancelled(context))
 		return IOCP_CANCELLED;
-	if (!enter(port))
+	if (!iocp_port_enter(port))
 		return IOCP_CLOSED;
 	/* Relaxed: for iocp_context_count only. */
 	atomic_store_explicit(&context->belongs_to, port->object.handle, memory_order_relaxed);
@@ -304,7 +260,7 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 		atomic_fetch_add_explicit(&port->dequeued, (int64_t)taken, memory_order_relaxed);
 		*count = taken;
 	}
-	leave(port);
+	iocp_port_leave(port);
 	return r;
 }
 
@@ -320,7 +276,7 @@ int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 {
 	size_t i;
 	int r = IOCP_OK;
-	if (!enter(port)) { /* dropped, as the queue was */
+	if (!iocp_port_enter(port)) { /* dropped, as the queue was */
 		iocp_port_own_discard(&port->own, port, packets, count);
 		return IOCP_OK;
 	}
@@ -333,7 +289,7 @@ int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 		if (r != IOCP_OK)
 			atomic_fetch_add_explicit(&port->dequeued, 1, memory_order_relaxed);
 	}
-	leave(port);
+	iocp_port_leave(port);
 	return r;
 }
 
@@ -362,17 +318,17 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 		.posted = (uint64_t)(posted > dequeued ? posted : dequeued), /* what others post is known once it is taken */
 		.peak = (uint64_t)atomic_load_explicit(&port->peak, memory_order_relaxed),
 		.concurrency = port->concurrency,
-		.closed = (uint32_t)is_closed(port),
+		.closed = (uint32_t)iocp_port_is_closed(port),
 		.sees_blocking = 1, /* the kernel does */
 	};
 	iocp_context_count(port->object.handle, &now.active, &now.released);
-	if (enter(port)) {
+	if (iocp_port_enter(port)) {
 		long depth = iocp_port_depth(port->system);
 		iocp_lock_acquire(&port->lock);
 		now.waiting = port->waiters.count;
 		now.queued = (uint64_t)(depth > 0 ? depth : 0);
 		iocp_lock_release(&port->lock);
-		leave(port);
+		iocp_port_leave(port);
 	}
 	iocp_copy_known(info, info->size, &now, sizeof(now));
 }
