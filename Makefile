@@ -27,7 +27,7 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples test sanitize soak model bench env rock lint picture clean packages \
+.PHONY: help run check-run examples test sanitize soak model bench bench-net env rock lint picture clean packages \
 	c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
@@ -169,6 +169,20 @@ $(BENCHED:%=$(BUILD)/c/states-%): $(BUILD)/c/states-%: bench/states.c $(CORE_OBJ
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $(filter %.c %.o,$^) \
 		-l$(if $(filter luajit,$*),luajit-5.1,$*) $(LIBRARIES)
+
+NET := $(addprefix $(BUILD)/net/,client epoll blocking echo)
+
+bench-net: ## echo servers over sockets, beside epoll, luv and cqueues; ONLY=, ROUNDS=, SECONDS=; PAGE=1 writes its page
+	$(call need,$(BENCHED),luv cqueues)
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(NET)
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" PAGE="$(PAGE)" lua5.4 bench/net/run.lua
+
+$(BUILD)/net/client: bench/net/child.c
+$(BUILD)/net/echo: $(CORE_OBJECTS) src/iocp.h
+
+$(BUILD)/net/%: bench/net/%.c bench/net/net.c bench/net/net.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
 
 VERSION := $(shell sed -n 's/^.define IOCP_VERSION "\([^"]*\)".*/\1/p' src/iocp.h)
 MAJOR := $(firstword $(subst ., ,$(VERSION)))
