@@ -9,6 +9,14 @@ void iocp_event_over(iocp_event *event)
 	(void)event;
 }
 
+void iocp_event_tell(iocp_event *event)
+{
+	/* Acquire: pairs with who set the call. */
+	void (*call)(iocp_event *) = atomic_load_explicit(&event->call, memory_order_acquire);
+	if (call)
+		call(event);
+}
+
 void iocp_event_happen(iocp_event *event)
 {
 	/* Release: what happened before it happens-before what is done by who finds it over. Acquire: pairs with who set

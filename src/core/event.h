@@ -24,6 +24,8 @@ typedef struct iocp_event {
 /* It happens, once and for all: those who asked are told, in the calling thread, without a lock. Later calls do
 ** nothing. */
 void iocp_event_happen(iocp_event *event);
+/* It happens once more, of one that does again and again and forgets who asked each time: they are told, as above. */
+void iocp_event_tell(iocp_event *event);
 /* What an event that has happened calls: nothing. */
 void iocp_event_over(iocp_event *event);
 

@@ -48,6 +48,13 @@ struct iocp_thread;
 struct iocp_event;
 int iocp_thread_end_event(struct iocp_thread *thread, struct iocp_event **end);
 
+/* That a get would find something in a port. iocp_port_ask has it told (iocp_event_tell) when that is so the next time;
+** *ready: it is so now, for a get of the calling thread. With the port's close it happens for good. IOCP_OK, IOCP_NOMEM,
+** or the system's code. */
+struct iocp_port;
+struct iocp_event *iocp_port_ready_event(struct iocp_port *port);
+int iocp_port_ask(struct iocp_port *port, int *ready);
+
 /* Signals of the process, by iocp.h's numbers. From iocp_signal_begin to iocp_signal_end `came` is called for each, in
 ** a thread without a lock; if it returns 0 nobody wanted it, and it does what it did before. iocp_signals_ready comes
 ** first, always with the same `came`; IOCP_OK, IOCP_NOMEM or the system's code, as iocp_signal_begin. One thread at a

@@ -118,9 +118,56 @@ size_t iocp_prim_set_wait(const iocp_prim_set *set, iocp_prim_event *events, siz
 	return count;
 }
 
-void iocp_prim_set_alarm(const iocp_prim_set *set)
+static void add_one(int descriptor)
 {
 	const uint64_t one = 1;
-	ssize_t written = write(set->alarm, &one, sizeof(one)); /* fails only if 2^64 - 2 were written before */
+	ssize_t written = write(descriptor, &one, sizeof(one)); /* fails only if 2^64 - 2 were written before */
 	(void)written;
+}
+
+void iocp_prim_set_alarm(const iocp_prim_set *set)
+{
+	add_one(set->alarm);
+}
+
+/* ---- for others -------------------------------------------------------------------------------------------------- */
+
+/* An epoll set with the set and an eventfd in it, neither of them edge-triggered. */
+int iocp_prim_pollable_open(iocp_prim_pollable *pollable, const iocp_prim_set *set)
+{
+	struct epoll_event readable = {.events = EPOLLIN};
+	int r;
+	pollable->descriptor = epoll_create1(EPOLL_CLOEXEC);
+	if (pollable->descriptor < 0)
+		return errno;
+	pollable->raised = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (pollable->raised < 0) {
+		r = errno;
+		close(pollable->descriptor);
+		return r;
+	}
+	if (epoll_ctl(pollable->descriptor, EPOLL_CTL_ADD, set->set, &readable) == 0
+		&& epoll_ctl(pollable->descriptor, EPOLL_CTL_ADD, pollable->raised, &readable) == 0)
+		return 0;
+	r = errno;
+	iocp_prim_pollable_close(pollable);
+	return r;
+}
+
+void iocp_prim_pollable_close(iocp_prim_pollable *pollable)
+{
+	close(pollable->raised);
+	close(pollable->descriptor);
+}
+
+void iocp_prim_pollable_raise(const iocp_prim_pollable *pollable)
+{
+	add_one(pollable->raised);
+}
+
+void iocp_prim_pollable_lower(const iocp_prim_pollable *pollable)
+{
+	uint64_t count;
+	ssize_t got = read(pollable->raised, &count, sizeof(count)); /* it does not wait */
+	(void)got;
 }

@@ -36,7 +36,8 @@ int iocp_leader_may_go_on(const iocp_poll *poll)
 int iocp_leader_is_due(iocp_port *port)
 {
 	const iocp_poll *poll = iocp_poll_of(port);
-	return poll && !poll->leader && !port->closed && iocp_leader_may_go_on(poll);
+	return poll && !poll->leader && !port->closed && iocp_leader_may_go_on(poll)
+		   && atomic_load_explicit(&poll->used, memory_order_relaxed);
 }
 
 /* The watcher is to see to the port's I/O. */

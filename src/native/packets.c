@@ -57,6 +57,19 @@ static void count_taken(iocp_poll *poll, iocp_packet *packets, size_t count)
 		}
 }
 
+int iocp_port_tells(iocp_port *port)
+{
+	iocp_poll *poll = iocp_poll_of(port);
+	int tells = port->asked && (port->queue.count || port->closed);
+	if (poll && poll->pollable && !poll->raised && (port->queue.count || port->closed)) {
+		iocp_prim_pollable_raise(poll->pollable); /* does not wait, and is rare enough to be done under the lock */
+		poll->raised = 1;
+	}
+	if (tells)
+		port->asked = 0;
+	return tells;
+}
+
 size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_chunk **garbage)
 {
 	iocp_poll *poll = iocp_poll_of(port);
@@ -64,5 +77,9 @@ size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_ch
 	port->dequeued += taken;
 	if (poll)
 		count_taken(poll, packets, taken);
+	if (poll && poll->raised && !port->queue.count && !port->closed) {
+		iocp_prim_pollable_lower(poll->pollable);
+		poll->raised = 0;
+	}
 	return taken;
 }

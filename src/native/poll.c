@@ -39,6 +39,9 @@ iocp_poll *iocp_poll_new(int *error)
 void iocp_poll_free(iocp_poll *poll)
 {
 	if (poll) {
+		if (poll->pollable)
+			iocp_prim_pollable_close(poll->pollable);
+		free(poll->pollable);
 		iocp_prim_set_close(&poll->set);
 		free(poll);
 	}
@@ -52,6 +55,7 @@ int iocp_poll_join(iocp_poll *poll, iocp_source *source)
 	iocp_lock_acquire(&poll->lock);
 	if (!poll->ended) {
 		r = IOCP_OK;
+		atomic_store_explicit(&poll->used, 1, memory_order_relaxed);
 		source->previous = NULL;
 		source->next = poll->members;
 		if (source->next)

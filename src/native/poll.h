@@ -45,16 +45,19 @@ enum { IOCP_KINDS_OF_SOURCES = IOCP_KIND_SOCKET };
 typedef struct iocp_poll {
 	iocp_prim_set set;
 	int (*watch)(iocp_port *port); /* the watcher's turn: harvest.c. Fixed */
+	_Atomic uint32_t used;         /* it has had members; relaxed: who becomes one sees to the port afterwards */
 	_Atomic uint32_t alarm;        /* never read: its address stands for the set's alarm among the words of sleepers */
 	/* Guarded by the port's lock: see leader.c. */
 	iocp_waiter *leader;
-	uint64_t events;   /* the leader's, without the lock: how many came */
-	uint64_t looks;    /* how often somebody looked for events */
-	uint32_t queued;   /* packets of I/O in the queue */
-	uint32_t taken;    /* packets taken since the last look */
-	int64_t looked_at; /* ns */
-	uint64_t seen;     /* the watcher's: `looks` at its last turn, */
-	int led, quiet;    /* and for how many turns there was a leader, and nothing moved */
+	uint64_t events;              /* the leader's, without the lock: how many came */
+	uint64_t looks;               /* how often somebody looked for events */
+	uint32_t queued;              /* packets of I/O in the queue */
+	uint32_t taken;               /* packets taken since the last look */
+	int64_t looked_at;            /* ns */
+	int raised;                   /* the next is readable */
+	iocp_prim_pollable *pollable; /* for other event loops; NULL: nobody asked. Set once */
+	uint64_t seen;                /* the watcher's: `looks` at its last turn, */
+	int led, quiet;               /* and for how many turns there was a leader, and nothing moved */
 	/* Guarded by its own lock, within which none is taken. */
 	iocp_lock lock;
 	iocp_source *members;

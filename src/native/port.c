@@ -46,6 +46,7 @@ static void free_port(iocp_object *object)
 {
 	iocp_port *port = port_of(object);
 	iocp_poll *poll = iocp_poll_of(port);
+	iocp_event_happen(&port->ready);
 	/* Nobody waits here: a thread in a get borrows a reference. */
 	if (poll)
 		iocp_poll_end(poll);
@@ -83,7 +84,7 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 {
 	const iocp_packet packet = {.key = key, .overlapped = overlapped, .bytes = bytes};
 	_Atomic uint32_t *asleep = NULL;
-	int watch, r = iocp_port_lock_with_room(port, 1, 1);
+	int watch, tell = 0, r = iocp_port_lock_with_room(port, 1, 1);
 	if (r != IOCP_OK)
 		return r;
 	port->posted++;
@@ -97,6 +98,7 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 		iocp_queue_append(&port->queue, &packet);
 		if (port->queue.count > port->peak)
 			port->peak = port->queue.count;
+		tell = iocp_port_tells(port);
 	}
 	watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
@@ -104,6 +106,8 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 		iocp_port_wake(port, asleep);
 	if (watch)
 		iocp_port_watch(port);
+	if (tell)
+		iocp_event_tell(&port->ready);
 	return IOCP_OK;
 }
 
@@ -288,6 +292,7 @@ void iocp_port_close(iocp_port *port)
 	if (!port->closed) {
 		port->closed = 1;
 		discarded = iocp_queue_clear(&port->queue);
+		(void)iocp_port_tells(port);
 	}
 	iocp_lock_release(&port->lock);
 	iocp_object_revoke(&port->object); /* after `closed` is set: see slot.c */
@@ -298,12 +303,13 @@ void iocp_port_close(iocp_port *port)
 		iocp_prim_set_alarm(&poll->set); /* who leads sleeps in the set, and not on its word */
 		iocp_poll_end(poll);
 	}
+	iocp_event_happen(&port->ready);
 	discard_chunks(port, discarded);
 }
 
 int iocp_port_poll(iocp_port *port, iocp_poll **poll)
 {
-	int error = 0, watch = 0;
+	int error = 0;
 	iocp_poll *fresh, *found = iocp_poll_of(port);
 	if (!found) {
 		fresh = iocp_poll_new(&error);
@@ -319,14 +325,69 @@ int iocp_port_poll(iocp_port *port, iocp_poll **poll)
 			fresh = NULL;
 			if (!iocp_watch_is_possible())
 				port->watched = 0; /* nobody looks at threads here, but somebody will at this */
-			watch = iocp_port_begins_to_stick(port);
 		}
 		iocp_lock_release(&port->lock);
 		iocp_poll_free(fresh);
-		if (watch)
-			iocp_port_watch(port);
 	}
 	*poll = found;
+	return IOCP_OK;
+}
+
+void iocp_port_has_member(iocp_port *port)
+{
+	int watch;
+	iocp_lock_acquire(&port->lock);
+	watch = iocp_port_begins_to_stick(port);
+	iocp_lock_release(&port->lock);
+	if (watch)
+		iocp_port_watch(port);
+}
+
+int iocp_port_pollfd(iocp_port *port, int *descriptor)
+{
+	iocp_poll *poll;
+	iocp_prim_pollable *fresh = malloc(sizeof(*fresh));
+	int r = fresh ? iocp_port_poll(port, &poll) : IOCP_NOMEM;
+	if (r == IOCP_OK)
+		r = iocp_prim_pollable_open(fresh, &poll->set);
+	if (r != IOCP_OK) {
+		free(fresh);
+		return r == ENOMEM ? IOCP_NOMEM : r;
+	}
+	iocp_lock_acquire(&port->lock);
+	if (!poll->pollable) {
+		poll->pollable = fresh;
+		fresh = NULL;
+		(void)iocp_port_tells(port);
+	}
+	*descriptor = poll->pollable->descriptor;
+	iocp_lock_release(&port->lock);
+	if (fresh)
+		iocp_prim_pollable_close(fresh);
+	free(fresh);
+	return IOCP_OK;
+}
+
+iocp_event *iocp_port_ready_event(iocp_port *port)
+{
+	return &port->ready;
+}
+
+int iocp_port_ask(iocp_port *port, int *ready)
+{
+	iocp_context *context = iocp_context_get();
+	uint32_t others;
+	if (!context)
+		return IOCP_NOMEM;
+	iocp_lock_acquire(&port->lock);
+	/* Relaxed: the calling thread's own. Its slot, if it has one here, would be given back by its get. */
+	others = port->active
+			 - (context->slot == IOCP_SLOT_HELD
+				 && atomic_load_explicit(&context->belongs_to, memory_order_relaxed) == port->object.handle);
+	*ready = port->closed || (port->queue.count && others < port->limit);
+	if (!*ready)
+		port->asked = 1;
+	iocp_lock_release(&port->lock);
 	return IOCP_OK;
 }
 

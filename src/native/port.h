@@ -12,6 +12,7 @@
 #ifndef IOCP_NATIVE_PORT_H
 #define IOCP_NATIVE_PORT_H
 
+#include "core/event.h"
 #include "core/port_own.h"
 #include "native/poll.h"
 #include "native/queue.h"
@@ -23,6 +24,7 @@ struct iocp_port {
 	iocp_object object;
 	uint32_t limit;
 	iocp_port_own own;
+	iocp_event ready;          /* a get would find something: for who asked */
 	_Atomic(iocp_poll *) poll; /* its I/O, from the first association on; set once, under the lock */
 	/* What every post and get writes begins a cache line, apart from what they only read. */
 	_Alignas(64) iocp_lock lock;
@@ -36,6 +38,7 @@ struct iocp_port {
 	iocp_waiter *in_flight;
 	int64_t in_flight_since; /* ns */
 	uint64_t peak, posted, dequeued;
+	int asked;                /* 1: `ready` is to be told when there is something */
 	int poster_cpu;           /* where the last post to an empty queue was made */
 	_Atomic uint32_t no_spin; /* see iocp_port_set_spin; this and the next are hints, so relaxed */
 	_Atomic uint32_t spinner; /* 1 while a thread spins here */
@@ -50,12 +53,13 @@ typedef struct iocp_after_unlock {
 	_Atomic uint32_t *asleep[IOCP_WAKE_AT_ONCE]; /* to be woken */
 	int sleepers;
 	int watch; /* the port is to be watched */
+	int tell;  /* its `ready` is to be told */
 	iocp_chunk *garbage;
 } iocp_after_unlock;
 
 static inline void iocp_after_unlock_begin(iocp_after_unlock *after)
 {
-	after->sleepers = after->watch = 0;
+	after->sleepers = after->watch = after->tell = 0;
 	after->garbage = NULL;
 }
 
@@ -73,6 +77,8 @@ static inline iocp_poll *iocp_poll_of(iocp_port *port)
 
 /* ---- port.c ------------------------------------------------------------------------------------------------------ */
 
+/* Something became a member of the port's I/O: somebody is to lead from now on. No lock is held. */
+void iocp_port_has_member(iocp_port *port);
 /* The port's I/O, made with the first call. IOCP_NOMEM, IOCP_CLOSED, or the system's code. */
 int iocp_port_poll(iocp_port *port, iocp_poll **poll);
 /* The operations have ended in the call that began them, and have let go: their packets are posted. No lock is held. */
@@ -85,6 +91,9 @@ void iocp_port_post_finished(iocp_port *port, iocp_finished *finished);
 int iocp_port_lock_with_room(iocp_port *port, size_t count, int may_hand_over);
 /* The same for what must be queued: IOCP_NOMEM comes with the lock, and without the room. */
 int iocp_port_lock_for(iocp_port *port, size_t count);
+/* Packets may be queued that nobody takes: those who asked, and other event loops, are to know. Whether `ready` is to be
+** told, once the lock, which is held, is released. */
+int iocp_port_tells(iocp_port *port);
 /* Takes up to `max` packets of the queue, as delivered. The lock is held. */
 size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_chunk **garbage);
 

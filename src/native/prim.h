@@ -114,6 +114,16 @@ void iocp_prim_set_remove(const iocp_prim_set *set, int descriptor);
 /* Waits for events, `max` at most, and returns how many came: each comes once, to whoever waits. 0: none, and *why is 0
 ** (the alarm), ETIMEDOUT, or EINTR. A deadline of 0 does not wait. */
 size_t iocp_prim_set_wait(const iocp_prim_set *set, iocp_prim_event *events, size_t max, int64_t deadline, int *why);
+/* A descriptor that others may wait for, with poll(2) and its like: readable while the set has events, or it is raised.
+** Any thread, one at a time. */
+typedef struct iocp_prim_pollable {
+	int descriptor, raised; /* the system's own */
+} iocp_prim_pollable;
+
+int iocp_prim_pollable_open(iocp_prim_pollable *pollable, const iocp_prim_set *set);
+void iocp_prim_pollable_close(iocp_prim_pollable *pollable);
+void iocp_prim_pollable_raise(const iocp_prim_pollable *pollable);
+void iocp_prim_pollable_lower(const iocp_prim_pollable *pollable);
 /* Ends the wait of one thread that waits in the set, or that comes next. */
 void iocp_prim_set_alarm(const iocp_prim_set *set);
 

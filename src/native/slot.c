@@ -62,6 +62,7 @@ void iocp_port_settle(iocp_port *port, iocp_after_unlock *after)
 			after->asleep[after->sleepers++] = asleep;
 	}
 	after->watch = iocp_port_begins_to_stick(port);
+	after->tell |= iocp_port_tells(port);
 }
 
 void iocp_port_unlock(iocp_port *port, iocp_after_unlock *after)
@@ -74,6 +75,8 @@ void iocp_port_unlock(iocp_port *port, iocp_after_unlock *after)
 		iocp_chunks_free(after->garbage);
 	if (after->watch)
 		iocp_port_watch(port);
+	if (after->tell)
+		iocp_event_tell(&port->ready);
 }
 
 /* ---- the calling thread's own slot ------------------------------------------------------------------------------- */

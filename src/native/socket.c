@@ -283,6 +283,8 @@ int iocp_socket_associate(iocp_socket *socket, iocp_port *port, uintptr_t key)
 		socket->key = key;
 	}
 	iocp_lock_release(&socket->lock);
+	if (r == IOCP_OK)
+		iocp_port_has_member(port);
 	return r;
 }
 

@@ -370,12 +370,29 @@ static void add_to_list(iocp_event *event, iocp_port *port, const iocp_packet *p
 	link_timer(event->list, index);
 }
 
-int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+/* Whether one in the event's list is for this port. The lock is held. */
+static int is_told(const iocp_event *event, const iocp_port *port)
+{
+	uint32_t index;
+	if (!event->list)
+		return 0;
+	for (index = timers[event->list].place; index != event->list; index = timers[index].place)
+		if (timers[index].port == port)
+			return 1;
+	return 0;
+}
+
+/* As iocp_event_notify; `once`: IOCP_INVALID for a port that is to be told already. */
+static int notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, int once, iocp_timer *name)
 {
 	void (*call)(iocp_event *) = NULL;
 	int r = lock_with_room(2);
 	if (r != IOCP_OK)
 		return r;
+	if (once && is_told(event, port)) {
+		iocp_lock_release(&lock);
+		return IOCP_INVALID;
+	}
 	/* Release: pairs with iocp_event_happen. Acquire: what happened before the event comes before who is told now. */
 	if (!atomic_compare_exchange_strong_explicit(
 			&event->call, &call, post_all, memory_order_acq_rel, memory_order_acquire)
@@ -387,6 +404,11 @@ int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *pac
 	add_to_list(event, port, packet, name);
 	iocp_lock_release(&lock);
 	return IOCP_OK;
+}
+
+int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+{
+	return notify(event, port, packet, 0, name);
 }
 
 /* Copies up to `max` that were not posted in this round or one that another thread began meanwhile, each with a
@@ -444,4 +466,19 @@ int iocp_thread_notify(iocp_thread *thread, iocp_port *port, uintptr_t key, uint
 	iocp_event *end;
 	int r = iocp_thread_end_event(thread, &end);
 	return r == IOCP_OK ? iocp_event_notify(end, port, &packet, name) : r;
+}
+
+int iocp_port_notify(iocp_port *port, iocp_port *target, uintptr_t key, uintptr_t overlapped, iocp_timer *name)
+{
+	const iocp_packet packet = {.key = key, .overlapped = overlapped};
+	iocp_event *event = iocp_port_ready_event(port);
+	int ready = 0, r = notify(event, target, &packet, 1, name);
+	if (r != IOCP_OK)
+		return r;
+	r = iocp_port_ask(port, &ready);
+	if (r != IOCP_OK)
+		(void)iocp_timer_cancel(*name);
+	else if (ready)
+		iocp_event_tell(event);
+	return r;
 }
