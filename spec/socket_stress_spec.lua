@@ -107,6 +107,28 @@ describe("four workers that know a port's handle", function()
     assert.is_true(echoed >= n * rounds)
   end)
 
+  it("leave most of what little there is to the one that came last: its caches are warm (22, 46)", function()
+    local port, heap, its = new_port(), iocp.Heap(), new_port()
+    local threads, clients, block = workers(4, port, heap), {}, iocp.Heap.process():alloc(10)
+    for i = 1, 20 do
+      local client, server = sockets.connection(its, port)
+      clients[i] = client
+      assert(server:receive(heap:alloc(64)))
+    end
+    assert.is_true(support.parked(port, 4))
+    local n = math.min(50, support.scaled(50))
+    for i = 1, n do
+      assert(clients[i % 20 + 1]:send("hello", false))
+      assert(clients[i % 20 + 1]:receive(block))
+      assert.equal(5, (assert(take(its))).bytes)
+      assert.is_true(support.parked(port, 4))
+    end
+    port:enqueue_many { 0, 0, 0, 0 }
+    -- Another one takes over when that one does not come back for 5 ms, as where many programs run.
+    assert.is_true(math.max((unpack or table.unpack)(support.join_all(threads))) > n / 2)
+    iocp.Heap.process():free(block)
+  end)
+
   it("are not waited for: what was started goes on although nobody gets (46)", function()
     local port, its, heap = new_port(), new_port(), iocp.Heap()
     local client, server = sockets.connection(port, its)
@@ -360,6 +382,27 @@ describe("connections", function()
     none(port, 0)
     none(its, 0)
     listener:close()
+  end)
+
+  it("that are idle take little memory (52)", function()
+    local port, pairs_made, n = new_port(), 0, 200
+    local function make()
+      for _ = 1, n do
+        for _, socket in ipairs { iocp.Socket.pair() } do
+          assert(socket:associate(port)) -- which keeps it
+          assert(socket:ready("read"))
+        end
+        pairs_made = pairs_made + 1
+      end
+      return support.resident()
+    end
+    local before = make()
+    local each = (make() - before) * 1024 / (2 * n)
+    assert.equal(2 * n, pairs_made)
+    if support.measures then
+      assert.is_true(each < 420, each .. " bytes") -- Lua's own table of them, and malloc, are in it
+    end
+    port:close()
   end)
 
   it("whose operations are cancelled again and again leave nothing behind (52)", function()

@@ -9,6 +9,7 @@ return {
   { 7, "scale", "a post says NOMEM", "wine", "Wine does not keep a process within its job's memory limit" },
   { 22, "port", "(22)", "wine8", "Wine 8 wakes waiting threads first-in first-out" },
   { 23, "port", "(23)", "wine8", "Wine 8 lets a poster take the packet that a waiting thread was woken for" },
+  { 22, "socket_stress", "(22, 46)", "wine8", "Wine 8 wakes waiting threads first-in first-out" },
   { 22, "concurrency", "the hot thread", "wine8", "Wine 8 wakes waiting threads first-in first-out" },
   { 24, "concurrency", "(24)", "wine", "Wine does not look at the concurrency value" },
   { 25, "concurrency", "a thread keeps its slot (25)", "wine", "Wine does not look at the concurrency value" },
@@ -41,5 +42,6 @@ return {
   { "-", "timer", "takes 64 bytes at most", "scaled", BOOKS, measure = true },
   { "-", "parallel", "leaves nothing behind in workers", "scaled", BOOKS, measure = true },
   { "-", "pool_stress", "leaves nothing behind", "scaled", BOOKS, measure = true },
+  { 52, "socket_stress", "take little memory", "scaled", BOOKS, measure = true },
   { 52, "socket_stress", "leave nothing behind", "scaled", BOOKS, measure = true },
 }
