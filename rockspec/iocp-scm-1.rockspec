@@ -135,6 +135,7 @@ build = {
             "src/windows/operation.c",
             "src/windows/port.c",
             "src/windows/port_end.c",
+            "src/windows/port_ready.c",
             "src/windows/resolve.c",
             "src/windows/signal.c",
             "src/windows/socket.c",

@@ -220,3 +220,143 @@ describe("notify", function()
     assert.is_nil((port:dequeue(20)))
   end)
 end)
+
+describe("port:notify", function()
+  local port, target
+  before_each(function()
+    port, target = iocp.IOCompletionPort(), iocp.IOCompletionPort()
+  end)
+
+  it("posts one packet when there is something, and none before", function()
+    local timer = assert(port:notify(target, 7, 8))
+    assert.is_nil((target:dequeue(20)))
+    port:enqueue(1)
+    port:enqueue(2)
+    assert.same({ 7, 0, 8 }, { target:dequeue(20000) })
+    assert.is_false(timer:cancel())
+    assert.is_nil((target:dequeue(20)))
+    assert.same({ 1, 2 }, { (port:dequeue(0)), (port:dequeue(0)) })
+  end)
+
+  it("posts at once if there is something, and again each time it is asked", function()
+    port:enqueue(1)
+    for i = 1, 3 do
+      assert(port:notify(target, i))
+      assert.equal(i, (target:dequeue(20000)))
+    end
+  end)
+
+  it("posts when the port is closed, was closed, or is gone", function()
+    assert(port:notify(target, 1))
+    local gone = iocp.IOCompletionPort()
+    assert(gone:notify(target, 2))
+    port:close()
+    assert.equal(1, (target:dequeue(20000)))
+    assert(port:notify(target, 3))
+    assert.equal(3, (target:dequeue(20000)))
+    gone = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert.equal(2, (target:dequeue(20000)))
+  end)
+
+  it("tells a target once, and several targets each", function()
+    local other = iocp.IOCompletionPort()
+    local timer = assert(port:notify(target, 1))
+    local again, message, code = port:notify(target, 2)
+    assert.is_nil(again)
+    assert.equal("INVALID", code)
+    assert.matches("already", message)
+    assert.is_true(timer:cancel())
+    assert(port:notify(target, 3))
+    assert(port:notify(other, 4))
+    port:enqueue(1)
+    assert.equal(3, (target:dequeue(20000)))
+    assert.equal(4, (other:dequeue(20000)))
+    assert.is_nil((target:dequeue(20)))
+  end)
+
+  it("leaves the packet to a thread that is parked in the port", function()
+    local parked = iocp.Thread("local p = ... return (p:dequeue())", port)
+    assert.is_true(support.eventually(function() return port:stats().waiting == 1 end))
+    assert(port:notify(target, 1))
+    port:enqueue(5)
+    assert.same({ true, 5 }, { parked:join(20000) })
+    assert.is_nil((target:dequeue(20)))
+    port:enqueue(6)
+    assert.equal(1, (target:dequeue(20000)))
+  end)
+
+  it("tells of I/O, though nobody gets from the port", function()
+    local a, b = iocp.Socket.pair()
+    local heap = iocp.Heap()
+    a:associate(port)
+    b:associate(iocp.IOCompletionPort())
+    a:receive(heap:alloc(10))
+    assert(port:notify(target, 1))
+    assert.is_nil((target:dequeue(20)))
+    assert.equal(2, b:send("hi", false))
+    assert.equal(1, (target:dequeue(20000)))
+    assert.equal(2, (select(2, port:dequeue(0))))
+  end)
+
+  it("loses nothing between two threads that tell each other", function()
+    local n = support.scaled(5000)
+    local poster = iocp.Thread(function(to, count)
+      for i = 1, count do
+        to:enqueue(i)
+      end
+    end, port, n)
+    local taken = 0
+    while taken < n do
+      if port:dequeue(0) then
+        taken = taken + 1
+      else
+        assert(port:notify(target, 9))
+        assert.equal(9, (target:dequeue(20000)))
+      end
+    end
+    assert(poster:join())
+  end)
+end)
+
+describe("port:pollfd", function()
+  it("is readable while there is something, and no longer (other loops)", function()
+    local port = iocp.IOCompletionPort()
+    local descriptor, _, code = port:pollfd()
+    if support.windows then
+      assert.same({ n = 2, nil, "INVALID" }, { n = 2, descriptor, code })
+      return
+    end
+    local found, socket = pcall(require, "socket") -- luasocket, whose select stands for any other loop
+    if not found then
+      return
+    end
+    local polled = { getfd = function() return descriptor end, dirty = function() return false end }
+    local function is_readable(seconds)
+      return socket.select({ polled }, nil, seconds)[1] == polled
+    end
+    assert.equal(descriptor, port:pollfd())
+    assert.same({ n = 2, "r", nil }, { n = 2, port:events(), (port:timeout()) })
+    assert.is_false(is_readable(0))
+    port:enqueue(1)
+    port:enqueue(2)
+    assert.is_true(is_readable(5))
+    port:dequeue(0)
+    assert.is_true(is_readable(5))
+    port:dequeue(0)
+    assert.is_false(is_readable(0.01))
+    local a, b = iocp.Socket.pair()
+    local heap = iocp.Heap()
+    a:associate(port)
+    b:associate(iocp.IOCompletionPort())
+    a:receive(heap:alloc(10))
+    assert.is_false(is_readable(0.01))
+    b:send("hi", false)
+    assert.is_true(is_readable(5))
+    assert.equal(2, (select(2, port:dequeue(0))))
+    assert.is_false(is_readable(0.01))
+    port:close()
+    assert.is_true(is_readable(5))
+  end)
+end)

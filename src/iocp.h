@@ -230,15 +230,15 @@ IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size
 IOCP_API void iocp_port_close(iocp_port *port);
 /* Fills info->size bytes of *info at most. */
 IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
-/* Posts one packet with 0 bytes to `target` when a get from `port` with a timeout of 0 would not be IOCP_TIMEOUT, at once
-** if it would not now, in the calling thread; or when the port is closed. It says "look": threads parked in the port come
-** first, and who finds nothing asks again. Needs no thread. A reference to the target is kept until then. *timer: for
-** iocp_timer_cancel. IOCP_INVALID: this target is to be told already; IOCP_NOMEM. Source: Microsoft's
+/* Posts one packet with 0 bytes to `target` when a get from `port` with a timeout of 0 would not be IOCP_TIMEOUT, at
+** once if it would not now, in the calling thread; or when the port is closed. It says "look": threads parked in the
+** port come first, and who finds nothing asks again. Needs no thread. A reference to the target is kept until then.
+** *timer: for iocp_timer_cancel. IOCP_INVALID: this target is to be told already; IOCP_NOMEM. Source: Microsoft's
 ** RegisterWaitForSingleObject. */
 IOCP_API int iocp_port_notify(
 	iocp_port *port, iocp_port *target, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
-/* A descriptor for other event loops, which is readable while packets are queued, I/O that is associated with the port is
-** ready, or the port is closed: then a get with a timeout of 0 finds them. The port's own; it lives as long. Linux.
+/* A descriptor for other event loops, which is readable while packets are queued, I/O that is associated with the port
+** is ready, or the port is closed: then a get with a timeout of 0 finds them. The port's own; it lives as long. Linux.
 ** IOCP_NOMEM; IOCP_INVALID: this system has none; or the system's code. */
 IOCP_API int iocp_port_pollfd(iocp_port *port, int *descriptor);
 /* on = 1, as at first: a thread that waits here looks for a packet for a few microseconds before it sleeps, if that has

@@ -233,6 +233,28 @@ function timer:cancel() end
 ---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
 function port:enqueue_after(ms, key, bytes, overlapped) end
 
+--- Posts one packet with 0 bytes to the port `target` when dequeue(0) would find something in this one, at once if it
+--- would now; or when this one is closed. It says "look": who finds nothing asks again. Source: Microsoft's
+--- RegisterWaitForSingleObject.
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code INVALID (this target is to be told already), NOMEM
+function port:notify(target, key, overlapped) end
+
+--- A descriptor, the port's own, that is readable while packets are queued, I/O is ready, or the port is closed: for
+--- other event loops. Linux.
+---@return integer|nil descriptor, string? message, iocp.Code? code INVALID (Windows)
+function port:pollfd() end
+
+--- What cqueues asks of a pollable object, besides pollfd: for what to poll.
+---@return "r"
+function port:events() end
+
+--- What cqueues asks of a pollable object: when to look without an event.
+---@return nil
+function port:timeout() end
+
 --- Takes the oldest packet, waiting for one if there is none. Of several waiting threads the one that came last is
 --- served first. Source: Microsoft's GetQueuedCompletionStatus.
 ---@param ms number? milliseconds from 0 on; nil for ever

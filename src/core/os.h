@@ -49,8 +49,8 @@ struct iocp_event;
 int iocp_thread_end_event(struct iocp_thread *thread, struct iocp_event **end);
 
 /* That a get would find something in a port. iocp_port_ask has it told (iocp_event_tell) when that is so the next time;
-** *ready: it is so now, for a get of the calling thread. With the port's close it happens for good. IOCP_OK, IOCP_NOMEM,
-** or the system's code. */
+** *ready: it is so now, for a get of the calling thread. With the port's close it happens for good. IOCP_OK,
+** IOCP_NOMEM, or the system's code. */
 struct iocp_port;
 struct iocp_event *iocp_port_ready_event(struct iocp_port *port);
 int iocp_port_ask(struct iocp_port *port, int *ready);

@@ -283,6 +283,33 @@ int iocp_lua_open_fast(lua_State *L)
 
 /* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
+/* For other event loops; with the two below as cqueues asks of what it is to poll. */
+static int port_pollfd(lua_State *L)
+{
+	int descriptor, r = iocp_port_pollfd(check_port(L), &descriptor);
+	if (r == IOCP_INVALID)
+		return iocp_failure(L, r, "this system has no descriptor for a port: port:notify tells another port");
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	lua_pushinteger(L, descriptor);
+	return 1;
+}
+
+static int port_events(lua_State *L)
+{
+	(void)check_port(L);
+	lua_pushliteral(L, "r");
+	return 1;
+}
+
+/* There is none: nil. */
+static int port_timeout(lua_State *L)
+{
+	(void)check_port(L);
+	lua_pushnil(L);
+	return 1;
+}
+
 static int port_close(lua_State *L)
 {
 	iocp_port_close(check_port(L));
@@ -371,6 +398,9 @@ void iocp_lua_open_port(lua_State *L)
 		{"packets", port_packets},
 		{"close", port_close},
 		{"stats", port_stats},
+		{"pollfd", port_pollfd},
+		{"events", port_events},
+		{"timeout", port_timeout},
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_PORT, methods, metamethods);

@@ -73,6 +73,17 @@ static int port_enqueue_after(lua_State *L)
 	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
 }
 
+static int port_notify(lua_State *L)
+{
+	iocp_port *port = iocp_object_check(L, 1, IOCP_CLASS_PORT, "self"), *target;
+	iocp_packet packet;
+	iocp_timer *timer = iocp_notify_arguments(L, &target, &packet);
+	int r = iocp_port_notify(port, target, packet.key, packet.overlapped, timer);
+	if (r == IOCP_INVALID)
+		return iocp_failure(L, r, "the target is to be told already: its packet comes first, or cancel() of its timer");
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
 void iocp_lua_open_timer(lua_State *L)
 {
 	static const luaL_Reg timer_methods[] = {{"cancel", timer_cancel}, {NULL, NULL}};
@@ -81,7 +92,8 @@ void iocp_lua_open_timer(lua_State *L)
 		{"__tostring", timer_to_string},
 		{NULL, NULL},
 	};
-	static const luaL_Reg port_methods[] = {{"enqueue_after", port_enqueue_after}, {NULL, NULL}};
+	static const luaL_Reg port_methods[] = {
+		{"enqueue_after", port_enqueue_after}, {"notify", port_notify}, {NULL, NULL}};
 	luaL_newmetatable(L, TIMER);
 	lua_pushliteral(L, TIMER);
 	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */

@@ -91,8 +91,8 @@ void iocp_port_post_finished(iocp_port *port, iocp_finished *finished);
 int iocp_port_lock_with_room(iocp_port *port, size_t count, int may_hand_over);
 /* The same for what must be queued: IOCP_NOMEM comes with the lock, and without the room. */
 int iocp_port_lock_for(iocp_port *port, size_t count);
-/* Packets may be queued that nobody takes: those who asked, and other event loops, are to know. Whether `ready` is to be
-** told, once the lock, which is held, is released. */
+/* Packets may be queued that nobody takes: those who asked, and other event loops, are to know. Whether `ready` is to
+** be told, once the lock, which is held, is released. */
 int iocp_port_tells(iocp_port *port);
 /* Takes up to `max` packets of the queue, as delivered. The lock is held. */
 size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_chunk **garbage);

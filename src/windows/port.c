@@ -48,6 +48,7 @@ static void free_port(iocp_object *object)
 		atomic_fetch_or_explicit(&port->users, IOCP_PORT_CLOSED, memory_order_seq_cst);
 		iocp_port_end_associations(port);
 	}
+	iocp_port_end_ready(port);
 	iocp_port_end(port, !closed, 1);
 }
 
@@ -109,6 +110,7 @@ void iocp_port_close(iocp_port *port)
 		iocp_nudge(context);
 	iocp_lock_release(&port->lock);
 	iocp_port_end_associations(port);
+	iocp_port_end_ready(port);
 	iocp_port_leave(port);
 }
 

@@ -3,6 +3,7 @@
 **
 **   port.c      creating, posting, getting, closing
 **   port_end.c  who may use the kernel's port, what is associated with it, and how it ends
+**   port_ready.c  who is told that there is something in it
 */
 
 #ifndef IOCP_WINDOWS_PORT_H
@@ -10,6 +11,7 @@
 
 #include "windows/windows.h"
 
+#include "core/event.h"
 #include "core/port_own.h"
 
 #define IOCP_PORT_CLOSED UINT32_C(0x80000000)
@@ -30,6 +32,8 @@ struct iocp_port {
 	_Atomic int64_t posted, dequeued, peak;
 	iocp_lock lock;
 	iocp_waiters waiters;
+	iocp_event ready;  /* a get would find something: for who asked, and */
+	HANDLE ready_wait; /* how the system tells, under the lock; NULL: nobody asked */
 	iocp_port_own own;
 	iocp_association associations; /* the circle's beginning; its `end` is not used */
 	_Atomic int64_t expected;      /* operations whose packet is still to be taken */
@@ -67,6 +71,11 @@ void iocp_port_end_associations(iocp_port *port);
 /* Nobody uses the port any more: once what is expected has come, the kernel's port (`system`) is closed, the port
 ** (`memory`) freed. */
 void iocp_port_end(iocp_port *port, int system, int memory);
+
+/* ---- port_ready.c ------------------------------------------------------------------------------------------------ */
+
+/* The port is closed, or its last reference has gone: those who asked are told, for good. No lock is held. */
+void iocp_port_end_ready(iocp_port *port);
 
 /* ---- port.c ------------------------------------------------------------------------------------------------------ */
 
