@@ -13,7 +13,6 @@ WINDOWS_SOURCES := $(WINDOWS)/source
 WINDOWS_CFLAGS := -O2 -g
 # What every DLL of ours needs of the compiler's own runtime is linked into it.
 WINDOWS_LINK := -shared -static-libgcc
-WINDOWS_LIBRARIES := -lws2_32
 WINDOWS_CORE := $(wildcard src/core/*.c src/work/*.c src/windows/*.c src/windows/*/*.c)
 WINDOWS_CORE_OBJECTS := $(WINDOWS_CORE:src/%.c=$(WINDOWS)/core/%.o)
 
@@ -42,7 +41,7 @@ rock-windows: packages-windows ## the rock as luarocks builds it on Windows, use
 
 $(WINDOWS)/lib/iocp.dll: $(WINDOWS_CORE_OBJECTS)
 	@mkdir -p $(@D)
-	$(MINGW)gcc $(WINDOWS_CFLAGS) $(WINDOWS_LINK) -Wl,--out-implib,$(@D)/libiocp.dll.a -o $@ $^ $(WINDOWS_LIBRARIES)
+	$(MINGW)gcc $(WINDOWS_CFLAGS) $(WINDOWS_LINK) -Wl,--out-implib,$(@D)/libiocp.dll.a -o $@ $^
 
 $(WINDOWS)/lib/workers.exe: examples/c/workers.c src/iocp.h $(WINDOWS)/lib/iocp.dll
 	$(MINGW)gcc $(WINDOWS_CFLAGS) -std=c11 $(WARNINGS) -Isrc -static-libgcc -o $@ $< -L$(@D) -liocp
@@ -84,7 +83,7 @@ $(WINDOWS)/$(1)/obj/%.o: src/lua/%.c $(WINDOWS_SOURCES)/fetched
 $(WINDOWS)/$(1)/iocp/core.dll: $(BINDING:src/lua/%.c=$(WINDOWS)/$(1)/obj/%.o) $(WINDOWS_CORE_OBJECTS) \
 		$(WINDOWS)/$(1)/$(dll_$(1))
 	@mkdir -p $$(@D)
-	$(MINGW)gcc $$(WINDOWS_CFLAGS) $$(WINDOWS_LINK) -o $$@ $$^ $$(WINDOWS_LIBRARIES)
+	$(MINGW)gcc $$(WINDOWS_CFLAGS) $$(WINDOWS_LINK) -o $$@ $$^
 
 $(WINDOWS)/$(1)/lfs.dll: $(WINDOWS)/$(1)/$(dll_$(1))
 	$(MINGW)gcc -O2 -w $$(WINDOWS_LINK) -I $(WINDOWS_SOURCES)/$(1)/src -o $$@ \

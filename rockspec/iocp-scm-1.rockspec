@@ -68,7 +68,6 @@ build = {
       modules = {
         ["iocp.core"] = {
           incdirs = { "src" },
-          libraries = { "ws2_32" },
           sources = {
             "src/core/busy.c",
             "src/core/error.c",

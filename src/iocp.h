@@ -211,7 +211,8 @@ IOCP_API iocp_handle iocp_port_handle(const iocp_port *port);
 /* NULL once it is closed: the system may give the HANDLE to somebody else. */
 IOCP_API void *iocp_port_native(iocp_port *port);
 /* Posts one packet; never blocks. If a thread is parked in a get the newest of them receives it, else it is queued.
-** IOCP_CLOSED, IOCP_NOMEM (nothing is queued then). Source: Microsoft's PostQueuedCompletionStatus. */
+** IOCP_CLOSED, IOCP_NOMEM (nothing is queued then). IOCP_INVALID: on Windows, an `overlapped` that is one of the
+** addresses which the library keeps for operations of I/O. Source: Microsoft's PostQueuedCompletionStatus. */
 IOCP_API int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped);
 /* Posts packets[0..count-1] in this order: all of them or, on failure, none; on Windows, whose kernel takes one at a
 ** time, those before the one that failed are queued. */

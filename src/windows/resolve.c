@@ -1,14 +1,11 @@
 /*
-** resolve.c - a host's addresses, by GetAddrInfoW: a host's name is UTF-8 here. Owns what Winsock needs, which is begun
-** with the first call and never ended.
+** resolve.c - a host's addresses, by GetAddrInfoW: a host's name is UTF-8 here. Owns nothing.
 */
 
-#include "windows/windows.h"
+#include "windows/winsock.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <winsock2.h>
-#include <ws2tcpip.h>
 
 enum { LONGEST = 1025 /* NI_MAXHOST */ };
 
@@ -31,13 +28,6 @@ static int failure_of(int error)
 	}
 }
 
-static BOOL CALLBACK begin_winsock(PINIT_ONCE once, PVOID parameter, PVOID *result)
-{
-	WSADATA ignored;
-	(void)once, (void)parameter, (void)result;
-	return WSAStartup(MAKEWORD(2, 2), &ignored) == 0;
-}
-
 /* 0: it is of another family than ours, or known already. */
 static int add(iocp_host_address *addresses, size_t count, const ADDRINFOW *found)
 {
@@ -46,12 +36,13 @@ static int add(iocp_host_address *addresses, size_t count, const ADDRINFOW *foun
 	memset(one, 0, sizeof(*one));
 	if (found->ai_family != AF_INET && found->ai_family != AF_INET6)
 		return 0;
-	if (getnameinfo(found->ai_addr, (socklen_t)found->ai_addrlen, one->host, sizeof(one->host), NULL, 0, NI_NUMERICHOST)
+	if (iocp_winsock.getnameinfo(
+			found->ai_addr, (socklen_t)found->ai_addrlen, one->host, sizeof(one->host), NULL, 0, NI_NUMERICHOST)
 		!= 0)
 		return 0;
 	one->inet6 = found->ai_family == AF_INET6;
-	one->port = ntohs(one->inet6 ? ((const struct sockaddr_in6 *)(const void *)found->ai_addr)->sin6_port
-								 : ((const struct sockaddr_in *)(const void *)found->ai_addr)->sin_port);
+	one->port = iocp_winsock.ntohs(one->inet6 ? ((const struct sockaddr_in6 *)(const void *)found->ai_addr)->sin6_port
+											  : ((const struct sockaddr_in *)(const void *)found->ai_addr)->sin_port);
 	for (i = 0; i < count; i++) /* it may come once for each type of socket */
 		if (memcmp(&addresses[i], one, sizeof(*one)) == 0)
 			return 0;
@@ -69,24 +60,23 @@ static int copy(ADDRINFOW *list, iocp_host_address **addresses, size_t *count)
 	*count = 0;
 	for (found = list; found && *addresses; found = found->ai_next)
 		*count += (size_t)add(*addresses, *count, found);
-	FreeAddrInfoW(list);
+	iocp_winsock.FreeAddrInfoW(list);
 	return *addresses ? IOCP_OK : IOCP_NOMEM;
 }
 
 int iocp_system_resolve(const char *host, const char *service, int digits, iocp_host_address **addresses, size_t *count)
 {
-	static INIT_ONCE winsock = INIT_ONCE_STATIC_INIT;
 	const ADDRINFOW hints = {.ai_family = AF_UNSPEC, .ai_flags = digits ? AI_NUMERICHOST : 0};
 	WCHAR wide_host[LONGEST], wide_service[LONGEST];
 	ADDRINFOW *list;
 	int error;
-	if (!InitOnceExecuteOnce(&winsock, begin_winsock, NULL, NULL))
+	if (iocp_winsock_begin() != IOCP_OK)
 		return IOCP_EAI_SYSTEM;
 	if (!MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, host, -1, wide_host, LONGEST))
 		return IOCP_EAI_NONAME;
 	if (service && !MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, service, -1, wide_service, LONGEST))
 		return IOCP_EAI_SERVICE;
-	error = GetAddrInfoW(wide_host, service ? wide_service : NULL, &hints, &list);
+	error = iocp_winsock.GetAddrInfoW(wide_host, service ? wide_service : NULL, &hints, &list);
 	if (error == 0)
 		error = copy(list, addresses, count);
 	else

@@ -15,9 +15,11 @@
 
 #include "windows/windows.h"
 
-/* Those of ws2_32.dll that are used. It is loaded with the first socket: a program without one neither needs it nor
-** spends the time that its start takes. */
+/* Those of ws2_32.dll that are used. It is loaded with the first socket, or the first look for a host: a program
+** without either neither needs it nor spends the time that its start takes. */
 #define IOCP_WINSOCK(X)                                                                                                \
+	X(FreeAddrInfoW)                                                                                                   \
+	X(GetAddrInfoW)                                                                                                    \
 	X(WSAConnect)                                                                                                      \
 	X(WSAIoctl)                                                                                                        \
 	X(WSARecv)                                                                                                         \
@@ -28,12 +30,14 @@
 	X(WSAStartup)                                                                                                      \
 	X(bind)                                                                                                            \
 	X(closesocket)                                                                                                     \
+	X(getnameinfo)                                                                                                     \
 	X(getpeername)                                                                                                     \
 	X(getsockname)                                                                                                     \
 	X(getsockopt)                                                                                                      \
 	X(inet_ntop)                                                                                                       \
 	X(inet_pton)                                                                                                       \
 	X(listen)                                                                                                          \
+	X(ntohs)                                                                                                           \
 	X(setsockopt)                                                                                                      \
 	X(shutdown)
 
