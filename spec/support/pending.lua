@@ -38,6 +38,7 @@ return {
   { "-", "resolve", "a resolver that", "sanitizer", "a preloaded library and a sanitizer do not go together" },
   { "-", "signal_notify", "has Ctrl-Break", "linux", "Linux has no Ctrl-Break" },
   { "-", "signal_notify", "has Ctrl-Break", "wine", "Wine sends no handler a Ctrl-Break" },
+  { 23, "notify", "to a thread that is parked", "wine8", "Wine 8 signals the port before the waiting thread takes its packet" },
   { "-", "notify", "leaves nothing behind", "scaled", BOOKS, measure = true },
   { "-", "timer", "takes 64 bytes at most", "scaled", BOOKS, measure = true },
   { "-", "parallel", "leaves nothing behind in workers", "scaled", BOOKS, measure = true },
