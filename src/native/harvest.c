@@ -191,6 +191,10 @@ int iocp_leader_watch(iocp_port *port)
 		look_while_it_moves(port, poll);
 	asleep = promote(port);
 	periods = !port->closed && !is_forgotten(port) ? periods_to_next(poll, due) : 0;
+	if (iocp_port_is_stuck(port))
+		periods = 1;
+	/* In the section in which that was seen: who leaves the role behind it has the port watched anew. */
+	port->watched = periods != 0;
 	iocp_lock_release(&port->lock);
 	if (asleep)
 		iocp_prim_wake(asleep);
