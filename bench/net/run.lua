@@ -75,8 +75,8 @@ local function measure_row(row)
   return all
 end
 
-local HEADER = { "workload", "server", "us of CPU, or as named", "beside the first", "asked", "CPU us", "k/s", "switches",
-  "busiest" }
+local HEADER = { "workload", "server", "us of CPU, or as named", "beside the first", "asked", "CPU us", "k/s",
+  "switches", "busiest" }
 local FORMAT = "%-38s %-24s %-22s %-18s %-6s %7s %7s %11s %8s"
 local NAMED = { cpu = "%s", trip = "%s us", memory = "%s bytes" }
 
