@@ -1,6 +1,6 @@
 /*
-** object.c - the userdata: one counted reference to a port, heap, thread, pool, task, socket, lookup or file. Another kind is
-** a row here and its methods.
+** object.c - the userdata: one counted reference to a port, heap, thread, pool, task, socket, lookup or file. Another
+** kind is a row here and its methods.
 **
 ** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is
 ** first, so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before

@@ -1,6 +1,6 @@
 /*
-** file_advance.c - reads and writes of pipes, FIFOs, terminals and the like: each is tried, without waiting, and ends or
-** waits for an event, as those of sockets: see socket_advance.c.
+** file_advance.c - reads and writes of pipes, FIFOs, terminals and the like: each is tried, without waiting, and ends
+** or waits for an event, as those of sockets: see socket_advance.c.
 **
 ** A descriptor of our own never waits. One of others does, since the flag for that is theirs: it is read and written
 ** with a call that does not, and where the system has none for it, only after poll(2), and no more than there is room
