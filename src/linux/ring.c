@@ -1,6 +1,6 @@
 /*
-** ring.c - transfers that need no thread while they wait: what is in memory already, by preadv2 and pwritev2, and a ring
-** of io_uring.
+** ring.c - transfers that need no thread while they wait: what is in memory already, by preadv2 and pwritev2, and a
+** ring of io_uring.
 **
 ** The ring's thread is the only one that submits, so its requests outlive the threads that asked for them. It sleeps in
 ** the system until something has ended; the alarm is a read of an eventfd among the requests. The queue of what has
