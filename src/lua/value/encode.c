@@ -311,21 +311,26 @@ static int write_values(iocp_encoder *e)
 static int write_list(iocp_encoder *e)
 {
 	const iocp_holdings *h = e->held;
-	uint32_t i;
+	uint32_t i, last;
+	size_t zeros = (size_t)(e->begin - e->at) % IOCP_LIST_ALIGNMENT;
 	if (!h || h->count == 0)
 		return 1;
 	e->flags |= IOCP_PARCEL_HAS_OBJECTS;
-	if (!iocp_encoder_room(e, (size_t)h->count * IOCP_LISTED_SIZE + IOCP_LIST_COUNT_SIZE))
+	if (!iocp_encoder_room(e, zeros + (size_t)h->count * IOCP_LISTED_SIZE + IOCP_LIST_COUNT_SIZE))
 		return 0;
+	memset(e->at, 0, zeros);
+	e->at += zeros;
 	for (i = 0; i < h->count; i++) {
 		void *object = h->objects[i].object;
 		uint64_t name = e->encoding->sealed ? iocp_object_handle(object) : (uint64_t)(uintptr_t)object;
-		*e->at++ = (uint8_t)h->objects[i].class;
 		memcpy(e->at, &name, sizeof(name));
 		e->at += sizeof(name);
 	}
-	memcpy(e->at, &h->count, sizeof(h->count));
-	e->at += sizeof(h->count);
+	for (i = 0; i < h->count; i++)
+		*e->at++ = (uint8_t)h->objects[i].class;
+	last = h->count << 3 | (uint32_t)zeros;
+	memcpy(e->at, &last, sizeof(last));
+	e->at += sizeof(last);
 	return 1;
 }
 

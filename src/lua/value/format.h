@@ -142,7 +142,10 @@ typedef struct iocp_parcel {
 	const void *owner; /* see holdings */
 } iocp_parcel;
 
-enum { IOCP_LISTED_SIZE = 9, IOCP_LIST_COUNT_SIZE = 4 };
+/* The list of objects at a parcel's end: zeros up to a multiple of 8 bytes, the objects (addresses or handles), a byte
+** each for their classes, and one number: their count << 3 | how many zeros. Aligned, so that what looks for leaks in a
+** process finds a reference that only a parcel has. */
+enum { IOCP_LISTED_SIZE = 8 + 1, IOCP_LIST_COUNT_SIZE = 4, IOCP_LIST_ALIGNMENT = 8 };
 
 /* Reads the frame of a private parcel, or checks and reads a sealed one. 0: it is damaged. */
 int iocp_parcel_open(iocp_parcel *p, const void *block, size_t size, int sealed);

@@ -174,17 +174,22 @@ void iocp_parcel_seal(uint8_t *block, size_t size)
 /* Finds the list at the end, and takes it off what there is to read. */
 static int open_list(iocp_parcel *p)
 {
-	size_t size = (size_t)(p->values.end - p->values.at);
+	size_t size = (size_t)(p->values.end - p->values.at), zeros;
+	uint32_t last;
 	if (!(p->flags & IOCP_PARCEL_HAS_OBJECTS))
 		return 1;
 	if (size < IOCP_LIST_COUNT_SIZE)
 		return 0;
-	memcpy(&p->object_count, p->values.end - IOCP_LIST_COUNT_SIZE, IOCP_LIST_COUNT_SIZE);
+	memcpy(&last, p->values.end - IOCP_LIST_COUNT_SIZE, IOCP_LIST_COUNT_SIZE);
 	size -= IOCP_LIST_COUNT_SIZE;
-	if (p->object_count > size / IOCP_LISTED_SIZE)
+	zeros = last % IOCP_LIST_ALIGNMENT;
+	p->object_count = last >> 3;
+	if (size < zeros || p->object_count > (size - zeros) / IOCP_LISTED_SIZE) {
+		p->object_count = 0;
 		return 0;
+	}
 	p->objects = p->values.at + size - (size_t)p->object_count * IOCP_LISTED_SIZE;
-	p->values.end = p->objects;
+	p->values.end = p->objects - zeros;
 	return 1;
 }
 
@@ -211,13 +216,13 @@ int iocp_parcel_open(iocp_parcel *p, const void *block, size_t size, int sealed)
 
 int iocp_parcel_listed(const iocp_parcel *p, uint64_t index, enum iocp_class *class, uint64_t *object)
 {
-	const uint8_t *entry;
+	uint8_t listed;
 	if (index >= p->object_count)
 		return 0;
-	entry = p->objects + index * IOCP_LISTED_SIZE;
-	*class = (enum iocp_class)entry[0];
-	memcpy(object, entry + 1, sizeof(*object));
-	return entry[0] < IOCP_CLASS_COUNT;
+	listed = p->objects[(size_t)p->object_count * sizeof(*object) + index];
+	*class = (enum iocp_class)listed;
+	memcpy(object, p->objects + index * sizeof(*object), sizeof(*object));
+	return listed < IOCP_CLASS_COUNT;
 }
 
 void iocp_parcel_release(const iocp_parcel *p)
