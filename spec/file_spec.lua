@@ -585,8 +585,8 @@ if not support.windows then
 
     if os.getenv("IOCP_NO_URING") ~= "1" then
       it("does all of this where the system has no ring", function()
-        local command = ("IOCP_NO_URING=1 timeout 200 %s %s -o TAP spec/file_spec.lua 2>&1"):format(support.interpreter(),
-          arg[0])
+        local command = ("IOCP_NO_URING=1 timeout 200 %s %s -o TAP spec/file_spec.lua 2>&1"):format(
+          support.interpreter(), arg[0])
         local output = io.popen(command)
         local text = output:read("*a")
         output:close()

@@ -35,6 +35,8 @@ static uint32_t queued, threads, idle; /* queued: for the threads */
 static _Atomic uint32_t bell;          /* futex: changes when something is queued for the threads */
 static iocp_prim_ring *ring;           /* fixed by `look_for_ring`; NULL: there is none */
 static int ring_sleeps;                /* its thread is to be told what is queued for it */
+static iocp_operations refused;        /* that nobody does, with the number in their code */
+static int refusing;                   /* somebody tells their files */
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
@@ -63,6 +65,38 @@ static int outcome_of(iocp_operation *operation, int64_t result)
 		return IOCP_MORE;
 	/* A device that takes nothing, and does not say why. */
 	return operation->kind == IOCP_WRITE && left_of(operation) ? IOCP_ENOSPC : IOCP_DONE;
+}
+
+/* ---- what nobody does -------------------------------------------------------------------------------------------- */
+
+/* The operation ends with this number. Its file may come with the next in turn, which is refused too: by who tells the
+** first, so that a long row of them takes no stack. */
+static void refuse(iocp_operation *operation, int number)
+{
+	int others;
+	operation->packet.code = number;
+	iocp_lock_acquire(&lock);
+	iocp_operations_append(&refused, operation);
+	others = refusing;
+	refusing = 1;
+	while (!others && (operation = refused.first)) {
+		iocp_operations_remove_first(&refused);
+		iocp_lock_release(&lock);
+		iocp_file_transferred(operation, operation->packet.code);
+		iocp_lock_acquire(&lock);
+	}
+	if (!others)
+		refusing = 0;
+	iocp_lock_release(&lock);
+}
+
+static void refuse_all(iocp_operations *operations, int number)
+{
+	iocp_operation *operation;
+	while ((operation = operations->first)) {
+		iocp_operations_remove_first(operations);
+		refuse(operation, number);
+	}
 }
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
@@ -148,17 +182,13 @@ static int start(void *(*body)(void *))
 static void start_failed(int code)
 {
 	iocp_operations left = {NULL, NULL};
-	iocp_operation *operation;
 	iocp_lock_acquire(&lock);
 	if (--threads == 0) {
 		(void)iocp_operations_take(&for_threads, NULL, NULL, &left);
 		queued = 0;
 	}
 	iocp_lock_release(&lock);
-	while ((operation = left.first)) {
-		iocp_operations_remove_first(&left);
-		iocp_file_transferred(operation, iocp_number_of(code));
-	}
+	refuse_all(&left, iocp_number_of(code));
 }
 
 /* Appends it, unless its heap has been destroyed. */
@@ -183,7 +213,7 @@ static void give_to_threads(iocp_operation *operation)
 	}
 	iocp_lock_release(&lock);
 	if (!kept)
-		iocp_file_transferred(operation, IOCP_ECANCELED);
+		refuse(operation, IOCP_ECANCELED);
 	else if (!fresh)
 		iocp_prim_wake(&bell);
 	else if ((r = start(work)) != 0)
@@ -202,7 +232,7 @@ static void give_to_ring(iocp_operation *operation)
 		ring_sleeps = 0;
 	iocp_lock_release(&lock);
 	if (!kept)
-		iocp_file_transferred(operation, IOCP_ECANCELED);
+		refuse(operation, IOCP_ECANCELED);
 	else if (sleeps)
 		iocp_prim_ring_alarm(ring);
 }
@@ -306,16 +336,12 @@ static int is_meant(const iocp_operation *operation, const void *with)
 uint32_t iocp_transfers_cancel(const iocp_transfers *which)
 {
 	iocp_operations taken = {NULL, NULL};
-	iocp_operation *operation;
 	uint32_t count;
 	iocp_lock_acquire(&lock);
 	count = iocp_operations_take(&for_threads, is_meant, which, &taken);
 	queued -= count;
 	count += iocp_operations_take(&for_ring, is_meant, which, &taken);
 	iocp_lock_release(&lock);
-	while ((operation = taken.first)) {
-		iocp_operations_remove_first(&taken);
-		iocp_file_transferred(operation, IOCP_ECANCELED);
-	}
+	refuse_all(&taken, IOCP_ECANCELED);
 	return count;
 }
