@@ -142,7 +142,7 @@ static void every_operation_ends_in_one_packet(void **unused)
 	iocp_heap_release(heap);
 }
 
-/* ---- the end of a heap, a port, a file, in the middle of things ---------------------------------------------------- */
+/* ---- the end of a heap, a port, a file, in the middle of things -------------------------------------------------- */
 
 static void ends_in_the_middle(void **unused)
 {
