@@ -126,17 +126,6 @@ static int do_at_once(iocp_file *file, iocp_operation *operation)
 	return n == 0 ? IOCP_WAIT : IOCP_MORE;
 }
 
-/* The next that is to be written at the end; NULL: there is none. The lock is held. */
-static iocp_operation *next_in_turn(iocp_file *file)
-{
-	iocp_operation *next = file->writing.first;
-	if (next)
-		iocp_operations_remove_first(&file->writing);
-	else
-		file->appending = 0;
-	return next;
-}
-
 /* It is counted as away. */
 static int give_to_others(iocp_file *file, iocp_operation *operation, int64_t *done)
 {
@@ -182,22 +171,37 @@ static int begin_at_offset(iocp_file *file, iocp_operation *operation, int64_t *
 	return conclude(port, operation, outcome, IOCP_OK, done);
 }
 
+/* A write at the end has ended, and its packet is posted: the next may begin. */
+static void pass_turn_on(iocp_file *file)
+{
+	iocp_operation *next;
+	iocp_lock_acquire(&file->lock);
+	next = file->writing.first;
+	if (next)
+		iocp_operations_remove_first(&file->writing);
+	else
+		file->appending = 0;
+	iocp_lock_release(&file->lock);
+	if (next)
+		iocp_transfer_begin(next);
+}
+
 void iocp_file_transferred(iocp_operation *operation, int number)
 {
 	iocp_file *file = (iocp_file *)operation->of.transfer.of;
+	int in_turn = operation->kind == IOCP_WRITE && file->appends;
 	iocp_finished finished = {NULL, NULL, 0};
-	iocp_operation *next = NULL;
 	iocp_handle port;
 	iocp_lock_acquire(&file->lock);
 	port = file->port;
-	if (operation->kind == IOCP_WRITE && file->appends)
-		next = next_in_turn(file);
 	iocp_file_came_back(file);
 	iocp_lock_release(&file->lock);
+	operation->of.transfer.of = NULL; /* ours from now on */
 	iocp_finish(&finished, operation, number);
-	iocp_finished_post(port, &finished); /* with it may go the file, unless `next` keeps it */
-	if (next)
-		iocp_transfer_begin(next);
+	iocp_finished_post(port, &finished);
+	if (in_turn)
+		pass_turn_on(file);
+	iocp_file_release(file);
 }
 
 /* ---- the calls --------------------------------------------------------------------------------------------------- */

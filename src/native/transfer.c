@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "core/os.h"
-#include "native/native.h"
+#include "native/poll.h"
 
 enum {
 	THREADS = 16,
@@ -35,6 +35,8 @@ static uint32_t queued, threads, idle; /* queued: for the threads */
 static _Atomic uint32_t bell;          /* futex: changes when something is queued for the threads */
 static iocp_prim_ring *ring;           /* fixed by `look_for_ring`; NULL: there is none */
 static int ring_sleeps;                /* its thread is to be told what is queued for it */
+static iocp_operations refused;        /* that nobody does, with the number in their code */
+static int refusing;                   /* somebody tells their files */
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
@@ -65,6 +67,44 @@ static int outcome_of(iocp_operation *operation, int64_t result)
 	return operation->kind == IOCP_WRITE && left_of(operation) ? IOCP_ENOSPC : IOCP_DONE;
 }
 
+/* It has ended, with this number or 0. No lock is held. */
+static void end(iocp_operation *operation, int number)
+{
+	((iocp_source *)operation->of.transfer.of)->calls->transferred(operation, number);
+}
+
+/* ---- what nobody does -------------------------------------------------------------------------------------------- */
+
+/* The operation ends with this number. Its file may come with the next in turn, which is refused too: by who tells the
+** first, so that a long row of them takes no stack. */
+static void refuse(iocp_operation *operation, int number)
+{
+	int others;
+	operation->packet.code = number;
+	iocp_lock_acquire(&lock);
+	iocp_operations_append(&refused, operation);
+	others = refusing;
+	refusing = 1;
+	while (!others && (operation = refused.first)) {
+		iocp_operations_remove_first(&refused);
+		iocp_lock_release(&lock);
+		end(operation, operation->packet.code);
+		iocp_lock_acquire(&lock);
+	}
+	if (!others)
+		refusing = 0;
+	iocp_lock_release(&lock);
+}
+
+static void refuse_all(iocp_operations *operations, int number)
+{
+	iocp_operation *operation;
+	while ((operation = operations->first)) {
+		iocp_operations_remove_first(operations);
+		refuse(operation, number);
+	}
+}
+
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static int64_t do_part(const iocp_operation *operation)
@@ -87,7 +127,7 @@ static void do_all(iocp_operation *operation)
 	do
 		outcome = outcome_of(operation, do_part(operation));
 	while (outcome == IOCP_MORE);
-	iocp_file_transferred(operation, outcome);
+	end(operation, outcome);
 }
 
 /* Waits for work. NULL: there was none for long, and the thread is no longer counted. */
@@ -148,17 +188,13 @@ static int start(void *(*body)(void *))
 static void start_failed(int code)
 {
 	iocp_operations left = {NULL, NULL};
-	iocp_operation *operation;
 	iocp_lock_acquire(&lock);
 	if (--threads == 0) {
 		(void)iocp_operations_take(&for_threads, NULL, NULL, &left);
 		queued = 0;
 	}
 	iocp_lock_release(&lock);
-	while ((operation = left.first)) {
-		iocp_operations_remove_first(&left);
-		iocp_file_transferred(operation, iocp_number_of(code));
-	}
+	refuse_all(&left, iocp_number_of(code));
 }
 
 /* Appends it, unless its heap has been destroyed. */
@@ -183,7 +219,7 @@ static void give_to_threads(iocp_operation *operation)
 	}
 	iocp_lock_release(&lock);
 	if (!kept)
-		iocp_file_transferred(operation, IOCP_ECANCELED);
+		refuse(operation, IOCP_ECANCELED);
 	else if (!fresh)
 		iocp_prim_wake(&bell);
 	else if ((r = start(work)) != 0)
@@ -202,7 +238,7 @@ static void give_to_ring(iocp_operation *operation)
 		ring_sleeps = 0;
 	iocp_lock_release(&lock);
 	if (!kept)
-		iocp_file_transferred(operation, IOCP_ECANCELED);
+		refuse(operation, IOCP_ECANCELED);
 	else if (sleeps)
 		iocp_prim_ring_alarm(ring);
 }
@@ -255,7 +291,7 @@ static int end_in_ring(iocp_operation *operation, int64_t result)
 	if (outcome == IOCP_MORE)
 		add_to_ring(operation);
 	else
-		iocp_file_transferred(operation, outcome);
+		end(operation, outcome);
 	return outcome != IOCP_MORE;
 }
 
@@ -306,16 +342,12 @@ static int is_meant(const iocp_operation *operation, const void *with)
 uint32_t iocp_transfers_cancel(const iocp_transfers *which)
 {
 	iocp_operations taken = {NULL, NULL};
-	iocp_operation *operation;
 	uint32_t count;
 	iocp_lock_acquire(&lock);
 	count = iocp_operations_take(&for_threads, is_meant, which, &taken);
 	queued -= count;
 	count += iocp_operations_take(&for_ring, is_meant, which, &taken);
 	iocp_lock_release(&lock);
-	while ((operation = taken.first)) {
-		iocp_operations_remove_first(&taken);
-		iocp_file_transferred(operation, IOCP_ECANCELED);
-	}
+	refuse_all(&taken, IOCP_ECANCELED);
 	return count;
 }
