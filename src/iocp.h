@@ -84,6 +84,7 @@ typedef struct iocp_port iocp_port;
 typedef struct iocp_heap iocp_heap;
 typedef struct iocp_thread iocp_thread;
 typedef struct iocp_socket iocp_socket;
+typedef struct iocp_file iocp_file;
 
 /* A name for a live object: below 2^52, so that a double holds it exactly; never given to a second object. */
 typedef uint64_t iocp_handle;
@@ -505,6 +506,94 @@ IOCP_API uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overl
 /* Closes: pending operations are cancelled, each sends its packet, what is unsent is dropped. The handle is never valid
 ** again. IOCP_INVALID: it was closed before. Source: closesocket, close(2). */
 IOCP_API int iocp_socket_close(iocp_socket *socket);
+
+/* ---- file ---------------------------------------------------------------------------------------------------- */
+
+/* What is said of sockets holds for files, too: results, operations, `done`, memory, the association, and the end of
+** the port.
+**
+** Of a file that has offsets (on a disk: iocp_file_has_offsets) a read or write names the offset that it begins at; it
+** is ended when all of it was transferred, the file ends, or it has failed, and those of one file have no order. Pipes,
+** FIFOs, terminals and the like have none: the offset is ignored, reads and writes are done in the order of the calls,
+** a read completes with what is there, and a write that fails ends none but itself. Files of IOCP_FILE_APPEND write at
+** their end, in the order of the calls, each in one piece. */
+enum { /* what a file is opened for, or'ed */
+	IOCP_FILE_READ = 1,
+	IOCP_FILE_WRITE = 2,
+	IOCP_FILE_APPEND = 4,    /* every write goes to the end; implies IOCP_FILE_WRITE */
+	IOCP_FILE_CREATE = 8,    /* it is made if it does not exist */
+	IOCP_FILE_TRUNCATE = 16, /* it is empty then */
+	IOCP_FILE_EXCLUSIVE = 32 /* with IOCP_FILE_CREATE: it must not exist */
+};
+enum iocp_file_type { /* of iocp_file_info */
+	IOCP_TYPE_FILE = 1,
+	IOCP_TYPE_DIRECTORY = 2,
+	IOCP_TYPE_PIPE = 3, /* a FIFO, too */
+	IOCP_TYPE_TERMINAL = 4,
+	IOCP_TYPE_DEVICE = 5, /* any other one */
+	IOCP_TYPE_OTHER = 6
+};
+typedef struct iocp_file_info {
+	size_t size;          /* yours: sizeof(iocp_file_info), before the call */
+	uint32_t type;        /* enum iocp_file_type */
+	uint32_t permissions; /* POSIX's nine bits; Windows: 0666, or 0444 if it is read-only */
+	uint64_t bytes;       /* the file's size; 0 of what has none */
+	uint64_t links;       /* names that it has; 0: it was removed */
+	uint64_t volume, id;  /* both together are this file's alone */
+	int64_t modified_ns;  /* since 1970-01-01 in UTC, as are the next */
+	int64_t accessed_ns;
+} iocp_file_info;
+
+/* Opens the file at `path`, in UTF-8, which children do not inherit; without any change of its bytes. It does not wait:
+** a FIFO that nobody writes to is opened for reading at once, and its reads wait; for writing to one that nobody reads
+** from it is IOCP_ENXIO's number. A directory is IOCP_EISDIR's. IOCP_INVALID: neither reading nor writing is in `mode`.
+** IOCP_NOMEM. Source: Microsoft's CreateFileW, open(2). */
+IOCP_API int iocp_file_create(const char *path, int mode, iocp_file **file);
+/* A file without a name, for reading and writing, which ends with its last reference. Source: open(2), O_TMPFILE. */
+IOCP_API int iocp_file_temporary(iocp_file **file);
+/* What is written to pair[1] is read from pair[0]. Source: pipe(2), Microsoft's CreateNamedPipeW. */
+IOCP_API int iocp_file_pipe(iocp_file *pair[2]);
+IOCP_API int iocp_file_open(iocp_handle handle, iocp_file **file);
+/* A file over a descriptor (Windows: a HANDLE) that other code made: it is never closed here, nor changed, and its
+** owner closes it after iocp_file_close. Where a live file stands for it already, that one, with one more reference.
+** IOCP_INVALID: nothing is open there; on Windows, it is associated with another port, or not overlapped. */
+IOCP_API int iocp_file_adopt(uintptr_t native, iocp_file **file);
+IOCP_API iocp_file *iocp_file_retain(iocp_file *file);
+IOCP_API void iocp_file_release(iocp_file *file);
+IOCP_API iocp_handle iocp_file_handle(const iocp_file *file);
+/* 1 until iocp_file_close, then 0. One load, as iocp_socket_is_open. */
+IOCP_API int iocp_file_is_open(const iocp_file *file);
+/* 1: reads and writes begin at an offset. For life. */
+IOCP_API int iocp_file_has_offsets(const iocp_file *file);
+/* The descriptor or HANDLE; UINTPTR_MAX once it is closed. */
+IOCP_API uintptr_t iocp_file_native(iocp_file *file);
+/* As iocp_socket_associate. */
+IOCP_API int iocp_file_associate(iocp_file *file, iocp_port *port, uintptr_t key);
+
+/* Reads into a block. 0 bytes: the file's end, or that of all that write to the pipe; less than `size`: the file ends
+** there (of what has no offsets: no more was there). `offset`: 0..2^63-1. Source: Microsoft's ReadFile, pread(2). */
+IOCP_API int iocp_file_read(
+	iocp_file *file, void *address, size_t at, size_t size, uint64_t offset, uintptr_t overlapped, int64_t *done);
+/* Writes a block; completes when the system has taken all of it. To a pipe that nobody reads from: IOCP_EPIPE's number,
+** and no signal. Source: Microsoft's WriteFile, pwrite(2). */
+IOCP_API int iocp_file_write(
+	iocp_file *file, const void *address, size_t at, size_t size, uint64_t offset, uintptr_t overlapped, int64_t *done);
+/* The same of memory of the caller's (0..2^31-2 bytes), which is copied as far as it is not written at once. */
+IOCP_API int iocp_file_write_copy(
+	iocp_file *file, const void *data, size_t size, uint64_t offset, uintptr_t overlapped, int64_t *done);
+/* Completes, with 0 bytes, when the device has what was written by operations whose packet had come before the call.
+** IOCP_EINVAL's number: not a file that has offsets. Source: Microsoft's FlushFileBuffers, fdatasync(2). */
+IOCP_API int iocp_file_sync(iocp_file *file, uintptr_t overlapped, int64_t *done);
+/* At once, all three. IOCP_INVALID: it is closed. Source: fstat(2), ftruncate(2). */
+IOCP_API int iocp_file_size(iocp_file *file, uint64_t *size);
+IOCP_API int iocp_file_truncate(iocp_file *file, uint64_t size);
+/* Fills info->size bytes of *info at most. */
+IOCP_API int iocp_file_stat(iocp_file *file, iocp_file_info *info);
+/* As iocp_socket_cancel. What a device is busy with already may be done all the same. */
+IOCP_API uint32_t iocp_file_cancel(iocp_file *file, const uintptr_t *overlapped);
+/* Closes: pending operations are cancelled, each sends its packet. The handle is never valid again. IOCP_INVALID: it
+** was closed before. Source: Microsoft's CloseHandle, close(2). */
+IOCP_API int iocp_file_close(iocp_file *file);
 
 #ifdef __cplusplus
 }

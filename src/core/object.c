@@ -361,11 +361,17 @@ DEFINE_REFERENCE(port, IOCP_KIND_PORT)
 DEFINE_REFERENCE(heap, IOCP_KIND_HEAP)
 DEFINE_REFERENCE(thread, IOCP_KIND_THREAD)
 DEFINE_REFERENCE(socket, IOCP_KIND_SOCKET)
+DEFINE_REFERENCE(file, IOCP_KIND_FILE)
 DEFINE_NATIVE(port)
 DEFINE_NATIVE(heap)
-DEFINE_NATIVE(thread) /* a socket's is a number */
+DEFINE_NATIVE(thread) /* a socket's is a number, as is a file's */
 
 int iocp_socket_is_open(const iocp_socket *socket)
 {
 	return iocp_object_is_open((const iocp_object *)socket);
+}
+
+int iocp_file_is_open(const iocp_file *file)
+{
+	return iocp_object_is_open((const iocp_object *)file);
 }

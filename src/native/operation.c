@@ -12,6 +12,53 @@
 
 #include "core/busy.h"
 
+void iocp_operations_append(iocp_operations *operations, iocp_operation *operation)
+{
+	operation->next = NULL;
+	if (operations->last)
+		operations->last->next = operation;
+	else
+		operations->first = operation;
+	operations->last = operation;
+}
+
+void iocp_operations_remove_first(iocp_operations *operations)
+{
+	operations->first = operations->first->next;
+	if (!operations->first)
+		operations->last = NULL;
+}
+
+uint32_t iocp_operations_take(iocp_operations *operations, int (*matches)(const iocp_operation *, const void *),
+	const void *with, iocp_operations *taken)
+{
+	iocp_operation *operation = operations->first, *next;
+	uint32_t count = 0;
+	*operations = (iocp_operations){NULL, NULL};
+	for (; operation; operation = next) {
+		int takes = !matches || matches(operation, with);
+		next = operation->next;
+		iocp_operations_append(takes ? taken : operations, operation);
+		count += (uint32_t)takes;
+	}
+	return count;
+}
+
+int iocp_operation_has_overlapped(const iocp_operation *operation, const void *overlapped)
+{
+	return operation->packet.overlapped == *(const uintptr_t *)overlapped;
+}
+
+int iocp_operation_uses_heap(const iocp_operation *operation, const void *heap)
+{
+	return operation->heap == heap;
+}
+
+int iocp_operation_lost_heap(const iocp_operation *operation)
+{
+	return operation->heap && iocp_heap_handle(operation->heap) && !iocp_heap_native(operation->heap);
+}
+
 int iocp_number_of(int code)
 {
 	return iocp_io_error_name(code) ? code : iocp_io_error_unnamed(code);
@@ -72,6 +119,10 @@ static void let_go(iocp_operation *operation)
 	if (operation->kind == IOCP_ACCEPT && operation->of.accept.client) {
 		iocp_object_release(operation->of.accept.client);
 		operation->of.accept.client = NULL;
+	}
+	if (operation->kind >= IOCP_READ && operation->of.transfer.of) {
+		iocp_object_release(operation->of.transfer.of);
+		operation->of.transfer.of = NULL;
 	}
 }
 

@@ -20,7 +20,17 @@ enum iocp_operation_kind {
 	IOCP_SEND,
 	IOCP_SEND_TO,
 	IOCP_SEND_FILE,
-	IOCP_READY
+	IOCP_READY,
+	IOCP_READ,
+	IOCP_WRITE,
+	IOCP_SYNC
+};
+
+/* What trying an operation has brought; above 0 the number that it failed with. */
+enum {
+	IOCP_DONE = 0,
+	IOCP_WAIT = -1 /* for an event */,
+	IOCP_MORE = -2 /* it may go on, but others are to have a turn */
 };
 
 /* It belongs to whoever can reach it: first to the call, then to its object, whose lock guards it, then, finished, to
@@ -47,8 +57,18 @@ typedef struct iocp_operation {
 			int file;
 			uint64_t offset;
 		} file;
+		struct {
+			iocp_object *of; /* with a reference, once others do it; else NULL */
+			uint64_t offset; /* of the next byte */
+			int descriptor;
+		} transfer;
 	} of;
 } iocp_operation;
+
+/* Operations in the order in which they are done. */
+typedef struct iocp_operations {
+	iocp_operation *first, *last;
+} iocp_operations;
 
 /* In the code of a packet of I/O while it is queued, above all numbers of errors: see leader.c. */
 enum { IOCP_IO_MARK = 1 << 30 };
@@ -59,6 +79,18 @@ typedef struct iocp_finished {
 	size_t count;
 } iocp_finished;
 
+void iocp_operations_append(iocp_operations *operations, iocp_operation *operation);
+/* There is one. */
+void iocp_operations_remove_first(iocp_operations *operations);
+/* Moves those that `matches` says, or all of them if it is NULL, behind `taken`. Returns how many. */
+uint32_t iocp_operations_take(iocp_operations *operations,
+	int (*matches)(const iocp_operation *operation, const void *with), const void *with, iocp_operations *taken);
+/* For the above. `with` points to the `overlapped`, and is the heap. */
+int iocp_operation_has_overlapped(const iocp_operation *operation, const void *overlapped);
+int iocp_operation_uses_heap(const iocp_operation *operation, const void *heap);
+/* Whether the heap whose block it uses was destroyed. Who finds not, under the lock of a queue, and appends it there,
+** leaves it to be found by who destroys the heap. */
+int iocp_operation_lost_heap(const iocp_operation *operation);
 /* The number of an errno. */
 int iocp_number_of(int code);
 /* NULL: out of memory. */

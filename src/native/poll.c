@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/busy.h"
+
 enum {
 	EVENTS_AT_ONCE = 64,
 	RETRY = 100 /* ms until those that failed for want of descriptors try again */
@@ -45,6 +47,26 @@ void iocp_poll_free(iocp_poll *poll)
 		iocp_prim_set_close(&poll->set);
 		free(poll);
 	}
+}
+
+/* ---- heaps ------------------------------------------------------------------------------------------------------- */
+
+/* The heap is being destroyed: operations that use its blocks end. */
+static void cancel_heap(iocp_heap *heap)
+{
+	uint32_t slot = 0;
+	iocp_object *object;
+	while ((object = iocp_object_next(&slot, IOCP_KINDS_OF_SOURCES))) {
+		iocp_source *source = (iocp_source *)object;
+		source->calls->end_heap(source, heap);
+		iocp_object_release(object);
+	}
+}
+
+void iocp_source_begin(iocp_source *source, const iocp_source_calls *calls)
+{
+	iocp_busy_set_cancel(cancel_heap);
+	source->calls = calls;
 }
 
 /* ---- members ----------------------------------------------------------------------------------------------------- */

@@ -26,6 +26,8 @@ typedef struct iocp_source_calls {
 	void (*advance)(iocp_source *source, uint32_t what, iocp_finished *finished);
 	/* Its port has ended: its operations end without packets. No lock is held; it is no longer a member. */
 	void (*port_ended)(iocp_source *source, struct iocp_poll *poll);
+	/* Its operations that use blocks of this heap end. No lock is held. */
+	void (*end_heap)(iocp_source *source, const iocp_heap *heap);
 } iocp_source_calls;
 
 /* The beginning of every object that is associated with a port. */
@@ -39,7 +41,7 @@ struct iocp_source {
 /* Besides IOCP_PRIM_*: those that wait for descriptors are to try again. */
 enum { IOCP_RETRY = 8 };
 
-enum { IOCP_KINDS_OF_SOURCES = IOCP_KIND_SOCKET };
+enum { IOCP_KINDS_OF_SOURCES = IOCP_KIND_SOCKET | IOCP_KIND_FILE };
 
 /* A port's, from its first association until its memory is freed. */
 typedef struct iocp_poll {
@@ -67,6 +69,8 @@ typedef struct iocp_poll {
 	int ended;                    /* nobody becomes a member any more */
 } iocp_poll;
 
+/* Before its first operation. */
+void iocp_source_begin(iocp_source *source, const iocp_source_calls *calls);
 /* NULL, or the system's code in *error. */
 iocp_poll *iocp_poll_new(int *error);
 /* Nobody uses it any more. NULL is allowed. */

@@ -145,6 +145,20 @@ void iocp_port_post_finished(iocp_port *port, iocp_finished *finished)
 	iocp_finished_drop(finished);
 }
 
+void iocp_finished_post(iocp_handle port, iocp_finished *finished)
+{
+	iocp_port *opened;
+	if (!finished->count)
+		return;
+	iocp_finished_let_go(finished);
+	if (iocp_port_open(port, &opened) == IOCP_OK) {
+		iocp_port_post_finished(opened, finished);
+		iocp_port_release(opened);
+	} else {
+		iocp_finished_drop(finished);
+	}
+}
+
 /* The caller waited in vain, and goes on: it has a slot, be there one or not. */
 static void leave_empty_handed(iocp_port *port, iocp_context *context)
 {

@@ -83,6 +83,8 @@ void iocp_port_has_member(iocp_port *port);
 int iocp_port_poll(iocp_port *port, iocp_poll **poll);
 /* The operations have ended in the call that began them, and have let go: their packets are posted. No lock is held. */
 void iocp_port_post_finished(iocp_port *port, iocp_finished *finished);
+/* They let go, and the packets are posted to the port of that handle, or dropped if it has ended. No lock is held. */
+void iocp_finished_post(iocp_handle port, iocp_finished *finished);
 
 /* ---- packets.c --------------------------------------------------------------------------------------------------- */
 

@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "core/busy.h"
 #include "native/port.h"
 
 /* ---- made -------------------------------------------------------------------------------------------------------- */
@@ -63,37 +62,25 @@ static void advance(iocp_source *source, uint32_t what, iocp_finished *finished)
 	iocp_finished_join(finished, &ended);
 }
 
-static int uses_heap(const iocp_operation *operation, const void *heap)
+static void end_heap(iocp_source *source, const iocp_heap *heap)
 {
-	return operation->heap == heap;
-}
-
-/* The heap is being destroyed: operations that use its blocks end. */
-static void cancel_heap(iocp_heap *heap)
-{
-	uint32_t slot = 0;
-	iocp_object *object;
-	while ((object = iocp_object_next(&slot, IOCP_KIND_SOCKET))) {
-		iocp_socket *socket = (iocp_socket *)object;
-		iocp_finished finished = {NULL, NULL, 0};
-		iocp_handle port;
-		iocp_lock_acquire(&socket->lock);
-		port = socket->port;
-		(void)iocp_socket_end(socket, uses_heap, heap, &finished);
-		iocp_lock_release(&socket->lock);
-		iocp_socket_post(port, &finished);
-		iocp_object_release(object);
-	}
+	iocp_socket *socket = (iocp_socket *)source;
+	iocp_finished finished = {NULL, NULL, 0};
+	iocp_handle port;
+	iocp_lock_acquire(&socket->lock);
+	port = socket->port;
+	(void)iocp_socket_end(socket, iocp_operation_uses_heap, heap, &finished);
+	iocp_lock_release(&socket->lock);
+	iocp_socket_post(port, &finished);
 }
 
 static iocp_socket *new_socket(int family, int type, int descriptor)
 {
-	static const iocp_source_calls calls = {advance, port_ended};
+	static const iocp_source_calls calls = {advance, port_ended, end_heap};
 	iocp_socket *socket = calloc(1, sizeof(*socket));
 	if (!socket)
 		return NULL;
-	iocp_busy_set_cancel(cancel_heap);
-	socket->source.calls = &calls;
+	iocp_source_begin(&socket->source, &calls);
 	socket->family = (uint8_t)family;
 	socket->type = (uint8_t)type;
 	socket->descriptor = descriptor;
@@ -346,25 +333,11 @@ void iocp_socket_welcome(iocp_finished *finished)
 
 void iocp_socket_post(iocp_handle port, iocp_finished *finished)
 {
-	iocp_port *opened;
-	if (!finished->count)
-		return;
 	iocp_socket_welcome(finished);
-	iocp_finished_let_go(finished);
-	if (iocp_port_open(port, &opened) == IOCP_OK) {
-		iocp_port_post_finished(opened, finished);
-		iocp_port_release(opened);
-	} else {
-		iocp_finished_drop(finished);
-	}
+	iocp_finished_post(port, finished);
 }
 
 /* ---- ended ------------------------------------------------------------------------------------------------------- */
-
-static int has_overlapped(const iocp_operation *operation, const void *overlapped)
-{
-	return operation->packet.overlapped == *(const uintptr_t *)overlapped;
-}
 
 uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overlapped)
 {
@@ -373,7 +346,7 @@ uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overlapped)
 	uint32_t count;
 	iocp_lock_acquire(&socket->lock);
 	port = socket->port;
-	count = iocp_socket_end(socket, overlapped ? has_overlapped : NULL, overlapped, &finished);
+	count = iocp_socket_end(socket, overlapped ? iocp_operation_has_overlapped : NULL, overlapped, &finished);
 	iocp_lock_release(&socket->lock);
 	iocp_socket_post(port, &finished);
 	return count;

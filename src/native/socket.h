@@ -16,11 +16,6 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Operations in the order in which they are done. */
-typedef struct iocp_operations {
-	iocp_operation *first, *last;
-} iocp_operations;
-
 enum iocp_socket_state {
 	IOCP_SOCKET_FRESH, /* neither bound nor connected; it has no descriptor before somebody asks for it */
 	IOCP_SOCKET_TAKEN, /* given to accept */
@@ -54,13 +49,6 @@ struct iocp_socket {
 	iocp_operations reading, writing;
 };
 
-/* What trying an operation has brought; above 0 the number that it failed with. */
-enum {
-	IOCP_DONE = 0,
-	IOCP_WAIT = -1 /* for an event */,
-	IOCP_MORE = -2 /* it may go on, but others are to have a turn */
-};
-
 /* ---- socket.c ---------------------------------------------------------------------------------------------------- */
 
 /* Under the lock: it has a descriptor from now on. 0 or a number. */
@@ -81,7 +69,6 @@ static inline iocp_operations *iocp_operations_of(iocp_socket *socket, const ioc
 	return operation->side == IOCP_PRIM_READ ? &socket->reading : &socket->writing;
 }
 
-void iocp_operations_append(iocp_operations *operations, iocp_operation *operation);
 /* Tries an operation. */
 int iocp_socket_try(iocp_socket *socket, iocp_operation *operation);
 /* An event is to come for these (IOCP_PRIM_*); `now`: one for what is the case already, too. 0 or a number. */

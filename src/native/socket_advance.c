@@ -21,32 +21,13 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/sendfile.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "native/quiet.h"
+
 enum { AT_ONCE = 256 * 1024 };
-
-/* ---- the queues -------------------------------------------------------------------------------------------------- */
-
-void iocp_operations_append(iocp_operations *operations, iocp_operation *operation)
-{
-	operation->next = NULL;
-	if (operations->last)
-		operations->last->next = operation;
-	else
-		operations->first = operation;
-	operations->last = operation;
-}
-
-static void remove_first(iocp_operations *operations)
-{
-	operations->first = operations->first->next;
-	if (!operations->first)
-		operations->last = NULL;
-}
 
 /* ---- single steps ------------------------------------------------------------------------------------------------ */
 
@@ -155,26 +136,14 @@ static int send_datagram(iocp_socket *socket, iocp_operation *operation)
 	return IOCP_DONE;
 }
 
-/* sendfile(2), which knows no MSG_NOSIGNAL: a SIGPIPE that it raises is taken away. It is the calling thread's, and one
-** that was pending before stays. */
+/* sendfile(2), which knows no MSG_NOSIGNAL. */
 static ssize_t send_file_quietly(int to, int file, off_t *offset, size_t size)
 {
-	static const struct timespec at_once = {0, 0};
-	sigset_t pipe, before, pending;
+	iocp_quiet quiet;
 	ssize_t n;
-	int error, had;
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
-	sigpending(&pending);
-	had = sigismember(&pending, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	iocp_quiet_begin(&quiet);
 	n = sendfile(to, file, offset, size);
-	error = errno;
-	if (n < 0 && error == EPIPE && !had)
-		while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
-			;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	errno = error;
+	iocp_quiet_end(&quiet, n < 0 && errno == EPIPE);
 	return n;
 }
 
@@ -275,6 +244,9 @@ int iocp_socket_try(iocp_socket *socket, iocp_operation *operation)
 	case IOCP_SEND_FILE:
 		return socket->write_error ? socket->write_error : send_file(socket, operation);
 	case IOCP_READY:
+	case IOCP_READ: /* a file's, as the next two */
+	case IOCP_WRITE:
+	case IOCP_SYNC:
 		break;
 	}
 	return try_ready(socket, operation);
@@ -336,7 +308,7 @@ static int go_on(iocp_socket *socket, iocp_operations *operations, iocp_finished
 		int outcome = iocp_socket_try(socket, operation);
 		if (outcome < 0)
 			return outcome;
-		remove_first(operations);
+		iocp_operations_remove_first(operations);
 		iocp_socket_ended(socket, operation, outcome);
 		iocp_finish(finished, operation, outcome);
 		if (operation->packet.bytes >= budget)
@@ -379,17 +351,13 @@ uint32_t iocp_socket_end(iocp_socket *socket, int (*matches)(const iocp_operatio
 	uint32_t count = 0;
 	size_t i;
 	for (i = 0; i < 2; i++) {
-		iocp_operation *operation = sides[i]->first, *next;
-		*sides[i] = (iocp_operations){NULL, NULL};
-		for (; operation; operation = next) {
+		iocp_operations taken = {NULL, NULL};
+		iocp_operation *operation, *next;
+		count += iocp_operations_take(sides[i], matches, with, &taken);
+		for (operation = taken.first; operation; operation = next) {
 			next = operation->next;
-			if (matches && !matches(operation, with)) {
-				iocp_operations_append(sides[i], operation);
-				continue;
-			}
 			iocp_socket_ended(socket, operation, IOCP_ECANCELED);
 			iocp_finish(finished, operation, IOCP_ECANCELED);
-			count++;
 		}
 	}
 	return count;

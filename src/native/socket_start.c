@@ -52,6 +52,9 @@ static int fits(const iocp_socket *socket, const iocp_operation *operation)
 				   ? 0
 				   : IOCP_ENOTCONN;
 	case IOCP_CONNECT:
+	case IOCP_READ: /* a file's, as the next two */
+	case IOCP_WRITE:
+	case IOCP_SYNC:
 		break;
 	}
 	return 0;
@@ -75,8 +78,8 @@ static int try_or_queue(iocp_socket *socket, iocp_operation *operation)
 	}
 	number =
 		iocp_operation_own(operation) ? iocp_socket_expect(socket, operation->side, outcome == IOCP_MORE) : IOCP_ENOMEM;
-	if (number == 0 && operation->heap && iocp_heap_handle(operation->heap) && !iocp_heap_native(operation->heap))
-		number = IOCP_ECANCELED; /* destroyed since: who did has looked for operations already, or will find this one */
+	if (number == 0 && iocp_operation_lost_heap(operation))
+		number = IOCP_ECANCELED;
 	if (number == 0)
 		iocp_operations_append(operations, operation);
 	else
