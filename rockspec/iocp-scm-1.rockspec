@@ -80,6 +80,8 @@ build = {
             "src/lua/cancel.c",
             "src/lua/compat.c",
             "src/lua/debug.c",
+            "src/lua/ending.c",
+            "src/lua/file.c",
             "src/lua/heap.c",
             "src/lua/io_error.c",
             "src/lua/late.c",

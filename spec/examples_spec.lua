@@ -64,6 +64,20 @@ describe("the example", function()
     assert.matches("\n +" .. locals .. "  local\n", output)
   end)
 
+  it("grep finds the lines that match, with any number of reads in flight", function()
+    local expected = 0
+    for name in require("lfs").dir("spec/support") do
+      if name:find("%.lua$") then
+        expected = expected + count("\n" .. support.read("spec/support/" .. name, "rb"), "\nlocal function %w+")
+      end
+    end
+    for _, in_flight in ipairs { "1", "3", "64" } do
+      local output = succeed("examples/grep.lua", "^local function %w+", "spec/support", in_flight)
+      assert.matches(("%d lines of "):format(expected), output, 1, true)
+      assert.equal(expected, count(output, "lua:%d+:local function "))
+    end
+  end)
+
   it("mandelbrot draws the same picture with any number of workers, and draw_trace its trace", function()
     local picture, trace, drawing = support.temporary(), support.temporary(), support.temporary()
     local one = succeed("examples/mandelbrot.lua", "60", "1", picture)

@@ -15,7 +15,8 @@ describe("README and reference", function()
   local readme, reference = support.read("README.md"), support.read("doc/reference.md")
 
   local programs = {}
-  for program in (readme .. reference .. support.read("doc/sockets.md")):gmatch("```lua\n(.-)```") do
+  for program in (readme .. reference .. support.read("doc/sockets.md")
+    .. support.read("doc/files.md")):gmatch("```lua\n(.-)```") do
     programs[#programs + 1] = program
   end
 
@@ -54,7 +55,7 @@ describe("README and reference", function()
   it("have headings for what they, and the guides, link to", function()
     local links = 0
     for _, from in ipairs { "README.md", "doc/reference.md", "doc/pool.md", "doc/concurrency.md", "doc/message.md",
-      "doc/sockets.md" } do
+      "doc/sockets.md", "doc/files.md" } do
       local folder = from:match("^.*/") or ""
       for file, anchor in support.read(from):gmatch("%]%(([%w_./]*)#([^)]*)%)") do
         local to = file == "" and from or (folder .. file):gsub("^doc/%.%./", "")
@@ -76,7 +77,7 @@ describe("README and reference", function()
     end
     for noun, object in pairs { port = iocp.IOCompletionPort(), heap = iocp.Heap(),
       thread = iocp.Thread { body = "", suspended = true }, pool = iocp.Pool(0), task = iocp.Pool(0):task(""),
-      socket = iocp.Socket() } do
+      socket = iocp.Socket(), file = iocp.File.temporary() } do
       for name in pairs(getmetatable(object).__index) do
         assert.is_truthy(reference:find(noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
       end

@@ -563,8 +563,8 @@ IOCP_API void iocp_file_release(iocp_file *file);
 IOCP_API iocp_handle iocp_file_handle(const iocp_file *file);
 /* 1 until iocp_file_close, then 0. One load, as iocp_socket_is_open. */
 IOCP_API int iocp_file_is_open(const iocp_file *file);
-/* 1: reads and writes begin at an offset. For life. */
-IOCP_API int iocp_file_has_offsets(const iocp_file *file);
+/* 1: its reads (side IOCP_SIDE_READ), or writes, begin at an offset; 0: that is ignored. For life. */
+IOCP_API int iocp_file_has_offsets(const iocp_file *file, int side);
 /* The descriptor or HANDLE; UINTPTR_MAX once it is closed. */
 IOCP_API uintptr_t iocp_file_native(iocp_file *file);
 /* As iocp_socket_associate. */

@@ -27,8 +27,8 @@
 
 --- What crosses between states, as a copy: nil, booleans, numbers, strings, tables (shared parts and cycles kept), Lua
 --- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata,
---- lightuserdata; and references to ports, heaps, threads, sockets. Anything else raises an error that names the path
---- to it.
+--- lightuserdata; and references to ports, heaps, threads, sockets, files. Anything else raises an error that names the
+--- path to it.
 ---@alias iocp.Value any
 
 ---@class iocp
@@ -41,6 +41,7 @@
 ---@field Thread iocp.ThreadClass
 ---@field Pool iocp.PoolClass
 ---@field Socket iocp.SocketClass
+---@field File iocp.FileClass
 local iocp = {}
 
 --- The number of processors this process may use, at least 1.
@@ -669,6 +670,123 @@ function socket:handle() end
 --- The descriptor, on Windows the SOCKET.
 ---@return integer|nil native, string? message, iocp.Code? code INVALID: it is closed
 function socket:native() end
+
+-- ---- File --------------------------------------------------------------------------------------------------------
+
+---@alias iocp.FileMode
+---| "r"
+---| "w"
+---| "a"
+---| "r+"
+---| "w+"
+---| "a+"
+---| "wx"
+---| "ax"
+---| "w+x"
+---| "a+x"
+
+--- What a file is. Times are seconds since 1970-01-01 in UTC.
+---@class iocp.FileInfo
+---@field type "file"|"directory"|"pipe"|"terminal"|"device"|"other"
+---@field size integer bytes; 0 of what has no size
+---@field permissions integer POSIX' nine bits; Windows: 438 (0666), or 292 (0444) if it is read-only
+---@field links integer the names that it has; 0: it was removed
+---@field modified number
+---@field accessed number
+---@field id string the same for the same file, and no other
+
+--- ENOENT, EACCES and so on, as of I/O that failed, from all functions that ask the system.
+---@class iocp.FileClass
+---@overload fun(path: string, mode: iocp.FileMode?): iocp.File|nil, string?, iocp.Code?
+--- Opens a file, always binary. mode: "r" (default) reads; "w" writes, and empties or makes it; "a" writes at its end,
+--- and makes it; "+": reads and writes; "x": it must not exist. Children do not inherit it. A FIFO is opened at once;
+--- ENXIO: nobody reads it yet. Source: Microsoft's CreateFileW, open(2).
+local File = {}
+
+--- One more reference: the same userdata, as long as this state has one.
+---@param handle iocp.Handle
+---@return iocp.File|nil, string? message, iocp.Code? code INVALID
+function File.open(handle) end
+
+--- The file by what native() gave, or a new one over an open file of other code (of the io library, or a descriptor; on
+--- Windows a HANDLE), which is never closed or changed here. Its owner closes it after close().
+---@param native userdata|iocp.Address
+---@return iocp.File|nil, string? message, iocp.Code? code INVALID: nothing is open there
+function File.adopt(native) end
+
+--- What is written to the second is read from the first. Source: pipe(2), Microsoft's CreateNamedPipeW.
+---@return iocp.File|nil reader, iocp.File|string writer, iocp.Code? code
+function File.pipe() end
+
+--- A file without a name, for reading and writing, which is gone with its last reference. Source: open(2), O_TMPFILE.
+---@return iocp.File|nil, string? message, iocp.Code? code
+function File.temporary() end
+
+--- All methods return INVALID once it is closed, operations before it is associated, and CLOSED after its port is.
+---@class iocp.File
+local file = {}
+
+--- As Socket's.
+---@param port iocp.IOCompletionPort
+---@param key iocp.Address? of its packets; default: its handle, as a number
+---@return true|nil, string? message, iocp.Code? code INVALID: it is associated already; CLOSED
+function file:associate(port, key) end
+
+--- Reads into a block of any heap, which is busy until the packet. Less than `size`: the file ends there (a pipe has no
+--- more at the moment); 0 bytes: it ends before. Source: Microsoft's ReadFile, pread(2).
+---@param address iocp.Address
+---@param size integer? 1..2^31-2; nil: what the block has
+---@param offset integer? bytes from the file's start; nil: of pipes and terminals, where it is ignored
+---@param overlapped iocp.Overlapped usual: the address
+---@param at integer? where in the block, bytes from its start
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+function file:read(address, size, offset, overlapped, at) end
+
+--- Writes a block, or a string, which is copied; completes when the system has taken all of it. write(string, offset
+--- [, overlapped]): usual none. Source: Microsoft's WriteFile, pwrite(2).
+---@overload fun(self: iocp.File, text: string, offset: integer?, o: iocp.Overlapped): true|integer|nil, string?, iocp.Code?
+---@param address iocp.Address
+---@param size integer? 1..2^31-2; nil: what the block has
+---@param offset integer? bytes from the file's start; nil: in mode a, of pipes and terminals, where it is ignored
+---@param overlapped iocp.Overlapped usual: the address
+---@param at integer? where in the block, bytes from its start
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+function file:write(address, size, offset, overlapped, at) end
+
+--- Completes, with 0 bytes, when the device has what the writes wrote whose packets had come before. Source:
+--- Microsoft's FlushFileBuffers, fdatasync(2).
+---@param overlapped iocp.Overlapped usual: none
+---@return true|integer|nil started, string? message, iocp.Code? code
+function file:sync(overlapped) end
+
+---@return integer|nil bytes, string? message, iocp.Code? code
+function file:size() end
+
+--- Makes it shorter, or longer, by zeroes. Source: ftruncate(2).
+---@param size integer bytes
+---@return true|nil, string? message, iocp.Code? code EINVAL, EFBIG ...
+function file:truncate(size) end
+
+---@return iocp.FileInfo|nil, string? message, iocp.Code? code
+function file:info() end
+
+--- Asks operations to stop; each still sends its packet: ECANCELED, or done if it won. What a device is busy with
+--- already is not counted. Source: Microsoft's CancelIoEx.
+---@param overlapped iocp.Address? those that have it; nil: all
+---@return integer count how many were asked
+function file:cancel(overlapped) end
+
+--- Closes: operations are cancelled, each sends its packet. The handle is dead for ever. Source: Microsoft's
+--- CloseHandle, close(2).
+---@return true|nil, string? message, iocp.Code? code INVALID: it was closed before
+function file:close() end
+
+---@return string
+function file:handle() end
+
+--- The descriptor, on Windows the HANDLE.
+---@return integer|nil native, string? message, iocp.Code? code INVALID: it is closed
+function file:native() end
 
 -- ---- Pool --------------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 /*
 ** child.c - the server that is measured: a child, and what the system says that it used.
 **
-** Its processor time is the process' own clock, which also has what threads used that have ended. The system brings that
-** of a thread that runs up to date with each tick only, so it is asked while nothing is on its way.
+** Its processor time is the process' own clock, which also has what threads used that have ended. The system brings
+** that of a thread that runs up to date with each tick only, so it is asked while nothing is on its way.
 */
 
 #define _GNU_SOURCE

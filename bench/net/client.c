@@ -10,8 +10,8 @@
 **   accept   the same, with a new connection for each message, which is then reset
 **   idle     opens the connections, and leaves them alone
 **
-** The figures: rate, messages a second; cpu and user, the server's processor time, and its part outside the system, us a
-** message; switches and own, how often the server's threads, and this one, waited for each; busiest, the share of the
+** The figures: rate, messages a second; cpu and user, the server's processor time, and its part outside the system, us
+** a message; switches and own, how often the server's threads, and this one, waited for each; busiest, the share of the
 ** server's busiest thread; memory, the server's bytes for each idle connection.
 */
 

@@ -1,6 +1,6 @@
 /*
-** net.h - what the programs here share. Each server's arguments are THREADS BUFFER PORT: how many threads serve, how many
-** bytes they receive at once, and where, on 127.0.0.1.
+** net.h - what the programs here share. Each server's arguments are THREADS BUFFER PORT: how many threads serve, how
+** many bytes they receive at once, and where, on 127.0.0.1.
 */
 
 #ifndef BENCH_NET_H

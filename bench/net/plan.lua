@@ -1,5 +1,5 @@
---- What bench/net measures: rows, each a workload of client.c and the servers that take turns at it. The first server of
--- a row is its yardstick. `figure`: what is compared, the smaller the better: `cpu`, the server's processor time a
+--- What bench/net measures: rows, each a workload of client.c and the servers that take turns at it. The first server
+-- of a row is its yardstick. `figure`: what is compared, the smaller the better: `cpu`, the server's processor time a
 -- message, us; `trip`, the time a message takes, us; `memory`, bytes. `asked` is what was asked for at the outset.
 -- @module bench.net.plan
 local rows = {}

@@ -75,8 +75,8 @@ local function measure_row(row)
   return all
 end
 
-local HEADER = { "workload", "server", "us of CPU, or as named", "beside the first", "asked", "CPU us", "k/s", "switches",
-  "busiest" }
+local HEADER = { "workload", "server", "us of CPU, or as named", "beside the first", "asked", "CPU us", "k/s",
+  "switches", "busiest" }
 local FORMAT = "%-38s %-24s %-22s %-18s %-6s %7s %7s %11s %8s"
 local NAMED = { cpu = "%s", trip = "%s us", memory = "%s bytes" }
 
@@ -93,14 +93,15 @@ local function line_of(row, i, server, figures)
 end
 
 local EXPLAINED = [[
-Medians (least-greatest) of %d rounds in which the servers of a row take turns, after one to warm up. `bench/net/client.c`
-starts a server and keeps one message in flight in each connection, over loopback. With two processors the client takes
-one, so every good server shows the client's rate: what a server costs is **its processor time a message**; a smaller
-ratio is better, and each is of two measurements of the same round. A round trip is compared as such, an idle connection
-by the memory it takes. Switches: how often the server's threads, and the client, waited for each message. Busiest: the share of
-the thread that did most, of those that serve. The servers are in `bench/net`: `epoll.c` is the yardstick, one thread with one
-set of descriptors, edge-triggered and reading and writing at once, or as many with a listener each; `echo.c` is ours over `iocp.h`,
-`echo.lua` the raw style, one port and any number of workers. Idle connections of ours wait by `ready`.]]
+Medians (least-greatest) of %d rounds in which the servers of a row take turns, after one to warm up.
+`bench/net/client.c` starts a server and keeps one message in flight in each connection, over loopback. With two
+processors the client takes one, so every good server shows the client's rate: what a server costs is **its processor
+time a message**; a smaller ratio is better, and each is of two measurements of the same round. A round trip is
+compared as such, an idle connection by the memory it takes. Switches: how often the server's threads, and the client,
+waited for each message. Busiest: the share of the thread that did most, of those that serve. The servers are in
+`bench/net`: `epoll.c` is the yardstick, one thread with one set of descriptors, edge-triggered and reading and
+writing at once, or as many with a listener each; `echo.c` is ours over `iocp.h`, `echo.lua` the raw style, one port
+and any number of workers. Idle connections of ours wait by `ready`.]]
 
 local function write_page(lines)
   local out = { "# Sockets: the benchmark's last run", "",

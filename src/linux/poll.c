@@ -118,6 +118,18 @@ size_t iocp_prim_set_wait(const iocp_prim_set *set, iocp_prim_event *events, siz
 	return count;
 }
 
+int iocp_prim_set_takes(int descriptor)
+{
+	iocp_prim_set set;
+	int r;
+	set.set = epoll_create1(EPOLL_CLOEXEC);
+	if (set.set < 0)
+		return 0;
+	r = control(&set, EPOLL_CTL_ADD, descriptor, EPOLLIN, 0);
+	close(set.set);
+	return r == 0;
+}
+
 static void add_one(int descriptor)
 {
 	const uint64_t one = 1;

@@ -230,7 +230,8 @@ enum iocp_class {
 	IOCP_CLASS_TASK = 4,
 	IOCP_CLASS_SOCKET = 5,
 	IOCP_CLASS_LOOKUP = 6,
-	IOCP_CLASS_COUNT = 7
+	IOCP_CLASS_FILE = 7,
+	IOCP_CLASS_COUNT = 8
 };
 
 /* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
@@ -291,6 +292,9 @@ int iocp_push_found(lua_State *L, int r, void *object);
 int iocp_class_open(lua_State *L, enum iocp_class c);
 /* Pushes a list of the class' objects for which `lives` holds, in no order. Each is one more reference. */
 void iocp_living_push(lua_State *L, enum iocp_class c, int (*lives)(void *object));
+/* The same for one of whose objects a state has one userdata each; one that it has is found without asking the table of
+** objects. Upvalue 1: IOCP_LISTED's table. */
+int iocp_listed_open(lua_State *L, enum iocp_class c, int (*is_open)(const void *object));
 /* Pushes open(handle). */
 void iocp_class_push_open(lua_State *L, enum iocp_class c);
 /* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
@@ -331,6 +335,7 @@ void iocp_lua_open_socket(lua_State *L);
 /* After the socket and the heap, whose methods it adds to. */
 void iocp_lua_open_addresses(lua_State *L);
 void iocp_lua_open_lookup(lua_State *L);
+void iocp_lua_open_file(lua_State *L);
 /* iocp.resolve(host [, service]) */
 int iocp_lua_resolve(lua_State *L);
 /* iocp.signal(name) */
@@ -359,6 +364,28 @@ int iocp_lua_describe(lua_State *L);
 int iocp_lua_io_error(lua_State *L);
 /* private.io_errors(), for lua/iocp/init.lua: a new table of the numbers by name. */
 int iocp_lua_io_errors(lua_State *L);
+
+/* ---- ending.c: operations of I/O --------------------------------------------------------------------------------- */
+
+enum { IOCP_LARGEST_TRANSFER = 0x7ffffffe /* bytes of one operation */ };
+
+/* How an operation ends: by its packet, with this `overlapped`; or, if `done` is not NULL, at once. */
+typedef struct iocp_ending {
+	uintptr_t overlapped;
+	int64_t bytes;
+	int64_t *done;
+} iocp_ending;
+
+/* nil, message, code for what a function of iocp.h's part of I/O returned; `invalid`: what IOCP_INVALID says. */
+int iocp_io_failure(lua_State *L, int r, const char *invalid);
+/* The overlapped at `index`: an address; nil: the usual one; false: that, and no packet for what is done at once. */
+void iocp_check_ending(lua_State *L, int index, uintptr_t usual, iocp_ending *ending);
+/* Pushes what a method returns whose operation has begun, or is done. Returns 1. */
+int iocp_push_ending(lua_State *L, const iocp_ending *ending);
+/* A size from `least` to `most`, or nil: IOCP_REST. */
+size_t iocp_check_size(lua_State *L, int index, unsigned least, unsigned most);
+/* An open file of the io library, or the system's own number. */
+uintptr_t iocp_check_native_file(lua_State *L, int index, const char *name);
 
 /* ---- socket.c ---------------------------------------------------------------------------------------------------- */
 

@@ -168,5 +168,6 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_socket(L);
 	iocp_lua_open_addresses(L);
 	iocp_lua_open_lookup(L);
+	iocp_lua_open_file(L);
 	return 1;
 }

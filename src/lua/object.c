@@ -1,6 +1,6 @@
 /*
-** object.c - the userdata: one counted reference to a port, heap, thread, pool, task, socket or lookup. Another kind is
-** a row here and its methods.
+** object.c - the userdata: one counted reference to a port, heap, thread, pool, task, socket, lookup or file. Another
+** kind is a row here and its methods.
 **
 ** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is
 ** first, so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before
@@ -36,6 +36,7 @@ static const struct class_row {
 	{"iocp.Task", IOCP_KIND_TASK, LATE},
 	{"iocp.Socket", IOCP_KIND_SOCKET, HANDLE | LISTED},
 	{"iocp.Lookup", IOCP_KIND_LOOKUP, 0},
+	{"iocp.File", IOCP_KIND_FILE, HANDLE | LISTED},
 };
 
 static iocp_box *to_box(lua_State *L, int index)
@@ -391,6 +392,21 @@ int iocp_class_open(lua_State *L, enum iocp_class c)
 	iocp_object_push(L, c);
 	r = iocp_any_open(rows[c].kind, handle, &object);
 	return r == IOCP_INVALID ? no_object(L, c, handle) : iocp_push_found(L, r, object);
+}
+
+int iocp_listed_open(lua_State *L, enum iocp_class c, int (*is_open)(const void *object))
+{
+	if (lua_type(L, 1) == LUA_TNUMBER) {
+		enum iocp_class found;
+		void *object;
+		lua_pushvalue(L, 1);
+		lua_rawget(L, lua_upvalueindex(1));
+		object = iocp_object_test(L, lua_gettop(L), &found);
+		if (object && found == c && is_open(object))
+			return 1;
+		lua_pop(L, 1);
+	}
+	return iocp_class_open(L, c);
 }
 
 static int class_open(lua_State *L)

@@ -15,10 +15,7 @@
 	NOT_ASSOCIATED ", or no block that can be used for this begins at that address: it is not live (of any heap), "    \
 				   "is in use by another operation, or is smaller than what is asked for"
 
-enum {
-	LARGEST_TRANSFER = 0x7ffffffe, /* bytes of one operation */
-	LARGEST_DATAGRAM = 65535
-};
+enum { LARGEST_DATAGRAM = 65535 };
 
 iocp_socket *iocp_check_socket(lua_State *L, int index, const char *name)
 {
@@ -32,15 +29,7 @@ static iocp_socket *check_self(lua_State *L)
 
 int iocp_socket_failure(lua_State *L, iocp_socket *socket, int r, const char *invalid)
 {
-	if (r > 0) {
-		iocp_push_io_error(L, r);
-		if (iocp_debugs())
-			iocp_debug_refused(L, lua_tostring(L, -2), r);
-		return 3;
-	}
-	if (r != IOCP_INVALID)
-		return iocp_failure(L, r, NULL);
-	return iocp_failure(L, r, socket && !iocp_socket_is_open(socket) ? "the socket is closed" : invalid);
+	return iocp_io_failure(L, r, socket && !iocp_socket_is_open(socket) ? "the socket is closed" : invalid);
 }
 
 int iocp_socket_push_result(lua_State *L, iocp_socket *socket, int r, const char *invalid)
@@ -120,20 +109,15 @@ static int socket_pair(lua_State *L)
 	return 2;
 }
 
-/* One that the state has is found without asking the table of objects. Upvalue: what it has. */
+static int is_open(const void *socket)
+{
+	return iocp_socket_is_open(socket);
+}
+
+/* Upvalue: what the state has. */
 static int socket_open(lua_State *L)
 {
-	if (lua_type(L, 1) == LUA_TNUMBER) {
-		enum iocp_class c;
-		iocp_socket *socket;
-		lua_pushvalue(L, 1);
-		lua_rawget(L, lua_upvalueindex(1));
-		socket = iocp_object_test(L, lua_gettop(L), &c);
-		if (socket && c == IOCP_CLASS_SOCKET && iocp_socket_is_open(socket))
-			return 1;
-		lua_pop(L, 1);
-	}
-	return iocp_class_open(L, IOCP_CLASS_SOCKET);
+	return iocp_listed_open(L, IOCP_CLASS_SOCKET, is_open);
 }
 
 static int socket_adopt(lua_State *L)
@@ -177,50 +161,19 @@ static int socket_close(lua_State *L)
 
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
-/* How an operation ends: by its packet, with this `overlapped`; or, if `done` is not NULL, at once. */
 typedef struct operation {
 	iocp_socket *socket;
-	uintptr_t overlapped;
-	int64_t bytes;
-	int64_t *done;
+	iocp_ending ending;
 } operation;
 
-/* The overlapped at `index`: an address; nil: the usual one; false: that, and no packet for what is done at once. */
 static void check_ending(lua_State *L, int index, uintptr_t usual, operation *o)
 {
-	o->done = NULL;
-	if (lua_isboolean(L, index)) {
-		if (lua_toboolean(L, index))
-			iocp_bad_argument(L, index, "overlapped", "an address, nil, or false for no packet if it is done at once");
-		o->done = &o->bytes;
-	}
-	o->overlapped = lua_isnoneornil(L, index) || o->done ? usual : iocp_check_overlapped(L, index);
+	iocp_check_ending(L, index, usual, &o->ending);
 }
 
 static int push_started(lua_State *L, const operation *o, int r, const char *invalid)
 {
-	if (r != IOCP_OK)
-		return iocp_socket_failure(L, o->socket, r, invalid);
-	if (o->done && o->bytes >= 0)
-		iocp_push_count(L, (uint64_t)o->bytes);
-	else
-		lua_pushboolean(L, 1);
-	return 1;
-}
-
-/* A size from `least` to `most`, or nil: all of the block. */
-static size_t check_size(lua_State *L, int index, unsigned least, unsigned most)
-{
-	uint64_t size;
-	if (lua_isnoneornil(L, index))
-		return IOCP_REST;
-	if (!iocp_to_integer(L, index, most, &size) || size < least) {
-		char expected[80];
-		snprintf(
-			expected, sizeof(expected), "bytes, an integer from %u to %u, or nil for all of the block", least, most);
-		iocp_bad_argument(L, index, "size", expected);
-	}
-	return (size_t)size;
+	return r == IOCP_OK ? iocp_push_ending(L, &o->ending) : iocp_socket_failure(L, o->socket, r, invalid);
 }
 
 static int socket_accept(lua_State *L)
@@ -234,7 +187,7 @@ static int socket_accept(lua_State *L)
 		flags = IOCP_UNASSOCIATED;
 	else if (!lua_isnoneornil(L, 4))
 		port = iocp_object_check(L, 4, IOCP_CLASS_PORT, "port");
-	return push_started(L, &o, iocp_socket_accept(o.socket, client, port, flags, o.overlapped, o.done),
+	return push_started(L, &o, iocp_socket_accept(o.socket, client, port, flags, o.ending.overlapped, o.ending.done),
 		"the socket is not associated with a port, or the client is not fresh: a new, unbound iocp.Socket of the same "
 		"family, that no operation has");
 }
@@ -245,18 +198,19 @@ static int socket_connect(lua_State *L)
 	const char *host = iocp_check_host(L, 2, 0);
 	uint16_t port = iocp_check_inet_port(L, 3);
 	check_ending(L, 4, 0, &o);
-	return push_started(L, &o, iocp_socket_connect(o.socket, host, port, o.overlapped, o.done), NOT_ASSOCIATED);
+	return push_started(
+		L, &o, iocp_socket_connect(o.socket, host, port, o.ending.overlapped, o.ending.done), NOT_ASSOCIATED);
 }
 
 static int socket_receive(lua_State *L)
 {
 	operation o = {.socket = check_self(L)};
 	uintptr_t address = iocp_check_address(L, 2, "address");
-	size_t size = check_size(L, 3, 1, LARGEST_TRANSFER), at;
+	size_t size = iocp_check_size(L, 3, 1, IOCP_LARGEST_TRANSFER), at;
 	int r;
 	check_ending(L, 4, address, &o);
 	at = (size_t)iocp_opt_integer(L, 5, "at", SIZE_MAX, 0);
-	IOCP_RETRY(L, r, iocp_socket_receive(o.socket, (void *)address, at, size, o.overlapped, o.done));
+	IOCP_RETRY(L, r, iocp_socket_receive(o.socket, (void *)address, at, size, o.ending.overlapped, o.ending.done));
 	return push_started(L, &o, r, NOT_A_BLOCK);
 }
 
@@ -265,10 +219,11 @@ static int send_copy(lua_State *L, operation *o)
 {
 	size_t size;
 	const char *data = lua_tolstring(L, 2, &size);
-	if (size > LARGEST_TRANSFER)
+	if (size > IOCP_LARGEST_TRANSFER)
 		return iocp_bad_argument(L, 2, "string", "2147483646 bytes at most");
 	check_ending(L, 3, 0, o);
-	return push_started(L, o, iocp_socket_send_copy(o->socket, data, size, o->overlapped, o->done), NOT_ASSOCIATED);
+	return push_started(
+		L, o, iocp_socket_send_copy(o->socket, data, size, o->ending.overlapped, o->ending.done), NOT_ASSOCIATED);
 }
 
 static int socket_send(lua_State *L)
@@ -281,10 +236,10 @@ static int socket_send(lua_State *L)
 		return send_copy(L, &o);
 	if (!iocp_to_address(L, 2, &address))
 		return iocp_bad_argument(L, 2, "data", "a string, or the address of a block");
-	size = check_size(L, 3, 1, LARGEST_TRANSFER);
+	size = iocp_check_size(L, 3, 1, IOCP_LARGEST_TRANSFER);
 	check_ending(L, 4, address, &o);
 	at = (size_t)iocp_opt_integer(L, 5, "at", SIZE_MAX, 0);
-	IOCP_RETRY(L, r, iocp_socket_send(o.socket, (const void *)address, at, size, o.overlapped, o.done));
+	IOCP_RETRY(L, r, iocp_socket_send(o.socket, (const void *)address, at, size, o.ending.overlapped, o.ending.done));
 	return push_started(L, &o, r, NOT_A_BLOCK);
 }
 
@@ -292,10 +247,10 @@ static int socket_receive_from(lua_State *L)
 {
 	operation o = {.socket = check_self(L)};
 	uintptr_t address = iocp_check_address(L, 2, "address");
-	size_t size = check_size(L, 3, 0, LARGEST_DATAGRAM);
+	size_t size = iocp_check_size(L, 3, 0, LARGEST_DATAGRAM);
 	int r;
 	check_ending(L, 4, address, &o);
-	IOCP_RETRY(L, r, iocp_socket_receive_from(o.socket, (void *)address, size, o.overlapped, o.done));
+	IOCP_RETRY(L, r, iocp_socket_receive_from(o.socket, (void *)address, size, o.ending.overlapped, o.ending.done));
 	return push_started(L, &o, r, NOT_A_BLOCK);
 }
 
@@ -303,35 +258,24 @@ static int socket_send_to(lua_State *L)
 {
 	operation o = {.socket = check_self(L)};
 	uintptr_t address = iocp_check_address(L, 2, "address");
-	size_t size = check_size(L, 3, 0, LARGEST_DATAGRAM);
+	size_t size = iocp_check_size(L, 3, 0, LARGEST_DATAGRAM);
 	int r;
 	check_ending(L, 4, address, &o);
-	IOCP_RETRY(L, r, iocp_socket_send_to(o.socket, (const void *)address, size, o.overlapped, o.done));
+	IOCP_RETRY(L, r, iocp_socket_send_to(o.socket, (const void *)address, size, o.ending.overlapped, o.ending.done));
 	return push_started(L, &o, r, NOT_A_BLOCK);
-}
-
-/* An open file of the io library, or the system's own number. */
-static uintptr_t check_file(lua_State *L, int index)
-{
-	uintptr_t native;
-	FILE *stream = iocp_to_stream(L, index);
-	if (stream)
-		return iocp_any_file(stream);
-	if (!iocp_to_address(L, index, &native))
-		iocp_bad_argument(L, index, "file", "an open file, or a descriptor (on Windows a HANDLE)");
-	return native;
 }
 
 static int socket_send_file(lua_State *L)
 {
 	operation o = {.socket = check_self(L)};
-	uintptr_t file = check_file(L, 2);
+	uintptr_t file = iocp_check_native_file(L, 2, "file");
 	uint64_t offset = iocp_check_integer(L, 3, "offset", INT64_MAX), size;
-	if (!iocp_to_integer(L, 4, LARGEST_TRANSFER, &size) || size == 0)
+	if (!iocp_to_integer(L, 4, IOCP_LARGEST_TRANSFER, &size) || size == 0)
 		return iocp_bad_argument(L, 4, "size", "bytes, an integer from 1 to 2147483646");
 	check_ending(L, 5, 0, &o);
-	return push_started(
-		L, &o, iocp_socket_send_file(o.socket, file, offset, (size_t)size, o.overlapped, o.done), NOT_ASSOCIATED);
+	return push_started(L, &o,
+		iocp_socket_send_file(o.socket, file, offset, (size_t)size, o.ending.overlapped, o.ending.done),
+		NOT_ASSOCIATED);
 }
 
 /* IOCP_SIDE_*; 0: nil, where that is allowed. */
@@ -353,7 +297,7 @@ static int socket_ready(lua_State *L)
 	operation o = {.socket = check_self(L)};
 	int side = check_side(L, 2, 0);
 	check_ending(L, 3, 0, &o);
-	return push_started(L, &o, iocp_socket_ready(o.socket, side, o.overlapped, o.done), NOT_ASSOCIATED);
+	return push_started(L, &o, iocp_socket_ready(o.socket, side, o.ending.overlapped, o.ending.done), NOT_ASSOCIATED);
 }
 
 static int socket_cancel(lua_State *L)

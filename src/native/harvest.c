@@ -7,7 +7,7 @@
 
 enum {
 	LOOK_PACKETS = 64,   /* so many gets, or so long, after a look the next get looks, whatever is queued */
-	LOOK_TIME = 2000000, /* ns */
+	LOOK_TIME = 2000000, /* ns; also after which the watcher takes a role that is due for left */
 	SELDOM = 4,          /* periods between turns of the watcher at a port that mostly has a leader */
 	QUIET_TURNS = 20     /* of the watcher, after which a port that always has a leader is not watched any more */
 };
@@ -182,15 +182,21 @@ int iocp_leader_watch(iocp_port *port)
 {
 	iocp_poll *poll = iocp_poll_of(port);
 	_Atomic uint32_t *asleep;
-	int due, periods;
+	int due, left, periods;
 	if (iocp_poll_has_starved(poll))
 		feed(port, poll);
 	iocp_lock_acquire(&port->lock);
 	due = iocp_leader_is_due(port);
-	if (due && !port->waiters.newest)
+	/* Who looked just now is mostly back in a moment: another thread in its place would take the work away from it. */
+	left = due && iocp_prim_nanoseconds() - poll->looked_at > LOOK_TIME;
+	if (left && !port->waiters.newest)
 		look_while_it_moves(port, poll);
-	asleep = promote(port);
+	asleep = left ? promote(port) : NULL;
 	periods = !port->closed && !is_forgotten(port) ? periods_to_next(poll, due) : 0;
+	if (iocp_port_is_stuck(port))
+		periods = 1;
+	/* In the section in which that was seen: who leaves the role behind it has the port watched anew. */
+	port->watched = periods != 0;
 	iocp_lock_release(&port->lock);
 	if (asleep)
 		iocp_prim_wake(asleep);

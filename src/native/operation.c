@@ -66,11 +66,10 @@ int iocp_number_of(int code)
 
 iocp_operation *iocp_operation_new(enum iocp_operation_kind kind, uintptr_t overlapped)
 {
-	iocp_operation *operation = calloc(1, sizeof(*operation));
-	if (operation) {
-		operation->kind = (uint8_t)kind;
-		operation->packet.overlapped = overlapped;
-	}
+	/* Not calloc, which in the GNU library does not take what the thread has freed just now. */
+	iocp_operation *operation = malloc(sizeof(*operation));
+	if (operation)
+		*operation = (iocp_operation){.kind = (uint8_t)kind, .packet.overlapped = overlapped};
 	return operation;
 }
 

@@ -201,10 +201,14 @@ static size_t take_more(iocp_port *port, iocp_packet *packets, size_t max)
 {
 	iocp_chunk *garbage = NULL;
 	size_t taken;
+	int watch;
 	iocp_lock_acquire(&port->lock);
 	taken = iocp_port_take(port, packets, max, &garbage);
+	watch = iocp_port_begins_to_stick(port); /* there may be room for more I/O now, and nobody who waits for it */
 	iocp_lock_release(&port->lock);
 	iocp_chunks_free(garbage);
+	if (watch)
+		iocp_port_watch(port);
 	return taken;
 }
 

@@ -128,7 +128,8 @@ int iocp_leader_turn(void *port, iocp_context *context, int64_t deadline);
 int iocp_leader_should_look(iocp_port *port, double ms);
 /* It does. The lock is held, and is released meanwhile. */
 void iocp_leader_look(iocp_port *port, iocp_context *context);
-/* The watcher's turn at a port that has I/O. After how many periods the next is due; 0: none. No lock is held. */
+/* The watcher's turn at a port that has I/O. After how many periods the next is due; 0: none, and it is not `watched`
+** any more. No lock is held. */
 int iocp_leader_watch(iocp_port *port);
 
 /* ---- wake.c ------------------------------------------------------------------------------------------------------ */

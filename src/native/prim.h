@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/atomic.h"
 
@@ -126,6 +127,47 @@ void iocp_prim_pollable_raise(const iocp_prim_pollable *pollable);
 void iocp_prim_pollable_lower(const iocp_prim_pollable *pollable);
 /* Ends the wait of one thread that waits in the set, or that comes next. */
 void iocp_prim_set_alarm(const iocp_prim_set *set);
+/* Whether a set takes the descriptor: a device that is always ready has no place in one. */
+int iocp_prim_set_takes(int descriptor);
+
+/* ---- reading and writing ----------------------------------------------------------------------------------------- */
+
+/* As pread and pwrite or, where `offset` is -1, read and write, of as much as needs no wait. -1, and errno is EAGAIN:
+** all of it does; EOPNOTSUPP: that cannot be told of this descriptor. */
+ssize_t iocp_prim_read_at_once(int descriptor, void *data, size_t size, int64_t offset);
+ssize_t iocp_prim_write_at_once(int descriptor, const void *data, size_t size, int64_t offset);
+
+enum iocp_prim_action { IOCP_PRIM_PREAD, IOCP_PRIM_PWRITE, IOCP_PRIM_FDATASYNC };
+
+typedef struct iocp_prim_transfer {
+	enum iocp_prim_action action;
+	int descriptor;
+	void *data;
+	size_t size;
+	uint64_t offset;
+	void *name; /* for whoever asks; not NULL */
+} iocp_prim_transfer;
+
+typedef struct iocp_prim_transferred {
+	void *name;
+	int64_t result; /* bytes, or minus the system's code */
+} iocp_prim_transferred;
+
+/* Transfers that the system does by itself, while their descriptors and memory stay. One thread, the same all the time,
+** uses it, but for the alarm. */
+typedef struct iocp_prim_ring iocp_prim_ring;
+
+enum { IOCP_PRIM_RING_ROOM = 127 /* transfers at a time */ };
+
+/* NULL: there is none on this system, or it is not to be used. */
+iocp_prim_ring *iocp_prim_ring_open(void);
+void iocp_prim_ring_close(iocp_prim_ring *ring);
+/* Begins with the next wait. There are fewer than IOCP_PRIM_RING_ROOM that have not ended. */
+void iocp_prim_ring_add(iocp_prim_ring *ring, const iocp_prim_transfer *transfer);
+/* Waits until some have ended, `max` at most, and returns how many; 0: the alarm came. */
+size_t iocp_prim_ring_wait(iocp_prim_ring *ring, iocp_prim_transferred *ended, size_t max);
+/* Ends the wait, or the one that comes next. Any thread. */
+void iocp_prim_ring_alarm(iocp_prim_ring *ring);
 
 #pragma GCC visibility pop
 

@@ -206,20 +206,22 @@ static void look_at_threads(iocp_port *port)
 static int look_after(iocp_watched *watched)
 {
 	iocp_port *port = port_of_watched(watched);
-	iocp_poll *poll = iocp_poll_of(port);
+	iocp_poll *poll;
 	int stuck, periods;
 	iocp_lock_acquire(&port->lock);
 	stuck = iocp_port_is_stuck(port);
 	iocp_lock_release(&port->lock);
 	if (stuck && iocp_watch_works())
 		look_at_threads(port);
-	periods = poll ? poll->watch(port) : 0;
-	iocp_lock_acquire(&port->lock);
-	if (iocp_port_is_stuck(port))
-		periods = 1;
-	if (!periods)
-		port->watched = 0;
-	iocp_lock_release(&port->lock);
+	poll = iocp_poll_of(port);
+	if (poll) {
+		periods = poll->watch(port);
+	} else {
+		iocp_lock_acquire(&port->lock);
+		periods = iocp_port_is_stuck(port) || iocp_poll_of(port) != NULL; /* which may be new */
+		port->watched = (uint32_t)periods;
+		iocp_lock_release(&port->lock);
+	}
 	if (!periods)
 		iocp_port_release(port);
 	return periods;
