@@ -94,9 +94,9 @@ uintptr_t iocp_file_native(iocp_file *file)
 	return native;
 }
 
-int iocp_file_has_offsets(const iocp_file *file)
+int iocp_file_has_offsets(const iocp_file *file, int side)
 {
-	return file->has_offsets;
+	return file->has_offsets && !(side == IOCP_SIDE_WRITE && file->appends);
 }
 
 /* ---- using the handle -------------------------------------------------------------------------------------------- */
