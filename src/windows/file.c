@@ -49,8 +49,9 @@ int iocp_file_make(HANDLE system, int adopted, int appends, iocp_file **file)
 		f->association.end = end_association;
 		f->system = system;
 		f->adopted = adopted != 0;
-		f->appends = appends != 0;
 		f->has_offsets = GetFileType(system) == FILE_TYPE_DISK;
+		f->appends = appends && f->has_offsets;
+		f->is_pipe = !f->has_offsets && GetNamedPipeInfo(system, NULL, NULL, NULL, NULL);
 		r = adopted ? iocp_object_adopt(&entered, IOCP_KIND_FILE, system, free_file)
 					: iocp_object_register(entered, IOCP_KIND_FILE, system, free_file);
 	}

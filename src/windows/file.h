@@ -25,9 +25,10 @@
 struct iocp_file {
 	iocp_object object;
 	iocp_association association; /* under port_end.c's lock */
-	unsigned adopted : 1;         /* fixed at birth, as are the next two */
+	unsigned adopted : 1;         /* fixed at birth, as are the next three */
 	unsigned has_offsets : 1;
 	unsigned appends : 1;
+	unsigned is_pipe : 1; /* and not a socket of others */
 	iocp_lock lock;
 	HANDLE system; /* INVALID_HANDLE_VALUE once it is closed for all; this and all that follows is under the lock */
 	uint32_t users;

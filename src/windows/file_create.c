@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
 
 #define SHARED (FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)
 
@@ -19,7 +21,7 @@ enum {
 
 /* ---- by a name --------------------------------------------------------------------------------------------------- */
 
-/* From malloc. IOCP_OK, IOCP_NOMEM or a number. */
+/* As UTF-16, from malloc. IOCP_OK, IOCP_NOMEM or a number. */
 static int widen(const char *path, WCHAR **wide)
 {
 	int length = MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, NULL, 0);
@@ -29,6 +31,34 @@ static int widen(const char *path, WCHAR **wide)
 	if (!*wide)
 		return IOCP_NOMEM;
 	MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, *wide, length);
+	return IOCP_OK;
+}
+
+/* A path that is too long for the usual way of saying it is said in full, as the system wants it then. *wide is
+** replaced, or freed. IOCP_OK or IOCP_NOMEM. */
+static int lengthen(WCHAR **wide)
+{
+	static const WCHAR here[] = L"\\\\?\\", there[] = L"\\\\?\\UNC"; /* on this machine; on another one: \\name */
+	enum { ROOM_FOR_PREFIX = sizeof(there) / sizeof(there[0]) - 1 };
+	DWORD size = GetFullPathNameW(*wide, 0, NULL, NULL), length;
+	WCHAR *full, *path;
+	int is_shared;
+	if (size <= MAX_PATH || wcsncmp(*wide, L"\\\\?\\", 4) == 0 || wcsncmp(*wide, L"\\\\.\\", 4) == 0)
+		return IOCP_OK;
+	full = malloc((ROOM_FOR_PREFIX + size) * sizeof(*full));
+	path = full + ROOM_FOR_PREFIX;
+	length = full ? GetFullPathNameW(*wide, size, path, NULL) : 0;
+	free(*wide);
+	*wide = full;
+	if (!full)
+		return IOCP_NOMEM;
+	if (length == 0 || length >= size) /* the current folder has changed */
+		length = 0;
+	path[length] = 0;
+	is_shared = wcsncmp(path, L"\\\\", 2) == 0;
+	memmove(
+		full + wcslen(is_shared ? there : here), path + is_shared, (length + 1 - (size_t)is_shared) * sizeof(*full));
+	memcpy(full, is_shared ? there : here, wcslen(is_shared ? there : here) * sizeof(*full));
 	return IOCP_OK;
 }
 
@@ -82,6 +112,8 @@ int iocp_file_create(const char *path, int mode, iocp_file **file)
 	if (!(mode & (IOCP_FILE_READ | IOCP_FILE_WRITE | IOCP_FILE_APPEND)))
 		return IOCP_INVALID;
 	r = widen(path, &wide);
+	if (r == IOCP_OK)
+		r = lengthen(&wide);
 	if (r != IOCP_OK)
 		return r;
 	r = open_wide(wide, mode, &system);

@@ -89,8 +89,6 @@ int iocp_file_end_at(HANDLE system, int appends, uint64_t size)
 	FILE_END_OF_FILE_INFO end = {.EndOfFile.QuadPart = (LONGLONG)size};
 	HANDLE whole = system;
 	DWORD error = 0;
-	if (size > INT64_MAX)
-		return IOCP_EINVAL;
 	if (appends) /* its own handle has no right to that */
 		whole = ReOpenFile(system, GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, 0);
 	if (whole == INVALID_HANDLE_VALUE || !SetFileInformationByHandle(whole, FileEndOfFileInfo, &end, sizeof(end)))
@@ -102,7 +100,7 @@ int iocp_file_end_at(HANDLE system, int appends, uint64_t size)
 
 int iocp_file_truncate(iocp_file *file, uint64_t size)
 {
-	int r = iocp_file_enter(file);
+	int r = size <= INT64_MAX ? iocp_file_enter(file) : IOCP_INVALID;
 	if (r != IOCP_OK)
 		return r;
 	r = file->has_offsets ? iocp_file_end_at(file->system, file->appends, size) : IOCP_EINVAL;

@@ -49,8 +49,7 @@ static int is_end(const iocp_file *file, int32_t code)
 static void read_ended(iocp_file *file, iocp_file_request *request, iocp_outcome *outcome)
 {
 	/* Somebody wrote nothing into a pipe, which is not its end. */
-	while (!outcome->pending && !outcome->code && outcome->bytes == 0 && !file->has_offsets && !file->closed
-		   && !file->ended && GetFileType(file->system) == FILE_TYPE_PIPE)
+	while (!outcome->pending && !outcome->code && outcome->bytes == 0 && file->is_pipe && !file->closed && !file->ended)
 		*outcome = start_read(file, request);
 	if (!outcome->pending && is_end(file, outcome->code))
 		outcome->code = 0;

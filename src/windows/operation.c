@@ -96,10 +96,15 @@ static void stop_all_of(iocp_heap *heap)
 
 int iocp_operation_begin(void)
 {
-	uintptr_t first;
+	uintptr_t first = atomic_load_explicit(&range, memory_order_relaxed);
+	/* Threads of the system's pool may be inside the library. Without the lock, which one that ends may want inside the
+	** loader's. */
+	if (!first && iocp_pin() != IOCP_OK)
+		return IOCP_NOMEM;
 	iocp_lock_acquire(&records_lock);
 	first = atomic_load_explicit(&range, memory_order_relaxed);
-	if (!first) { /* with a part more, of which that is left out which is before a multiple of PART */
+	if (!first) {
+		/* With a part more, of which that is left out which is before a multiple of PART. */
 		first = (uintptr_t)VirtualAlloc(NULL, (PARTS + 1) * PART, MEM_RESERVE | MEM_TOP_DOWN, PAGE_NOACCESS);
 		if (first) {
 			first = (first + PART - 1) & ~(PART - 1);
