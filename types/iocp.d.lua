@@ -744,7 +744,7 @@ function file:read(address, size, offset, overlapped, at) end
 
 --- Writes a block, or a string, which is copied; completes when the system has taken all of it. write(string, offset
 --- [, overlapped]): usual none. Source: Microsoft's WriteFile, pwrite(2).
----@overload fun(self: iocp.File, text: string, offset: integer?, o: iocp.Overlapped): true|integer|nil, string?, iocp.Code?
+---@overload fun(self: iocp.File, text: string, at: integer?, o: iocp.Overlapped): true|integer|nil, string?, iocp.Code?
 ---@param address iocp.Address
 ---@param size integer? 1..2^31-2; nil: what the block has
 ---@param offset integer? bytes from the file's start; nil: in mode a, of pipes and terminals, where it is ignored

@@ -37,22 +37,6 @@ static void free_file(iocp_object *object)
 	free(file);
 }
 
-/* Under the lock: it is closed, and its descriptor may go. */
-static void close_unused(iocp_file *file)
-{
-	if (!file->closed || file->away || file->descriptor < 0)
-		return;
-	if (file->owned)
-		close(file->descriptor);
-	file->descriptor = -1;
-}
-
-void iocp_file_came_back(iocp_file *file)
-{
-	file->away--;
-	close_unused(file);
-}
-
 static void cancel_transfers(const iocp_file *file)
 {
 	(void)iocp_transfers_cancel(&(iocp_transfers){.of = &file->source.object});
@@ -128,7 +112,7 @@ int iocp_file_close(iocp_file *file)
 	}
 	file->poll = NULL;
 	file->closed = 1;
-	close_unused(file);
+	iocp_file_close_unused(file);
 	iocp_lock_release(&file->lock);
 	iocp_finished_post(port, &finished);
 	cancel_transfers(file);
@@ -163,7 +147,7 @@ static int examine(int descriptor, uint8_t *has_offsets, uint8_t *is_fifo)
 ** IOCP_NOMEM, or a number. */
 static int new_file(int descriptor, int owned, iocp_file **file)
 {
-	static const iocp_source_calls calls = {advance, port_ended, end_heap};
+	static const iocp_source_calls calls = {advance, port_ended, end_heap, iocp_file_transferred};
 	iocp_file *made = calloc(1, sizeof(*made));
 	int number;
 	if (!made)
@@ -337,5 +321,7 @@ int iocp_file_associate(iocp_file *file, iocp_port *port, uintptr_t key)
 		file->associated = 1;
 	}
 	iocp_lock_release(&file->lock);
+	if (r == IOCP_OK)
+		iocp_port_has_member(port);
 	return r;
 }

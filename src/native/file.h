@@ -44,10 +44,15 @@ struct iocp_file {
 	iocp_operations reading, writing;
 };
 
-/* Under the lock: an operation does not use the descriptor any more. */
-void iocp_file_came_back(iocp_file *file);
+/* file_start.c: an operation that others did has ended. No lock is held. */
+void iocp_file_transferred(iocp_operation *operation, int number);
 
 /* ---- file_advance.c; under the lock ------------------------------------------------------------------------------ */
+
+/* If it is closed, and no operation uses its descriptor, that goes. */
+void iocp_file_close_unused(iocp_file *file);
+/* An operation does not use the descriptor any more. */
+void iocp_file_came_back(iocp_file *file);
 
 static inline iocp_operations *iocp_file_queue_of(iocp_file *file, const iocp_operation *operation)
 {

@@ -199,6 +199,21 @@ void iocp_file_advance(iocp_file *file, uint32_t what, iocp_finished *finished)
 	iocp_lock_release(&file->lock);
 }
 
+void iocp_file_close_unused(iocp_file *file)
+{
+	if (!file->closed || file->away || file->descriptor < 0)
+		return;
+	if (file->owned)
+		close(file->descriptor);
+	file->descriptor = -1;
+}
+
+void iocp_file_came_back(iocp_file *file)
+{
+	file->away--;
+	iocp_file_close_unused(file);
+}
+
 uint32_t iocp_file_end(
 	iocp_file *file, int (*matches)(const iocp_operation *, const void *), const void *with, iocp_finished *finished)
 {

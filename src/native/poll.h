@@ -28,6 +28,8 @@ typedef struct iocp_source_calls {
 	void (*port_ended)(iocp_source *source, struct iocp_poll *poll);
 	/* Its operations that use blocks of this heap end. No lock is held. */
 	void (*end_heap)(iocp_source *source, const iocp_heap *heap);
+	/* An operation of its that others did has ended, with this number or 0. No lock is held. NULL: there are none. */
+	void (*transferred)(iocp_operation *operation, int number);
 } iocp_source_calls;
 
 /* The beginning of every object that is associated with a port. */

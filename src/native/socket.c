@@ -76,7 +76,7 @@ static void end_heap(iocp_source *source, const iocp_heap *heap)
 
 static iocp_socket *new_socket(int family, int type, int descriptor)
 {
-	static const iocp_source_calls calls = {advance, port_ended, end_heap};
+	static const iocp_source_calls calls = {advance, port_ended, end_heap, NULL};
 	iocp_socket *socket = calloc(1, sizeof(*socket));
 	if (!socket)
 		return NULL;

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "core/os.h"
-#include "native/native.h"
+#include "native/poll.h"
 
 enum {
 	THREADS = 16,
@@ -67,6 +67,12 @@ static int outcome_of(iocp_operation *operation, int64_t result)
 	return operation->kind == IOCP_WRITE && left_of(operation) ? IOCP_ENOSPC : IOCP_DONE;
 }
 
+/* It has ended, with this number or 0. No lock is held. */
+static void end(iocp_operation *operation, int number)
+{
+	((iocp_source *)operation->of.transfer.of)->calls->transferred(operation, number);
+}
+
 /* ---- what nobody does -------------------------------------------------------------------------------------------- */
 
 /* The operation ends with this number. Its file may come with the next in turn, which is refused too: by who tells the
@@ -82,7 +88,7 @@ static void refuse(iocp_operation *operation, int number)
 	while (!others && (operation = refused.first)) {
 		iocp_operations_remove_first(&refused);
 		iocp_lock_release(&lock);
-		iocp_file_transferred(operation, operation->packet.code);
+		end(operation, operation->packet.code);
 		iocp_lock_acquire(&lock);
 	}
 	if (!others)
@@ -121,7 +127,7 @@ static void do_all(iocp_operation *operation)
 	do
 		outcome = outcome_of(operation, do_part(operation));
 	while (outcome == IOCP_MORE);
-	iocp_file_transferred(operation, outcome);
+	end(operation, outcome);
 }
 
 /* Waits for work. NULL: there was none for long, and the thread is no longer counted. */
@@ -285,7 +291,7 @@ static int end_in_ring(iocp_operation *operation, int64_t result)
 	if (outcome == IOCP_MORE)
 		add_to_ring(operation);
 	else
-		iocp_file_transferred(operation, outcome);
+		end(operation, outcome);
 	return outcome != IOCP_MORE;
 }
 

@@ -17,14 +17,11 @@ typedef struct iocp_transfers {
 	const iocp_heap *heap;
 } iocp_transfers;
 
-/* An IOCP_READ, IOCP_WRITE or IOCP_SYNC with all of its of.transfer. It is given away; when it has ended,
-** iocp_file_transferred gets it. The descriptor and the memory stay until then. Any thread, no lock is held. */
+/* An IOCP_READ, IOCP_WRITE or IOCP_SYNC with all of its of.transfer. It is given away; when it has ended, `transferred`
+** of its source's calls gets it. The descriptor and the memory stay until then. Any thread, no lock is held. */
 void iocp_transfer_begin(iocp_operation *operation);
 /* Those that nobody has begun with end with IOCP_ECANCELED, soon. Returns how many. No lock is held. */
 uint32_t iocp_transfers_cancel(const iocp_transfers *which);
-
-/* file.c: it has ended, with this number or 0. No lock is held. */
-void iocp_file_transferred(iocp_operation *operation, int number);
 
 #pragma GCC visibility pop
 
