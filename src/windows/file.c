@@ -100,31 +100,6 @@ int iocp_file_has_offsets(const iocp_file *file, int side)
 	return file->has_offsets && !(side == IOCP_SIDE_WRITE && file->appends);
 }
 
-/* ---- using the handle -------------------------------------------------------------------------------------------- */
-
-int iocp_file_enter(iocp_file *file)
-{
-	int r;
-	iocp_lock_acquire(&file->lock);
-	r = file->closed ? IOCP_INVALID : IOCP_OK;
-	file->users += r == IOCP_OK;
-	iocp_lock_release(&file->lock);
-	return r;
-}
-
-void iocp_file_leave(iocp_file *file)
-{
-	HANDLE system = INVALID_HANDLE_VALUE;
-	iocp_lock_acquire(&file->lock);
-	if (--file->users == 0 && file->closed) {
-		system = file->system;
-		file->system = INVALID_HANDLE_VALUE;
-	}
-	iocp_lock_release(&file->lock);
-	if (system != INVALID_HANDLE_VALUE && !file->adopted)
-		CloseHandle(system);
-}
-
 /* ---- associating ------------------------------------------------------------------------------------------------- */
 
 /* The caller has entered the port, and the lock is held. */

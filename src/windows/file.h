@@ -3,7 +3,7 @@
 **
 **   file.c           a file's life: adopting, associating, closing
 **   file_create.c    opening by a name, and what has none: pipes, temporary files
-**   file_operation.c how an operation begins and ends, and is cancelled
+**   file_operation.c how the handle is used; how an operation begins and ends, and is cancelled
 **   file_transfer.c  reading and writing
 **   file_sync.c      what a thread of the system's pool waits for
 **   file_info.c      what is known of a file at once
@@ -20,8 +20,8 @@
 
 /* Locking: a call of the system's that may wait for a device is made without the lock, by a user that is counted: the
 ** handle is closed behind the last of them, so that none is made with one that was closed meanwhile. Where the order of
-** the calls is kept, they are made with the lock held: of what has no offsets none of them waits, and a write to the
-** end of a file waits for those before it anyhow. */
+** the calls is kept, they are made with the lock held: of what has no offsets none of them waits, and the system does a
+** write that makes a file longer before it returns, so those to the end of a file come one behind the other. */
 struct iocp_file {
 	iocp_object object;
 	iocp_association association; /* under port_end.c's lock */
@@ -79,13 +79,13 @@ _Static_assert(sizeof(iocp_file_request) <= IOCP_OPERATION_SIZE, "a record is to
 int iocp_file_make(HANDLE system, int adopted, int appends, iocp_file **file);
 /* Whether the system's calls with it wait: it was not opened for overlapped use. */
 int iocp_file_waits(HANDLE system);
+
+/* ---- file_operation.c -------------------------------------------------------------------------------------------- */
+
 /* Counts the caller among those who may use the handle. IOCP_INVALID: it is closed. */
 int iocp_file_enter(iocp_file *file);
 /* Takes the lock, and closes the handle behind the last. The caller has a reference. */
 void iocp_file_leave(iocp_file *file);
-
-/* ---- file_operation.c -------------------------------------------------------------------------------------------- */
-
 /* The record of an operation that uses no block. IOCP_INVALID: `overlapped` cannot be one. IOCP_NOMEM. */
 int iocp_file_request_make(
 	iocp_file *file, const iocp_file_call *call, uintptr_t overlapped, iocp_file_request **request);

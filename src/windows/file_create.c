@@ -95,7 +95,7 @@ static int open_wide(const WCHAR *path, int mode, HANDLE *system)
 	if (iocp_file_waits(opened)) /* a console, whatever is asked for */
 		r = IOCP_EOPNOTSUPP;
 	/* Not by the disposition, which refuses hidden files and forgets attributes. */
-	else if ((mode & IOCP_FILE_TRUNCATE) && error == ERROR_ALREADY_EXISTS && GetFileType(opened) == FILE_TYPE_DISK)
+	else if ((mode & IOCP_FILE_TRUNCATE) && GetFileType(opened) == FILE_TYPE_DISK)
 		r = iocp_file_end_at(opened, (mode & IOCP_FILE_APPEND) != 0, 0);
 	if (r == IOCP_OK)
 		*system = opened;
@@ -141,7 +141,8 @@ int iocp_file_temporary(iocp_file **file)
 {
 	WCHAR folder[MAX_PATH + 1], name[MAX_PATH + 64];
 	HANDLE system;
-	DWORD error = GetTempPathW(MAX_PATH + 1, folder) ? ERROR_FILE_EXISTS : GetLastError();
+	DWORD length = GetTempPathW(MAX_PATH + 1, folder);
+	DWORD error = length == 0 ? GetLastError() : length > MAX_PATH ? ERROR_FILENAME_EXCED_RANGE : ERROR_FILE_EXISTS;
 	int i;
 	for (i = 0; i < TRIES && error == ERROR_FILE_EXISTS; i++) {
 		if (!make_name(name, sizeof(name) / sizeof(name[0]), folder))

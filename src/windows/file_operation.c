@@ -1,5 +1,5 @@
 /*
-** file_operation.c - how an operation of a file begins and ends, and how it is stopped.
+** file_operation.c - how an operation of a file begins and ends, and how it is stopped; who uses the handle meanwhile.
 **
 ** An operation is in its file's list from before the system is called until it has ended. What is done at once, or
 ** fails at once, ends in the call: the kernel sends no packet for it, so one is posted here, unless the caller wants
@@ -15,6 +15,31 @@
 #include "windows/file.h"
 
 #include <stdlib.h>
+
+/* ---- using the handle -------------------------------------------------------------------------------------------- */
+
+int iocp_file_enter(iocp_file *file)
+{
+	int r;
+	iocp_lock_acquire(&file->lock);
+	r = file->closed ? IOCP_INVALID : IOCP_OK;
+	file->users += r == IOCP_OK;
+	iocp_lock_release(&file->lock);
+	return r;
+}
+
+void iocp_file_leave(iocp_file *file)
+{
+	HANDLE system = INVALID_HANDLE_VALUE;
+	iocp_lock_acquire(&file->lock);
+	if (--file->users == 0 && file->closed) {
+		system = file->system;
+		file->system = INVALID_HANDLE_VALUE;
+	}
+	iocp_lock_release(&file->lock);
+	if (system != INVALID_HANDLE_VALUE && !file->adopted)
+		CloseHandle(system);
+}
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
