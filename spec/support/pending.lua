@@ -27,6 +27,7 @@ return {
   { "-", "windows", "by LuaJIT's ffi", "puc", "only LuaJIT's ffi reaches the kernel's own ports and heaps" },
   { "-", "value", "is lightuserdata", "lua5.1", "nothing here makes lightuserdata in this Lua" },
   { 50, "socket_stress", "without descriptors", "windows", "Windows has no such limit" },
+  { "-", "windows_file", "read-only is not written", "wine", "Wine leaves it to the system below, which lets root" },
   { 7, "scale", "within 32 bytes a packet", "scaled", BOOKS, measure = true },
   { "-", "scale", "leave nothing behind:", "scaled", BOOKS, measure = true },
   { "-", "scale", "costs next to no CPU", "scaled", "a sanitizer or Wine takes some of its own", measure = true },

@@ -1,8 +1,8 @@
 /*
 ** operation.c - the records of operations that the kernel has.
 **
-** The range is reserved with the first socket and gets memory as it fills; what it has it keeps, for the records to
-** come. iocp_port_enqueue refuses its addresses, so a packet that has one is the kernel's.
+** The range is reserved with the first socket or file and gets memory as it fills; what it has it keeps, for the
+** records to come. iocp_port_enqueue refuses its addresses, so a packet that has one is the kernel's.
 **
 ** Numbers that people post are handles, too: a generation * 2^22 + a slot, and slots are taken from 0 on. So the range
 ** lies as high as can be, and of each 2^22 bytes of it the upper half is used, whose addresses are handles of slots
@@ -11,7 +11,7 @@
 ** Ownership: from create to free a record belongs to its operation; see operation.h for what it holds.
 **
 ** Locking: `records_lock` guards the free list, how far the range is filled, and each record's `object` and `heap`,
-** which do not change between create and free.
+** which do not change between create and free, but that the operation's owner may give up the heap before.
 */
 
 #include "windows/operation.h"
@@ -96,10 +96,15 @@ static void stop_all_of(iocp_heap *heap)
 
 int iocp_operation_begin(void)
 {
-	uintptr_t first;
+	uintptr_t first = atomic_load_explicit(&range, memory_order_relaxed);
+	/* Threads of the system's pool may be inside the library. Without the lock, which one that ends may want inside the
+	** loader's. */
+	if (!first && iocp_pin() != IOCP_OK)
+		return IOCP_NOMEM;
 	iocp_lock_acquire(&records_lock);
 	first = atomic_load_explicit(&range, memory_order_relaxed);
-	if (!first) { /* with a part more, of which that is left out which is before a multiple of PART */
+	if (!first) {
+		/* With a part more, of which that is left out which is before a multiple of PART. */
 		first = (uintptr_t)VirtualAlloc(NULL, (PARTS + 1) * PART, MEM_RESERVE | MEM_TOP_DOWN, PAGE_NOACCESS);
 		if (first) {
 			first = (first + PART - 1) & ~(PART - 1);
@@ -136,26 +141,74 @@ static iocp_operation *take(void)
 	return fill(used) ? record_at(used++) : NULL;
 }
 
-int iocp_operation_create(const iocp_operation_type *type, iocp_object *object, iocp_heap *heap, const void *address,
-	int alone, iocp_operation **operation)
+/* With a new reference to the object. It takes over the hold, if `heap` is not NULL; failing, too. */
+static int create(const iocp_operation_type *type, iocp_object *object, uintptr_t overlapped, iocp_heap *heap,
+	const void *address, int alone, iocp_operation **operation)
 {
-	iocp_operation *made;
-	iocp_lock_acquire(&records_lock);
-	made = take();
-	if (made) {
-		memset(made, 0, IOCP_OPERATION_SIZE);
-		made->type = type;
-		made->object = object;
-		made->heap = heap;
-		made->address = address;
-		made->alone = alone;
-		iocp_object_retain(object);
+	iocp_operation *made = NULL;
+	int possible = !iocp_operation_is_near(overlapped);
+	if (possible) {
+		iocp_lock_acquire(&records_lock);
+		made = take();
+		if (made) {
+			memset(made, 0, IOCP_OPERATION_SIZE);
+			made->type = type;
+			made->object = object;
+			made->overlapped = overlapped;
+			made->heap = heap;
+			made->address = address;
+			made->alone = alone;
+			iocp_object_retain(object);
+		}
+		iocp_lock_release(&records_lock);
 	}
+	if (!made && heap)
+		iocp_block_let_go(heap, address, alone);
+	if (made)
+		*operation = made;
+	return made ? IOCP_OK : possible ? IOCP_NOMEM : IOCP_INVALID;
+}
+
+int iocp_operation_create(
+	const iocp_operation_type *type, iocp_object *object, uintptr_t overlapped, iocp_operation **operation)
+{
+	return create(type, object, overlapped, NULL, NULL, 0, operation);
+}
+
+/* How much of a block of `there` bytes is used, which may be IOCP_REST. IOCP_INVALID: it has not that much. */
+static int size_of_use(size_t there, size_t at, size_t *size)
+{
+	if (at > there)
+		return IOCP_INVALID;
+	if (*size == IOCP_REST)
+		*size = there - at;
+	return *size >= 1 && *size <= IOCP_LARGEST_TRANSFER && *size <= there - at ? IOCP_OK : IOCP_INVALID;
+}
+
+int iocp_operation_create_on(const iocp_operation_type *type, iocp_object *object, uintptr_t overlapped,
+	const void *address, size_t at, size_t *size, int alone, iocp_operation **operation)
+{
+	iocp_heap *heap;
+	size_t there;
+	int r = iocp_block_hold(address, alone, &heap, &there);
+	if (r != IOCP_OK)
+		return r;
+	r = size_of_use(there, at, size);
+	if (r != IOCP_OK) {
+		iocp_block_let_go(heap, address, alone);
+		return r;
+	}
+	return create(type, object, overlapped, heap, address, alone, operation);
+}
+
+void iocp_operation_let_go(iocp_operation *operation)
+{
+	iocp_heap *heap = operation->heap;
+	iocp_lock_acquire(&records_lock);
+	operation->heap = NULL;
 	iocp_lock_release(&records_lock);
-	if (!made)
-		return IOCP_NOMEM;
-	*operation = made;
-	return IOCP_OK;
+	if (heap)
+		iocp_block_let_go(heap, operation->address, operation->alone);
 }
 
 void iocp_operation_free(iocp_operation *operation)
@@ -173,4 +226,29 @@ void iocp_operation_free(iocp_operation *operation)
 	if (heap)
 		iocp_block_let_go(heap, address, alone);
 	iocp_object_release(object);
+}
+
+/* ---- those of an object ------------------------------------------------------------------------------------------ */
+
+void iocp_operations_add(iocp_operations *operations, iocp_operation *operation)
+{
+	operation->newer = NULL;
+	operation->older = operations->newest;
+	if (operations->newest)
+		operations->newest->newer = operation;
+	else
+		operations->oldest = operation;
+	operations->newest = operation;
+}
+
+void iocp_operations_remove(iocp_operations *operations, iocp_operation *operation)
+{
+	if (operation->older)
+		operation->older->newer = operation->newer;
+	else
+		operations->oldest = operation->newer;
+	if (operation->newer)
+		operation->newer->older = operation->older;
+	else
+		operations->newest = operation->older;
 }

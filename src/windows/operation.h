@@ -32,14 +32,36 @@ struct iocp_operation {
 };
 
 enum { IOCP_OPERATION_SIZE = 160 }; /* bytes that a record has, what its type adds included */
+enum { IOCP_LARGEST_TRANSFER = 0x7ffffffe };
+
+/* How an operation has ended, or that it has not. */
+typedef struct iocp_outcome {
+	int pending;
+	int32_t code; /* a number, or 0 */
+	uint32_t bytes;
+} iocp_outcome;
+
+/* The operations of an object that have begun and not ended, in the order of their calls; under its lock. */
+typedef struct iocp_operations {
+	iocp_operation *newest, *oldest;
+} iocp_operations;
+
+void iocp_operations_add(iocp_operations *operations, iocp_operation *operation);
+void iocp_operations_remove(iocp_operations *operations, iocp_operation *operation);
 
 /* Before all else here. IOCP_OK or IOCP_NOMEM. */
 int iocp_operation_begin(void);
-/* A record, zeroed but for these, with a new reference to the object. It takes over the hold, if `heap` is not NULL.
-** IOCP_NOMEM: it has not. */
-int iocp_operation_create(const iocp_operation_type *type, iocp_object *object, iocp_heap *heap, const void *address,
-	int alone, iocp_operation **operation);
-/* Gives up what the above took over. No lock is held. */
+/* A record, zeroed but for these, with a new reference to the object. IOCP_INVALID: `overlapped` cannot be a caller's.
+** IOCP_NOMEM. */
+int iocp_operation_create(
+	const iocp_operation_type *type, iocp_object *object, uintptr_t overlapped, iocp_operation **operation);
+/* The record of one that uses address[at .. at + *size - 1] of a live block, `alone` if that is said. IOCP_REST as
+** *size becomes what the block has from `at` on. IOCP_INVALID also: that is not to be had. No lock is held. */
+int iocp_operation_create_on(const iocp_operation_type *type, iocp_object *object, uintptr_t overlapped,
+	const void *address, size_t at, size_t *size, int alone, iocp_operation **operation);
+/* Gives up its block already, if it has one. No lock is held, here and in the next. */
+void iocp_operation_let_go(iocp_operation *operation);
+/* Gives up what it holds. */
 void iocp_operation_free(iocp_operation *operation);
 /* Whether the number is an address in the records' range. */
 int iocp_operation_is_near(uintptr_t overlapped);

@@ -205,7 +205,7 @@ int iocp_socket_associate(iocp_socket *socket, iocp_port *port, uintptr_t key)
 static void shut(iocp_socket *socket)
 {
 	iocp_operation *one;
-	for (one = socket->oldest; one; one = one->newer) {
+	for (one = socket->operations.oldest; one; one = one->newer) {
 		iocp_request *request = (iocp_request *)one;
 		if (request->call->settle)
 			request->call->settle(socket, request);

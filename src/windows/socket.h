@@ -31,11 +31,11 @@ struct iocp_socket {
 	iocp_lock lock;
 	iocp_port *port; /* what it is associated with: not a reference, NULL once either is closed */
 	uintptr_t key;
-	iocp_operation *newest, *oldest; /* that the kernel has, in the order of their calls */
-	int32_t keepalive;               /* seconds, as they were set */
-	int32_t linger;                  /* as it was set */
-	int32_t send_error;              /* the number with which the write side has ended, or 0 */
-	unsigned family : 8;             /* the contract's; fixed at birth, as are the next two */
+	iocp_operations operations; /* that the kernel has */
+	int32_t keepalive;          /* seconds, as they were set */
+	int32_t linger;             /* as it was set */
+	int32_t send_error;         /* the number with which the write side has ended, or 0 */
+	unsigned family : 8;        /* the contract's; fixed at birth, as are the next two */
 	unsigned type : 8;
 	unsigned adopted : 1;
 	unsigned used : 1;      /* it is no fresh one: bound, connected, associated, or an accept has it */
@@ -62,13 +62,6 @@ static inline int iocp_socket_usable(const iocp_socket *socket)
 {
 	return iocp_socket_is_closed(socket) || socket->accepting ? IOCP_INVALID : IOCP_OK;
 }
-
-/* How an operation has ended, or that it has not. */
-typedef struct iocp_outcome {
-	int pending;
-	int32_t code; /* a number, or 0 */
-	uint32_t bytes;
-} iocp_outcome;
 
 typedef struct iocp_request iocp_request;
 

@@ -12,10 +12,6 @@
 
 #include <stdlib.h>
 
-#include "core/busy.h"
-
-enum { LARGEST = 0x7ffffffe };
-
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
 static int end(iocp_operation *operation, iocp_port *port, iocp_packet *packet);
@@ -23,59 +19,29 @@ static void stop_on(iocp_object *object, iocp_heap *heap);
 
 static const iocp_operation_type requests = {end, stop_on};
 
-/* Takes over the hold, failing or not. */
-static int make(iocp_socket *socket, const iocp_call *call, iocp_heap *heap, const void *address, uintptr_t overlapped,
-	iocp_request **request)
+int iocp_request_make(iocp_socket *socket, const iocp_call *call, uintptr_t overlapped, iocp_request **request)
 {
-	int alone = (call->sides & IOCP_SIDE_READ) != 0;
 	iocp_operation *operation;
-	int r = iocp_operation_is_near(overlapped)
-				? IOCP_INVALID
-				: iocp_operation_create(&requests, &socket->object, heap, address, alone, &operation);
-	if (r != IOCP_OK) {
-		if (heap)
-			iocp_block_let_go(heap, address, alone);
+	int r = iocp_operation_create(&requests, &socket->object, overlapped, &operation);
+	if (r != IOCP_OK)
 		return r;
-	}
-	operation->overlapped = overlapped;
 	*request = (iocp_request *)operation;
 	(*request)->call = call;
 	return IOCP_OK;
 }
 
-int iocp_request_make(iocp_socket *socket, const iocp_call *call, uintptr_t overlapped, iocp_request **request)
-{
-	return make(socket, call, NULL, NULL, overlapped, request);
-}
-
-/* How much of a block of `there` bytes is used, which may be IOCP_REST. IOCP_INVALID: it has not that much. */
-static int size_of_use(size_t there, size_t at, size_t *size)
-{
-	if (at > there)
-		return IOCP_INVALID;
-	if (*size == IOCP_REST)
-		*size = there - at;
-	return *size >= 1 && *size <= LARGEST && *size <= there - at ? IOCP_OK : IOCP_INVALID;
-}
-
 int iocp_request_make_on(iocp_socket *socket, const iocp_call *call, const void *address, size_t at, size_t size,
 	uintptr_t overlapped, iocp_request **request)
 {
-	iocp_heap *heap;
-	size_t there;
 	int alone = (call->sides & IOCP_SIDE_READ) != 0;
-	int r = iocp_block_hold(address, alone, &heap, &there);
+	iocp_operation *operation;
+	int r = iocp_operation_create_on(&requests, &socket->object, overlapped, address, at, &size, alone, &operation);
 	if (r != IOCP_OK)
 		return r;
-	r = size_of_use(there, at, &size);
-	if (r != IOCP_OK) {
-		iocp_block_let_go(heap, address, alone);
-		return r;
-	}
-	r = make(socket, call, heap, address, overlapped, request);
-	if (r == IOCP_OK)
-		(*request)->size = (uint32_t)size;
-	return r;
+	*request = (iocp_request *)operation;
+	(*request)->call = call;
+	(*request)->size = (uint32_t)size;
+	return IOCP_OK;
 }
 
 void iocp_request_free(iocp_request *request)
@@ -84,30 +50,6 @@ void iocp_request_free(iocp_request *request)
 		request->call->release(request);
 	free(request->memory);
 	iocp_operation_free(&request->operation);
-}
-
-/* The lock is held, here and in the next. */
-static void list(iocp_socket *socket, iocp_operation *operation)
-{
-	operation->newer = NULL;
-	operation->older = socket->newest;
-	if (socket->newest)
-		socket->newest->newer = operation;
-	else
-		socket->oldest = operation;
-	socket->newest = operation;
-}
-
-static void unlist(iocp_socket *socket, iocp_operation *operation)
-{
-	if (operation->older)
-		operation->older->newer = operation->newer;
-	else
-		socket->oldest = operation->newer;
-	if (operation->newer)
-		operation->newer->older = operation->older;
-	else
-		socket->newest = operation->older;
 }
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------- */
@@ -140,14 +82,14 @@ uint32_t iocp_socket_stop(iocp_socket *socket, int (*chosen)(const iocp_request 
 	iocp_operation *one;
 	uint32_t count = 0;
 	int behind = 0;
-	for (one = socket->oldest; one; one = one->newer) {
+	for (one = socket->operations.oldest; one; one = one->newer) {
 		iocp_request *request = (iocp_request *)one;
 		int ordered = request->call->ordered && socket->type == IOCP_STREAM;
 		request->chosen = chosen(request, data) != 0;
 		request->behind = (unsigned)(behind && ordered) & 1;
 		behind = behind || (request->chosen && ordered);
 	}
-	for (one = socket->newest; one; one = one->older) {
+	for (one = socket->operations.newest; one; one = one->older) {
 		iocp_request *request = (iocp_request *)one;
 		if ((request->chosen || request->behind) && CancelIoEx((HANDLE)socket->system, &one->system)) {
 			request->stopped = 1;
@@ -224,7 +166,7 @@ static void finish(iocp_socket *socket, iocp_request *request, iocp_port *port, 
 static void begun(iocp_socket *socket, iocp_request *request, iocp_port *port)
 {
 	iocp_heap *heap = request->operation.heap;
-	list(socket, &request->operation);
+	iocp_operations_add(&socket->operations, &request->operation);
 	iocp_port_expect(port, 1);
 	/* Whoever destroys the heap looks for its operations after that: either he finds this one, or it is seen here. */
 	if (heap && !iocp_heap_native(heap))
@@ -280,7 +222,7 @@ static int end(iocp_operation *operation, iocp_port *port, iocp_packet *packet)
 	int mine;
 	iocp_lock_acquire(&socket->lock); /* so the call that started it has returned */
 	finish(socket, request, port, &outcome);
-	unlist(socket, operation);
+	iocp_operations_remove(&socket->operations, operation);
 	if (outcome.pending)
 		begun(socket, request, port);
 	mine = !outcome.pending && !socket->ended;

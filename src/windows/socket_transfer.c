@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST = 0x7ffffffe, LARGEST_DATAGRAM = 65535 };
+enum { LARGEST_DATAGRAM = 65535 };
 
 static char rest[LARGEST_DATAGRAM]; /* of datagrams that were cut: written by the kernel, read by nobody */
 
@@ -210,7 +210,7 @@ int iocp_socket_send(
 int iocp_socket_send_copy(iocp_socket *socket, const void *data, size_t size, uintptr_t overlapped, int64_t *done)
 {
 	iocp_request *request;
-	int r = size <= LARGEST ? iocp_request_make(socket, &send_data, overlapped, &request) : IOCP_INVALID;
+	int r = size <= IOCP_LARGEST_TRANSFER ? iocp_request_make(socket, &send_data, overlapped, &request) : IOCP_INVALID;
 	if (r != IOCP_OK)
 		return r;
 	request->size = (uint32_t)size;
@@ -236,7 +236,7 @@ int iocp_socket_send_file(
 	part from = {(HANDLE)file, offset};
 	iocp_request *request;
 	int r = IOCP_INVALID;
-	if (size >= 1 && size <= LARGEST && offset <= INT64_MAX - size)
+	if (size >= 1 && size <= IOCP_LARGEST_TRANSFER && offset <= INT64_MAX - size)
 		r = iocp_request_make(socket, &send_file, overlapped, &request);
 	if (r != IOCP_OK)
 		return r;
