@@ -170,7 +170,7 @@ $(BENCHED:%=$(BUILD)/c/states-%): $(BUILD)/c/states-%: bench/states.c $(CORE_OBJ
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $(filter %.c %.o,$^) \
 		-l$(if $(filter luajit,$*),luajit-5.1,$*) $(LIBRARIES)
 
-NET := $(addprefix $(BUILD)/net/,client epoll blocking echo)
+NET := $(addprefix $(BUILD)/net/,client epoll blocking echo wake)
 
 bench-net: ## echo servers over sockets, beside epoll, luv and cqueues; ONLY=, ROUNDS=, SECONDS=; PAGE=1 writes its page
 	$(call need,$(BENCHED),luv cqueues)
@@ -178,7 +178,7 @@ bench-net: ## echo servers over sockets, beside epoll, luv and cqueues; ONLY=, R
 	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" PAGE="$(PAGE)" lua5.4 bench/net/run.lua
 
 $(BUILD)/net/client: bench/net/child.c
-$(BUILD)/net/echo: $(CORE_OBJECTS) src/iocp.h
+$(BUILD)/net/echo $(BUILD)/net/wake: $(CORE_OBJECTS) src/iocp.h
 
 $(BUILD)/net/%: bench/net/%.c bench/net/net.c bench/net/net.h
 	@mkdir -p $(@D)

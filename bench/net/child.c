@@ -44,8 +44,17 @@ static int serves(uint16_t port)
 	return r == 0;
 }
 
+/* Gently at first, for tools that a server may run under, and that have something to write then. */
 static void stop_server(void)
 {
+	const struct timespec moment = {0, 10000000};
+	int tries;
+	kill(server, SIGTERM);
+	for (tries = 0; tries < 500; tries++) {
+		if (waitpid(server, NULL, WNOHANG) != 0)
+			return;
+		nanosleep(&moment, NULL);
+	}
 	kill(server, SIGKILL);
 	waitpid(server, NULL, 0);
 }

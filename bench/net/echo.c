@@ -105,8 +105,12 @@ static int advance(connection *c, size_t bytes)
 static void *run(void *unused)
 {
 	iocp_packet packet;
-	while (iocp_port_dequeue(port, &packet, IOCP_INFINITE) == IOCP_OK) {
+	for (;;) {
+		int r = iocp_port_dequeue(port, &packet, IOCP_INFINITE);
 		connection *c = (connection *)packet.overlapped;
+		if (r == IOCP_INTERRUPTED)
+			continue; /* a debugger */
+		need(r, "iocp_port_dequeue");
 		if (packet.code != 0 && packet.key == LISTENER)
 			accept_one();
 		if (packet.code != 0 || advance(c, packet.bytes) != IOCP_OK)

@@ -1,6 +1,7 @@
 --- What bench/net measures: rows, each a workload of client.c and the servers that take turns at it. The first server
 -- of a row is its yardstick. `figure`: what is compared, the smaller the better: `cpu`, the server's processor time a
--- message, us; `trip`, the time a message takes, us; `memory`, bytes. `asked` is what was asked for at the outset.
+-- message, us; `trip`, the time a message takes, us; `memory`, bytes; `call` and `latency`, us, of a post, where no
+-- server is run but what measures itself. `asked`: how much of the yardstick's at most, or how many bytes.
 -- @module bench.net.plan
 local rows = {}
 
@@ -63,5 +64,12 @@ add { title = "100 messages a second, 20 connections", workload = "trickle", con
 add { title = "an idle connection of 10,000", workload = "idle", connections = 10000, size = 64, figure = "memory",
   rounds = 1, epoll(1), ours_in_c(1, 320, "READY"), ours("luajit", 1, 320, "READY"), ours("lua5.4", 1, 320, "READY"),
   LUV, CQUEUES }
+
+for _, figure in ipairs { "call", "latency" } do
+  add { title = "a post's wake-up: " .. (figure == "call" and "the call" or "until it runs"), figure = figure, size = 0,
+    { who = "iocp, C, no sockets", command = "build/net/wake plain 2000" },
+    { who = "iocp, C, a follower", command = "build/net/wake follower 2000", asked = 1.05 },
+    { who = "iocp, C, the leader", command = "build/net/wake leader 2000", asked = 1.2 } }
+end
 
 return rows

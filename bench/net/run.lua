@@ -1,8 +1,8 @@
 -- Measures echo servers, ours beside others, in interleaved rounds, and prints a table; with PAGE in the environment it
 -- also writes doc/bench-net.md. ONLY: comma-separated beginnings of titles. ROUNDS, SECONDS: how many, and of each.
 -- usage: make bench-net [ONLY=round,echo] [ROUNDS=5] [SECONDS=1] [PAGE=1]
-package.path = "bench/?.lua;bench/net/?.lua;" .. package.path
-local cells, measure, rows = require "cells", require "measure", require "plan"
+package.path = "bench/?.lua;" .. package.path
+local cells, measure, rows = require "cells", require "measure", require "net.plan"
 
 local function setting(name, otherwise)
   local value = os.getenv(name) or ""
@@ -23,6 +23,9 @@ end
 local environments = {} -- the exports that let a Lua find the module
 
 local function command_of(row, server)
+  if not row.workload then
+    return server.command
+  end
   local command = server.command:format(row.buffer)
   if server.lua then
     environments[server.lua] = environments[server.lua]
@@ -75,10 +78,11 @@ local function measure_row(row)
   return all
 end
 
-local HEADER = { "workload", "server", "us of CPU, or as named", "beside the first", "asked", "CPU us", "k/s",
-  "switches", "busiest" }
+local HEADER = {
+  "workload", "server", "us of CPU, or as named", "beside the first", "asked", "CPU us", "k/s", "switches", "busiest",
+}
 local FORMAT = "%-38s %-24s %-22s %-18s %-6s %7s %7s %11s %8s"
-local NAMED = { cpu = "%s", trip = "%s us", memory = "%s bytes" }
+local NAMED = { cpu = "%s", trip = "%s us", memory = "%s bytes", call = "%s us", latency = "%s us" }
 
 local function median(figure, scale)
   return figure and cells.number(figure.median * (scale or 1)) or ""
@@ -94,14 +98,16 @@ end
 
 local EXPLAINED = [[
 Medians (least-greatest) of %d rounds in which the servers of a row take turns, after one to warm up.
-`bench/net/client.c` starts a server and keeps one message in flight in each connection, over loopback. With two
+`bench/net/client.c` starts a server and keeps one message on its way in each connection, over loopback. With two
 processors the client takes one, so every good server shows the client's rate: what a server costs is **its processor
-time a message**; a smaller ratio is better, and each is of two measurements of the same round. A round trip is
-compared as such, an idle connection by the memory it takes. Switches: how often the server's threads, and the client,
-waited for each message. Busiest: the share of the thread that did most, of those that serve. The servers are in
-`bench/net`: `epoll.c` is the yardstick, one thread with one set of descriptors, edge-triggered and reading and
-writing at once, or as many with a listener each; `echo.c` is ours over `iocp.h`, `echo.lua` the raw style, one port
-and any number of workers. Idle connections of ours wait by `ready`.]]
+time a message**. A smaller ratio is better; each is of two measurements of the same round. A round trip is compared by
+its time, an idle connection by the memory it takes. Switches: how often the server's threads, and the client, waited
+for each message. Busiest: what the thread that did most did of all that those did that serve.
+
+The servers are in `bench/net`. `epoll.c` is the yardstick: one thread with a set of descriptors, edge-triggered,
+that reads and writes at once; or several with a listener each. `echo.c` is ours over `iocp.h`, `echo.lua` the raw
+style: one port, and any number of workers. Connections of ours that are idle wait by `ready`; 48 bytes of each are the
+C server's own. `wake.c` posts to a thread that sleeps: on a port without sockets, as a follower, and as the leader.]]
 
 local function write_page(lines)
   local out = { "# Sockets: the benchmark's last run", "",
@@ -128,6 +134,6 @@ for _, row in ipairs(rows) do
     end
   end
 end
-if setting("PAGE") then
+if setting("PAGE") and only == "" then
   write_page(lines)
 end
