@@ -123,6 +123,47 @@ function iocp.resolve(host, service) end
 ---@field port integer the service's
 ---@field family "inet"|"inet6"
 
+--- A child process, started at once and without a shell. Source: posix_spawn(3), Microsoft's CreateProcessW.
+---@class iocp.ProcessOptions
+---@field [integer] string the program, found by PATH if it names no folder, and its arguments
+---@field stdin? false|"pipe"|iocp.File nil: this process' own; false: nothing to read
+---@field stdout? false|"pipe"|iocp.File nil: this process' own; false: what is written is lost
+---@field stderr? false|"pipe"|"stdout"|iocp.File "stdout": where its output goes
+---@field env? table<string, string> all that it is to have; nil: as this process
+---@field cwd? string the folder that it begins in
+
+---@param options iocp.ProcessOptions
+---@return iocp.Process|nil process, string? message, iocp.Code? code ENOENT, EACCES, ENOEXEC, NOMEM ...
+function iocp.Process(options) end
+
+---@class iocp.Process
+---@field stdin iocp.File? the other end of a "pipe"
+---@field stdout iocp.File?
+---@field stderr iocp.File?
+local process = {}
+
+--- Until it has ended; again and again.
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return true|nil ended, integer|string|nil code its exit code; nil: a signal ended it, or nobody knows; or a message
+---@return string? signal "KILL" ..., or a code: TIMEOUT, CANCELLED
+function process:wait(ms) end
+
+--- Posts one packet with 0 bytes when it has ended, at once if it has: as thread:notify.
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+function process:notify(target, key, overlapped) end
+
+--- Sends a signal. Windows has TERM and KILL, which end it.
+---@param signal? string without SIG; default "TERM"
+---@return true|nil ok, string? message, iocp.Code? code ESRCH: it has ended
+function process:kill(signal) end
+
+--- The system's number of it.
+---@return integer
+function process:id() end
+
 ---@class iocp.Lookup
 local lookup = {}
 

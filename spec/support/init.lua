@@ -48,6 +48,24 @@ function support.child(script, seconds, memory, abandons, files)
   return support.run(support.interpreter(), script, limit, memory, abandons, files)
 end
 
+--- What runs the code in a fresh process of this Lua: a program and its arguments, to which more may be added. In the
+-- main state.
+function support.lua_command(code)
+  local path = support.temporary()
+  local file = assert(io.open(path, "w"))
+  file:write(code)
+  file:close()
+  return { support.interpreter(), path }
+end
+
+--- An environment for a child: these, and what a program needs to run here at all.
+function support.environment(names)
+  for _, name in ipairs { "PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "TSAN_OPTIONS", "SystemRoot" } do
+    names[name] = names[name] or os.getenv(name)
+  end
+  return names
+end
+
 --- What a file holds; mode as io.open's.
 function support.read(path, mode)
   local file = assert(io.open(path, mode))

@@ -100,6 +100,12 @@ function tags.class(file, block, s)
 end
 
 function tags.field(_, block, s)
+  if s:take("%[") then -- what the class has by index
+    parse_type(s)
+    s:need("%]")
+    parse_type(s)
+    return
+  end
   local name = s:need("[%a_][%w_]*")
   s:take("%?")
   parse_type(s)

@@ -21,7 +21,8 @@ enum iocp_kind {
 	IOCP_KIND_TASK = 32, /* has no name: it would cost each submit the table's lock, and lives as long as a message */
 	IOCP_KIND_SOCKET = 64,
 	IOCP_KIND_LOOKUP = 128, /* has none either */
-	IOCP_KIND_FILE = 256
+	IOCP_KIND_FILE = 256,
+	IOCP_KIND_PROCESS = 512 /* has none either */
 };
 
 enum { IOCP_SLOT_BITS = 22 }; /* of a handle: 4,194,304 objects */

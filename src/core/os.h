@@ -63,6 +63,47 @@ int iocp_signals_ready(int (*came)(int signal));
 int iocp_signal_begin(int signal);
 void iocp_signal_end(int signal);
 
+/* A child process. Results: IOCP_OK, IOCP_NOMEM, or the number of an I/O error. */
+/* OUTPUT: of the errors, where this process' own output goes. */
+enum iocp_child_stream_kind {
+	IOCP_STREAM_INHERITED = 0,
+	IOCP_STREAM_NOTHING = 1,
+	IOCP_STREAM_NATIVE = 2,
+	IOCP_STREAM_OUTPUT = 3
+};
+typedef struct iocp_child_stream {
+	enum iocp_child_stream_kind kind;
+	uintptr_t native; /* a descriptor or HANDLE, which stays the caller's */
+} iocp_child_stream;
+
+typedef struct iocp_child_options {
+	const char *const *arguments;   /* NULL at the end; the first is the program, found by PATH if it names no folder */
+	const char *const *environment; /* "NAME=value", NULL at the end; NULL: as this process */
+	const char *directory;          /* where it begins; NULL: as this process */
+	iocp_child_stream streams[3];   /* input, output, errors */
+} iocp_child_options;
+
+typedef struct iocp_child {
+	uint64_t id;
+	uintptr_t native;
+} iocp_child;
+
+/* It inherits nothing but the streams, and does with signals what programs do at first. */
+int iocp_child_start(const iocp_child_options *options, iocp_child *child);
+/* Waits until it has ended, for as long as that takes; it keeps its number. */
+void iocp_child_await(const iocp_child *child);
+/* It has ended: the number may be another's from now on. *code: what it said, 0..2^32-1, or -1: nobody knows, since
+** others took that away, or *signal, which is not 0, ended it. */
+void iocp_child_forget(const iocp_child *child, int64_t *code, int *signal);
+/* Sends it a signal, by name ("TERM" ...). IOCP_INVALID: there is none of this name here. It was not forgotten. */
+int iocp_child_kill(const iocp_child *child, const char *name);
+/* "TERM" ...; NULL: it has none. Static. */
+const char *iocp_child_signal_name(int signal);
+struct iocp_file;
+/* A pipe of which a child is to have one end, `theirs`, to read from (or write to); the other one is ours. */
+int iocp_child_pipe(int child_reads, struct iocp_file **ours, uintptr_t *theirs);
+void iocp_child_close_pipe(uintptr_t theirs);
+
 /* One of a host's addresses. */
 typedef struct iocp_host_address {
 	char host[64];  /* in digits, with "%scope" where it has one */

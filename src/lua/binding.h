@@ -231,7 +231,8 @@ enum iocp_class {
 	IOCP_CLASS_SOCKET = 5,
 	IOCP_CLASS_LOOKUP = 6,
 	IOCP_CLASS_FILE = 7,
-	IOCP_CLASS_COUNT = 8
+	IOCP_CLASS_PROCESS = 8,
+	IOCP_CLASS_COUNT = 9
 };
 
 /* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
@@ -336,6 +337,9 @@ void iocp_lua_open_socket(lua_State *L);
 void iocp_lua_open_addresses(lua_State *L);
 void iocp_lua_open_lookup(lua_State *L);
 void iocp_lua_open_file(lua_State *L);
+void iocp_lua_open_process(lua_State *L);
+/* iocp.Process(options) */
+int iocp_lua_process(lua_State *L);
 /* iocp.resolve(host [, service]) */
 int iocp_lua_resolve(lua_State *L);
 /* iocp.signal(name) */

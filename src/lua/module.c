@@ -143,6 +143,7 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"clock", module_clock},
 		{"describe", iocp_lua_describe},
 		{"resolve", iocp_lua_resolve},
+		{"Process", iocp_lua_process},
 		{"signal", iocp_lua_signal},
 		{"register", iocp_lua_register},
 		{"on_unobserved", iocp_lua_on_unobserved},
@@ -169,5 +170,6 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_lua_open_addresses(L);
 	iocp_lua_open_lookup(L);
 	iocp_lua_open_file(L);
+	iocp_lua_open_process(L);
 	return 1;
 }

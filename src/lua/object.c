@@ -37,6 +37,7 @@ static const struct class_row {
 	{"iocp.Socket", IOCP_KIND_SOCKET, HANDLE | LISTED},
 	{"iocp.Lookup", IOCP_KIND_LOOKUP, 0},
 	{"iocp.File", IOCP_KIND_FILE, HANDLE | LISTED},
+	{"iocp.Process", IOCP_KIND_PROCESS, 0},
 };
 
 static iocp_box *to_box(lua_State *L, int index)

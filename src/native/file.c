@@ -167,7 +167,7 @@ static int new_file(int descriptor, int owned, iocp_file **file)
 }
 
 /* A file over a descriptor that is given away. */
-static int take_descriptor(int descriptor, iocp_file **file)
+int iocp_file_take(int descriptor, iocp_file **file)
 {
 	iocp_file *made = NULL;
 	int r = new_file(descriptor, 1, &made);
@@ -204,7 +204,7 @@ int iocp_file_create(const char *path, int mode, iocp_file **file)
 	while (descriptor < 0 && errno == EINTR);
 	if (descriptor < 0)
 		return iocp_number_of(errno);
-	r = take_descriptor(descriptor, &made);
+	r = iocp_file_take(descriptor, &made);
 	if (r != IOCP_OK)
 		return r;
 	made->appends = made->has_offsets && (mode & IOCP_FILE_APPEND);
@@ -230,7 +230,7 @@ int iocp_file_temporary(iocp_file **file)
 			return iocp_number_of(errno);
 		unlink(path);
 	}
-	return take_descriptor(descriptor, file);
+	return iocp_file_take(descriptor, file);
 }
 
 int iocp_file_pipe(iocp_file *pair[2])
@@ -239,12 +239,12 @@ int iocp_file_pipe(iocp_file *pair[2])
 	iocp_file *reader;
 	if (pipe2(descriptors, O_CLOEXEC | O_NONBLOCK) != 0)
 		return iocp_number_of(errno);
-	r = take_descriptor(descriptors[0], &reader);
+	r = iocp_file_take(descriptors[0], &reader);
 	if (r != IOCP_OK) {
 		close(descriptors[1]);
 		return r;
 	}
-	r = take_descriptor(descriptors[1], &pair[1]);
+	r = iocp_file_take(descriptors[1], &pair[1]);
 	if (r != IOCP_OK)
 		iocp_file_release(reader);
 	else

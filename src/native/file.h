@@ -44,6 +44,8 @@ struct iocp_file {
 	iocp_operations reading, writing;
 };
 
+/* A file over the descriptor, which becomes its own, or is closed if that fails. As iocp_file_create. */
+int iocp_file_take(int descriptor, iocp_file **file);
 /* file_start.c: an operation that others did has ended. No lock is held. */
 void iocp_file_transferred(iocp_operation *operation, int number);
 

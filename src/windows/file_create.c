@@ -12,6 +12,8 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "core/os.h"
+
 #define SHARED (FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)
 
 enum {
@@ -156,22 +158,21 @@ int iocp_file_temporary(iocp_file **file)
 	return iocp_io_error_of(error);
 }
 
-/* IOCP_OK or a number. Whoever else comes to the pipe first takes it from us, and nothing comes of it: another one is
-** made. */
-static int make_pipe(HANDLE ends[2])
+/* overlapped[]: FILE_FLAG_OVERLAPPED or 0, of the end to read from and of the other. IOCP_OK or a number. Whoever else
+** comes to the pipe first takes it from us, and nothing comes of it: another one is made. */
+static int make_pipe(HANDLE ends[2], const DWORD overlapped[2])
 {
 	WCHAR name[64];
 	DWORD error = ERROR_PIPE_BUSY;
 	int i;
 	for (i = 0; i < TRIES && (error == ERROR_PIPE_BUSY || error == ERROR_ACCESS_DENIED); i++) {
 		make_name(name, sizeof(name) / sizeof(name[0]), L"\\\\.\\pipe\\");
-		ends[0] = CreateNamedPipeW(name, PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
+		ends[0] = CreateNamedPipeW(name, PIPE_ACCESS_INBOUND | overlapped[0] | FILE_FLAG_FIRST_PIPE_INSTANCE,
 			PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1, ROOM, ROOM, 0, NULL);
 		error = GetLastError();
 		if (ends[0] == INVALID_HANDLE_VALUE)
 			continue;
-		ends[1] =
-			CreateFileW(name, GENERIC_WRITE | FILE_READ_ATTRIBUTES, 0, NULL, OPEN_EXISTING, FILE_FLAG_OVERLAPPED, NULL);
+		ends[1] = CreateFileW(name, GENERIC_WRITE | FILE_READ_ATTRIBUTES, 0, NULL, OPEN_EXISTING, overlapped[1], NULL);
 		if (ends[1] != INVALID_HANDLE_VALUE)
 			return IOCP_OK;
 		error = GetLastError();
@@ -182,9 +183,10 @@ static int make_pipe(HANDLE ends[2])
 
 int iocp_file_pipe(iocp_file *pair[2])
 {
+	static const DWORD overlapped[2] = {FILE_FLAG_OVERLAPPED, FILE_FLAG_OVERLAPPED};
 	iocp_file *reader, *writer;
 	HANDLE ends[2];
-	int r = make_pipe(ends);
+	int r = make_pipe(ends, overlapped);
 	if (r != IOCP_OK)
 		return r;
 	r = iocp_file_make(ends[0], 0, 0, &reader);
@@ -200,4 +202,29 @@ int iocp_file_pipe(iocp_file *pair[2])
 	pair[0] = reader;
 	pair[1] = writer;
 	return IOCP_OK;
+}
+
+/* ---- for a child ------------------------------------------------------------------------------------------------- */
+
+/* Its end is not overlapped: programs expect one that waits. */
+int iocp_child_pipe(int child_reads, iocp_file **ours, uintptr_t *theirs)
+{
+	const int mine = child_reads ? 1 : 0;
+	const DWORD overlapped[2] = {mine == 0 ? FILE_FLAG_OVERLAPPED : 0, mine == 1 ? FILE_FLAG_OVERLAPPED : 0};
+	HANDLE ends[2];
+	int r = make_pipe(ends, overlapped);
+	if (r != IOCP_OK)
+		return r;
+	r = iocp_file_make(ends[mine], 0, 0, ours);
+	if (r != IOCP_OK) {
+		CloseHandle(ends[1 - mine]);
+		return r;
+	}
+	*theirs = (uintptr_t)ends[1 - mine];
+	return IOCP_OK;
+}
+
+void iocp_child_close_pipe(uintptr_t theirs)
+{
+	CloseHandle((HANDLE)theirs);
 }

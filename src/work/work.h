@@ -12,6 +12,7 @@
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles
 **   lookup.c      the addresses of hosts
+**   process.c     child processes
 **   signal.c      signals of the process as packets: iocp.h
 **   timer.c       packets that are posted later: iocp.h, and when an event happens
 **
@@ -46,6 +47,7 @@ typedef struct iocp_pool iocp_pool;
 typedef struct iocp_task iocp_task;
 typedef struct iocp_worker iocp_worker;
 typedef struct iocp_lookup iocp_lookup;
+typedef struct iocp_process iocp_process;
 typedef struct iocp_run iocp_run;
 typedef struct iocp_notices iocp_notices;
 typedef struct iocp_node iocp_node;
@@ -94,6 +96,27 @@ const char *iocp_lookup_failure(int result, const char **text);
 int iocp_lookup_notify(iocp_lookup *lookup, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 /* Ends it. 0: it had ended. What the system does for it goes on, until that comes to its end. */
 int iocp_lookup_cancel(iocp_lookup *lookup);
+
+/* ---- process.c --------------------------------------------------------------------------------------------------- */
+
+/* Starts a child. With one reference, for iocp_any_retain and iocp_any_release, and one of its own until it has ended:
+** it needs nobody, and goes on without. IOCP_NOMEM; the number of an I/O error (ENOENT: there is no such program, or
+** folder); or, below 0, as iocp_thread_create. */
+int iocp_process_start(const iocp_child_options *options, iocp_process **process);
+/* The system's number of it. */
+uint64_t iocp_process_id(const iocp_process *process);
+/* Waits until it has ended: IOCP_OK; IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM. */
+int iocp_process_wait(iocp_process *process, double ms);
+/* 0: it goes on. Else as iocp_child_forget. */
+int iocp_process_result(iocp_process *process, int64_t *code, int *signal);
+/* Posts a packet when it has ended, at once if it has: as iocp_thread_notify. IOCP_NOMEM. */
+int iocp_process_notify(iocp_process *process, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+/* As iocp_child_pipe, iocp_child_close_pipe and iocp_child_signal_name. */
+int iocp_process_pipe(int child_reads, iocp_file **ours, uintptr_t *theirs);
+void iocp_process_close_pipe(uintptr_t theirs);
+const char *iocp_process_signal_name(int signal);
+/* As iocp_child_kill; IOCP_ESRCH: it has ended. */
+int iocp_process_kill(iocp_process *process, const char *name);
 
 /* ---- what tasks run, and with what ------------------------------------------------------------------------------- */
 
