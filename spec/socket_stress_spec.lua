@@ -515,6 +515,42 @@ describe("a process", function()
     assert.equal(1, take_all(port, 2)[block].bytes)
   end)
 
+  it("may send a file to who is gone before the end of it: no signal ends it (50)", function()
+    local code, output = support.child([[
+      local iocp = require "iocp"
+      local sockets = require "support.sockets"
+      local port, its, inbox = iocp.IOCompletionPort(), iocp.IOCompletionPort(), iocp.IOCompletionPort()
+      local file = io.tmpfile()
+      file:write(("x"):rep(4000000))
+      file:flush()
+      local reader = iocp.Thread(function(its, inbox)
+        local block = iocp.Heap.process():alloc(65536)
+        local more, socket, parts = inbox:receive()
+        while more do
+          for _ = 1, parts do
+            socket:receive(block)
+            its:dequeue()
+          end
+          socket:shutdown("write")
+          socket:option("linger", 0)
+          socket:close()
+          more, socket, parts = inbox:receive()
+        end
+      end, its, inbox)
+      for i = 1, 300 do
+        local client, server = sockets.connection(port, its)
+        inbox:send(server, i % 20 + 1)
+        client:send_file(file, 0, 4000000, i)
+        sockets.take(port)
+        client:close()
+      end
+      inbox:close()
+      reader:join()
+      print "alive"
+    ]], 60)
+    assert.same({ 0, "alive" }, { code, output })
+  end)
+
   it("may write where nobody reads: no signal ends it (50)", function()
     local code, output = support.child([[
       local iocp = require "iocp"

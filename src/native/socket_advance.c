@@ -143,7 +143,7 @@ static ssize_t send_file_quietly(int to, int file, off_t *offset, size_t size)
 	ssize_t n;
 	iocp_quiet_begin(&quiet);
 	n = sendfile(to, file, offset, size);
-	iocp_quiet_end(&quiet, n < 0 && errno == EPIPE);
+	iocp_quiet_end(&quiet, n, size);
 	return n;
 }
 
