@@ -70,6 +70,7 @@ static void end_heap(iocp_source *source, const iocp_heap *heap)
 	iocp_lock_acquire(&socket->lock);
 	port = socket->port;
 	(void)iocp_socket_end(socket, iocp_operation_uses_heap, heap, &finished);
+	iocp_socket_end_writing(socket, &finished);
 	iocp_lock_release(&socket->lock);
 	iocp_socket_post(port, &finished);
 }
@@ -347,6 +348,7 @@ uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overlapped)
 	iocp_lock_acquire(&socket->lock);
 	port = socket->port;
 	count = iocp_socket_end(socket, overlapped ? iocp_operation_has_overlapped : NULL, overlapped, &finished);
+	iocp_socket_end_writing(socket, &finished);
 	iocp_lock_release(&socket->lock);
 	iocp_socket_post(port, &finished);
 	return count;
@@ -368,7 +370,7 @@ int iocp_socket_shutdown(iocp_socket *socket, int sides)
 		port = socket->port;
 		if (sides & IOCP_SIDE_WRITE) {
 			socket->ends_writing = 1;
-			iocp_socket_end_writing(socket);
+			iocp_socket_end_writing(socket, &finished);
 		}
 		if ((sides & IOCP_SIDE_READ) && shutdown(socket->descriptor, SHUT_RD) != 0)
 			r = iocp_number_of(errno);

@@ -80,8 +80,9 @@ void iocp_socket_advance(iocp_socket *socket, uint32_t what, iocp_finished *fini
 /* Ends the operations that `matches` says, with IOCP_ECANCELED; all of them if it is NULL. Returns how many. */
 uint32_t iocp_socket_end(iocp_socket *socket, int (*matches)(const iocp_operation *operation, const void *with),
 	const void *with, iocp_finished *finished);
-/* The write side ends, if nothing is queued there any more. */
-void iocp_socket_end_writing(iocp_socket *socket);
+/* Operations may have ended: where a send has failed, those behind it do, too; and the write side ends if it is to, and
+** nothing is queued there any more. */
+void iocp_socket_end_writing(iocp_socket *socket, iocp_finished *finished);
 
 #pragma GCC visibility pop
 

@@ -280,8 +280,24 @@ static void expect_no_room(iocp_socket *socket)
 
 /* ---- going on ---------------------------------------------------------------------------------------------------- */
 
-void iocp_socket_end_writing(iocp_socket *socket)
+/* Sends that would leave a hole, be they behind others or not. */
+static void fail_sends(iocp_socket *socket, iocp_finished *finished)
 {
+	iocp_operation *operation = socket->writing.first, *next;
+	socket->writing = (iocp_operations){NULL, NULL};
+	for (; operation; operation = next) {
+		next = operation->next;
+		if (operation->kind == IOCP_SEND || operation->kind == IOCP_SEND_FILE)
+			iocp_finish(finished, operation, socket->write_error);
+		else
+			iocp_operations_append(&socket->writing, operation);
+	}
+}
+
+void iocp_socket_end_writing(iocp_socket *socket, iocp_finished *finished)
+{
+	if (socket->write_error && socket->writing.first)
+		fail_sends(socket, finished);
 	if (!socket->ends_writing || socket->writing.first || socket->write_error)
 		return;
 	socket->write_error = IOCP_EPIPE;
@@ -336,7 +352,7 @@ void iocp_socket_advance(iocp_socket *socket, uint32_t what, iocp_finished *fini
 	if (what & IOCP_PRIM_WRITE && go_on(socket, &socket->writing, finished) == IOCP_MORE)
 		again |= IOCP_PRIM_WRITE;
 	socket->told = 0;
-	iocp_socket_end_writing(socket);
+	iocp_socket_end_writing(socket, finished);
 	if (again)
 		(void)iocp_socket_expect(socket, again, 1);
 	else if (!socket->writing.first)
