@@ -475,6 +475,40 @@ describe("cancel", function()
   end)
 end)
 
+describe("a connect that was cancelled", function()
+  it("is not what the next one comes to", function()
+    local port, its = new_port(), new_port()
+    local one, host, first = sockets.listener(its)
+    local two, _, second = sockets.listener(its)
+    local cancelled = 0
+    for _ = 1, support.scaled(20) do
+      local client = assert(iocp.Socket())
+      assert.is_true(client:associate(port))
+      assert.is_true(client:connect(host, first, 1))
+      cancelled = cancelled + client:cancel(1)
+      if (take(port)).code and client:connect(host, second, 2) then
+        assert.is_true((take(port)).code or select(2, client:peer()) == second, "it is connected to the first")
+      end
+      client:close()
+    end
+    assert.is_true(support.windows or cancelled > 0, "none was under way: this shows nothing")
+    one:close()
+    two:close()
+  end)
+
+  it("by its socket's close leaves that closed", function()
+    local port = new_port()
+    local _, host, inet_port = sockets.listener(new_port())
+    local client = assert(iocp.Socket())
+    assert.is_true(client:associate(port))
+    assert.is_true(client:connect(host, inet_port))
+    assert.is_true(client:close())
+    assert.equal("INVALID", select(3, client:close()))
+    assert.equal("INVALID", select(3, client:send("x")))
+    assert.equal("INVALID", select(3, client:option("nodelay")))
+  end)
+end)
+
 describe("a handle", function()
   it("of a closed socket is refused for ever, though its descriptor is given anew (49)", function()
     local port, seen, native, natives = new_port(), {}, {}, 0

@@ -304,11 +304,24 @@ void iocp_socket_end_writing(iocp_socket *socket, iocp_finished *finished)
 	(void)shutdown(socket->descriptor, SHUT_WR);
 }
 
+/* A connect has ended with this number. The system goes on with one that was cancelled unless it is told: the next one
+** would find itself connected, to the peer of the first. */
+static void connect_ended(iocp_socket *socket, int number)
+{
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	if (number == IOCP_ECANCELED)
+		(void)connect(socket->descriptor, &nobody, sizeof(nobody));
+	socket->state = number == 0 ? IOCP_SOCKET_CONNECTED : IOCP_SOCKET_OPEN;
+}
+
 void iocp_socket_ended(iocp_socket *socket, iocp_operation *operation, int number)
 {
 	int sends = operation->kind == IOCP_SEND || operation->kind == IOCP_SEND_FILE;
-	if (operation->kind == IOCP_CONNECT)
-		socket->state = number == 0 ? IOCP_SOCKET_CONNECTED : IOCP_SOCKET_OPEN;
+	if (operation->kind == IOCP_CONNECT) {
+		if (socket->state == IOCP_SOCKET_CONNECTING) /* else it is closed */
+			connect_ended(socket, number);
+		return;
+	}
 	/* A stream never has a hole. What was cancelled before any of it went out leaves none. */
 	if (sends && socket->type == IOCP_STREAM && number != 0 && !socket->write_error
 		&& (number != IOCP_ECANCELED || operation->packet.bytes > 0))
