@@ -357,6 +357,27 @@ describe("a peer that resets", function()
     assert.is_true(heap:free(block))
   end)
 
+  it("is never taken for the stream's end, whichever operation met it first (43)", function()
+    local port, heap, its = new_port(), iocp.Heap(), new_port()
+    local client, server = sockets.connection(port, its)
+    local waiting, waited = sockets.connection(port, its)
+    for i = 1, 3 do
+      assert.is_true(waiting:receive(heap:alloc(10), nil, i))
+    end
+    reset(server)
+    reset(waited)
+    for _, packet in pairs(take_all(port, 3)) do
+      assert.is_string(packet.code)
+    end
+    iocp.sleep(20)
+    local started = client:send("x", 4)
+    assert.is_true(not started or take(port).code ~= nil)
+    for i = 5, 6 do
+      started = client:receive(heap:alloc(10), nil, i)
+      assert.is_true(not started or take(port).code ~= nil)
+    end
+  end)
+
   it("ends a send that waits, which says what went out (43)", function()
     local port, heap, its = new_port(), iocp.Heap(), new_port()
     local client, server = sockets.connection(port, its)

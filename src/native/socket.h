@@ -43,6 +43,7 @@ struct iocp_socket {
 	uint8_t hangs;        /* the peer's end, or an error, was seen: everything is tried */
 	uint8_t starved;      /* accepts wait until there are descriptors */
 	uint16_t write_error; /* the number that sends fail with from now on, or 0 */
+	uint16_t reset;       /* the number of the failure that ended the connection: no receive meets a proper end; or 0 */
 	iocp_poll *poll;      /* whose member it is: alive as long as it stands here; NULL: nobody's */
 	iocp_handle port;     /* the handle of its port */
 	uintptr_t key;

@@ -67,7 +67,7 @@ static int receive(iocp_socket *socket, iocp_operation *operation)
 	operation->packet.bytes = (uint32_t)n;
 	if ((size_t)n < operation->size)
 		(void)wait_for(socket, IOCP_PRIM_READ);
-	return IOCP_DONE;
+	return n == 0 && socket->reset ? socket->reset : IOCP_DONE;
 }
 
 /* A datagram: its peer goes before the data, if there is room for one. */
@@ -322,6 +322,9 @@ void iocp_socket_ended(iocp_socket *socket, iocp_operation *operation, int numbe
 			connect_ended(socket, number);
 		return;
 	}
+	/* The system says it once, to a receive or a send, and from then on that the stream has ended, which it has not. */
+	if (number == IOCP_ECONNRESET || number == IOCP_ETIMEDOUT)
+		socket->reset = (uint16_t)number;
 	/* A stream never has a hole. What was cancelled before any of it went out leaves none. */
 	if (sends && socket->type == IOCP_STREAM && number != 0 && !socket->write_error
 		&& (number != IOCP_ECANCELED || operation->packet.bytes > 0))
