@@ -223,6 +223,21 @@ describe("a close", function()
     end
   end)
 
+  it("that waits for the peer, as linger says, keeps no other thread waiting (48)", function()
+    local port = iocp.IOCompletionPort()
+    local client, server = sockets.connection(port)
+    assert(client:option("linger", 2))
+    while client:send(("x"):rep(65536), false) == 65536 do end
+    local thread = assert(iocp.Thread(function(socket) return socket:close() end, client))
+    iocp.sleep(100)
+    local started = iocp.clock()
+    client:cancel()
+    assert.is_string(tostring(client))
+    assert.is_true(iocp.clock() - started < 1000)
+    server:close()
+    assert(thread:join())
+  end)
+
   it("of the port under load ends its threads, and what is under way (48)", function()
     local before = support.descriptors()
     for _ = 1, support.soaked(5) do

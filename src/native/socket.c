@@ -8,7 +8,8 @@
 **
 ** Closing. All uses of the descriptor are under the lock and do not wait, so a close by one thread meets no other
 ** thread in the middle of one. The handle is revoked and the descriptor leaves the set before it is closed: its number
-** may be given to somebody else at once.
+** may be given to somebody else at once. The system's close, which may wait (linger), is made without the lock, when
+** nobody finds the descriptor here any more.
 **
 ** Locking: a socket's lock is not held while another's is taken, nor while a reference is dropped.
 */
@@ -382,34 +383,51 @@ int iocp_socket_shutdown(iocp_socket *socket, int sides)
 	return r;
 }
 
+/* Accepts of the port that wait for descriptors try again. */
+static void feed(iocp_handle port)
+{
+	iocp_port *opened;
+	if (iocp_port_open(port, &opened) != IOCP_OK)
+		return;
+	iocp_poll_feed(iocp_poll_of(opened));
+	iocp_port_release(opened);
+}
+
+/* Under the lock: its operations end, and it is no member any more. What is left to do without the lock: *left: to drop
+** the member's reference; *feeds: to tell others of the descriptor, once it is closed. */
+static void end(iocp_socket *socket, iocp_finished *finished, int *left, int *feeds)
+{
+	iocp_poll *poll = socket->poll;
+	if (socket->interest)
+		iocp_prim_set_remove(&poll->set, socket->descriptor);
+	socket->interest = 0;
+	socket->state = IOCP_SOCKET_CLOSED;
+	socket->descriptor = -1;
+	(void)iocp_socket_end(socket, NULL, NULL, finished);
+	*left = poll && iocp_poll_leave(poll, &socket->source);
+	*feeds = poll && iocp_poll_has_starved(poll);
+	socket->poll = NULL;
+}
+
 int iocp_socket_close(iocp_socket *socket)
 {
 	iocp_finished finished = {NULL, NULL, 0};
 	iocp_handle port;
-	int descriptor, left = 0;
+	int descriptor, left, feeds;
 	iocp_object_revoke(&socket->source.object);
 	iocp_lock_acquire(&socket->lock);
 	if (socket->state == IOCP_SOCKET_CLOSED) {
 		iocp_lock_release(&socket->lock);
 		return IOCP_INVALID;
 	}
-	descriptor = socket->descriptor;
+	descriptor = socket->adopted ? -1 : socket->descriptor;
 	port = socket->port;
-	if (socket->interest)
-		iocp_prim_set_remove(&socket->poll->set, descriptor);
-	socket->interest = 0;
-	socket->state = IOCP_SOCKET_CLOSED;
-	socket->descriptor = -1;
-	(void)iocp_socket_end(socket, NULL, NULL, &finished);
-	if (socket->poll) {
-		left = iocp_poll_leave(socket->poll, &socket->source);
-		if (!socket->adopted)
-			iocp_poll_feed(socket->poll);
-	}
-	socket->poll = NULL;
-	if (descriptor >= 0 && !socket->adopted)
-		close(descriptor);
+	end(socket, &finished, &left, &feeds);
 	iocp_lock_release(&socket->lock);
+	if (descriptor >= 0)
+		close(descriptor); /* which may take as long as the option linger says */
+	if (descriptor >= 0 && feeds)
+		feed(port);
 	iocp_socket_post(port, &finished);
 	if (left)
 		iocp_object_release(&socket->source.object);
