@@ -4,8 +4,8 @@
 ** Events are edges: one comes when something changes, and whoever tries an operation goes on until the system says that
 ** there is no more, or, on a stream, until a short count says it. From then on trying is in vain (`possible`) until the
 ** next event; so a request costs one receive, one send, and a share of a wait. Where others use the descriptor, too,
-** nothing is known, and everything is tried. After the peer's end, or an error, everything is tried as well: data and
-** the end may come with one edge.
+** nothing is known, and everything is tried. After the peer's end, urgent data or an error everything is tried as well:
+** data and the end may come with one edge, and a read stops short where the urgent data were.
 **
 ** One pass moves AT_ONCE bytes a side at most, so that no peer keeps others from their turn. What is left then asks for
 ** an event for what is the case already.
@@ -355,12 +355,12 @@ void iocp_socket_advance(iocp_socket *socket, uint32_t what, iocp_finished *fini
 	uint32_t again = 0;
 	uint8_t both = IOCP_PRIM_READ | IOCP_PRIM_WRITE;
 	iocp_lock_acquire(&socket->lock);
+	socket->told = (uint8_t)(socket->adopted ? 0 : what & both); /* what others have read since is no news */
 	if (what & IOCP_PRIM_ENDED) {
 		socket->hangs = 1;
 		what |= both;
 	}
 	socket->possible |= (uint8_t)(what & both);
-	socket->told = (uint8_t)(what & both);
 	if (what & IOCP_RETRY)
 		socket->starved = 0;
 	if (what & IOCP_PRIM_READ && go_on(socket, &socket->reading, finished) == IOCP_MORE)
