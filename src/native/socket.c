@@ -292,14 +292,15 @@ static void give_back(iocp_socket *client)
 static int welcome(iocp_operation *operation)
 {
 	iocp_socket *client = (iocp_socket *)operation->of.accept.client;
-	int descriptor = operation->of.accept.descriptor, kept;
+	int descriptor = operation->of.accept.descriptor, kept, asked;
 	iocp_port *port = NULL;
 	iocp_lock_acquire(&client->lock);
 	kept = client->state == IOCP_SOCKET_TAKEN;
 	if (kept) {
-		if (client->descriptor >= 0) /* somebody asked for it: it is in no set, since the client is not associated */
-			close(client->descriptor);
+		asked = client->descriptor; /* if somebody asked for it: it is in no set, since the client is not associated */
 		set_descriptor(client, descriptor, IOCP_SOCKET_CONNECTED);
+		if (asked >= 0) /* not before: its number would be another's, while the table has it for the client's */
+			close(asked);
 	}
 	iocp_lock_release(&client->lock);
 	if (!kept) { /* closed meanwhile */
