@@ -157,7 +157,7 @@ static void look_while_it_moves(iocp_port *port, iocp_poll *poll)
 	do {
 		events = poll->events; /* ours, as long as nobody leads */
 		look(port, poll, &looking);
-	} while (poll->events != events && !port->waiters.newest && iocp_leader_is_due(port));
+	} while (!port->waiters.newest && iocp_leader_is_due(port) && poll->events != events); /* in this order: see above */
 }
 
 /* Nobody but the watcher holds a reference, and so nobody will ever get from the port. */
