@@ -261,6 +261,22 @@ describe("a stream", function()
     assert.equal(taken[1].bytes, #(sockets.drain(server, its, heap)))
   end)
 
+  it("tells who sent behind one that did not go out whole, though the peer never reads (45)", function()
+    local port, heap = new_port(), iocp.Heap()
+    local one, two = assert(iocp.Socket.pair())
+    assert.is_true(one:associate(port))
+    assert.is_true(one:send(heap:put(("x"):rep(LARGE)), nil, 1))
+    assert.is_true(one:ready("write", 2))
+    assert.is_true(one:send("behind", 3))
+    iocp.sleep(20)
+    assert.equal(1, one:cancel(1))
+    local taken = take_all(port, 2)
+    assert.same({ "ECANCELED", "ECANCELED", 0 }, { taken[1].code, taken[3].code, taken[3].bytes })
+    one:close()
+    assert.equal("ECANCELED", (take(port)).code)
+    two:close()
+  end)
+
   it("is whole before its end: 0 bytes, again and again (45)", function()
     local port, its, heap = new_port(), new_port(), iocp.Heap()
     local client, server = sockets.connection(port, its)
@@ -339,6 +355,27 @@ describe("a peer that resets", function()
       assert.is_string(code)
     end
     assert.is_true(heap:free(block))
+  end)
+
+  it("is never taken for the stream's end, whichever operation met it first (43)", function()
+    local port, heap, its = new_port(), iocp.Heap(), new_port()
+    local client, server = sockets.connection(port, its)
+    local waiting, waited = sockets.connection(port, its)
+    for i = 1, 3 do
+      assert.is_true(waiting:receive(heap:alloc(10), nil, i))
+    end
+    reset(server)
+    reset(waited)
+    for _, packet in pairs(take_all(port, 3)) do
+      assert.is_string(packet.code)
+    end
+    iocp.sleep(20)
+    local started = client:send("x", 4)
+    assert.is_true(not started or take(port).code ~= nil)
+    for i = 5, 6 do
+      started = client:receive(heap:alloc(10), nil, i)
+      assert.is_true(not started or take(port).code ~= nil)
+    end
   end)
 
   it("ends a send that waits, which says what went out (43)", function()
@@ -456,6 +493,40 @@ describe("cancel", function()
       assert.is_string(code)
     end
     none(port)
+  end)
+end)
+
+describe("a connect that was cancelled", function()
+  it("is not what the next one comes to", function()
+    local port, its = new_port(), new_port()
+    local one, host, first = sockets.listener(its)
+    local two, _, second = sockets.listener(its)
+    local cancelled = 0
+    for _ = 1, support.scaled(20) do
+      local client = assert(iocp.Socket())
+      assert.is_true(client:associate(port))
+      assert.is_true(client:connect(host, first, 1))
+      cancelled = cancelled + client:cancel(1)
+      if (take(port)).code and client:connect(host, second, 2) then
+        assert.is_true((take(port)).code or select(2, client:peer()) == second, "it is connected to the first")
+      end
+      client:close()
+    end
+    assert.is_true(support.windows or cancelled > 0, "none was under way: this shows nothing")
+    one:close()
+    two:close()
+  end)
+
+  it("by its socket's close leaves that closed", function()
+    local port = new_port()
+    local _, host, inet_port = sockets.listener(new_port())
+    local client = assert(iocp.Socket())
+    assert.is_true(client:associate(port))
+    assert.is_true(client:connect(host, inet_port))
+    assert.is_true(client:close())
+    assert.equal("INVALID", select(3, client:close()))
+    assert.equal("INVALID", select(3, client:send("x")))
+    assert.equal("INVALID", select(3, client:option("nodelay")))
   end)
 end)
 

@@ -223,6 +223,21 @@ describe("a close", function()
     end
   end)
 
+  it("that waits for the peer, as linger says, keeps no other thread waiting (48)", function()
+    local port = iocp.IOCompletionPort()
+    local client, server = sockets.connection(port)
+    assert(client:option("linger", 2))
+    while client:send(("x"):rep(65536), false) == 65536 do end
+    local thread = assert(iocp.Thread(function(socket) return socket:close() end, client))
+    iocp.sleep(100)
+    local started = iocp.clock()
+    client:cancel()
+    assert.is_string(tostring(client))
+    assert.is_true(iocp.clock() - started < 1000)
+    server:close()
+    assert(thread:join())
+  end)
+
   it("of the port under load ends its threads, and what is under way (48)", function()
     local before = support.descriptors()
     for _ = 1, support.soaked(5) do
@@ -513,6 +528,42 @@ describe("a process", function()
     assert(assert(iocp.Thread(function(socket, address) assert(socket:receive(address)) end, server, block)):join())
     assert.is_true(client:send("x", 1))
     assert.equal(1, take_all(port, 2)[block].bytes)
+  end)
+
+  it("may send a file to who is gone before the end of it: no signal ends it (50)", function()
+    local code, output = support.child([[
+      local iocp = require "iocp"
+      local sockets = require "support.sockets"
+      local port, its, inbox = iocp.IOCompletionPort(), iocp.IOCompletionPort(), iocp.IOCompletionPort()
+      local file = io.tmpfile()
+      file:write(("x"):rep(4000000))
+      file:flush()
+      local reader = iocp.Thread(function(its, inbox)
+        local block = iocp.Heap.process():alloc(65536)
+        local more, socket, parts = inbox:receive()
+        while more do
+          for _ = 1, parts do
+            socket:receive(block)
+            its:dequeue()
+          end
+          socket:shutdown("write")
+          socket:option("linger", 0)
+          socket:close()
+          more, socket, parts = inbox:receive()
+        end
+      end, its, inbox)
+      for i = 1, 300 do
+        local client, server = sockets.connection(port, its)
+        inbox:send(server, i % 20 + 1)
+        client:send_file(file, 0, 4000000, i)
+        sockets.take(port)
+        client:close()
+      end
+      inbox:close()
+      reader:join()
+      print "alive"
+    ]], 60)
+    assert.same({ 0, "alive" }, { code, output })
   end)
 
   it("may write where nobody reads: no signal ends it (50)", function()

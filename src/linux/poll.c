@@ -54,7 +54,7 @@ void iocp_prim_set_close(iocp_prim_set *set)
 
 static uint32_t events_of(uint32_t what)
 {
-	return EPOLLET | EPOLLRDHUP | (what & IOCP_PRIM_READ ? EPOLLIN : 0) | (what & IOCP_PRIM_WRITE ? EPOLLOUT : 0);
+	return EPOLLET | EPOLLRDHUP | EPOLLPRI | (what & IOCP_PRIM_READ ? EPOLLIN : 0) | (what & IOCP_PRIM_WRITE ? EPOLLOUT : 0);
 }
 
 int iocp_prim_set_add(const iocp_prim_set *set, int descriptor, uint32_t what, uint64_t name)
@@ -103,7 +103,7 @@ static int64_t left_until(int64_t deadline)
 static uint32_t what_of(uint32_t events)
 {
 	return (events & EPOLLIN ? (uint32_t)IOCP_PRIM_READ : 0) | (events & EPOLLOUT ? (uint32_t)IOCP_PRIM_WRITE : 0)
-		   | (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? (uint32_t)IOCP_PRIM_ENDED : 0);
+		   | (events & (EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR) ? (uint32_t)IOCP_PRIM_ENDED : 0);
 }
 
 size_t iocp_prim_set_wait(const iocp_prim_set *set, iocp_prim_event *events, size_t max, int64_t deadline, int *why)

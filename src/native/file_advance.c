@@ -124,9 +124,10 @@ static int try_write(iocp_file *file, iocp_operation *operation)
 		ssize_t n;
 		if (budget == 0)
 			return IOCP_MORE;
+		left = left < budget ? left : budget;
 		iocp_quiet_begin(&quiet);
-		n = write_some(file, operation->data, left < budget ? left : budget);
-		iocp_quiet_end(&quiet, n < 0 && errno == EPIPE);
+		n = write_some(file, operation->data, left);
+		iocp_quiet_end(&quiet, n, left);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

@@ -7,7 +7,7 @@
 
 enum {
 	LOOK_PACKETS = 64,   /* so many gets, or so long, after a look the next get looks, whatever is queued */
-	LOOK_TIME = 2000000, /* ns; also after which the watcher takes a role that is due for left */
+	LOOK_TIME = 2000000, /* ns; also after which the watcher takes a role that is due for left, and for which it goes on */
 	SELDOM = 4,          /* periods between turns of the watcher at a port that mostly has a leader */
 	QUIET_TURNS = 20     /* of the watcher, after which a port that always has a leader is not watched any more */
 };
@@ -150,14 +150,18 @@ static void feed(iocp_port *port, iocp_poll *poll)
 	iocp_finished_drop(&finished);
 }
 
-/* While operations move, without a pause. The lock is held, and is released meanwhile. */
+/* While operations move, without a pause, until other ports are to have their turn. The lock is held, and is released
+** meanwhile. */
 static void look_while_it_moves(iocp_port *port, iocp_poll *poll)
 {
+	int64_t end = iocp_prim_nanoseconds() + LOOK_TIME;
 	uint64_t events;
 	do {
 		events = poll->events; /* ours, as long as nobody leads */
 		look(port, poll, &looking);
-	} while (poll->events != events && !port->waiters.newest && iocp_leader_is_due(port));
+		/* In this order: who leads counts without the lock. */
+		poll->moves = !port->waiters.newest && iocp_leader_is_due(port) && poll->events != events;
+	} while (poll->moves && poll->looked_at < end);
 }
 
 /* Nobody but the watcher holds a reference, and so nobody will ever get from the port. */
@@ -167,14 +171,17 @@ static int is_forgotten(const iocp_port *port)
 	return atomic_load_explicit(&port->object.references, memory_order_relaxed) == 1;
 }
 
-/* While the role is found due, soon. Where a leader is found each time, although some left the role between, less
-** often: most of the turns are for nothing there. The lock is held. */
+/* Where operations move, as soon as others had their turn; while the role is found due, in a period. Where a leader is
+** found each time, although some left the role between, less often: most of the turns are for nothing there. The lock
+** is held. */
 static int periods_to_next(iocp_poll *poll, int due)
 {
 	int needed = due || iocp_poll_has_starved(poll), moved = poll->looks != poll->seen;
 	poll->seen = poll->looks;
 	poll->led = needed ? 0 : poll->led + 1;
 	poll->quiet = needed || moved ? 0 : poll->quiet + 1;
+	if (poll->moves)
+		return IOCP_WATCH_SOON;
 	return poll->quiet >= QUIET_TURNS ? 0 : poll->led >= SELDOM ? SELDOM : 1;
 }
 
@@ -189,8 +196,10 @@ int iocp_leader_watch(iocp_port *port)
 	due = iocp_leader_is_due(port);
 	/* Who looked just now is mostly back in a moment: another thread in its place would take the work away from it. */
 	left = due && iocp_prim_nanoseconds() - poll->looked_at > LOOK_TIME;
-	if (left && !port->waiters.newest)
+	if ((left || (due && poll->moves)) && !port->waiters.newest)
 		look_while_it_moves(port, poll);
+	else
+		poll->moves = 0;
 	asleep = left ? promote(port) : NULL;
 	periods = !port->closed && !is_forgotten(port) ? periods_to_next(poll, due) : 0;
 	if (iocp_port_is_stuck(port))

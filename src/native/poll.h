@@ -61,7 +61,8 @@ typedef struct iocp_poll {
 	int raised;                   /* the next is readable */
 	iocp_prim_pollable *pollable; /* for other event loops; NULL: nobody asked. Set once */
 	uint64_t seen;                /* the watcher's: `looks` at its last turn, */
-	int led, quiet;               /* and for how many turns there was a leader, and nothing moved */
+	int led, quiet;               /* and for how many turns there was a leader, and nothing moved; */
+	int moves;                    /* operations did, when its turn was over */
 	/* Guarded by its own lock, within which none is taken. */
 	iocp_lock lock;
 	iocp_source *members;

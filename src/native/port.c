@@ -335,7 +335,7 @@ int iocp_port_poll(iocp_port *port, iocp_poll **poll)
 			return error == ENOMEM ? IOCP_NOMEM : error;
 		iocp_lock_acquire(&port->lock);
 		found = iocp_poll_of(port);
-		if (!found) {
+		if (!found && !port->closed) { /* else its close would have to end this one, too */
 			fresh->watch = iocp_leader_watch;
 			/* Release: what is found is made. */
 			atomic_store_explicit(&port->poll, fresh, memory_order_release);
@@ -347,6 +347,8 @@ int iocp_port_poll(iocp_port *port, iocp_poll **poll)
 		iocp_lock_release(&port->lock);
 		iocp_poll_free(fresh);
 	}
+	if (!found)
+		return IOCP_CLOSED;
 	*poll = found;
 	return IOCP_OK;
 }

@@ -95,7 +95,8 @@ typedef struct iocp_prim_set {
 enum {
 	IOCP_PRIM_READ = 1,  /* there may be something to read, or to accept */
 	IOCP_PRIM_WRITE = 2, /* there may be room to write, or a connect has ended */
-	IOCP_PRIM_ENDED = 4  /* the peer ended its side, or the descriptor has failed: always asked for */
+	IOCP_PRIM_ENDED = 4  /* the peer ended its side, or sent urgent data, before which reads stop short; or the
+						 ** descriptor has failed: always asked for */
 };
 
 typedef struct iocp_prim_event {

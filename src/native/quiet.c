@@ -1,5 +1,7 @@
 /*
 ** quiet.c - SIGPIPE, blocked while a call may raise it. Owns nothing.
+**
+** It comes with EPIPE, but also with a count: of what was written until nobody was found to read any more.
 */
 
 #include "native/quiet.h"
@@ -22,13 +24,13 @@ void iocp_quiet_begin(iocp_quiet *quiet)
 	pthread_sigmask(SIG_BLOCK, &pipe, &quiet->before);
 }
 
-void iocp_quiet_end(const iocp_quiet *quiet, int broken)
+void iocp_quiet_end(const iocp_quiet *quiet, ssize_t n, size_t size)
 {
 	static const struct timespec at_once = {0, 0};
-	int error = errno;
+	int error = errno, may_have_come = n < 0 ? error == EPIPE : (size_t)n < size;
 	sigset_t pipe;
 	pipe_only(&pipe);
-	if (broken && !quiet->had)
+	if (may_have_come && !quiet->had)
 		while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
 			;
 	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);

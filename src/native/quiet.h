@@ -6,6 +6,7 @@
 #define IOCP_NATIVE_QUIET_H
 
 #include <signal.h>
+#include <sys/types.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -16,8 +17,9 @@ typedef struct iocp_quiet {
 
 /* Around the call, in one thread: the signal is the calling thread's. */
 void iocp_quiet_begin(iocp_quiet *quiet);
-/* `broken`: it failed with EPIPE, and the signal that came with that is taken away. errno stays. */
-void iocp_quiet_end(const iocp_quiet *quiet, int broken);
+/* The call, which was to write `size` bytes, has returned `n`: the signal that may have come with that is taken away.
+** errno stays. */
+void iocp_quiet_end(const iocp_quiet *quiet, ssize_t n, size_t size);
 
 #pragma GCC visibility pop
 

@@ -8,7 +8,8 @@
 **
 ** Closing. All uses of the descriptor are under the lock and do not wait, so a close by one thread meets no other
 ** thread in the middle of one. The handle is revoked and the descriptor leaves the set before it is closed: its number
-** may be given to somebody else at once.
+** may be given to somebody else at once. The system's close, which may wait (linger), is made without the lock, when
+** nobody finds the descriptor here any more.
 **
 ** Locking: a socket's lock is not held while another's is taken, nor while a reference is dropped.
 */
@@ -70,6 +71,7 @@ static void end_heap(iocp_source *source, const iocp_heap *heap)
 	iocp_lock_acquire(&socket->lock);
 	port = socket->port;
 	(void)iocp_socket_end(socket, iocp_operation_uses_heap, heap, &finished);
+	iocp_socket_end_writing(socket, &finished);
 	iocp_lock_release(&socket->lock);
 	iocp_socket_post(port, &finished);
 }
@@ -290,14 +292,15 @@ static void give_back(iocp_socket *client)
 static int welcome(iocp_operation *operation)
 {
 	iocp_socket *client = (iocp_socket *)operation->of.accept.client;
-	int descriptor = operation->of.accept.descriptor, kept;
+	int descriptor = operation->of.accept.descriptor, kept, asked;
 	iocp_port *port = NULL;
 	iocp_lock_acquire(&client->lock);
 	kept = client->state == IOCP_SOCKET_TAKEN;
 	if (kept) {
-		if (client->descriptor >= 0) /* somebody asked for it: it is in no set, since the client is not associated */
-			close(client->descriptor);
+		asked = client->descriptor; /* if somebody asked for it: it is in no set, since the client is not associated */
 		set_descriptor(client, descriptor, IOCP_SOCKET_CONNECTED);
+		if (asked >= 0) /* not before: its number would be another's, while the table has it for the client's */
+			close(asked);
 	}
 	iocp_lock_release(&client->lock);
 	if (!kept) { /* closed meanwhile */
@@ -347,6 +350,7 @@ uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overlapped)
 	iocp_lock_acquire(&socket->lock);
 	port = socket->port;
 	count = iocp_socket_end(socket, overlapped ? iocp_operation_has_overlapped : NULL, overlapped, &finished);
+	iocp_socket_end_writing(socket, &finished);
 	iocp_lock_release(&socket->lock);
 	iocp_socket_post(port, &finished);
 	return count;
@@ -368,7 +372,7 @@ int iocp_socket_shutdown(iocp_socket *socket, int sides)
 		port = socket->port;
 		if (sides & IOCP_SIDE_WRITE) {
 			socket->ends_writing = 1;
-			iocp_socket_end_writing(socket);
+			iocp_socket_end_writing(socket, &finished);
 		}
 		if ((sides & IOCP_SIDE_READ) && shutdown(socket->descriptor, SHUT_RD) != 0)
 			r = iocp_number_of(errno);
@@ -380,34 +384,51 @@ int iocp_socket_shutdown(iocp_socket *socket, int sides)
 	return r;
 }
 
+/* Accepts of the port that wait for descriptors try again. */
+static void feed(iocp_handle port)
+{
+	iocp_port *opened;
+	if (iocp_port_open(port, &opened) != IOCP_OK)
+		return;
+	iocp_poll_feed(iocp_poll_of(opened));
+	iocp_port_release(opened);
+}
+
+/* Under the lock: its operations end, and it is no member any more. What is left to do without the lock: *left: to drop
+** the member's reference; *feeds: to tell others of the descriptor, once it is closed. */
+static void end(iocp_socket *socket, iocp_finished *finished, int *left, int *feeds)
+{
+	iocp_poll *poll = socket->poll;
+	if (socket->interest)
+		iocp_prim_set_remove(&poll->set, socket->descriptor);
+	socket->interest = 0;
+	socket->state = IOCP_SOCKET_CLOSED;
+	socket->descriptor = -1;
+	(void)iocp_socket_end(socket, NULL, NULL, finished);
+	*left = poll && iocp_poll_leave(poll, &socket->source);
+	*feeds = poll && iocp_poll_has_starved(poll);
+	socket->poll = NULL;
+}
+
 int iocp_socket_close(iocp_socket *socket)
 {
 	iocp_finished finished = {NULL, NULL, 0};
 	iocp_handle port;
-	int descriptor, left = 0;
+	int descriptor, left, feeds;
 	iocp_object_revoke(&socket->source.object);
 	iocp_lock_acquire(&socket->lock);
 	if (socket->state == IOCP_SOCKET_CLOSED) {
 		iocp_lock_release(&socket->lock);
 		return IOCP_INVALID;
 	}
-	descriptor = socket->descriptor;
+	descriptor = socket->adopted ? -1 : socket->descriptor;
 	port = socket->port;
-	if (socket->interest)
-		iocp_prim_set_remove(&socket->poll->set, descriptor);
-	socket->interest = 0;
-	socket->state = IOCP_SOCKET_CLOSED;
-	socket->descriptor = -1;
-	(void)iocp_socket_end(socket, NULL, NULL, &finished);
-	if (socket->poll) {
-		left = iocp_poll_leave(socket->poll, &socket->source);
-		if (!socket->adopted)
-			iocp_poll_feed(socket->poll);
-	}
-	socket->poll = NULL;
-	if (descriptor >= 0 && !socket->adopted)
-		close(descriptor);
+	end(socket, &finished, &left, &feeds);
 	iocp_lock_release(&socket->lock);
+	if (descriptor >= 0)
+		close(descriptor); /* which may take as long as the option linger says */
+	if (descriptor >= 0 && feeds)
+		feed(port);
 	iocp_socket_post(port, &finished);
 	if (left)
 		iocp_object_release(&socket->source.object);

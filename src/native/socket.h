@@ -43,6 +43,7 @@ struct iocp_socket {
 	uint8_t hangs;        /* the peer's end, or an error, was seen: everything is tried */
 	uint8_t starved;      /* accepts wait until there are descriptors */
 	uint16_t write_error; /* the number that sends fail with from now on, or 0 */
+	uint16_t reset;       /* the number of the failure that ended the connection: no receive meets a proper end; or 0 */
 	iocp_poll *poll;      /* whose member it is: alive as long as it stands here; NULL: nobody's */
 	iocp_handle port;     /* the handle of its port */
 	uintptr_t key;
@@ -80,8 +81,9 @@ void iocp_socket_advance(iocp_socket *socket, uint32_t what, iocp_finished *fini
 /* Ends the operations that `matches` says, with IOCP_ECANCELED; all of them if it is NULL. Returns how many. */
 uint32_t iocp_socket_end(iocp_socket *socket, int (*matches)(const iocp_operation *operation, const void *with),
 	const void *with, iocp_finished *finished);
-/* The write side ends, if nothing is queued there any more. */
-void iocp_socket_end_writing(iocp_socket *socket);
+/* Operations may have ended: where a send has failed, those behind it do, too; and the write side ends if it is to, and
+** nothing is queued there any more. */
+void iocp_socket_end_writing(iocp_socket *socket, iocp_finished *finished);
 
 #pragma GCC visibility pop
 

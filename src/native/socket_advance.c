@@ -4,8 +4,8 @@
 ** Events are edges: one comes when something changes, and whoever tries an operation goes on until the system says that
 ** there is no more, or, on a stream, until a short count says it. From then on trying is in vain (`possible`) until the
 ** next event; so a request costs one receive, one send, and a share of a wait. Where others use the descriptor, too,
-** nothing is known, and everything is tried. After the peer's end, or an error, everything is tried as well: data and
-** the end may come with one edge.
+** nothing is known, and everything is tried. After the peer's end, urgent data or an error everything is tried as well:
+** data and the end may come with one edge, and a read stops short where the urgent data were.
 **
 ** One pass moves AT_ONCE bytes a side at most, so that no peer keeps others from their turn. What is left then asks for
 ** an event for what is the case already.
@@ -67,7 +67,7 @@ static int receive(iocp_socket *socket, iocp_operation *operation)
 	operation->packet.bytes = (uint32_t)n;
 	if ((size_t)n < operation->size)
 		(void)wait_for(socket, IOCP_PRIM_READ);
-	return IOCP_DONE;
+	return n == 0 && socket->reset ? socket->reset : IOCP_DONE;
 }
 
 /* A datagram: its peer goes before the data, if there is room for one. */
@@ -143,7 +143,7 @@ static ssize_t send_file_quietly(int to, int file, off_t *offset, size_t size)
 	ssize_t n;
 	iocp_quiet_begin(&quiet);
 	n = sendfile(to, file, offset, size);
-	iocp_quiet_end(&quiet, n < 0 && errno == EPIPE);
+	iocp_quiet_end(&quiet, n, size);
 	return n;
 }
 
@@ -280,19 +280,51 @@ static void expect_no_room(iocp_socket *socket)
 
 /* ---- going on ---------------------------------------------------------------------------------------------------- */
 
-void iocp_socket_end_writing(iocp_socket *socket)
+/* Sends that would leave a hole, be they behind others or not. */
+static void fail_sends(iocp_socket *socket, iocp_finished *finished)
 {
+	iocp_operation *operation = socket->writing.first, *next;
+	socket->writing = (iocp_operations){NULL, NULL};
+	for (; operation; operation = next) {
+		next = operation->next;
+		if (operation->kind == IOCP_SEND || operation->kind == IOCP_SEND_FILE)
+			iocp_finish(finished, operation, socket->write_error);
+		else
+			iocp_operations_append(&socket->writing, operation);
+	}
+}
+
+void iocp_socket_end_writing(iocp_socket *socket, iocp_finished *finished)
+{
+	if (socket->write_error && socket->writing.first)
+		fail_sends(socket, finished);
 	if (!socket->ends_writing || socket->writing.first || socket->write_error)
 		return;
 	socket->write_error = IOCP_EPIPE;
 	(void)shutdown(socket->descriptor, SHUT_WR);
 }
 
+/* A connect has ended with this number. The system goes on with one that was cancelled unless it is told: the next one
+** would find itself connected, to the peer of the first. */
+static void connect_ended(iocp_socket *socket, int number)
+{
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	if (number == IOCP_ECANCELED)
+		(void)connect(socket->descriptor, &nobody, sizeof(nobody));
+	socket->state = number == 0 ? IOCP_SOCKET_CONNECTED : IOCP_SOCKET_OPEN;
+}
+
 void iocp_socket_ended(iocp_socket *socket, iocp_operation *operation, int number)
 {
 	int sends = operation->kind == IOCP_SEND || operation->kind == IOCP_SEND_FILE;
-	if (operation->kind == IOCP_CONNECT)
-		socket->state = number == 0 ? IOCP_SOCKET_CONNECTED : IOCP_SOCKET_OPEN;
+	if (operation->kind == IOCP_CONNECT) {
+		if (socket->state == IOCP_SOCKET_CONNECTING) /* else it is closed */
+			connect_ended(socket, number);
+		return;
+	}
+	/* The system says it once, to a receive or a send, and from then on that the stream has ended, which it has not. */
+	if (number == IOCP_ECONNRESET || number == IOCP_ETIMEDOUT)
+		socket->reset = (uint16_t)number;
 	/* A stream never has a hole. What was cancelled before any of it went out leaves none. */
 	if (sends && socket->type == IOCP_STREAM && number != 0 && !socket->write_error
 		&& (number != IOCP_ECANCELED || operation->packet.bytes > 0))
@@ -323,12 +355,12 @@ void iocp_socket_advance(iocp_socket *socket, uint32_t what, iocp_finished *fini
 	uint32_t again = 0;
 	uint8_t both = IOCP_PRIM_READ | IOCP_PRIM_WRITE;
 	iocp_lock_acquire(&socket->lock);
+	socket->told = (uint8_t)(socket->adopted ? 0 : what & both); /* what others have read since is no news */
 	if (what & IOCP_PRIM_ENDED) {
 		socket->hangs = 1;
 		what |= both;
 	}
 	socket->possible |= (uint8_t)(what & both);
-	socket->told = (uint8_t)(what & both);
 	if (what & IOCP_RETRY)
 		socket->starved = 0;
 	if (what & IOCP_PRIM_READ && go_on(socket, &socket->reading, finished) == IOCP_MORE)
@@ -336,7 +368,7 @@ void iocp_socket_advance(iocp_socket *socket, uint32_t what, iocp_finished *fini
 	if (what & IOCP_PRIM_WRITE && go_on(socket, &socket->writing, finished) == IOCP_MORE)
 		again |= IOCP_PRIM_WRITE;
 	socket->told = 0;
-	iocp_socket_end_writing(socket);
+	iocp_socket_end_writing(socket, finished);
 	if (again)
 		(void)iocp_socket_expect(socket, again, 1);
 	else if (!socket->writing.first)

@@ -59,10 +59,10 @@ int iocp_watch_is_possible(void)
 
 /* ---- the watcher ------------------------------------------------------------------------------------------------- */
 
-/* Puts it on the list, to be looked at so many periods from now. The lock is held. */
+/* Puts it on the list, to be looked at so many periods from now, or soon. The lock is held. */
 static void list(iocp_watched *item, int periods)
 {
-	item->at = iocp_deadline(PERIOD * periods);
+	item->at = periods == IOCP_WATCH_SOON ? iocp_prim_nanoseconds() : iocp_deadline(PERIOD * periods);
 	item->next = watched;
 	watched = item;
 }

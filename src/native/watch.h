@@ -15,8 +15,11 @@ typedef struct iocp_watched {
 	const struct iocp_watched_calls *calls;
 } iocp_watched;
 
+enum { IOCP_WATCH_SOON = -1 };
+
 typedef struct iocp_watched_calls {
-	/* The watcher's turn; after how many of its periods (5 ms) the next is; 0: this was the last. */
+	/* The watcher's turn; after how many of its periods (5 ms) the next is; 0: this was the last; IOCP_WATCH_SOON: once
+	** the others that are to be looked at have had theirs. */
 	int (*look)(iocp_watched *item);
 	void (*give_up)(iocp_watched *item); /* there is no watcher to be had now */
 } iocp_watched_calls;
