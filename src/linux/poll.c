@@ -54,7 +54,8 @@ void iocp_prim_set_close(iocp_prim_set *set)
 
 static uint32_t events_of(uint32_t what)
 {
-	return EPOLLET | EPOLLRDHUP | EPOLLPRI | (what & IOCP_PRIM_READ ? EPOLLIN : 0) | (what & IOCP_PRIM_WRITE ? EPOLLOUT : 0);
+	return EPOLLET | EPOLLRDHUP | EPOLLPRI | (what & IOCP_PRIM_READ ? EPOLLIN : 0)
+		   | (what & IOCP_PRIM_WRITE ? EPOLLOUT : 0);
 }
 
 int iocp_prim_set_add(const iocp_prim_set *set, int descriptor, uint32_t what, uint64_t name)
