@@ -32,7 +32,6 @@ local lua_files = {
   ["iocp.jit.heap"] = "lua/iocp/jit/heap.lua",
   ["iocp.jit.library"] = "lua/iocp/jit/library.lua",
   ["iocp.jit.port"] = "lua/iocp/jit/port.lua",
-  ["iocp.jit.socket"] = "lua/iocp/jit/socket.lua",
   ["iocp.loop"] = "lua/iocp/loop.lua",
   ["iocp.numbers"] = "lua/iocp/numbers.lua",
   ["iocp.options"] = "lua/iocp/options.lua",

@@ -6,11 +6,10 @@
 #include "native/port.h"
 
 enum {
-	LOOK_PACKETS = 64, /* so many gets, or so long, after a look the next get looks, whatever is queued */
-	LOOK_TIME =
-		2000000,     /* ns; also after which the watcher takes a role that is due for left, and for which it goes on */
-	SELDOM = 4,      /* periods between turns of the watcher at a port that mostly has a leader */
-	QUIET_TURNS = 20 /* of the watcher, after which a port that always has a leader is not watched any more */
+	LOOK_PACKETS = 64,   /* so many gets, or so long, after a look the next get looks, whatever is queued */
+	LOOK_TIME = 2000000, /* ns; also after which the watcher takes a role that is due for left, or has gone on enough */
+	SELDOM = 4,          /* periods between turns of the watcher at a port that mostly has a leader */
+	QUIET_TURNS = 20     /* of the watcher, after which a port that always has a leader is not watched any more */
 };
 
 static iocp_waiter looking; /* its address is the leader of a port at which the watcher looks */

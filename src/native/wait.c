@@ -230,8 +230,8 @@ static int park(iocp_context *context, int64_t deadline, iocp_turn turn, void *s
 		/* Acquire: pairs with serve. */
 		if (atomic_load_explicit(&waiter->word, memory_order_acquire) == IOCP_SERVED)
 			return IOCP_OK;
-		/* The clock is asked again: not every kernel keeps a timer to the nanosecond, and events that bring nothing to
-		** this thread may come again and again. */
+		/* The clock is asked again: not every kernel keeps a timer to the nanosecond, and events that bring nothing may
+		** come again and again. */
 		if ((r == ETIMEDOUT || (waiter->leads && deadline != IOCP_FOREVER)) && iocp_prim_nanoseconds() >= deadline)
 			return IOCP_TIMEOUT;
 		/* In the module's threads it is our own interrupt, or a handler that the host did not mean for them. */
