@@ -213,6 +213,16 @@ int iocp_socket_adopt(uintptr_t native, iocp_socket **socket)
 	return r;
 }
 
+int iocp_socket_is_connected(iocp_socket *socket)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+	if (socket->adopted && socket->state == IOCP_SOCKET_OPEN
+		&& getpeername(socket->descriptor, (struct sockaddr *)&peer, &length) == 0)
+		socket->state = IOCP_SOCKET_CONNECTED;
+	return socket->state == IOCP_SOCKET_CONNECTED;
+}
+
 uintptr_t iocp_socket_native(iocp_socket *socket)
 {
 	uintptr_t native = UINTPTR_MAX;
@@ -366,7 +376,7 @@ int iocp_socket_shutdown(iocp_socket *socket, int sides)
 	iocp_lock_acquire(&socket->lock);
 	if (socket->state == IOCP_SOCKET_CLOSED)
 		r = IOCP_INVALID;
-	else if (socket->state != IOCP_SOCKET_CONNECTED)
+	else if (!iocp_socket_is_connected(socket))
 		r = IOCP_ENOTCONN;
 	else {
 		port = socket->port;

@@ -54,6 +54,8 @@ struct iocp_socket {
 
 /* Under the lock: it has a descriptor from now on. 0 or a number. */
 int iocp_socket_need_descriptor(iocp_socket *socket);
+/* Under the lock: whether it is connected; one that was adopted may be by what others have done since. */
+int iocp_socket_is_connected(iocp_socket *socket);
 /* Takes the lock of a socket with a descriptor. IOCP_OK; or a number, IOCP_INVALID if it is closed or given to accept,
 ** and the lock is not held. */
 int iocp_socket_lock(iocp_socket *socket);

@@ -30,7 +30,7 @@ static int may_begin(const iocp_socket *socket)
 }
 
 /* Whether the operation is one for a socket in this state: 0 or a number. The lock is held. */
-static int fits(const iocp_socket *socket, const iocp_operation *operation)
+static int fits(iocp_socket *socket, const iocp_operation *operation)
 {
 	switch ((enum iocp_operation_kind)operation->kind) {
 	case IOCP_ACCEPT:
@@ -43,12 +43,13 @@ static int fits(const iocp_socket *socket, const iocp_operation *operation)
 			return IOCP_EOPNOTSUPP; /* sendfile would wait */
 									/* falls through */
 	case IOCP_SEND:
-		return socket->state != IOCP_SOCKET_CONNECTED ? IOCP_ENOTCONN : socket->ends_writing ? IOCP_EPIPE : 0;
+		return !iocp_socket_is_connected(socket) ? IOCP_ENOTCONN : socket->ends_writing ? IOCP_EPIPE : 0;
 	case IOCP_RECEIVE:
-		return socket->state == IOCP_SOCKET_CONNECTED || socket->type == IOCP_DATAGRAM ? 0 : IOCP_ENOTCONN;
+		return socket->type == IOCP_DATAGRAM || iocp_socket_is_connected(socket) ? 0 : IOCP_ENOTCONN;
 	case IOCP_READY:
-		return socket->state == IOCP_SOCKET_LISTENING || socket->state == IOCP_SOCKET_CONNECTED
-					   || socket->type == IOCP_DATAGRAM
+		/* Of an adopted one others may know better: it may be about to be connected. */
+		return socket->adopted || socket->type == IOCP_DATAGRAM || socket->state == IOCP_SOCKET_LISTENING
+					   || socket->state == IOCP_SOCKET_CONNECTED
 				   ? 0
 				   : IOCP_ENOTCONN;
 	case IOCP_CONNECT:
