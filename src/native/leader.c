@@ -49,7 +49,7 @@ static int needs_watch(iocp_port *port)
 
 int iocp_port_begins_to_stick(iocp_port *port)
 {
-	if (port->watched || !(iocp_port_is_stuck(port) || needs_watch(port)))
+	if (port->watched || !((iocp_port_is_stuck(port) && iocp_watch_is_possible()) || needs_watch(port)))
 		return 0;
 	port->watched = 1;
 	return 1;

@@ -341,8 +341,6 @@ int iocp_port_poll(iocp_port *port, iocp_poll **poll)
 			atomic_store_explicit(&port->poll, fresh, memory_order_release);
 			found = fresh;
 			fresh = NULL;
-			if (!iocp_watch_is_possible())
-				port->watched = 0; /* nobody looks at threads here, but somebody will at this */
 		}
 		iocp_lock_release(&port->lock);
 		iocp_poll_free(fresh);

@@ -31,7 +31,7 @@ struct iocp_port {
 	uint32_t closed;
 	uint32_t active;   /* threads with a slot; may pass the limit, see slot.c */
 	uint32_t released; /* threads that belong here and are without a slot because they block */
-	uint32_t watched;  /* 1 while the watcher has a reference to it, or none is to be had on this system */
+	uint32_t watched;  /* 1 while the watcher has a reference to it, or is about to */
 	iocp_queue queue;
 	iocp_waiters waiters;
 	iocp_waiters deferred;

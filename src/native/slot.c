@@ -241,8 +241,6 @@ void iocp_port_watch(iocp_port *port)
 {
 	static const iocp_watched_calls calls = {look_after, give_up};
 	iocp_poll *poll = iocp_poll_of(port);
-	if (!poll && !iocp_watch_is_possible()) /* `watched` stays set: it is not tried again */
-		return;
 	port->watching.calls = &calls;
 	iocp_port_retain(port);
 	if (poll || iocp_watch_works())

@@ -31,12 +31,12 @@ static _Atomic uint32_t work; /* futex: changes when a port is added */
 
 enum answer { UNKNOWN, NO, YES };
 
-/* Whether this system tells which threads block. UNKNOWN: it cannot be asked now, which says nothing of the next
-** time. */
-static enum answer system_tells(void)
+/* Whether this system tells which threads block. UNKNOWN: it cannot be asked now, which says nothing of the next time.
+** Relaxed: whoever finds it unknown asks again and gets the same answer. */
+static _Atomic int answer;
+
+int iocp_watch_works(void)
 {
-	/* Relaxed: whoever finds it unknown asks again and gets the same answer. */
-	static _Atomic int answer;
 	int known = atomic_load_explicit(&answer, memory_order_relaxed);
 	if (known == UNKNOWN) {
 		enum iocp_prim_state mine = iocp_prim_thread_state(iocp_prim_thread_id());
@@ -44,17 +44,12 @@ static enum answer system_tells(void)
 		if (known != UNKNOWN)
 			atomic_store_explicit(&answer, known, memory_order_relaxed);
 	}
-	return (enum answer)known;
-}
-
-int iocp_watch_works(void)
-{
-	return system_tells() == YES;
+	return known == YES;
 }
 
 int iocp_watch_is_possible(void)
 {
-	return system_tells() != NO;
+	return atomic_load_explicit(&answer, memory_order_relaxed) != NO;
 }
 
 /* ---- the watcher ------------------------------------------------------------------------------------------------- */

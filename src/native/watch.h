@@ -26,8 +26,9 @@ typedef struct iocp_watched_calls {
 
 /* Has the watcher look after it. Whoever calls it has made sure that nobody else does, and holds no lock. */
 void iocp_watch(iocp_watched *item);
-/* Whether this system tells which threads block; whether it may do so, when it is asked again. */
+/* Whether this system tells which threads block. */
 int iocp_watch_works(void);
+/* Whether it may, as far as it has been asked. It is not asked here: any lock may be held. */
 int iocp_watch_is_possible(void);
 
 #pragma GCC visibility pop
