@@ -403,8 +403,8 @@ IOCP_API const void *iocp_thread_cancel_word(void);
 ** 1..2^31-2, or IOCP_REST: as many as the block has from `at` on.
 **
 ** Order. What one socket sends goes out whole and in the order of the calls, what it receives is filled in that order.
-** A send that fails ends the write side: those behind it fail with the same number. A cancelled or failed operation's
-** bytes are those that were transferred before.
+** A send that fails, or is cancelled when a part of it went out, ends the write side: those behind it fail with the
+** same number. A cancelled or failed operation's bytes are those that were transferred before.
 **
 ** An associated socket is kept open by the association, until iocp_socket_close or the port's end. One that is not is
 ** closed with its last reference. After its port's end every operation is IOCP_CLOSED. IOCP_INVALID: it is closed, or
