@@ -27,6 +27,7 @@ return {
   { "-", "windows", "by LuaJIT's ffi", "puc", "only LuaJIT's ffi reaches the kernel's own ports and heaps" },
   { "-", "value", "is lightuserdata", "lua5.1", "nothing here makes lightuserdata in this Lua" },
   { 50, "socket_stress", "without descriptors", "windows", "Windows has no such limit" },
+  { 50, "socket_stress", "may send a file to who is gone", "windows", "Windows has no such signal" },
   { "-", "windows_file", "read-only is not written", "wine", "Wine leaves it to the system below, which lets root" },
   { 7, "scale", "within 32 bytes a packet", "scaled", BOOKS, measure = true },
   { "-", "scale", "leave nothing behind:", "scaled", BOOKS, measure = true },
@@ -46,5 +47,7 @@ return {
   { "-", "parallel", "leaves nothing behind in workers", "scaled", BOOKS, measure = true },
   { "-", "pool_stress", "leaves nothing behind", "scaled", BOOKS, measure = true },
   { 52, "socket_stress", "take little memory", "scaled", BOOKS, measure = true },
+  { 43, "socket_end", "never taken for the stream's end", "wine",
+    "Wine tells one receive of a reset, and the next one of the stream's end" },
   { 52, "socket_stress", "leave nothing behind", "scaled", BOOKS, measure = true },
 }
