@@ -53,7 +53,8 @@ describe("types/iocp.d.lua", function()
     for name, object in pairs { IOCompletionPort = port, Heap = iocp.Heap(), Timer = timer, Signal = iocp.signal("INT"),
       Lookup = iocp.resolve("localhost"),
       Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task(""),
-      Socket = iocp.Socket() } do
+      Socket = iocp.Socket(), Condition = iocp.Condition(),
+      Fiber = iocp.run(iocp.fiber) } do
       local class, metatable = types.classes["iocp." .. name], getmetatable(object)
       assert.same(keys(metatable.__index), keys(class.functions), name)
       for method, f in pairs(class.functions) do

@@ -42,19 +42,20 @@
 ---@field Pool iocp.PoolClass
 ---@field Socket iocp.SocketClass
 ---@field File iocp.FileClass
+---@field coroutine table create, wrap and resume whose coroutines fibers can wait in, and the rest of Lua's
 local iocp = {}
 
 --- The number of processors this process may use, at least 1.
 ---@return integer
 function iocp.processors() end
 
---- Waits. Source: Microsoft's Sleep.
+--- Waits; in a fiber others run meanwhile. Source: Microsoft's Sleep.
 ---@param ms number milliseconds from 0 on, fractions allowed, math.huge for ever; 0 only yields
 ---@return true|nil, string? message, iocp.Code? code CANCELLED
 function iocp.sleep(ms) end
 
---- Lets another ready thread run. Source: Microsoft's SwitchToThread.
----@return true
+--- Lets another ready thread run, in a fiber the other fibers. Source: Microsoft's SwitchToThread.
+---@return true|nil, string? message, iocp.Code? code CANCELLED, TIMEOUT: the fiber was, or its time has passed
 function iocp.yield() end
 
 --- What the bytes of a packet say that dequeue_many or packets gave: of an I/O that failed -(transferred * 65536 +
@@ -69,7 +70,8 @@ function iocp.describe(bytes) end
 ---@return number ms from an arbitrary start
 function iocp.clock() end
 
---- Whether waits of the calling thread are cancelled: its thread was, or the task of a pool that it runs.
+--- Whether waits of the calling thread are cancelled: its thread was, or the task of a pool that it runs, or the fiber
+--- that calls.
 ---@return boolean
 function iocp.cancelled() end
 
@@ -169,6 +171,121 @@ function signal:notify(target, key, overlapped) end
 ---@param ... any
 ---@return any ... what f returns; its errors pass through
 function iocp.blocking(f, ...) end
+
+--- Runs f(...) in a fiber, and all that it spawns: returns when the last of them has ended. Inside a fiber it is a
+--- scope of its own.
+---@param what function|iocp.RunOptions
+---@param ... any
+---@return any ... f's results; nil, message, CANCELLED or TIMEOUT, if the fiber that calls was cancelled, or its time
+--- has passed. Raises f's error, and that of a fiber nobody waits for, with its traceback
+function iocp.run(what, ...) end
+
+---@class iocp.RunOptions
+---@field main function
+---@field on_error nil|"raise"|"log"|"keep"|fun(message: string, about: {fiber: string, value: any}) what becomes of an
+--- error that nobody waits for
+
+--- Begins a fiber that calls f(...), in the scope of the one that calls.
+---@param what function|{body: function, name: string?}
+---@param ... any
+---@return iocp.Fiber
+function iocp.spawn(what, ...) end
+
+--- The same, later; its scope waits for it.
+---@param ms number milliseconds from 0 on
+---@param what function|{body: function, name: string?}
+---@param ... any
+---@return iocp.Fiber
+function iocp.spawn_after(ms, what, ...) end
+
+--- Calls f(...) again and again, until it fails or is cancelled; calls do not overlap. Its scope does not wait for it,
+--- but cancels it in the end.
+---@param ms number milliseconds above 0
+---@param what function|{body: function, name: string?}
+---@param ... any
+---@return iocp.Fiber
+function iocp.spawn_every(ms, what, ...) end
+
+--- The fiber that calls; nil where none runs.
+---@return iocp.Fiber|nil
+function iocp.fiber() end
+
+---@class iocp.AboutFiber
+---@field fiber iocp.Fiber
+---@field name string
+---@field status iocp.FiberStatus
+---@field since number a time of iocp.clock
+---@field traceback string
+
+--- The fibers of this thread that have not ended, in no order.
+---@return iocp.AboutFiber[]
+function iocp.fibers() end
+
+--- The port of this thread's scheduler, by which other threads reach its fibers.
+---@return iocp.IOCompletionPort
+function iocp.port() end
+
+--- Calls f(...), in which every wait returns TIMEOUT once the time has passed.
+---@param ms number|nil milliseconds from 0 on
+---@param f function
+---@param ... any
+---@return any ... f's results; nil, message, TIMEOUT, once the time has passed, whatever f did. Raises f's error,
+--- unless it follows from such a wait
+function iocp.within(ms, f, ...) end
+
+--- Lua's pcall; in Lua 5.1 one through which fibers can wait.
+---@param f function
+---@param ... any
+---@return boolean ok, any ... as pcall
+function iocp.pcall(f, ...) end
+
+--- A condition that fibers of one thread wait for.
+---@return iocp.Condition
+function iocp.Condition() end
+
+---@class iocp.Condition
+local condition = {}
+
+--- Waits until it is signalled.
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED
+function condition:wait(ms) end
+
+--- Wakes those that have waited longest.
+---@param n integer? how many at most; nil: one
+---@return integer # how many
+function condition:signal(n) end
+
+--- Wakes all.
+---@return integer # how many
+function condition:broadcast() end
+
+---@alias iocp.FiberStatus "scheduled"|"running"|"waiting"|"completed"|"failed"|"cancelled"
+
+---@class iocp.Fiber
+local fiber = {}
+
+--- Waits for its end; again and again.
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return true|nil, any ... results; or a message with traceback, the code ERROR or CANCELLED, and the error value;
+--- also TIMEOUT, CANCELLED (the fiber that waits), INVALID: it waits for itself
+function fiber:wait(ms) end
+
+--- The same at once.
+---@return true|nil, any ... as wait; TIMEOUT: it has not ended
+function fiber:result() end
+
+--- Has its waits return CANCELLED, the one it is in and all to come. Before it has begun it never runs.
+---@param how "hard"? they raise an error
+---@return boolean # false: it had ended
+function fiber:cancel(how) end
+
+---@return iocp.FiberStatus
+function fiber:status() end
+
+--- The name it was given, or where its function was written.
+---@return string
+function fiber:name() end
 
 ---@class iocp.IOCompletionPortClass
 ---@overload fun(concurrency: integer?): iocp.IOCompletionPort|nil, string?, iocp.Code?

@@ -17,10 +17,21 @@ if rawget(_G, "jit") then
   end
 end
 
+-- What the scheduler gives: it is loaded with the first look for one of them, and then stands in core itself.
+local scheduled = {}
+for name in ("run spawn spawn_after spawn_every fibers fiber port within Condition coroutine pcall"):gmatch "%S+" do
+  scheduled[name] = true
+end
+
 setmetatable(core, {
   __index = function(_, name)
     if name == "Pool" then
       require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
+      if private.pools_opened then
+        private.pools_opened()
+      end
+    elseif scheduled[name] then
+      require "iocp.scheduler"()
     elseif name == "E" then
       core.E = private.io_errors()
     end

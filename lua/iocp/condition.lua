@@ -1,0 +1,58 @@
+--- iocp.Condition(): what fibers of one thread wait for until another one says that it has come.
+-- @classmod iocp.Condition
+local fibers = require "iocp.fiber"
+local park, wake = fibers.park, fibers.wake
+
+local Condition = {} -- methods
+local class = { __index = Condition }
+
+--- Waits until it is signalled.
+-- @param ms how long; nil for ever
+-- @return true; or nil, message, code: TIMEOUT, CANCELLED
+function Condition:wait(ms)
+  local limit = fibers.limit(ms, "wait")
+  local me = fibers.enter()
+  local value = fibers.refused(me)
+  if not value then
+    local index = self.last + 1
+    self.last, self[index] = index, me
+    value = park(me, self, limit)
+    if value == true then
+      return true
+    elseif self[index] then
+      self[index] = false
+    end
+  end
+  return fibers.refusal(me, value)
+end
+
+--- Wakes those that have waited longest.
+-- @param n how many at most; nil: one
+-- @return how many
+function Condition:signal(n)
+  local woken, most = 0, n or 1
+  local first, last = self.first, self.last
+  while woken < most and first <= last do
+    local fiber = self[first]
+    self[first] = nil
+    first = first + 1
+    if fiber and wake(fiber, self, true) then
+      woken = woken + 1
+    end
+  end
+  if first > last then
+    first, self.last = 1, 0
+  end
+  self.first = first
+  return woken
+end
+
+--- Wakes all of them.
+-- @return how many
+function Condition:broadcast()
+  return self:signal(math.huge)
+end
+
+return function()
+  return setmetatable({ first = 1, last = 0 }, class)
+end
