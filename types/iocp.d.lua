@@ -287,6 +287,145 @@ function fiber:status() end
 ---@return string
 function fiber:name() end
 
+---@class iocp.StreamOptions
+---@field timeout? number milliseconds that each operation takes at most, also connect itself
+---@field max_line? integer bytes of a line, default 1048576
+---@field max_unsent? integer bytes that may be unsent before a writer waits, default 65536
+---@field linger? number milliseconds that close goes on sending, default 5000
+---@field nodelay? boolean whether small writes are sent at once, default true
+
+---@class iocp.ListenOptions : iocp.StreamOptions
+---@field backlog? integer how many clients wait to be accepted
+---@field reuseport? boolean several servers share the port's clients
+
+--- Connects to the host's addresses in turn, 250 ms apart, until one answers. The waits of streams, servers and
+--- datagram sockets yield in a fiber, and block elsewhere.
+---@param host string a name, or digits; or the path of a unix socket, which has a slash
+---@param port? integer|string a number, or a service's name
+---@param options? iocp.StreamOptions
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code ECONNREFUSED, EAI_NONAME, TIMEOUT, CANCELLED ...
+function iocp.connect(host, port, options) end
+
+--- Listens.
+---@param host string "*" for any address, of inet and inet6; a name, or digits; or the path of a unix socket
+---@param port? integer|string a number (0, default: the system chooses), or a service's name
+---@param options? iocp.ListenOptions those of the streams too
+---@return iocp.Server|nil server, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
+function iocp.listen(host, port, options) end
+
+--- A socket for datagrams.
+---@param host? string digits; "*" or nil for any
+---@param port? integer 0 or nil: the system chooses
+---@param options? {timeout: number?, broadcast: boolean?}
+---@return iocp.Datagram|nil datagram, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
+function iocp.datagram(host, port, options) end
+
+---@class iocp.Stream
+local stream = {}
+
+--- Reads. A read that fails has read nothing. One fiber at a time: another one's read is an error.
+---@param format? string|integer "l" (default): a line without its end, "\n" or "\r\n"; "L": as it is; "a": all until
+--- the end; each also with a star; how many bytes
+---@return string|nil data nil: the end, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: the line
+--- is too long; ECONNRESET ...
+function stream:read(format) end
+
+--- Reads what is there, waiting only for the first byte.
+---@param max? integer bytes at most
+---@return string|nil data nil: the end, string? message, iocp.Code? code as read
+function stream:read_some(max) end
+
+--- Iterates until the end, a cancel, or until the connection is lost. Raises TIMEOUT and EMSGSIZE.
+---@param format? string|integer as read
+---@return fun(): string|nil
+function stream:lines(format) end
+
+--- Writes strings and numbers; each call is whole among others'. Waits while too much is unsent. One that failed or
+--- timed out after part of it went out ends the write side: EPIPE from then on.
+---@param ... string|number
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EPIPE, ECONNRESET ...
+function stream:write(...) end
+
+--- Waits until the system has all that was written.
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code as write
+function stream:flush() end
+
+--- Ends the write side behind what was written, or the read side.
+---@param side? "write"|"read" "write" if left out
+---@return true|nil, string? message, iocp.Code? code CLOSED, ENOTCONN
+function stream:shutdown(side) end
+
+--- Closes: sends what was written for as long as the option linger says, also in a cancelled fiber; then what is unsent
+--- is dropped, and the peer told so.
+---@return true
+function stream:close() end
+
+--- How long each operation takes at most from now on.
+---@param ms number|nil milliseconds from 0 on; nil: for ever
+---@return iocp.Stream
+function stream:timeout(ms) end
+
+--- The other end, also after the stream's end.
+---@return string|nil host, integer? port
+function stream:peer() end
+
+--- Its own.
+---@return string|nil host, integer|string port, iocp.Code? code
+function stream:address() end
+
+---@class iocp.Server
+local server = {}
+
+--- Waits for the next client. One whose connection has come is never lost: the next accept has it.
+---@param ms? number milliseconds from 0 on; nil for ever
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EMFILE: no descriptor is
+--- left; the next accept waits for one
+function server:accept(ms) end
+
+--- Iterates until the server is closed or the fiber cancelled. What else keeps one client from being accepted is told
+--- once on the error output.
+---@return fun(): iocp.Stream|nil
+function server:clients() end
+
+--- Nobody can connect any more; streams go on.
+---@return true
+function server:close() end
+
+--- Where it listens; of a unix socket path, 0.
+---@return string|nil host, integer|string port, iocp.Code? code
+function server:address() end
+
+---@class iocp.Datagram
+local datagram = {}
+
+--- Waits for the next one.
+---@return string|nil data, string host or message, integer|iocp.Code port or code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE
+function datagram:receive() end
+
+--- Sends one.
+---@param data string
+---@param host string digits
+---@param port integer
+---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EINVAL: no address; EMSGSIZE ...
+function datagram:send(data, host, port) end
+
+--- How long each operation takes at most from now on.
+---@param ms number|nil milliseconds from 0 on; nil: for ever
+---@return iocp.Datagram
+function datagram:timeout(ms) end
+
+--- As socket:option.
+---@param name string
+---@param ... any
+---@return any value, string? message, iocp.Code? code
+function datagram:option(name, ...) end
+
+---@return true
+function datagram:close() end
+
+---@return string|nil host, integer|string port, iocp.Code? code
+function datagram:address() end
+
 ---@class iocp.IOCompletionPortClass
 ---@overload fun(concurrency: integer?): iocp.IOCompletionPort|nil, string?, iocp.Code?
 --- concurrency: how many threads may work on its packets at a time, 0..2^32-1, default and 0: the number of processors.

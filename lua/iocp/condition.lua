@@ -6,24 +6,30 @@ local park, wake = fibers.park, fibers.wake
 local Condition = {} -- methods
 local class = { __index = Condition }
 
+--- Waits for a signal: nil, or TIMEOUT, CANCELLED.
+local function await(self, me, limit, shielded)
+  local index = self.last + 1
+  self.last, self[index] = index, me
+  local value = park(me, self, limit, shielded)
+  if value == true then
+    return nil
+  elseif self[index] then
+    self[index] = false
+  end
+  return value
+end
+
 --- Waits until it is signalled.
 -- @param ms how long; nil for ever
 -- @return true; or nil, message, code: TIMEOUT, CANCELLED
 function Condition:wait(ms)
   local limit = fibers.limit(ms, "wait")
   local me = fibers.enter()
-  local value = fibers.refused(me)
-  if not value then
-    local index = self.last + 1
-    self.last, self[index] = index, me
-    value = park(me, self, limit)
-    if value == true then
-      return true
-    elseif self[index] then
-      self[index] = false
-    end
+  local code = fibers.refused(me) or await(self, me, limit)
+  if code then
+    return fibers.refusal(me, code)
   end
-  return fibers.refusal(me, value)
+  return true
 end
 
 --- Wakes those that have waited longest.
@@ -53,6 +59,8 @@ function Condition:broadcast()
   return self:signal(math.huge)
 end
 
-return function()
+local function new()
   return setmetatable({ first = 1, last = 0 }, class)
 end
+
+return { new = new, await = await }

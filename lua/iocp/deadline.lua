@@ -39,7 +39,7 @@ return function(ms, f, ...)
   end
   local outer = me.deadline
   local due = math.min(limit or math.huge, outer or math.huge)
-  me.deadline = due
+  me.deadline = due < math.huge and due or nil
   if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
     return conclude(me, due, outer, core.pcall(f, ...))
   end

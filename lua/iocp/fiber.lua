@@ -12,6 +12,7 @@ local error, setmetatable, tostring, type = error, setmetatable, tostring, type
 local clock, set_timer = core.clock, timers.set
 local unpack = rawget(table, "unpack") or unpack
 local is_yieldable = coroutine.isyieldable or function() return true end
+local CAN_ASK = coroutine.isyieldable ~= nil
 
 if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then -- there C functions have no coroutines of their own
   local create = co_create
@@ -36,7 +37,10 @@ fibers.PARK = PARK
 local Fiber = {} -- methods
 local class = { __index = Fiber }
 
+local TURN = 64 -- operations without a wait
+
 local current -- the fiber that runs; nil: none does
+local left = TURN -- of its turn
 local top -- the coroutine that runs: the fiber's, or one that iocp.coroutine resumed in it
 local drive -- drive(what): runs the loop until what.over
 
@@ -137,7 +141,7 @@ local function run(fiber, value)
     end
     return
   end
-  current, top = fiber, thread
+  current, top, left = fiber, thread, TURN
   if not arguments then
     return end_of_turn(fiber, co_resume(thread, value))
   end
@@ -285,7 +289,9 @@ function fibers.park(me, waits, limit, shielded)
     set_timer(me, limit)
   end
   if me.is_outside then
-    return drive(me)
+    local value = drive(me)
+    timers.remove(me)
+    return value
   end
   if not shielded then
     return co_yield(PARK)
@@ -317,14 +323,44 @@ function fibers.refused(me)
   return code
 end
 
---- What a wait returns that was in vain: nil, message, code. Raises, where that is how the fiber is cancelled.
-function fibers.refusal(me, code)
-  if code == "CANCELLED" and me.hard then
-    error("this fiber was cancelled", 0)
-  elseif code == "TIMEOUT" then
+--- For operations that may end without a wait: lets the others run when it is their turn, where that can be. nil; or
+-- TIMEOUT, CANCELLED: why it is not to begin.
+function fibers.operate()
+  local me = current
+  if not me then
+    return nil
+  elseif me.stopped or me.deadline then
+    local code = fibers.refused(me)
+    if code then
+      return code
+    end
+  end
+  left = left - 1
+  if left <= 0 and co_running() == top and is_yieldable() and not fibers.locks() and CAN_ASK then
+    fibers.pause(me)
+  end
+  return nil
+end
+
+--- What a wait returns that was in vain: nil, message, code.
+function fibers.failure(me, code)
+  if code == "TIMEOUT" then
     me.told = me.deadline -- see deadline.lua
   end
   return nil, MESSAGES[code], code
+end
+
+--- The results of a wait, as they are. Raises, where that is how the fiber is cancelled.
+function fibers.results(value, message, code)
+  if code == "CANCELLED" and current and current.hard then
+    error("this fiber was cancelled", 0)
+  end
+  return value, message, code
+end
+
+--- Both.
+function fibers.refusal(me, code)
+  return fibers.results(fibers.failure(me, code))
 end
 
 --- The time `ms` from now; nil: never. Raises unless it is milliseconds.

@@ -17,11 +17,20 @@ if rawget(_G, "jit") then
   end
 end
 
--- What the scheduler gives: it is loaded with the first look for one of them, and then stands in core itself.
+-- What the scheduler gives: it is loaded with the first look for one of them, which then stands in core itself.
 local scheduled = {}
 for name in ("run spawn spawn_after spawn_every fibers fiber port within Condition coroutine pcall"):gmatch "%S+" do
   scheduled[name] = true
 end
+local function streams(name, load)
+  scheduled[name] = function()
+    local _ = core.run
+    core[name] = load()
+  end
+end
+streams("connect", function() return require "iocp.connect" end)
+streams("listen", function() return require("iocp.server").listen end)
+streams("datagram", function() return require "iocp.datagram" end)
 
 setmetatable(core, {
   __index = function(_, name)
@@ -31,7 +40,11 @@ setmetatable(core, {
         private.pools_opened()
       end
     elseif scheduled[name] then
-      require "iocp.scheduler"()
+      if type(scheduled[name]) == "function" then
+        scheduled[name]()
+      else
+        require("iocp.scheduler").install()
+      end
     elseif name == "E" then
       core.E = private.io_errors()
     end

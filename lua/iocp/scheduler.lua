@@ -18,7 +18,8 @@ local batch = {}
 local inbox = { first = 1, last = 0 } -- packets of others: key, bytes, overlapped, key ...
 local readers = { first = 1, last = 0 } -- fibers that wait for one, and false where one went away
 local pending = {} -- by key: streams with sends that bear no overlapped
-scheduler.pending = pending
+local blocks = {} -- by address: functions(bytes) for operations that went on with a block
+scheduler.pending, scheduler.blocks = pending, blocks
 local looping = false
 
 -- ---- the port ------------------------------------------------------------------------------------------------------
@@ -78,8 +79,12 @@ end
 local function deliver(key, bytes, overlapped)
   if overlapped and overlapped >= fibers.RESERVED then
     fibers.arrived(overlapped, bytes)
+  elseif overlapped and blocks[overlapped] then
+    local ended = blocks[overlapped]
+    blocks[overlapped] = nil
+    ended(bytes)
   elseif not overlapped and pending[key] then
-    pending[key]:sent(bytes)
+    pending[key](bytes)
   else
     local last = inbox.last
     inbox[last + 1], inbox[last + 2], inbox[last + 3] = key, bytes, overlapped or false
@@ -109,7 +114,7 @@ local function patience()
   if due then
     local ms = due - clock()
     return ms > 0 and ms or 0
-  elseif fibers.expected() > 0 or has_readers() then
+  elseif fibers.expected() > 0 or has_readers() or next(pending) or next(blocks) then
     return nil
   end
   return false
@@ -234,15 +239,17 @@ local function is_cancelled()
   return me and me.stopped ~= nil or cancelled()
 end
 
-return function()
+--- Makes it known to the state.
+function scheduler.install()
   open_port()
   core.run, core.spawn = scopes.run, scopes.spawn
   core.spawn_after, core.spawn_every = scopes.spawn_after, scopes.spawn_every
   core.fibers, core.fiber, core.port = scopes.list, fibers.current, scheduler.port
   core.yield, core.cancelled = yield_fiber, is_cancelled
-  core.Condition = require "iocp.condition"
+  core.Condition = require("iocp.condition").new
   core.within = require "iocp.deadline"
   core.coroutine, core.pcall = require "iocp.coroutines"()
   require "iocp.waits"(scheduler)
-  return scheduler
 end
+
+return scheduler
