@@ -63,7 +63,8 @@ describe("types/iocp.d.lua", function()
       Fiber = iocp.run(iocp.fiber), Server = iocp.listen("127.0.0.1"), Datagram = iocp.datagram("127.0.0.1"),
       Stream = a_stream() } do
       local class, metatable = types.classes["iocp." .. name], getmetatable(object)
-      assert.same(keys(metatable.__index), keys(class.functions), name)
+      assert.same(keys(metatable.__index, function(value) return type(value) == "function" end),
+        keys(class.functions), name)
       for method, f in pairs(class.functions) do
         assert.is_true(f.method and f.returns, name .. ":" .. method)
       end

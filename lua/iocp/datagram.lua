@@ -92,7 +92,7 @@ function Datagram:send(data, host, port)
     return nil, "the socket is closed", "CLOSED"
   end
   local me = fibers.enter()
-  local code = fibers.operate()
+  local code = fibers.refused(me)
   if code then
     return fibers.refusal(me, code)
   end
@@ -123,6 +123,7 @@ function Datagram:close()
   check_self(self, "close")
   if not self.is_closed then
     self.is_closed = true
+    reader.close(self)
     self.socket:close()
   end
   return true

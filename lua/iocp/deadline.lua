@@ -13,6 +13,7 @@ end
 local function conclude(me, due, outer, ok, ...)
   local told, is_over = me.told, clock() >= due
   me.deadline, me.told = outer, nil
+  fibers.watch(me)
   if outer and told then
     me.told = outer
   end
@@ -40,6 +41,7 @@ return function(ms, f, ...)
   local outer = me.deadline
   local due = math.min(limit or math.huge, outer or math.huge)
   me.deadline = due < math.huge and due or nil
+  fibers.watch(me)
   if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
     return conclude(me, due, outer, core.pcall(f, ...))
   end

@@ -24,7 +24,9 @@ end
 local fibers = {
   create = co_create,
   now = clock(), -- when the loop looked last
-  locks = function() return false end, -- whether this thread holds a heap's lock: waits.lua
+  left = 0, -- how many more operations, of those that may end without a wait, are to go on without a look: see operate
+  locks = 0, -- of heaps that fibers of this thread hold, as far as is known: waits.lua
+  holds_lock = nil, -- function(): whether they do
 }
 
 --- The first of the numbers that the scheduler's own packets have for their overlapped: no address is so large.
@@ -40,7 +42,6 @@ local class = { __index = Fiber }
 local TURN = 64 -- operations without a wait
 
 local current -- the fiber that runs; nil: none does
-local left = TURN -- of its turn
 local top -- the coroutine that runs: the fiber's, or one that iocp.coroutine resumed in it
 local drive -- drive(what): runs the loop until what.over
 
@@ -141,7 +142,8 @@ local function run(fiber, value)
     end
     return
   end
-  current, top, left = fiber, thread, TURN
+  current, top = fiber, thread
+  fibers.left = fiber.is_watched and 0 or TURN
   if not arguments then
     return end_of_turn(fiber, co_resume(thread, value))
   end
@@ -183,6 +185,7 @@ end
 -- ---- packets that are expected -------------------------------------------------------------------------------------
 
 local owners, free, frees, slots, open = {}, {}, 0, 0, 0
+local kept = {} -- slots that are used again and again
 
 --- A number for the overlapped of an operation that ends in one packet. `owner`: the fiber that is woken with its
 -- bytes, if it waits for that number, or a function(bytes).
@@ -197,32 +200,57 @@ function fibers.expect(owner)
   return RESERVED + slot
 end
 
+--- A number for operations of which one at a time is under way: expect_kept says each time whose it is.
+function fibers.keep()
+  local overlapped = fibers.expect(false)
+  kept[overlapped - RESERVED], open = true, open - 1
+  return overlapped
+end
+
+function fibers.expect_kept(overlapped, me)
+  owners[overlapped - RESERVED], open = me, open + 1
+end
+
+--- It is not used any more, but for a packet that may be to come.
+function fibers.let_go(overlapped)
+  local slot = overlapped - RESERVED
+  kept[slot] = nil
+  if not owners[slot] then
+    frees = frees + 1
+    free[frees] = slot
+  end
+end
+
 --- The packet goes to somebody else.
 function fibers.hand_over(overlapped, owner)
   owners[overlapped - RESERVED] = owner
 end
 
---- The packet will not come.
+--- The packet will not come, or has; who expected it.
 function fibers.forget(overlapped)
   local slot = overlapped - RESERVED
   local owner = owners[slot]
   if owner then
-    frees, open = frees + 1, open - 1
-    owners[slot], free[frees] = false, slot
+    owners[slot], open = false, open - 1
+    if not kept[slot] then
+      frees = frees + 1
+      free[frees] = slot
+    end
   end
   return owner
 end
 local forget = fibers.forget
 
---- It has come; false: nobody expects it.
+--- It has come.
 function fibers.arrived(overlapped, bytes)
   local owner = forget(overlapped)
   if type(owner) == "function" then
     owner(bytes)
-  elseif owner then
-    wake(owner, overlapped, bytes)
+  elseif owner and owner.waits == overlapped then
+    owner.waits, owner.limit = nil, nil
+    ready[last + 1], ready[last + 2] = owner, bytes
+    last = last + 2
   end
-  return owner and true or false
 end
 
 --- How many are expected.
@@ -232,7 +260,7 @@ end
 
 --- None of them will come: their port is closed.
 function fibers.expect_none()
-  owners, free, frees, slots, open = {}, {}, 0, 0, 0
+  owners, free, frees, slots, open, kept = {}, {}, 0, 0, 0, {}
 end
 
 -- ---- waiting -------------------------------------------------------------------------------------------------------
@@ -257,7 +285,7 @@ local function refuse_wait()
   if co_running() ~= top then
     error("cannot wait inside a coroutine of the script's own: the wait would yield to what resumes it; "
       .. "iocp.coroutine has coroutines that pass it on", 0)
-  elseif fibers.locks() then
+  elseif fibers.locks > 0 and fibers.holds_lock() then
     error("cannot wait while heap:lock is held: two fibers of a thread would both hold it", 0)
   end
   error("cannot wait inside a function that C calls, as table.sort, string.gsub, require and finalizers do "
@@ -271,7 +299,7 @@ function fibers.enter()
   if not me then
     return setmetatable({ is_outside = true }, class)
   end
-  if co_running() ~= top or not is_yieldable() or fibers.locks() then
+  if co_running() ~= top or not is_yieldable() or fibers.locks > 0 and fibers.holds_lock() then
     refuse_wait()
   end
   return me
@@ -323,23 +351,25 @@ function fibers.refused(me)
   return code
 end
 
---- For operations that may end without a wait: lets the others run when it is their turn, where that can be. nil; or
--- TIMEOUT, CANCELLED: why it is not to begin.
+--- The fiber is cancelled, or has a deadline: each of its operations is to look.
+function fibers.watch(me)
+  me.is_watched = (me.stopped or me.deadline) and true or nil
+  fibers.left = 0
+end
+
+--- For operations that may end without a wait, which is so while `left` is above 0 when they have taken one from it: lets
+-- the others run when it is their turn, where that can be. nil; or TIMEOUT, CANCELLED: why it is not to begin.
 function fibers.operate()
-  local me = current
-  if not me then
-    return nil
-  elseif me.stopped or me.deadline then
-    local code = fibers.refused(me)
-    if code then
-      return code
-    end
-  end
-  left = left - 1
-  if left <= 0 and co_running() == top and is_yieldable() and not fibers.locks() and CAN_ASK then
+  local me, code = current, nil
+  if me and me.is_watched then
+    code = fibers.refused(me)
+    fibers.left = 0
+  elseif me and CAN_ASK and fibers.locks == 0 and co_running() == top and is_yieldable() then
     fibers.pause(me)
+  else
+    fibers.left = TURN
   end
-  return nil
+  return code
 end
 
 --- What a wait returns that was in vain: nil, message, code.
@@ -432,7 +462,10 @@ function Fiber:cancel(how)
   elseif self.outcome then
     return false
   end
-  self.stopped = "CANCELLED"
+  self.stopped, self.is_watched = "CANCELLED", true
+  if self == current then
+    fibers.left = 0
+  end
   if how then
     self.hard = true
   end

@@ -3,7 +3,7 @@
 -- @module iocp.reader
 local core, fibers, scratch = require "iocp.core", require "iocp.fiber", require "iocp.scratch"
 local find, sub, byte, concat = string.find, string.sub, string.byte, table.concat
-local park, expect, said = fibers.park, fibers.expect, fibers.failure
+local enter, park, expect_kept, said = fibers.enter, fibers.park, fibers.expect_kept, fibers.failure
 local SIZE = scratch.SIZE
 local reader = {}
 
@@ -25,28 +25,52 @@ local function failure(stream, bytes)
 end
 reader.failure = failure
 
---- Waits until a receive would not: true; or nil, message, code.
-local function wait(stream, limit)
-  local me = fibers.enter()
-  if stream.reader and stream.reader ~= me then
-    error("another fiber reads from this stream: one at a time", 0)
+--- Begins to wait, with the number that is the stream's for that: true; or nil, message, code.
+local function begin_wait(stream, me)
+  local overlapped = stream.slot
+  if not overlapped then
+    overlapped = fibers.keep()
+    stream.slot = overlapped
   end
-  local code = fibers.refused(me)
-  if code then
-    return said(me, code)
-  end
-  local overlapped = expect(me)
-  local ok, message
-  ok, message, code = stream.socket:ready("read", overlapped)
+  expect_kept(overlapped, me)
+  local ok, message, code = stream.socket:ready("read", overlapped)
   if not ok then
     fibers.forget(overlapped)
     return refused(stream, message, code)
   end
+  return true
+end
+
+--- The wait was in vain; its packet will come, and must not meet the next one.
+local function give_up(stream)
+  local overlapped = stream.slot
+  if overlapped then -- else it was closed meanwhile
+    stream.slot = nil
+    fibers.let_go(overlapped)
+    stream.socket:cancel(overlapped)
+  end
+end
+
+--- Waits until a receive would not: true; or nil, message, code.
+local function wait(stream, limit)
+  local me = enter()
+  if stream.reader and stream.reader ~= me then
+    error("another fiber reads from this stream: one at a time", 0)
+  end
+  local code = me.is_watched and fibers.refused(me)
+  if code then
+    return said(me, code)
+  end
+  local ok, message
+  ok, message, code = begin_wait(stream, me)
+  if not ok then
+    return nil, message, code
+  end
   stream.reader = me
-  local value = park(me, overlapped, limit)
+  local value = park(me, stream.slot, limit)
   stream.reader = nil
   if type(value) == "string" then
-    stream.socket:cancel(overlapped)
+    give_up(stream)
     return said(me, value)
   elseif value < 0 then
     return failure(stream, value)
@@ -55,14 +79,22 @@ local function wait(stream, limit)
 end
 reader.wait = wait
 
+--- The stream is closed: it waits no more.
+function reader.close(stream)
+  if stream.slot then
+    fibers.let_go(stream.slot)
+    stream.slot = nil
+  end
+end
+
 --- The receive was to find something, and did not: it has the block. What comes is the stream's, whoever waits then.
 local function wait_longer(stream, limit)
   local me = fibers.enter()
   local bytes
-  local block = scratch.give_away(function(n, heap, block)
+  local block = scratch.give_away(function(n, heap, given)
     bytes = n
     if n > 0 then
-      stream.data = stream.data .. heap:read(block, 0, n)
+      stream.data = stream.data .. heap:read(given, 0, n)
     end
     stream.is_ended = stream.is_ended or n == 0
     fibers.wake(me, stream, true)
@@ -167,7 +199,7 @@ local function too_long(stream)
 end
 
 --- Takes the line that ends with the newline at `last` of the unread data.
-local function take_line(stream, last, keeps_end)
+function reader.take_line(stream, last, keeps_end)
   local data, at = stream.data, stream.at
   if last - at > stream.max_line then
     return too_long(stream)
@@ -184,6 +216,8 @@ local function take_line(stream, last, keeps_end)
   end
   return sub(data, at, last - 1)
 end
+
+local take_line = reader.take_line
 
 --- The end came before a newline did.
 local function last_line(stream, pieces)
@@ -213,7 +247,16 @@ local function wait_for_line(stream, keeps_end, limit)
 end
 
 function reader.line(stream, keeps_end, limit)
-  local last = find(stream.data, "\n", stream.at, true)
+  local data = stream.data
+  if data == "" then -- what comes mostly has a whole line
+    local message, code
+    data, message, code = receive(stream, limit)
+    if not data then
+      return nil, message, code
+    end
+    stream.data, stream.at = data, 1
+  end
+  local last = find(data, "\n", stream.at, true)
   if last then
     return take_line(stream, last, keeps_end)
   end

@@ -77,9 +77,7 @@ function scheduler.wait_for_packet(me, limit)
 end
 
 local function deliver(key, bytes, overlapped)
-  if overlapped and overlapped >= fibers.RESERVED then
-    fibers.arrived(overlapped, bytes)
-  elseif overlapped and blocks[overlapped] then
+  if overlapped and blocks[overlapped] then
     local ended = blocks[overlapped]
     blocks[overlapped] = nil
     ended(bytes)
@@ -153,6 +151,18 @@ local function fire()
   end
 end
 
+local RESERVED, arrived = fibers.RESERVED, fibers.arrived
+local function take_in(n)
+  for i = 1, 3 * n, 3 do
+    local overlapped = batch[i + 2]
+    if overlapped and overlapped >= RESERVED then
+      arrived(overlapped, batch[i + 1])
+    else
+      deliver(batch[i], batch[i + 1], overlapped)
+    end
+  end
+end
+
 --- Takes what has come to the port.
 local function look(what)
   local ms = patience()
@@ -166,9 +176,7 @@ local function look(what)
   end
   local got, n, code = dequeue_many(port, BATCH, ms, batch)
   if got then
-    for i = 1, 3 * n, 3 do
-      deliver(batch[i], batch[i + 1], batch[i + 2])
-    end
+    take_in(n)
   elseif code ~= "TIMEOUT" then
     end_all(what, n, code)
   end

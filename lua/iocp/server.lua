@@ -31,6 +31,15 @@ local function failure(server, message, code)
   return nil, message, code
 end
 
+--- The client of an accept that was given up may have come.
+local function keep_if_won(server, client)
+  return function(bytes)
+    if bytes >= 0 then
+      server.early[#server.early + 1] = client
+    end
+  end
+end
+
 --- A connected socket that nobody has yet, associated with nothing; or nil, message, code.
 local function accept(server, me, limit)
   if server.early[1] then
@@ -49,11 +58,7 @@ local function accept(server, me, limit)
   end
   local value = fibers.park(me, overlapped, limit)
   if type(value) == "string" then
-    fibers.hand_over(overlapped, function(bytes) -- it may have won
-      if bytes >= 0 then
-        server.early[#server.early + 1] = client
-      end
-    end)
+    fibers.hand_over(overlapped, keep_if_won(server, client))
     server.socket:cancel(overlapped)
     return fibers.failure(me, value)
   elseif value < 0 then

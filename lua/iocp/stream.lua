@@ -4,16 +4,15 @@
 local core, fibers, scheduler = require "iocp.core", require "iocp.fiber", require "iocp.scheduler"
 local reader, writer, options = require "iocp.reader", require "iocp.writer", require "iocp.options"
 local clock, operate, results, said = core.clock, fibers.operate, fibers.results, fibers.failure
-local concat, select, tonumber, type = table.concat, select, tonumber, type
+local concat, find, getmetatable, select, type = table.concat, string.find, getmetatable, select, type
+local take_line, write_first = reader.take_line, writer.write_first
 local streams = {}
 
 local LINGER = 5000 -- ms
 
-local Stream = {} -- methods
+-- Methods, and what few streams have otherwise.
+local Stream = { max_line = 1048576, max_unsent = 65536, unsent = 0 }
 local class = { __index = Stream }
-
--- What few streams have otherwise.
-setmetatable(Stream, { __index = { max_line = 1048576, max_unsent = 65536, unsent = 0 } })
 
 local function is_count(v)
   return type(v) == "number" and v >= 1 and v % 1 == 0
@@ -36,13 +35,15 @@ local OWN = { timeout = "ms", max_line = "max_line", max_unsent = "max_unsent", 
 
 --- The stream of a connected socket that is associated with the scheduler's port.
 function streams.new(socket, given, is_unix)
-  local stream = setmetatable({ socket = socket, key = tonumber(socket:handle()), data = "", at = 1 }, class)
-  if not is_unix then
-    if given.nodelay ~= false then
-      socket:option("nodelay", true)
-    end
+  if not is_unix and given.nodelay ~= false then
+    socket:option("nodelay", true)
   end
-  stream.host, stream.port = socket:peer()
+  local host, port = socket:peer()
+  local stream = setmetatable({
+    socket = socket, host = host, port = port,
+    data = "", at = 1, -- reader.lua has these, and slot and reader
+    can_send = true, -- writer.lua
+  }, class)
   for from, to in pairs(OWN) do
     if given[from] then
       stream[to] = given[from]
@@ -84,7 +85,9 @@ local function hindrance(stream)
   if stream.is_closed then
     return true, nil, "the stream is closed", "CLOSED"
   end
-  local code = operate()
+  local left = fibers.left - 1
+  fibers.left = left
+  local code = left < 0 and operate()
   if code then
     return true, said(fibers.current(), code)
   end
@@ -96,7 +99,16 @@ end
 -- @return a string; nil: the end; or nil, message, code: TIMEOUT, CANCELLED, CLOSED, EMSGSIZE (the line is too long),
 -- ECONNRESET ... Then nothing was read
 function Stream:read(format)
-  check_self(self, "read")
+  if getmetatable(self) ~= class then
+    check_self(self, "read")
+  elseif format == nil or format == "*l" then -- a line that is there
+    local left, at = fibers.left, self.at
+    local last = find(self.data, "\n", at, true)
+    if last and left > 0 and last - at <= self.max_line then
+      fibers.left = left - 1
+      return take_line(self, last, false)
+    end
+  end
   local is_hindered, value, message, code = hindrance(self)
   if not is_hindered then
     value, message, code = read(self, format, limit_of(self))
@@ -139,12 +151,7 @@ function Stream:lines(format)
 end
 
 local function text_of(...)
-  local n = select("#", ...)
-  local data = ...
-  if n == 1 and type(data) == "string" then
-    return data
-  end
-  local parts = { ... }
+  local n, parts = select("#", ...), { ... }
   for i = 1, n do
     local part = parts[i]
     options.check("data", part, type(part) == "string" or type(part) == "number", "strings and numbers")
@@ -155,14 +162,20 @@ end
 --- Writes strings and numbers, one behind the other; each call is whole among others'. Waits while too much is unsent.
 -- @return the stream; or nil, message, code: TIMEOUT, CANCELLED, CLOSED, EPIPE, ECONNRESET ... One that was cancelled
 -- or timed out after part of it went out ends the write side: EPIPE from then on
-function Stream:write(...)
-  check_self(self, "write")
-  local data = text_of(...)
+function Stream:write(data, more, ...)
+  if getmetatable(self) ~= class then
+    check_self(self, "write")
+  elseif more ~= nil or type(data) ~= "string" then
+    data = more == nil and text_of(data) or text_of(data, more, ...)
+  end
+  local left = fibers.left
+  if left > 0 and self.can_send then
+    fibers.left = left - 1
+    return write_first(self, data, self.ms)
+  end
   local is_hindered, value, message, code = hindrance(self)
-  if not is_hindered and data ~= "" then
+  if not is_hindered then
     value, message, code = writer.write(self, data, limit_of(self))
-  elseif not is_hindered then
-    value = self
   end
   if value ~= nil then
     return value
@@ -215,7 +228,8 @@ function Stream:close()
   if self.is_closed then
     return true
   end
-  self.is_closed = true
+  self.is_closed, self.can_send, self.data, self.at = true, false, "", 1
+  reader.close(self)
   if self.sends and not writer.flush(self, clock() + (self.linger or LINGER), true) then
     self.socket:option("linger", 0)
   end

@@ -341,34 +341,34 @@ end
 
 local heap_methods = methods["iocp.Heap"]
 local lock, unlock = heap_methods.lock, heap_methods.unlock
-local held, count = {}, 0 -- by handle: how often fibers of this thread have locked it
+local held = {} -- by handle: how often fibers of this thread have locked it; fibers.locks is the sum
 
 local function lock_counted(self)
   local ok, message, code = lock(self)
   if ok and current() then
     local handle = self:handle()
-    held[handle], count = (held[handle] or 0) + 1, count + 1
+    held[handle], fibers.locks = (held[handle] or 0) + 1, fibers.locks + 1
   end
   return ok, message, code
 end
 
 local function unlock_counted(self)
   local ok, message, code = unlock(self)
-  local handle = ok and count > 0 and self:handle()
+  local handle = ok and fibers.locks > 0 and self:handle()
   if handle and held[handle] then
     held[handle] = held[handle] > 1 and held[handle] - 1 or nil
-    count = count - 1
+    fibers.locks = fibers.locks - 1
   end
   return ok, message, code
 end
 
 --- Whether a lock is held, of a heap that is still there.
-function fibers.locks()
-  for handle, times in pairs(count > 0 and held or {}) do
+function fibers.holds_lock()
+  for handle, times in pairs(held) do
     if core.Heap.open(handle) then
       return true
     end
-    held[handle], count = nil, count - times
+    held[handle], fibers.locks = nil, fibers.locks - times
   end
   return false
 end

@@ -7,7 +7,7 @@ local park, said = fibers.park, fibers.failure
 local pending = scheduler.pending
 local writer = {}
 
--- A stream with unsent bytes has `sends`: the pending ones in their order, each { size, overlapped, cut = true, if it
+-- `can_send`: nothing of this is in the way of a write. A stream with unsent bytes has `sends`: the pending ones in their order, each { size, overlapped, cut = true, if it
 -- was not sent whole }, and `unsent`, their bytes. Who waits is `waiter`, until `unsent` is at most `threshold`; only
 -- one fiber at a time does, whose turn it is (`turn`), and others wait for it in `queue`.
 
@@ -24,6 +24,12 @@ local function refused(stream, message, code)
 end
 
 -- ---- sends that are pending -----------------------------------------------------------------------------------------
+
+--- Something of what keeps a write from being sent at once has begun, or ended.
+local function settle(stream)
+  stream.can_send = not (stream.sends or stream.turn or stream.write_code)
+end
+writer.settle = settle
 
 --- The first pending send has ended.
 local function ended(stream, bytes)
@@ -47,6 +53,7 @@ local function ended(stream, bytes)
     stream.sends, stream.unsent = nil, 0
     pending[stream.key] = nil
   end
+  settle(stream)
   local waiter = stream.waiter
   if waiter and (stream.unsent <= stream.threshold or send.awaited) then
     fibers.wake(waiter, stream, true)
@@ -62,27 +69,36 @@ local function note(stream, send)
   sends.last = sends.last + 1
   sends[sends.last] = send
   stream.unsent = stream.unsent + send.size
+  stream.can_send = false
   return send
 end
 
---- Sends it behind what is unsent: true: it is sent; or what stands for it; or nil, message, code.
-local function send(stream, data)
-  local overlapped
-  if stream.sends then
-    overlapped = fibers.expect(function(bytes) ended(stream, bytes) end)
-  end
-  local bytes, message, code = stream.socket:send(data, overlapped or false)
-  if not bytes then
-    if overlapped then
-      fibers.forget(overlapped)
-    end
+-- Not in `send`: what makes closures LuaJIT does not compile.
+local function end_of(stream)
+  return function(bytes) ended(stream, bytes) end
+end
+
+--- Sends it behind others that are pending: what stands for it; or nil, message, code.
+local function send_behind(stream, data)
+  local overlapped = fibers.expect(end_of(stream))
+  local ok, message, code = stream.socket:send(data, overlapped)
+  if not ok then
+    fibers.forget(overlapped)
     return refused(stream, message, code)
-  elseif bytes ~= true then
-    return true
-  elseif not overlapped then
-    pending[stream.key] = function(n) ended(stream, n) end
   end
-  return note(stream, { size = #data, overlapped = overlapped or 0, transferred = 0 })
+  return note(stream, { size = #data, overlapped = overlapped, transferred = 0 })
+end
+
+--- What a send gave before which none was pending: true: it is sent; or what stands for it; or nil, message, code.
+local function first_send(stream, data, bytes, message, code)
+  if bytes == true then
+    stream.key = tonumber(stream.socket:handle())
+    pending[stream.key] = end_of(stream)
+    return note(stream, { size = #data, overlapped = 0, transferred = 0 })
+  elseif bytes then
+    return true
+  end
+  return refused(stream, message, code)
 end
 
 --- Waits until at most `threshold` bytes are unsent: nil, or TIMEOUT, CANCELLED.
@@ -103,7 +119,7 @@ end
 --- Waits for the turn: nil, or TIMEOUT, CANCELLED.
 local function take_turn(stream, me, limit, shielded)
   if not stream.turn then
-    stream.turn = true
+    stream.turn, stream.can_send = true, false
     return nil
   end
   stream.queue = stream.queue or condition.new()
@@ -113,6 +129,7 @@ end
 local function pass_turn(stream)
   if not stream.queue or stream.queue:signal() == 0 then
     stream.turn = nil
+    settle(stream)
   end
 end
 
@@ -152,7 +169,11 @@ local function write_in_turn(stream, me, data, limit)
     return nil, stream.write_message, stream.write_code
   end
   local one, message
-  one, message, code = send(stream, data)
+  if stream.sends then
+    one, message, code = send_behind(stream, data)
+  else
+    one, message, code = first_send(stream, data, stream.socket:send(data, false))
+  end
   if not one then
     return nil, message, code
   elseif one == true then
@@ -174,31 +195,39 @@ local function write_slowly(stream, data, limit)
   return result, message, code
 end
 
+--- A large write is under way, and nothing else.
+local function wait_for(stream, one, limit)
+  local me = fibers.enter()
+  stream.turn, stream.can_send = true, false
+  local result, message, code = wait_for_room(stream, me, one, limit)
+  pass_turn(stream)
+  return result, message, code
+end
+
+--- Writes a string where nothing is in the way: the stream; or nil, message, code. `ms`: how long that may take.
+function writer.write_first(stream, data, ms)
+  local bytes, message, code = stream.socket:send(data, false)
+  if bytes == #data then
+    return stream
+  end
+  local one
+  one, message, code = first_send(stream, data, bytes, message, code)
+  if not one then
+    return nil, message, code
+  elseif one == true or one.size <= stream.max_unsent then
+    return stream
+  end
+  return fibers.results(wait_for(stream, one, ms and core.clock() + ms))
+end
+
 --- Writes a string: the stream; or nil, message, code.
 function writer.write(stream, data, limit)
   if stream.write_code then
     return nil, stream.write_message, stream.write_code
-  elseif stream.sends or stream.turn then
+  elseif not stream.can_send then
     return write_slowly(stream, data, limit)
   end
-  local one, message, code = send(stream, data)
-  if one == true then
-    return stream
-  elseif not one then
-    return nil, message, code
-  elseif one.size <= stream.max_unsent then
-    return stream
-  end
-  return writer.wait_for(stream, one, limit)
-end
-
---- A large write is under way.
-function writer.wait_for(stream, one, limit)
-  local me = fibers.enter()
-  stream.turn = true
-  local result, message, code = wait_for_room(stream, me, one, limit)
-  pass_turn(stream)
-  return result, message, code
+  return writer.write_first(stream, data, stream.ms)
 end
 
 --- Waits until all is with the system: the stream; or nil, message, code.
