@@ -19,8 +19,7 @@ describe("README and reference", function()
   for i, name in ipairs { "sockets", "files", "scheduler" } do
     pages[2 + i] = support.read("doc/" .. name .. ".md")
   end
-  for program in table.concat(pages):gmatch("```lua
-(.-)```") do
+  for program in table.concat(pages):gmatch("```lua\n(.-)```") do
     programs[#programs + 1] = program
   end
 
