@@ -357,8 +357,8 @@ function fibers.watch(me)
   fibers.left = 0
 end
 
---- For operations that may end without a wait, which is so while `left` is above 0 when they have taken one from it: lets
--- the others run when it is their turn, where that can be. nil; or TIMEOUT, CANCELLED: why it is not to begin.
+--- For operations that may end without a wait, when nothing is left of the fiber's turn: lets the others run, where
+-- that can be. nil; or TIMEOUT, CANCELLED: why it is not to begin.
 function fibers.operate()
   local me, code = current, nil
   if me and me.is_watched then
