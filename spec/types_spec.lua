@@ -35,7 +35,7 @@ describe("types/iocp.d.lua", function()
   end)
 
   it("has the functions and fields of iocp, no other", function()
-    assert.is_truthy(iocp.connect and iocp.listen and iocp.datagram)
+    assert.is_truthy(iocp.connect and iocp.listen and iocp.datagram and iocp.serve)
     for name in pairs(types.classes.iocp.fields) do
       assert.is_truthy(iocp[name], name) -- some are loaded when they are asked for
     end
@@ -61,7 +61,7 @@ describe("types/iocp.d.lua", function()
       Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task(""),
       Socket = iocp.Socket(), Condition = iocp.Condition(),
       Fiber = iocp.run(iocp.fiber), Server = iocp.listen("127.0.0.1"), Datagram = iocp.datagram("127.0.0.1"),
-      Stream = a_stream() } do
+      Stream = a_stream(), Service = iocp.serve { host = "127.0.0.1", workers = 1, handler = print } } do
       local class, metatable = types.classes["iocp." .. name], getmetatable(object)
       assert.same(keys(metatable.__index, function(value) return type(value) == "function" end),
         keys(class.functions), name)

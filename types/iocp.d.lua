@@ -426,6 +426,40 @@ function datagram:close() end
 ---@return string|nil host, integer|string port, iocp.Code? code
 function datagram:address() end
 
+---@class iocp.ServeOptions : iocp.ListenOptions
+---@field host? string as listen's, default "*"
+---@field port? integer|string 0 (default): the system chooses
+---@field workers? integer how many threads, default as many as processors
+---@field handler fun(client: iocp.Stream, worker: {number: integer, stopping: boolean}) called in a fiber of a worker for
+--- each connection, which is closed when it has ended; crosses to the threads
+---@field max? integer how many connections there are at most; others wait
+---@field on_error? "log"|"keep"|fun(message: string, about: {fiber: string, value: any}) "log" if left out
+
+--- Serves what connects to one place, with threads that each have a scheduler. A connection stays in its thread.
+---@param options iocp.ServeOptions
+---@return iocp.Service|nil service, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES, NOMEM ...
+function iocp.serve(options) end
+
+---@class iocp.Service
+local service = {}
+
+--- Ends it: nobody can connect any more, and connections go on until their handlers have ended, or the time has passed.
+---@param ms? number milliseconds from 0 on; nil: for ever
+---@return true|nil, string? message, iocp.Code? code TIMEOUT: some were cancelled, and have ended; CANCELLED: the caller
+function service:stop(ms) end
+
+---@class iocp.ServiceStats
+---@field connections integer those that there are
+---@field accepted integer those that there were
+---@field workers {connections: integer, accepted: integer}[]
+
+---@return iocp.ServiceStats
+function service:stats() end
+
+--- Where it serves; of a unix socket path, 0.
+---@return string|nil host, integer port
+function service:address() end
+
 ---@class iocp.IOCompletionPortClass
 ---@overload fun(concurrency: integer?): iocp.IOCompletionPort|nil, string?, iocp.Code?
 --- concurrency: how many threads may work on its packets at a time, 0..2^32-1, default and 0: the number of processors.

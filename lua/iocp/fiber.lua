@@ -109,6 +109,9 @@ local function finish(fiber, outcome)
   fiber.outcome, fiber.waits, fiber.limit, fiber.arguments = outcome, nil, nil, nil
   fiber.since = fibers.now
   timers.remove(fiber)
+  if fiber.at_end then
+    fiber.at_end(fiber)
+  end
   fiber.scope:ended(fiber, tell_joiners(fiber))
   fiber.thread = nil
 end
@@ -258,9 +261,10 @@ function fibers.expected()
   return open
 end
 
---- None of them will come: their port is closed.
-function fibers.expect_none()
-  owners, free, frees, slots, open, kept = {}, {}, 0, 0, 0, {}
+--- None of them will come: their port is closed. `first`: the numbers begin behind it, for a port from which others may
+-- come that somebody expected who is gone.
+function fibers.expect_none(first)
+  owners, free, frees, slots, open, kept = {}, {}, 0, first or 0, 0, {}
 end
 
 -- ---- waiting -------------------------------------------------------------------------------------------------------

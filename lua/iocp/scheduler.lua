@@ -13,7 +13,7 @@ local scheduler = {}
 local BATCH = 64 -- packets, and fibers that run, between two looks at the other
 
 local port -- the thread's
-local dequeue_many -- of it: the method before waits.lua replaced it
+local dequeue_many -- of it
 local batch = {}
 local inbox = { first = 1, last = 0 } -- packets of others: key, bytes, overlapped, key ...
 local readers = { first = 1, last = 0 } -- fibers that wait for one, and false where one went away
@@ -26,9 +26,14 @@ local looping = false
 
 local function open_port()
   port = assert(core.IOCompletionPort())
-  dequeue_many = dequeue_many or port.dequeue_many
   inbox, readers = { first = 1, last = 0 }, { first = 1, last = 0 }
   fibers.expect_none()
+end
+
+--- The port is to be this one, to which others may have sent already; before the first run. `first`: see expect_none.
+function scheduler.use_port(its_port, first)
+  port = its_port
+  fibers.expect_none(first)
 end
 
 --- The port of this thread's scheduler.
@@ -250,6 +255,7 @@ end
 --- Makes it known to the state.
 function scheduler.install()
   open_port()
+  dequeue_many = port.dequeue_many -- as it is before waits.lua replaces it
   core.run, core.spawn = scopes.run, scopes.spawn
   core.spawn_after, core.spawn_every = scopes.spawn_after, scopes.spawn_every
   core.fibers, core.fiber, core.port = scopes.list, fibers.current, scheduler.port

@@ -33,7 +33,9 @@ end
 
 --- The client of an accept that was given up may have come.
 local function keep_if_won(server, client)
+  server.given_up = server.given_up + 1
   return function(bytes)
+    server.given_up = server.given_up - 1
     if bytes >= 0 then
       server.early[#server.early + 1] = client
     end
@@ -183,7 +185,7 @@ local function prepare(socket, host, port, given)
 end
 
 --- A socket that listens there, and its family; or nil, message, code.
-local function open(host, port, given)
+local function open_one(host, port, given)
   local family, where, number = find(host, port)
   if not family then
     return nil, where, number
@@ -201,15 +203,26 @@ local function open(host, port, given)
   return socket, family
 end
 
+--- The same; where there is no inet6, any address is inet's.
+local function open(host, port, given)
+  local socket, family, code = open_one(host, port, given)
+  if not socket and host == "*" and code == "EAFNOSUPPORT" then
+    return open_one("0.0.0.0", port, given)
+  end
+  return socket, family, code
+end
+
+--- The server of a socket that listens, and is associated with the scheduler's port.
+local function new(socket, family, given)
+  return setmetatable({ socket = socket, family = family, options = given, early = {}, given_up = 0 }, class)
+end
+
 local function listen(host, port, given)
   check("host", host, type(host) == "string" and host ~= "", '"*", a host\'s name or address, or a path')
   check("port", port, port == nil or type(port) == "number" or type(port) == "string",
     "a port's number, or a service's name")
   given = options.read(given, rules)
   local socket, family, code = open(host, port or 0, given)
-  if not socket and host == "*" and code == "EAFNOSUPPORT" then
-    socket, family, code = open("0.0.0.0", port or 0, given)
-  end
   if not socket then
     return nil, family, code
   end
@@ -219,7 +232,7 @@ local function listen(host, port, given)
     socket:close()
     return nil, message, code
   end
-  return setmetatable({ socket = socket, family = family, options = given, early = {} }, class)
+  return new(socket, family, given)
 end
 
-return { listen = listen, accept = accept, open = open, rules = rules }
+return { listen = listen, open = open, new = new, accept = accept, stream_of = stream_of, rules = rules }

@@ -113,7 +113,7 @@ function Stream:read(format)
   if not is_hindered then
     value, message, code = read(self, format, limit_of(self))
   end
-  if value ~= nil then
+  if value ~= nil or not code then
     return value
   end
   return results(nil, message, code)
@@ -129,7 +129,7 @@ function Stream:read_some(max)
   if not is_hindered then
     value, message, code = reader.some(self, max or math.huge, limit_of(self))
   end
-  if value ~= nil then
+  if value ~= nil or not code then
     return value
   end
   return results(nil, message, code)
@@ -177,7 +177,7 @@ function Stream:write(data, more, ...)
   if not is_hindered then
     value, message, code = writer.write(self, data, limit_of(self))
   end
-  if value ~= nil then
+  if value ~= nil or not code then
     return value
   end
   return results(nil, message, code)
@@ -191,7 +191,7 @@ function Stream:flush()
   if not is_hindered then
     value, message, code = writer.flush(self, limit_of(self))
   end
-  if value ~= nil then
+  if value ~= nil or not code then
     return value
   end
   return results(nil, message, code)
