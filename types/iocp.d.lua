@@ -430,8 +430,8 @@ function datagram:address() end
 ---@field host? string as listen's, default "*"
 ---@field port? integer|string 0 (default): the system chooses
 ---@field workers? integer how many threads, default as many as processors
----@field handler fun(client: iocp.Stream, worker: {number: integer, stopping: boolean}) called in a fiber of a worker for
---- each connection, which is closed when it has ended; crosses to the threads
+---@field handler fun(client: iocp.Stream, worker: {number: integer, stopping: boolean}) called in a fiber of a worker
+--- for each connection, which is closed when it has ended; crosses to the threads
 ---@field max? integer how many connections there are at most; others wait
 ---@field on_error? "log"|"keep"|fun(message: string, about: {fiber: string, value: any}) "log" if left out
 
@@ -445,7 +445,8 @@ local service = {}
 
 --- Ends it: nobody can connect any more, and connections go on until their handlers have ended, or the time has passed.
 ---@param ms? number milliseconds from 0 on; nil: for ever
----@return true|nil, string? message, iocp.Code? code TIMEOUT: some were cancelled, and have ended; CANCELLED: the caller
+---@return true|nil, string? message, iocp.Code? code TIMEOUT: some were cancelled, and have ended; CANCELLED: the
+--- caller was
 function service:stop(ms) end
 
 ---@class iocp.ServiceStats

@@ -8,9 +8,9 @@ local pending = scheduler.pending
 local writer = {}
 
 -- `can_send`: nothing of what follows is in the way of a write. A stream with unsent bytes has `sends`: the pending
--- ones in their order, each { size, overlapped, transferred, is_over }, and `unsent`, their bytes. Who waits is `waiter`,
--- until `unsent` is at most `threshold`; only one fiber at a time does, whose turn it is (`turn`), and others wait for
--- it in `queue`. Once the write side has ended there are `write_code` and `write_message`.
+-- ones in their order, each { size, overlapped, transferred, is_over }, and `unsent`, their bytes. Who waits is
+-- `waiter`, until `unsent` is at most `threshold`; only one fiber at a time does, whose turn it is (`turn`), and others
+-- wait for it in `queue`. Once the write side has ended there are `write_code` and `write_message`.
 
 local BROKEN = "the stream's write side has ended"
 
