@@ -137,24 +137,20 @@ local function end_of_turn(fiber, ok, ...)
   end
 end
 
-local function run(fiber, value)
+--- The first turn of a fiber. One that was cancelled before has none.
+local function begin(fiber, value)
   local thread, arguments = fiber.thread, fiber.arguments
-  if not thread then
-    if fiber.is_outside then -- see park
-      fiber.value, fiber.over = value, true
+  if fiber.is_outside then -- see park
+    fiber.value, fiber.over = value, true
+  elseif thread then
+    current, top, fiber.arguments = fiber, thread, nil
+    fibers.left = TURN
+    if arguments == NONE then
+      end_of_turn(fiber, co_resume(thread))
+    else
+      end_of_turn(fiber, co_resume(thread, unpack(arguments, 1, arguments.n)))
     end
-    return
   end
-  current, top = fiber, thread
-  fibers.left = fiber.is_watched and 0 or TURN
-  if not arguments then
-    return end_of_turn(fiber, co_resume(thread, value))
-  end
-  fiber.arguments = nil
-  if arguments == NONE then
-    return end_of_turn(fiber, co_resume(thread))
-  end
-  return end_of_turn(fiber, co_resume(thread, unpack(arguments, 1, arguments.n)))
 end
 
 --- Runs fibers that can, until none can or `most` have.
@@ -170,7 +166,14 @@ function fibers.run(most)
     local fiber, value = turn[at + 1], turn[at + 2]
     turn[at + 1], turn[at + 2] = false, false
     at, most = at + 2, most - 1
-    run(fiber, value)
+    local thread = fiber.thread
+    if thread and not fiber.arguments then
+      current, top = fiber, thread
+      fibers.left = fiber.is_watched and 0 or TURN
+      end_of_turn(fiber, co_resume(thread, value))
+    else
+      begin(fiber, value)
+    end
   until most == 0
 end
 
@@ -203,15 +206,11 @@ function fibers.expect(owner)
   return RESERVED + slot
 end
 
---- A number for operations of which one at a time is under way: expect_kept says each time whose it is.
+--- A number for operations of which one at a time is under way: park_kept says each time whose it is.
 function fibers.keep()
   local overlapped = fibers.expect(false)
   kept[overlapped - RESERVED], open = true, open - 1
   return overlapped
-end
-
-function fibers.expect_kept(overlapped, me)
-  owners[overlapped - RESERVED], open = me, open + 1
 end
 
 --- It is not used any more, but for a packet that may be to come.
@@ -246,10 +245,17 @@ local forget = fibers.forget
 
 --- It has come.
 function fibers.arrived(overlapped, bytes)
-  local owner = forget(overlapped)
-  if type(owner) == "function" then
-    owner(bytes)
-  elseif owner and owner.waits == overlapped then
+  local slot = overlapped - RESERVED
+  local owner = owners[slot]
+  if not kept[slot] or type(owner) ~= "table" then
+    forget(overlapped)
+    if type(owner) == "function" then
+      return owner(bytes)
+    end
+  else
+    owners[slot], open = false, open - 1
+  end
+  if owner and owner.waits == overlapped then
     owner.waits, owner.limit = nil, nil
     ready[last + 1], ready[last + 2] = owner, bytes
     last = last + 2
@@ -332,6 +338,16 @@ function fibers.park(me, waits, limit, shielded)
   local value = co_yield(PARK)
   me.shielded = nil
   return value
+end
+
+--- Waits for the packet of a kept number, for which an operation has begun. As park.
+function fibers.park_kept(me, overlapped, limit)
+  owners[overlapped - RESERVED], open = me, open + 1
+  if limit or me.deadline or me.is_outside then
+    return fibers.park(me, overlapped, limit)
+  end
+  me.waits, me.limit, me.since = overlapped, nil, fibers.now
+  return co_yield(PARK)
 end
 
 --- Lets the others run.

@@ -2,8 +2,9 @@
 -- it as it was.
 -- @module iocp.reader
 local core, fibers, scratch = require "iocp.core", require "iocp.fiber", require "iocp.scratch"
+local private = require "iocp.private"
 local find, sub, byte, concat = string.find, string.sub, string.byte, table.concat
-local enter, park, expect_kept, said = fibers.enter, fibers.park, fibers.expect_kept, fibers.failure
+local enter, park, park_kept, said = fibers.enter, fibers.park, fibers.park_kept, fibers.failure
 local SIZE = scratch.SIZE
 local reader = {}
 
@@ -25,22 +26,6 @@ local function failure(stream, bytes)
 end
 reader.failure = failure
 
---- Begins to wait, with the number that is the stream's for that: true; or nil, message, code.
-local function begin_wait(stream, me)
-  local overlapped = stream.slot
-  if not overlapped then
-    overlapped = fibers.keep()
-    stream.slot = overlapped
-  end
-  expect_kept(overlapped, me)
-  local ok, message, code = stream.socket:ready("read", overlapped)
-  if not ok then
-    fibers.forget(overlapped)
-    return refused(stream, message, code)
-  end
-  return true
-end
-
 --- The wait was in vain; its packet will come, and must not meet the next one.
 local function give_up(stream)
   local overlapped = stream.slot
@@ -57,17 +42,21 @@ local function wait(stream, limit)
   if stream.reader and stream.reader ~= me then
     error("another fiber reads from this stream: one at a time", 0)
   end
-  local code = me.is_watched and fibers.refused(me)
-  if code then
-    return said(me, code)
+  local refusal = me.is_watched and fibers.refused(me)
+  if refusal then
+    return said(me, refusal)
   end
-  local ok, message
-  ok, message, code = begin_wait(stream, me)
+  local overlapped = stream.slot
+  if not overlapped then
+    overlapped = fibers.keep()
+    stream.slot = overlapped
+  end
+  local ok, message, code = stream.socket:ready("read", overlapped)
   if not ok then
-    return nil, message, code
+    return refused(stream, message, code)
   end
   stream.reader = me
-  local value = park(me, stream.slot, limit)
+  local value = park_kept(me, overlapped, limit)
   stream.reader = nil
   if type(value) == "string" then
     give_up(stream)
@@ -198,10 +187,29 @@ local function too_long(stream)
   return nil, TOO_LONG:format(stream.max_line), "EMSGSIZE"
 end
 
---- Takes the line that ends with the newline at `last` of the unread data.
-function reader.take_line(stream, last, keeps_end)
+--- The line that begins at `at`, without its end, and where its newline is; nothing: there is none. In C where
+-- LuaJIT does not compile it.
+local next_line = private.next_line
+if rawget(_G, "jit") and jit.status() then
+  function next_line(data, at)
+    local last = find(data, "\n", at, true)
+    if not last then
+      return nil
+    elseif last > at and byte(data, last - 1) == 13 then
+      return sub(data, at, last - 2), last
+    end
+    return sub(data, at, last - 1), last
+  end
+end
+reader.next_line = next_line
+
+--- Takes a whole line, if one is there; nothing: none is; or nil, message, code.
+local function take_line(stream, keeps_end)
   local data, at = stream.data, stream.at
-  if last - at > stream.max_line then
+  local line, last = next_line(data, at)
+  if not line then
+    return nil
+  elseif last - at > stream.max_line then
     return too_long(stream)
   end
   if last == #data then
@@ -209,15 +217,8 @@ function reader.take_line(stream, last, keeps_end)
   else
     stream.at = last + 1
   end
-  if keeps_end then
-    return sub(data, at, last)
-  elseif last > at and byte(data, last - 1) == 13 then
-    return sub(data, at, last - 2)
-  end
-  return sub(data, at, last - 1)
+  return keeps_end and sub(data, at, last) or line
 end
-
-local take_line = reader.take_line
 
 --- The end came before a newline did.
 local function last_line(stream, pieces)
@@ -228,7 +229,6 @@ end
 local function wait_for_line(stream, keeps_end, limit)
   local pieces = begin(stream)
   while pieces.size <= stream.max_line do
-    local before = pieces.size
     local chunk, message, code = add(stream, pieces, limit)
     if not chunk then
       if code then
@@ -236,10 +236,9 @@ local function wait_for_line(stream, keeps_end, limit)
       end
       return last_line(stream, pieces)
     end
-    local last = find(chunk, "\n", 1, true)
-    if last then
+    if find(chunk, "\n", 1, true) then
       keep(stream, pieces)
-      return take_line(stream, before + last, keeps_end)
+      return take_line(stream, keeps_end)
     end
   end
   keep(stream, pieces)
@@ -256,9 +255,9 @@ function reader.line(stream, keeps_end, limit)
     end
     stream.data, stream.at = data, 1
   end
-  local last = find(data, "\n", stream.at, true)
-  if last then
-    return take_line(stream, last, keeps_end)
+  local line, message, code = take_line(stream, keeps_end)
+  if line or code then
+    return line, message, code
   end
   return wait_for_line(stream, keeps_end, limit)
 end

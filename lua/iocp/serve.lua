@@ -1,5 +1,5 @@
---- iocp.serve: n threads, each with a scheduler, that serve what connects to one place. serve_worker.lua is what each of
--- them does; here is what begins, asks and ends them.
+--- iocp.serve: n threads, each with a scheduler, that serve what connects to one place. serve_worker.lua is what each
+-- of them does; here is what begins, asks and ends them.
 -- @classmod iocp.Service
 local core, options = require "iocp.core", require "iocp.options"
 local listener, counters, workers = require "iocp.server", require "iocp.counters", require "iocp.serve_worker"

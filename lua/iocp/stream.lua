@@ -4,8 +4,8 @@
 local core, fibers, scheduler = require "iocp.core", require "iocp.fiber", require "iocp.scheduler"
 local reader, writer, options = require "iocp.reader", require "iocp.writer", require "iocp.options"
 local clock, operate, results, said = core.clock, fibers.operate, fibers.results, fibers.failure
-local concat, find, getmetatable, select, type = table.concat, string.find, getmetatable, select, type
-local take_line, write_first = reader.take_line, writer.write_first
+local concat, getmetatable, select, type = table.concat, getmetatable, select, type
+local next_line, read_line, write_first = reader.next_line, reader.line, writer.write_first
 local streams = {}
 
 local LINGER = 5000 -- ms
@@ -80,6 +80,14 @@ local function read(stream, format, limit)
   options.check("format", format, false, '"l", "L", "a", each with or without a star, or how many bytes')
 end
 
+--- The results of a read, without what says nothing.
+local function finish(value, message, code)
+  if value ~= nil or not code then
+    return value
+  end
+  return results(nil, message, code)
+end
+
 --- What keeps an operation from its begin: nothing; or true, nil, message, code.
 local function hindrance(stream)
   if stream.is_closed then
@@ -102,21 +110,31 @@ function Stream:read(format)
   if getmetatable(self) ~= class then
     check_self(self, "read")
   elseif format == nil or format == "*l" then -- a line that is there
-    local left, at = fibers.left, self.at
-    local last = find(self.data, "\n", at, true)
-    if last and left > 0 and last - at <= self.max_line then
+    local left, data, at = fibers.left, self.data, self.at
+    if left > 0 and data == "" and not self.ms then
       fibers.left = left - 1
-      return take_line(self, last, false)
+      local line, message, code = read_line(self)
+      if line then
+        return line
+      end
+      return finish(line, message, code)
+    end
+    local line, last = next_line(data, at)
+    if line and left > 0 and last - at <= self.max_line then
+      fibers.left = left - 1
+      if last == #data then
+        self.data, self.at = "", 1
+      else
+        self.at = last + 1
+      end
+      return line
     end
   end
   local is_hindered, value, message, code = hindrance(self)
   if not is_hindered then
     value, message, code = read(self, format, limit_of(self))
   end
-  if value ~= nil or not code then
-    return value
-  end
-  return results(nil, message, code)
+  return finish(value, message, code)
 end
 
 --- Reads what is there.
@@ -129,10 +147,7 @@ function Stream:read_some(max)
   if not is_hindered then
     value, message, code = reader.some(self, max or math.huge, limit_of(self))
   end
-  if value ~= nil or not code then
-    return value
-  end
-  return results(nil, message, code)
+  return finish(value, message, code)
 end
 
 local RAISED = { TIMEOUT = true, EMSGSIZE = true }
@@ -177,10 +192,7 @@ function Stream:write(data, more, ...)
   if not is_hindered then
     value, message, code = writer.write(self, data, limit_of(self))
   end
-  if value ~= nil or not code then
-    return value
-  end
-  return results(nil, message, code)
+  return finish(value, message, code)
 end
 
 --- Waits until all that was written is with the system.
@@ -191,10 +203,7 @@ function Stream:flush()
   if not is_hindered then
     value, message, code = writer.flush(self, limit_of(self))
   end
-  if value ~= nil or not code then
-    return value
-  end
-  return results(nil, message, code)
+  return finish(value, message, code)
 end
 
 -- ---- the rest -------------------------------------------------------------------------------------------------------
