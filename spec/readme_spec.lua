@@ -15,8 +15,11 @@ describe("README and reference", function()
   local readme, reference = support.read("README.md"), support.read("doc/reference.md")
 
   local programs = {}
-  for program in (readme .. reference .. support.read("doc/sockets.md")
-    .. support.read("doc/files.md")):gmatch("```lua\n(.-)```") do
+  local pages = { readme, reference }
+  for i, name in ipairs { "sockets", "files", "scheduler" } do
+    pages[2 + i] = support.read("doc/" .. name .. ".md")
+  end
+  for program in table.concat(pages):gmatch("```lua\n(.-)```") do
     programs[#programs + 1] = program
   end
 
@@ -55,7 +58,7 @@ describe("README and reference", function()
   it("have headings for what they, and the guides, link to", function()
     local links = 0
     for _, from in ipairs { "README.md", "doc/reference.md", "doc/pool.md", "doc/concurrency.md", "doc/message.md",
-      "doc/sockets.md", "doc/files.md" } do
+      "doc/sockets.md", "doc/files.md", "doc/scheduler.md" } do
       local folder = from:match("^.*/") or ""
       for file, anchor in support.read(from):gmatch("%]%(([%w_./]*)#([^)]*)%)") do
         local to = file == "" and from or (folder .. file):gsub("^doc/%.%./", "")
@@ -71,7 +74,7 @@ describe("README and reference", function()
   end)
 
   it("name every function and method", function()
-    assert.is_truthy(iocp.Pool) -- it is loaded when it is asked for
+    assert.is_truthy(iocp.Pool and iocp.run) -- they are loaded when they are asked for
     for name in pairs(iocp) do
       assert.is_truthy(reference:find("iocp." .. name, 1, true), name)
     end

@@ -42,19 +42,20 @@
 ---@field Pool iocp.PoolClass
 ---@field Socket iocp.SocketClass
 ---@field File iocp.FileClass
+---@field coroutine table create, wrap and resume whose coroutines fibers can wait in, and the rest of Lua's
 local iocp = {}
 
 --- The number of processors this process may use, at least 1.
 ---@return integer
 function iocp.processors() end
 
---- Waits. Source: Microsoft's Sleep.
+--- Waits; in a fiber others run meanwhile. Source: Microsoft's Sleep.
 ---@param ms number milliseconds from 0 on, fractions allowed, math.huge for ever; 0 only yields
 ---@return true|nil, string? message, iocp.Code? code CANCELLED
 function iocp.sleep(ms) end
 
---- Lets another ready thread run. Source: Microsoft's SwitchToThread.
----@return true
+--- Lets another ready thread run, in a fiber the other fibers. Source: Microsoft's SwitchToThread.
+---@return true|nil, string? message, iocp.Code? code CANCELLED, TIMEOUT: the fiber was, or its time has passed
 function iocp.yield() end
 
 --- What the bytes of a packet say that dequeue_many or packets gave: of an I/O that failed -(transferred * 65536 +
@@ -69,7 +70,8 @@ function iocp.describe(bytes) end
 ---@return number ms from an arbitrary start
 function iocp.clock() end
 
---- Whether waits of the calling thread are cancelled: its thread was, or the task of a pool that it runs.
+--- Whether waits of the calling thread are cancelled: its thread was, or the task of a pool that it runs, or the fiber
+--- that calls.
 ---@return boolean
 function iocp.cancelled() end
 
@@ -210,6 +212,295 @@ function signal:notify(target, key, overlapped) end
 ---@param ... any
 ---@return any ... what f returns; its errors pass through
 function iocp.blocking(f, ...) end
+
+--- Runs f(...) in a fiber, and all that it spawns: returns when the last of them has ended. Inside a fiber it is a
+--- scope of its own.
+---@param what function|iocp.RunOptions
+---@param ... any
+---@return any ... f's results; nil, message, CANCELLED or TIMEOUT, if the fiber that calls was cancelled, or its time
+--- has passed. Raises f's error, and that of a fiber nobody waits for, with its traceback
+function iocp.run(what, ...) end
+
+---@class iocp.RunOptions
+---@field main function
+---@field on_error nil|"raise"|"log"|"keep"|fun(message: string, about: {fiber: string, value: any}) what becomes of an
+--- error that nobody waits for
+
+--- Begins a fiber that calls f(...), in the scope of the one that calls.
+---@param what function|{body: function, name: string?}
+---@param ... any
+---@return iocp.Fiber
+function iocp.spawn(what, ...) end
+
+--- The same, later; its scope waits for it.
+---@param ms number milliseconds from 0 on
+---@param what function|{body: function, name: string?}
+---@param ... any
+---@return iocp.Fiber
+function iocp.spawn_after(ms, what, ...) end
+
+--- Calls f(...) again and again, until it fails or is cancelled; calls do not overlap. Its scope does not wait for it,
+--- but cancels it in the end.
+---@param ms number milliseconds above 0
+---@param what function|{body: function, name: string?}
+---@param ... any
+---@return iocp.Fiber
+function iocp.spawn_every(ms, what, ...) end
+
+--- The fiber that calls; nil where none runs.
+---@return iocp.Fiber|nil
+function iocp.fiber() end
+
+---@class iocp.AboutFiber
+---@field fiber iocp.Fiber
+---@field name string
+---@field status iocp.FiberStatus
+---@field since number a time of iocp.clock
+---@field traceback string
+
+--- The fibers of this thread that have not ended, in no order.
+---@return iocp.AboutFiber[]
+function iocp.fibers() end
+
+--- The port of this thread's scheduler, by which other threads reach its fibers.
+---@return iocp.IOCompletionPort
+function iocp.port() end
+
+--- Calls f(...), in which every wait returns TIMEOUT once the time has passed.
+---@param ms number|nil milliseconds from 0 on
+---@param f function
+---@param ... any
+---@return any ... f's results; nil, message, TIMEOUT, once the time has passed, whatever f did. Raises f's error,
+--- unless it follows from such a wait
+function iocp.within(ms, f, ...) end
+
+--- Lua's pcall; in Lua 5.1 one through which fibers can wait.
+---@param f function
+---@param ... any
+---@return boolean ok, any ... as pcall
+function iocp.pcall(f, ...) end
+
+--- A condition that fibers of one thread wait for.
+---@return iocp.Condition
+function iocp.Condition() end
+
+---@class iocp.Condition
+local condition = {}
+
+--- Waits until it is signalled.
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED
+function condition:wait(ms) end
+
+--- Wakes those that have waited longest.
+---@param n integer? how many at most; nil: one
+---@return integer # how many
+function condition:signal(n) end
+
+--- Wakes all.
+---@return integer # how many
+function condition:broadcast() end
+
+---@alias iocp.FiberStatus "scheduled"|"running"|"waiting"|"completed"|"failed"|"cancelled"
+
+---@class iocp.Fiber
+local fiber = {}
+
+--- Waits for its end; again and again.
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return true|nil, any ... results; or a message with traceback, the code ERROR or CANCELLED, and the error value;
+--- also TIMEOUT, CANCELLED (the fiber that waits), INVALID: it waits for itself
+function fiber:wait(ms) end
+
+--- The same at once.
+---@return true|nil, any ... as wait; TIMEOUT: it has not ended
+function fiber:result() end
+
+--- Has its waits return CANCELLED, the one it is in and all to come. Before it has begun it never runs.
+---@param how "hard"? they raise an error
+---@return boolean # false: it had ended
+function fiber:cancel(how) end
+
+---@return iocp.FiberStatus
+function fiber:status() end
+
+--- The name it was given, or where its function was written.
+---@return string
+function fiber:name() end
+
+---@class iocp.StreamOptions
+---@field timeout? number milliseconds that each operation takes at most, also connect itself
+---@field max_line? integer bytes of a line, default 1048576
+---@field max_unsent? integer bytes that may be unsent before a writer waits, default 65536
+---@field linger? number milliseconds that close goes on sending, default 5000
+---@field nodelay? boolean whether small writes are sent at once, default true
+
+---@class iocp.ListenOptions : iocp.StreamOptions
+---@field backlog? integer how many clients wait to be accepted
+---@field reuseport? boolean several servers share the port's clients
+
+--- Connects to the host's addresses in turn, 250 ms apart, until one answers. The waits of streams, servers and
+--- datagram sockets yield in a fiber, and block elsewhere.
+---@param host string a name, or digits; or the path of a unix socket, which has a slash
+---@param port? integer|string a number, or a service's name
+---@param options? iocp.StreamOptions
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code ECONNREFUSED, EAI_NONAME, TIMEOUT, CANCELLED ...
+function iocp.connect(host, port, options) end
+
+--- Listens.
+---@param host string "*" for any address, of inet and inet6; a name, or digits; or the path of a unix socket
+---@param port? integer|string a number (0, default: the system chooses), or a service's name
+---@param options? iocp.ListenOptions those of the streams too
+---@return iocp.Server|nil server, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
+function iocp.listen(host, port, options) end
+
+--- A socket for datagrams.
+---@param host? string digits; "*" or nil for any
+---@param port? integer 0 or nil: the system chooses
+---@param options? {timeout: number?, broadcast: boolean?}
+---@return iocp.Datagram|nil datagram, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
+function iocp.datagram(host, port, options) end
+
+---@class iocp.Stream
+local stream = {}
+
+--- Reads. A read that fails has read nothing. One fiber at a time: another one's read is an error.
+---@param format? string|integer "l" (default): a line without its end, "\n" or "\r\n"; "L": as it is; "a": all until
+--- the end; each also with a star; how many bytes
+---@return string|nil data nil: the end, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: the line
+--- is too long; ECONNRESET ...
+function stream:read(format) end
+
+--- Reads what is there, waiting only for the first byte.
+---@param max? integer bytes at most
+---@return string|nil data nil: the end, string? message, iocp.Code? code as read
+function stream:read_some(max) end
+
+--- Iterates until the end, a cancel, or until the connection is lost. Raises TIMEOUT and EMSGSIZE.
+---@param format? string|integer as read
+---@return fun(): string|nil
+function stream:lines(format) end
+
+--- Writes strings and numbers; each call is whole among others'. Waits while too much is unsent. One that failed or
+--- timed out after part of it went out ends the write side: EPIPE from then on.
+---@param ... string|number
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EPIPE, ECONNRESET ...
+function stream:write(...) end
+
+--- Waits until the system has all that was written.
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code as write
+function stream:flush() end
+
+--- Ends the write side behind what was written, or the read side.
+---@param side? "write"|"read" "write" if left out
+---@return true|nil, string? message, iocp.Code? code CLOSED, ENOTCONN
+function stream:shutdown(side) end
+
+--- Closes: sends what was written for as long as the option linger says, also in a cancelled fiber; then what is unsent
+--- is dropped, and the peer told so.
+---@return true
+function stream:close() end
+
+--- How long each operation takes at most from now on.
+---@param ms number|nil milliseconds from 0 on; nil: for ever
+---@return iocp.Stream
+function stream:timeout(ms) end
+
+--- The other end, also after the stream's end.
+---@return string|nil host, integer? port
+function stream:peer() end
+
+--- Its own.
+---@return string|nil host, integer|string port, iocp.Code? code
+function stream:address() end
+
+---@class iocp.Server
+local server = {}
+
+--- Waits for the next client. One whose connection has come is never lost: the next accept has it.
+---@param ms? number milliseconds from 0 on; nil for ever
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EMFILE: no descriptor is
+--- left; the next accept waits for one
+function server:accept(ms) end
+
+--- Iterates until the server is closed or the fiber cancelled. What else keeps one client from being accepted is told
+--- once on the error output.
+---@return fun(): iocp.Stream|nil
+function server:clients() end
+
+--- Nobody can connect any more; streams go on.
+---@return true
+function server:close() end
+
+--- Where it listens; of a unix socket path, 0.
+---@return string|nil host, integer|string port, iocp.Code? code
+function server:address() end
+
+---@class iocp.Datagram
+local datagram = {}
+
+--- Waits for the next one.
+---@return string|nil data, string host or message, integer|iocp.Code port or code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE
+function datagram:receive() end
+
+--- Sends one.
+---@param data string
+---@param host string digits
+---@param port integer
+---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EINVAL: no address; EMSGSIZE ...
+function datagram:send(data, host, port) end
+
+--- How long each operation takes at most from now on.
+---@param ms number|nil milliseconds from 0 on; nil: for ever
+---@return iocp.Datagram
+function datagram:timeout(ms) end
+
+--- As socket:option.
+---@param name string
+---@param ... any
+---@return any value, string? message, iocp.Code? code
+function datagram:option(name, ...) end
+
+---@return true
+function datagram:close() end
+
+---@return string|nil host, integer|string port, iocp.Code? code
+function datagram:address() end
+
+---@class iocp.ServeOptions : iocp.ListenOptions
+---@field host? string as listen's, default "*"
+---@field port? integer|string 0 (default): the system chooses
+---@field workers? integer how many threads, default as many as processors
+---@field handler fun(client: iocp.Stream, worker: {number: integer, stopping: boolean}) called in a fiber of a worker
+--- for each connection, which is closed when it has ended; crosses to the threads
+---@field max? integer how many connections there are at most; others wait
+---@field on_error? "log"|"keep"|fun(message: string, about: {fiber: string, value: any}) "log" if left out
+
+--- Serves what connects to one place, with threads that each have a scheduler. A connection stays in its thread.
+---@param options iocp.ServeOptions
+---@return iocp.Service|nil service, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES, NOMEM ...
+function iocp.serve(options) end
+
+---@class iocp.Service
+local service = {}
+
+--- Ends it: nobody can connect any more, and connections go on until their handlers have ended, or the time has passed.
+---@param ms? number milliseconds from 0 on; nil: for ever
+---@return true|nil, string? message, iocp.Code? code TIMEOUT: some were cancelled, and have ended; CANCELLED: the
+--- caller was
+function service:stop(ms) end
+
+---@class iocp.ServiceStats
+---@field connections integer those that there are
+---@field accepted integer those that there were
+---@field workers {connections: integer, accepted: integer}[]
+
+---@return iocp.ServiceStats
+function service:stats() end
+
+--- Where it serves; of a unix socket path, 0.
+---@return string|nil host, integer port
+function service:address() end
 
 ---@class iocp.IOCompletionPortClass
 ---@overload fun(concurrency: integer?): iocp.IOCompletionPort|nil, string?, iocp.Code?

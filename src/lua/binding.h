@@ -403,6 +403,11 @@ int iocp_socket_push_result(lua_State *L, iocp_socket *socket, int r, const char
 const char *iocp_check_host(lua_State *L, int index, int may_be_any);
 uint16_t iocp_check_inet_port(lua_State *L, int index);
 
+/* ---- line.c ------------------------------------------------------------------------------------------------------ */
+
+/* private.next_line(data, at): line, where it ends. */
+int iocp_lua_next_line(lua_State *L);
+
 /* ---- packet.c ---------------------------------------------------------------------------------------------------- */
 
 /* key, bytes, overlapped; for a failed I/O or a key that does not fit: nil, message, code, key, bytes, overlapped. */

@@ -82,6 +82,7 @@ static void open_private(lua_State *L)
 		{"open_fast", iocp_lua_open_fast},
 		{"io_error", iocp_lua_io_error},
 		{"io_errors", iocp_lua_io_errors},
+		{"next_line", iocp_lua_next_line},
 		{"load_when_used", iocp_lua_load_when_used},
 		{"debugs", private_debugs},
 		{NULL, NULL},

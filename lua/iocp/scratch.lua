@@ -1,0 +1,67 @@
+--- The block that this thread's streams receive into, one for all of them: they wait until there is something, take it
+-- at once, and keep what is theirs as strings. So an idle connection has no block.
+-- @module iocp.scratch
+local core, scheduler = require "iocp.core", require "iocp.scheduler"
+local scratch = { SIZE = 65536, LARGEST = 65535 } -- bytes of a receive; of a datagram
+
+local heap = assert(core.Heap())
+local block -- nil: there is none at the moment
+local HEAD = core.PEER -- bytes before the data, which datagrams need for their peer
+
+--- The block.
+function scratch.block()
+  block = block or assert(heap:alloc(HEAD + scratch.SIZE))
+  return block
+end
+
+--- The first n bytes that were received, from `at` on.
+local read = heap.read
+function scratch.read(at, n)
+  return read(heap, block, at, n)
+end
+
+function scratch.peer()
+  return heap:peer(block)
+end
+
+--- An operation that was to end at once goes on with the block: that is the operation's, and the next one has another.
+-- ended(bytes, heap, block) is called when it has.
+function scratch.give_away(ended)
+  local given = block
+  block = nil
+  scheduler.blocks[given] = function(bytes)
+    ended(bytes, heap, given)
+    heap:free(given)
+  end
+  return given
+end
+
+--- A block for a datagram that is sent: the peer, then the data; or nil, message, code.
+function scratch.outgoing(data, host, port)
+  local address, message, code = heap:alloc(HEAD + #data)
+  if not address then
+    return nil, message, code
+  end
+  heap:write(address, data, HEAD)
+  local ok
+  ok, message, code = heap:peer(address, host, port)
+  if not ok then
+    heap:free(address)
+    return nil, message, code
+  end
+  return address
+end
+
+function scratch.free(address)
+  heap:free(address)
+end
+
+--- Such a block is a pending operation's.
+function scratch.when_sent(address, ended)
+  scheduler.blocks[address] = function(bytes)
+    heap:free(address)
+    ended(bytes)
+  end
+end
+
+return scratch
