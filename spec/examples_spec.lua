@@ -138,6 +138,20 @@ describe("the example", function()
     assert.equal(2000, echoed)
   end)
 
+  it("http answers", function()
+    local output = succeed("examples/http.lua")
+    assert.matches("3 requests, one behind the other: 3 answers", output, 1, true)
+    for _, status in ipairs { 200, 400, 404, 405, 413, 505 } do
+      assert.matches((" %d "):format(status), output, 1, true)
+    end
+    assert.matches("stopped%s+true", output)
+  end)
+
+  it("chat tells each what the others say", function()
+    local output = succeed("examples/chat.lua")
+    assert.equal(6, select(2, output:gsub("hears: %a+: hello, I am", "")))
+  end)
+
   it("proxy passes on what comes, both ways", function()
     local output = succeed("examples/proxy.lua")
     assert.matches("QUESTION 1, QUESTION 2, QUESTION 3, QUESTION 4, QUESTION 5\n5 connections, 100 bytes passed on",
