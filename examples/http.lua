@@ -15,8 +15,8 @@ local function serve(client, worker)
   --- Answers; whether the connection is kept.
   local function answer(status, body, request)
     local keeps = request.keeps and status < 413 and status ~= 400 and not worker.stopping
-    local head = ("HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: %s\r\n%s\r\n"):format(
-      status, REASONS[status], #body, keeps and "keep-alive" or "close",
+    local head = ("HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n" ..
+      "Connection: %s\r\n%s\r\n"):format(status, REASONS[status], #body, keeps and "keep-alive" or "close",
       status == 405 and "Allow: GET, HEAD\r\n" or "")
     return client:write(head, request.method == "HEAD" and "" or body) and keeps
   end
