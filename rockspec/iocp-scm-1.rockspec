@@ -104,6 +104,7 @@ build = {
             "src/lua/heap.c",
             "src/lua/io_error.c",
             "src/lua/late.c",
+            "src/lua/line.c",
             "src/lua/lookup.c",
             "src/lua/message.c",
             "src/lua/module.c",

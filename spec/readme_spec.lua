@@ -89,15 +89,15 @@ describe("README and reference", function()
 end)
 
 describe("doc/architecture.md", function()
-  it("answers its ten questions by files that there are", function()
+  it("answers its questions by files that there are", function()
     local answers = 0
-    for row in support.read("doc/architecture.md"):match("## Ten questions(.-)\n## "):gmatch("\n| ([^\n]*)") do
+    for row in support.read("doc/architecture.md"):match("## Where is what(.-)\n## "):gmatch("\n| ([^\n]*)") do
       local file = row:match("`([%w_/]+%.%w+)`")
       if file and file:find("/", 1, true) then
         answers = answers + 1
         assert.is_truthy(io.open(file), file)
       end
     end
-    assert.equal(10, answers)
+    assert.is_true(answers >= 10)
   end)
 end)

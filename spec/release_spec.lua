@@ -25,4 +25,19 @@ describe("the version", function()
     assert.equal(iocp._VERSION, version)
     assert.is_truthy(date)
   end)
+
+  it("has a rock with every file: the list is written by hand", function()
+    if support.windows then
+      return -- which has no find
+    end
+    local rockspec, missing = support.read("rockspec/iocp-scm-1.rockspec"), {}
+    local pipe = assert(io.popen("find lua src/core src/lua src/windows src/work -name '*.lua' -o -name '*.c'"))
+    for path in pipe:lines() do
+      if not rockspec:find('"' .. path .. '"', 1, true) then
+        missing[#missing + 1] = path
+      end
+    end
+    pipe:close()
+    assert.same({}, missing)
+  end)
 end)
