@@ -71,8 +71,8 @@ end
 --- Serves.
 -- @param given options: host ("*"), port (0: the system chooses), workers (as many as processors), handler, a
 -- function(stream, worker) that crosses to the threads and is called in a fiber for each connection, which is closed
--- when it has ended; max, how many connections there are at most; on_error: what becomes of handlers' errors, as in run,
--- "log" by default; those of listen
+-- when it has ended; max, how many connections there are at most; on_error: what becomes of handlers' errors, as in
+-- run, "log" by default; those of listen
 -- @return the service; or nil, message, code
 local function serve(given)
   given = options.read(given, rules)
