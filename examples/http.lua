@@ -9,14 +9,14 @@ local iocp = require "iocp"
 -- It crosses to the threads with what it uses.
 local function serve(client, worker)
   local LINES, IDLE = 100, 10000 -- of a head; ms without a request
+  local HEAD = "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: %s\r\n%s\r\n"
   local REASONS = { [200] = "OK", [400] = "Bad Request", [404] = "Not Found", [405] = "Method Not Allowed",
     [413] = "Content Too Large", [431] = "Request Header Fields Too Large", [505] = "HTTP Version Not Supported" }
 
   --- Answers; whether the connection is kept.
   local function answer(status, body, request)
     local keeps = request.keeps and status < 413 and status ~= 400 and not worker.stopping
-    local head = ("HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n" ..
-      "Connection: %s\r\n%s\r\n"):format(status, REASONS[status], #body, keeps and "keep-alive" or "close",
+    local head = HEAD:format(status, REASONS[status], #body, keeps and "keep-alive" or "close",
       status == 405 and "Allow: GET, HEAD\r\n" or "")
     return client:write(head, request.method == "HEAD" and "" or body) and keeps
   end

@@ -315,9 +315,7 @@ function fibers.enter()
   return me
 end
 
---- Waits until somebody wakes it from `waits`, or until `limit`, a time. What it was woken with; TIMEOUT, CANCELLED.
--- `shielded`: neither cancel nor a deadline ends it.
-function fibers.park(me, waits, limit, shielded)
+local function set_wait(me, waits, limit, shielded)
   local deadline = me.deadline
   if deadline and not shielded and not (limit and limit < deadline) then
     limit = deadline
@@ -326,28 +324,39 @@ function fibers.park(me, waits, limit, shielded)
   if limit then
     set_timer(me, limit)
   end
-  if me.is_outside then
-    local value = drive(me)
-    timers.remove(me)
-    return value
-  end
+end
+
+--- Waits until somebody wakes it from `waits`, or until `limit`, a time. What it was woken with; TIMEOUT, CANCELLED.
+-- `shielded`: neither cancel nor a deadline ends it.
+function fibers.park(me, waits, limit, shielded)
+  set_wait(me, waits, limit, shielded)
   if not shielded then
-    return co_yield(PARK)
+    return fibers.yield(me)
   end
   me.shielded = true
-  local value = co_yield(PARK)
+  local value = fibers.yield(me)
   me.shielded = nil
   return value
 end
 
---- Waits for the packet of a kept number, for which an operation has begun. As park.
-function fibers.park_kept(me, overlapped, limit)
-  owners[overlapped - RESERVED], open = me, open + 1
-  if limit or me.deadline or me.is_outside then
-    return fibers.park(me, overlapped, limit)
+--- Yields, once all is said about what it waits for: what it was woken with.
+function fibers.yield(me)
+  if not me.is_outside then
+    return co_yield(PARK)
   end
-  me.waits, me.limit, me.since = overlapped, nil, fibers.now
-  return co_yield(PARK)
+  local value = drive(me)
+  timers.remove(me)
+  return value
+end
+
+--- Waits for the packet of a kept number, for which an operation has begun, once it yields. As park.
+function fibers.await_kept(me, overlapped, limit)
+  owners[overlapped - RESERVED], open = me, open + 1
+  if limit or me.deadline then
+    set_wait(me, overlapped, limit)
+  else
+    me.waits, me.limit, me.since = overlapped, nil, fibers.now
+  end
 end
 
 --- Lets the others run.

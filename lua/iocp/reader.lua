@@ -4,7 +4,7 @@
 local core, fibers, scratch = require "iocp.core", require "iocp.fiber", require "iocp.scratch"
 local private = require "iocp.private"
 local find, sub, byte, concat = string.find, string.sub, string.byte, table.concat
-local enter, park, park_kept, said = fibers.enter, fibers.park, fibers.park_kept, fibers.failure
+local enter, park, said, yield, PARK = fibers.enter, fibers.park, fibers.failure, coroutine.yield, fibers.PARK
 local SIZE = scratch.SIZE
 local reader = {}
 
@@ -36,8 +36,9 @@ local function give_up(stream)
   end
 end
 
---- Waits until a receive would not: true; or nil, message, code.
-local function wait(stream, limit)
+--- Begins to wait: the fiber, which is to yield then; or nil, message, code. What is parked is to have few frames on
+-- its stack, so the yield is the caller's.
+local function begin_wait(stream, limit)
   local me = enter()
   if stream.reader and stream.reader ~= me then
     error("another fiber reads from this stream: one at a time", 0)
@@ -56,7 +57,12 @@ local function wait(stream, limit)
     return refused(stream, message, code)
   end
   stream.reader = me
-  local value = park_kept(me, overlapped, limit)
+  fibers.await_kept(me, overlapped, limit)
+  return me
+end
+
+--- The wait has ended: true; or nil, message, code.
+local function end_wait(stream, me, value)
   stream.reader = nil
   if type(value) == "string" then
     give_up(stream)
@@ -66,7 +72,15 @@ local function wait(stream, limit)
   end
   return true
 end
-reader.wait = wait
+
+--- Waits until a receive would not: true; or nil, message, code.
+function reader.wait(stream, limit)
+  local me, message, code = begin_wait(stream, limit)
+  if not me then
+    return nil, message, code
+  end
+  return end_wait(stream, me, fibers.yield(me))
+end
 
 --- The stream is closed: it waits no more.
 function reader.close(stream)
@@ -102,16 +116,8 @@ local function wait_longer(stream, limit)
   return bytes > 0 and chunk or nil
 end
 
---- The next bytes; nil: the end; or nil, message, code.
-local function receive(stream, limit)
-  if stream.is_ended then
-    return nil
-  elseif not stream.is_full then
-    local ok, message, code = wait(stream, limit)
-    if not ok then
-      return nil, message, code
-    end
-  end
+--- What is there; nil: the end; or nil, message, code.
+local function take(stream, limit)
   local bytes, message, code = stream.socket:receive(scratch.block(), SIZE, false)
   if bytes == true then
     stream.is_full = nil
@@ -129,6 +135,29 @@ local function receive(stream, limit)
   end
   return scratch.read(0, bytes)
 end
+
+--- The next bytes; nil: the end; or nil, message, code.
+local function receive(stream, limit)
+  if stream.is_ended then
+    return nil
+  elseif not stream.is_full then
+    local me, message, code = begin_wait(stream, limit)
+    if not me then
+      return nil, message, code
+    end
+    local value = me.thread and yield(PARK) or fibers.yield(me)
+    if value == 0 then
+      stream.reader = nil
+    else
+      value, message, code = end_wait(stream, me, value)
+      if not value then
+        return nil, message, code
+      end
+    end
+  end
+  return take(stream, limit)
+end
+reader.receive = receive
 
 -- ---- pieces ---------------------------------------------------------------------------------------------------------
 

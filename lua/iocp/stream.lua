@@ -5,7 +5,7 @@ local core, fibers, scheduler = require "iocp.core", require "iocp.fiber", requi
 local reader, writer, options = require "iocp.reader", require "iocp.writer", require "iocp.options"
 local clock, operate, results, said = core.clock, fibers.operate, fibers.results, fibers.failure
 local concat, getmetatable, select, type = table.concat, getmetatable, select, type
-local next_line, read_line, write_first = reader.next_line, reader.line, writer.write_first
+local next_line, receive, write_first = reader.next_line, reader.receive, writer.write_first
 local streams = {}
 
 local LINGER = 5000 -- ms
@@ -112,12 +112,12 @@ function Stream:read(format)
   elseif format == nil or format == "*l" then -- a line that is there
     local left, data, at = fibers.left, self.data, self.at
     if left > 0 and data == "" and not self.ms then
-      fibers.left = left - 1
-      local line, message, code = read_line(self)
-      if line then
-        return line
+      local message, code
+      data, message, code = receive(self)
+      if not data then
+        return finish(nil, message, code)
       end
-      return finish(line, message, code)
+      self.data, self.at, at, left = data, 1, 1, fibers.left
     end
     local line, last = next_line(data, at)
     if line and left > 0 and last - at <= self.max_line then
