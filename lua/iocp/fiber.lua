@@ -190,8 +190,12 @@ end
 
 -- ---- packets that are expected -------------------------------------------------------------------------------------
 
+-- By its number: the fiber that waits for it, or a function(bytes). A number: its bytes, for a fiber that was woken by
+-- something else and is still to give it up. false: the number is free.
 local owners, free, frees, slots, open = {}, {}, 0, 0, 0
-local kept = {} -- slots that are used again and again
+local kept = {} -- numbers that are used again and again
+
+local function ignore() end
 
 --- A number for the overlapped of an operation that ends in one packet. `owner`: the fiber that is woken with its
 -- bytes, if it waits for that number, or a function(bytes).
@@ -206,59 +210,77 @@ function fibers.expect(owner)
   return RESERVED + slot
 end
 
---- A number for operations of which one at a time is under way: park_kept says each time whose it is.
+local function release(slot)
+  owners[slot] = false
+  if not kept[slot] then
+    frees = frees + 1
+    free[frees] = slot
+  end
+end
+
+--- A number for operations of which one at a time is under way: await_kept says each time whose it is.
 function fibers.keep()
   local overlapped = fibers.expect(false)
   kept[overlapped - RESERVED], open = true, open - 1
   return overlapped
 end
 
---- It is not used any more, but for a packet that may be to come.
+--- The packet will not come.
+function fibers.forget(overlapped)
+  release(overlapped - RESERVED)
+  open = open - 1
+end
+
+--- The fiber that expected it does not any more: its bytes, if it has come; else it is for `owner`, a function, or for
+-- nobody.
+function fibers.give_up(overlapped, owner)
+  local slot = overlapped - RESERVED
+  local bytes = owners[slot]
+  if type(bytes) == "number" then
+    release(slot)
+    return bytes
+  end
+  owners[slot] = owner or ignore
+  return nil
+end
+
+--- It is expected by a fiber again, which waits for it.
+function fibers.take_back(overlapped, me)
+  owners[overlapped - RESERVED] = me
+end
+
+--- A kept number is used no more, but for a packet that may be to come.
 function fibers.let_go(overlapped)
   local slot = overlapped - RESERVED
-  kept[slot] = nil
-  if not owners[slot] then
-    frees = frees + 1
-    free[frees] = slot
-  end
-end
-
---- The packet goes to somebody else.
-function fibers.hand_over(overlapped, owner)
-  owners[overlapped - RESERVED] = owner
-end
-
---- The packet will not come, or has; who expected it.
-function fibers.forget(overlapped)
-  local slot = overlapped - RESERVED
   local owner = owners[slot]
-  if owner then
-    owners[slot], open = false, open - 1
-    if not kept[slot] then
-      frees = frees + 1
-      free[frees] = slot
-    end
+  kept[slot] = nil
+  if not owner or type(owner) == "number" then
+    release(slot)
   end
-  return owner
 end
-local forget = fibers.forget
 
 --- It has come.
 function fibers.arrived(overlapped, bytes)
   local slot = overlapped - RESERVED
   local owner = owners[slot]
-  if not kept[slot] or type(owner) ~= "table" then
-    forget(overlapped)
-    if type(owner) == "function" then
-      return owner(bytes)
-    end
-  else
-    owners[slot], open = false, open - 1
+  if not owner then -- it was expected by somebody before this port was ours
+    return
   end
-  if owner and owner.waits == overlapped then
+  open = open - 1
+  if type(owner) == "function" then
+    release(slot)
+    owner(bytes)
+  elseif owner.waits == overlapped then
     owner.waits, owner.limit = nil, nil
     ready[last + 1], ready[last + 2] = owner, bytes
     last = last + 2
+    if kept[slot] then
+      owners[slot] = false
+    else
+      release(slot)
+    end
+  else
+    owners[slot] = bytes
   end
 end
 

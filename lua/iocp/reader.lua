@@ -29,7 +29,7 @@ reader.failure = failure
 --- The wait was in vain; its packet will come, and must not meet the next one.
 local function give_up(stream)
   local overlapped = stream.slot
-  if overlapped then -- else it was closed meanwhile
+  if overlapped and not fibers.give_up(overlapped) then -- else it was closed meanwhile, or has come
     stream.slot = nil
     fibers.let_go(overlapped)
     stream.socket:cancel(overlapped)
@@ -84,8 +84,9 @@ end
 
 --- The stream is closed: it waits no more.
 function reader.close(stream)
-  if stream.slot then
-    fibers.let_go(stream.slot)
+  local overlapped = stream.slot
+  if overlapped then
+    fibers.let_go(overlapped)
     stream.slot = nil
   end
 end

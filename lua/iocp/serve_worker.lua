@@ -130,7 +130,7 @@ local function end_accepting(worker, me)
     local socket = accept_one(worker, me, core.clock())
   until not socket
   worker.setup.listener:close()
-  while worker.server.given_up > 0 do
+  while worker.server.idle[1] do -- their packets come
     fibers.park(me, me, core.clock() + 1, true)
   end
   for _, socket in ipairs(worker.server.early) do

@@ -31,21 +31,32 @@ local function failure(server, message, code)
   return nil, message, code
 end
 
---- The client of an accept that was given up may have come.
-local function keep_if_won(server, client)
-  server.given_up = server.given_up + 1
-  return function(bytes)
-    server.given_up = server.given_up - 1
-    if bytes >= 0 then
-      server.early[#server.early + 1] = client
+--- The accept has begun, and nobody waits for it any more. It stays, for the next one who does: were it cancelled, a
+-- connection that comes at that moment might be lost.
+local function leave(server, attempt)
+  local function ended(bytes)
+    for i, other in ipairs(server.idle) do
+      if other == attempt then
+        table.remove(server.idle, i)
+      end
     end
+    if bytes >= 0 then
+      server.early[#server.early + 1] = attempt.client
+    end
+  end
+  server.idle[#server.idle + 1] = attempt
+  local bytes = fibers.give_up(attempt.overlapped, ended)
+  if bytes then
+    ended(bytes)
   end
 end
 
---- A connected socket that nobody has yet, associated with nothing; or nil, message, code.
-local function accept(server, me, limit)
-  if server.early[1] then
-    return table.remove(server.early, 1)
+--- An accept that is pending, for the fiber; or nil, message, code.
+local function begin(server, me)
+  local attempt = table.remove(server.idle)
+  if attempt then
+    fibers.take_back(attempt.overlapped, me)
+    return attempt
   end
   local client, message, code = core.Socket(server.family)
   if not client then
@@ -58,16 +69,27 @@ local function accept(server, me, limit)
     fibers.forget(overlapped)
     return failure(server, message, code)
   end
-  local value = fibers.park(me, overlapped, limit)
+  return { client = client, overlapped = overlapped }
+end
+
+--- A connected socket that nobody has yet, associated with nothing; or nil, message, code.
+local function accept(server, me, limit)
+  if server.early[1] then
+    return table.remove(server.early, 1)
+  end
+  local attempt, message, code = begin(server, me)
+  if not attempt then
+    return nil, message, code
+  end
+  local value = fibers.park(me, attempt.overlapped, limit)
   if type(value) == "string" then
-    fibers.hand_over(overlapped, keep_if_won(server, client))
-    server.socket:cancel(overlapped)
+    leave(server, attempt)
     return fibers.failure(me, value)
   elseif value < 0 then
     code, message = core.describe(value)
     return failure(server, message, code)
   end
-  return client
+  return attempt.client
 end
 
 --- The stream of an accepted socket; or nil, message, code.
@@ -214,7 +236,7 @@ end
 
 --- The server of a socket that listens, and is associated with the scheduler's port.
 local function new(socket, family, given)
-  return setmetatable({ socket = socket, family = family, options = given, early = {}, given_up = 0 }, class)
+  return setmetatable({ socket = socket, family = family, options = given, early = {}, idle = {} }, class)
 end
 
 local function listen(host, port, given)

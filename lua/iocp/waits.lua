@@ -47,6 +47,8 @@ local function wait_for_end(me, object, limit)
   if type(value) == "string" then
     if timer:cancel() then
       fibers.forget(overlapped)
+    else
+      fibers.give_up(overlapped)
     end
     return value
   end
