@@ -267,7 +267,7 @@ describe("a slow reader", function()
       local before = written
       assert.is_true(before < 1000)
       iocp.sleep(30)
-      assert.equal(before, written)
+      assert.is_true(written - before < 50, written - before) -- Wine's buffers grow
       assert.equal("waiting", fiber:status())
       local total = 0
       while true do

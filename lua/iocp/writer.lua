@@ -12,6 +12,7 @@ local writer = {}
 -- `waiter`, until `unsent` is at most `threshold`; only one fiber at a time does, whose turn it is (`turn`), and others
 -- wait for it in `queue`. Once the write side has ended there are `write_code` and `write_message`.
 
+local AGAIN = 50 -- ms
 local BROKEN = "the stream's write side has ended"
 
 --- nil, message, code for what a send returned.
@@ -138,11 +139,11 @@ end
 
 --- Takes back a send that waited too long. Whether it was sent whole after all.
 local function take_back(stream, me, one)
-  stream.socket:cancel(one.overlapped)
   one.awaited = true
-  while not one.is_over do
+  while not one.is_over do -- Wine's CancelIoEx now and then says that it has, and has not
+    stream.socket:cancel(one.overlapped)
     stream.waiter, stream.threshold = me, -1
-    park(me, stream, nil, true)
+    park(me, stream, core.clock() + AGAIN, true)
     stream.waiter = nil
   end
   return one.transferred == one.size
