@@ -226,7 +226,11 @@ function Stream:shutdown(side)
   if self.is_closed then
     return nil, "the stream is closed", "CLOSED"
   end
-  return self.socket:shutdown(side or "write")
+  options.check("side", side, side == nil or side == "write" or side == "read", '"write", "read" or nil')
+  if side == "read" then
+    return self.socket:shutdown("read")
+  end
+  return writer.shut(self)
 end
 
 --- Closes: sends what was written, for as long as the option `linger` says, also in a cancelled fiber; what is unsent

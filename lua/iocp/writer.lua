@@ -29,7 +29,7 @@ end
 
 --- Something of what keeps a write from being sent at once has begun, or ended.
 local function settle(stream)
-  stream.can_send = not (stream.sends or stream.turn or stream.write_code)
+  stream.can_send = not (stream.sends or stream.turn or stream.write_code or stream.is_shut)
 end
 writer.settle = settle
 
@@ -54,6 +54,9 @@ local function ended(stream, bytes)
   if sends.first > sends.last then
     stream.sends, stream.unsent = nil, 0
     pending[stream.key] = nil
+    if stream.is_shut and not stream.is_closed then
+      stream.socket:shutdown("write")
+    end
   end
   settle(stream)
   local waiter = stream.waiter
@@ -167,8 +170,8 @@ local function write_in_turn(stream, me, data, limit)
   local code = wait(stream, me, stream.max_unsent, limit)
   if code then
     return said(me, code)
-  elseif stream.write_code then
-    return nil, stream.write_message, stream.write_code
+  elseif stream.write_code or stream.is_shut then
+    return nil, stream.write_message or BROKEN, stream.write_code or "EPIPE"
   end
   local one, message
   if stream.sends then
@@ -224,12 +227,24 @@ end
 
 --- Writes a string: the stream; or nil, message, code.
 function writer.write(stream, data, limit)
-  if stream.write_code then
-    return nil, stream.write_message, stream.write_code
+  if stream.write_code or stream.is_shut then
+    return nil, stream.write_message or BROKEN, stream.write_code or "EPIPE"
   elseif not stream.can_send then
     return write_slowly(stream, data, limit)
   end
   return writer.write_first(stream, data, stream.ms)
+end
+
+--- Ends the write side behind what is unsent: true; or nil, message, code.
+function writer.shut(stream)
+  if stream.is_shut then
+    return true
+  end
+  stream.is_shut, stream.can_send = true, false
+  if stream.sends then
+    return true -- when they have ended: the system might drop them
+  end
+  return stream.socket:shutdown("write")
 end
 
 --- Waits until all is with the system: the stream; or nil, message, code.
