@@ -40,7 +40,9 @@ local function ended(stream, bytes)
   sends[sends.first] = nil
   sends.first = sends.first + 1
   send.transferred = bytes
-  if bytes < 0 then
+  if bytes >= 0 and bytes < send.size then -- which is to be no outcome of a send
+    stream.write_code, stream.write_message = "EPIPE", BROKEN
+  elseif bytes < 0 then
     local code, message, transferred = core.describe(bytes)
     send.transferred = transferred
     if code ~= "ECANCELED" then

@@ -42,6 +42,8 @@ return {
   { "-", "signal_notify", "has Ctrl-Break", "wine", "Wine sends no handler a Ctrl-Break" },
   { 23, "notify", "to a thread that is parked", "wine8",
     "Wine 8 signals the port before the waiting thread takes its packet" },
+  { "-", "stream", "moves much, both ways at once", "wine",
+    "Wine now and then ends a send that waits behind others with 0 bytes and no error" },
   { "-", "notify", "leaves nothing behind", "scaled", BOOKS, measure = true },
   { "-", "timer", "takes 64 bytes at most", "scaled", BOOKS, measure = true },
   { "-", "parallel", "leaves nothing behind in workers", "scaled", BOOKS, measure = true },
