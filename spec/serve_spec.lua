@@ -79,7 +79,8 @@ describe("iocp.serve", function()
         iocp.sleep(3)
       end
       if support.measures and support.divisor == 1 then
-        assert.is_true(service:stats().workers[1].accepted >= n * 0.9, service:stats().workers[1].accepted)
+        -- All of them on a machine that has nothing else to do.
+        assert.is_true(service:stats().workers[1].accepted > n / 2, service:stats().workers[1].accepted)
       end
     end)
   end)
