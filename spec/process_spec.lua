@@ -39,7 +39,7 @@ describe("a process", function()
   end)
 
   it("that does not exist says so", function()
-    local process, message, code = iocp.Process { "a program that is not there" }
+    local process, message, code = iocp.Process { "./a folder that is not there/a program" }
     assert.same({ nil, "ENOENT" }, { process, code })
     assert.matches("no such file", message)
     assert.equal("ENOENT", select(3, lua("", { cwd = "/a folder that is not there" })))

@@ -1,5 +1,6 @@
 --- Counters that one thread writes and others read: how many connections each worker of iocp.serve was given, and how
--- many of them have ended. They are digits in a block of the process' heap, whose every write is whole to a read.
+-- many of them have ended. They are digits in a block of a heap of their own, whose lock makes every write whole to a
+-- read; it is held for no longer than that.
 -- @module iocp.counters
 local core = require "iocp.core"
 local tonumber = tonumber
@@ -10,14 +11,20 @@ Counters.__index = Counters
 
 local WIDTH = 16 -- characters of a number
 local FORMAT = "%16.0f"
-local heap = core.Heap.process()
 
 local function write(self, worker, which, number)
-  heap:write(self.address, FORMAT:format(number), (2 * worker - 2 + which) * WIDTH)
+  local heap = self.shared.heap
+  heap:lock()
+  heap:write(self.shared.address, FORMAT:format(number), (2 * worker - 2 + which) * WIDTH)
+  heap:unlock()
 end
 
 local function read(self, worker, which)
-  return tonumber(heap:read(self.address, (2 * worker - 2 + which) * WIDTH, WIDTH)) or 0
+  local heap = self.shared.heap
+  heap:lock()
+  local digits = heap:read(self.shared.address, (2 * worker - 2 + which) * WIDTH, WIDTH)
+  heap:unlock()
+  return tonumber(digits) or 0
 end
 
 --- One more connection was given to the worker: written by who accepts.
@@ -44,15 +51,15 @@ function Counters:of(worker)
   return given, given - ended
 end
 
---- Those at an address.
-function counters.open(address)
-  return setmetatable({ address = address, given = {}, ended = {} }, Counters)
+--- Those of another state: its `shared`.
+function counters.open(shared)
+  return setmetatable({ shared = shared, given = {}, ended = {} }, Counters)
 end
 
---- New ones, which stay until the process ends.
+--- New ones.
 function counters.new(workers)
-  local address = assert(heap:put((FORMAT:format(0)):rep(2 * workers)))
-  return counters.open(address)
+  local heap = core.Heap()
+  return counters.open { heap = heap, address = assert(heap:put((FORMAT:format(0)):rep(2 * workers))) }
 end
 
 return counters

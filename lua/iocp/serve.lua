@@ -43,7 +43,7 @@ local function setup_of(service, number)
   return {
     number = number,
     ports = service.ports,
-    counters = service.counters.address,
+    counters = service.counters.shared,
     handler = service.options.handler,
     on_error = service.options.on_error or "log",
     max = service.options.max,
