@@ -84,7 +84,7 @@ describe("a failure that nobody asked for", function()
       pool = iocp.Pool(1)
       pool:post(error, "on purpose")
       while pool:stats().failed == 0 do iocp.sleep(1) end
-      iocp.sleep(50)
+      iocp.sleep(1000) -- its worker may be about to tell it
       io.stderr:write("the end\n")
     ]])
     assert.matches("on purpose.*the end", output)
