@@ -142,6 +142,11 @@ void iocp_context_cancel(iocp_context *context, enum iocp_cancel why);
 /* Takes IOCP_CANCEL_WORK back. */
 void iocp_context_resume(iocp_context *context);
 
+/* ---- detached.c -------------------------------------------------------------------------------------------------- */
+
+/* Starts a thread that calls body(NULL), which gets no signals and nobody joins. 0 or the system's code. */
+int iocp_start_detached(void *(*body)(void *));
+
 /* ---- spin.c ------------------------------------------------------------------------------------------------------ */
 
 /* From a wake until the woken thread runs, ns, on another processor than the waker's. */

@@ -129,7 +129,8 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 	return IOCP_OK;
 }
 
-void iocp_port_post_finished(iocp_port *port, iocp_finished *finished)
+/* They have let go: their packets are posted, and they are dropped. */
+static void post_finished(iocp_port *port, iocp_finished *finished)
 {
 	iocp_after_unlock after;
 	int r = iocp_port_lock_for(port, finished->count);
@@ -152,7 +153,7 @@ void iocp_finished_post(iocp_handle port, iocp_finished *finished)
 		return;
 	iocp_finished_let_go(finished);
 	if (iocp_port_open(port, &opened) == IOCP_OK) {
-		iocp_port_post_finished(opened, finished);
+		post_finished(opened, finished);
 		iocp_port_release(opened);
 	} else {
 		iocp_finished_drop(finished);

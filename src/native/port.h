@@ -81,8 +81,6 @@ static inline iocp_poll *iocp_poll_of(iocp_port *port)
 void iocp_port_has_member(iocp_port *port);
 /* The port's I/O, made with the first call. IOCP_NOMEM, IOCP_CLOSED, or the system's code. */
 int iocp_port_poll(iocp_port *port, iocp_poll **poll);
-/* The operations have ended in the call that began them, and have let go: their packets are posted. No lock is held. */
-void iocp_port_post_finished(iocp_port *port, iocp_finished *finished);
 /* They let go, and the packets are posted to the port of that handle, or dropped if it has ended. No lock is held. */
 void iocp_finished_post(iocp_handle port, iocp_finished *finished);
 

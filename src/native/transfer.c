@@ -16,8 +16,6 @@
 #include "native/transfer.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "core/os.h"
@@ -25,8 +23,7 @@
 
 enum {
 	THREADS = 16,
-	LINGER = 5000,    /* ms without anything to do after which a thread ends */
-	STACK = 64 * 1024 /* bytes */
+	LINGER = 5000 /* ms without anything to do after which a thread ends */
 };
 
 static iocp_lock lock;
@@ -165,25 +162,6 @@ static void *work(void *argument)
 	return argument;
 }
 
-/* A thread of ours, which gets no signals. 0 or the system's code. */
-static int start(void *(*body)(void *))
-{
-	sigset_t all, before;
-	pthread_attr_t attributes;
-	pthread_t ignored;
-	int r = pthread_attr_init(&attributes);
-	if (r != 0)
-		return r;
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK + (size_t)sysconf(_SC_THREAD_STACK_MIN));
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&ignored, &attributes, body, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return r;
-}
-
 /* No thread could be started, with this code. If there is none at all, nobody would come to what is queued. */
 static void start_failed(int code)
 {
@@ -222,7 +200,7 @@ static void give_to_threads(iocp_operation *operation)
 		refuse(operation, IOCP_ECANCELED);
 	else if (!fresh)
 		iocp_prim_wake(&bell);
-	else if ((r = start(work)) != 0)
+	else if ((r = iocp_start_detached(work)) != 0)
 		start_failed(r);
 }
 
@@ -313,7 +291,7 @@ static void *run_ring(void *argument)
 static void look_for_ring(void)
 {
 	ring = iocp_prim_ring_open();
-	if (ring && start(run_ring) != 0) {
+	if (ring && iocp_start_detached(run_ring) != 0) {
 		iocp_prim_ring_close(ring);
 		ring = NULL;
 	}

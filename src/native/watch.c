@@ -11,16 +11,10 @@
 
 #include "native/watch.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <unistd.h>
-
 enum {
-	PERIOD = 5,       /* ms */
-	LINGER = 1000,    /* ms without anything to do after which the watcher ends */
-	RETRY = 5,        /* ms from a failed start of the watcher to the next */
-	STACK = 64 * 1024 /* bytes */
+	PERIOD = 5,    /* ms */
+	LINGER = 1000, /* ms without anything to do after which the watcher ends */
+	RETRY = 5      /* ms from a failed start of the watcher to the next */
 };
 
 static iocp_lock watch_lock;
@@ -118,25 +112,6 @@ static void *watch(void *argument)
 	return argument;
 }
 
-/* Starts the watcher. `running` was set by the caller. */
-static int start(void)
-{
-	sigset_t all, before;
-	pthread_attr_t attributes;
-	pthread_t ignored;
-	int r = pthread_attr_init(&attributes);
-	if (r != 0)
-		return r;
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK + (size_t)sysconf(_SC_THREAD_STACK_MIN));
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&ignored, &attributes, watch, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return r;
-}
-
 /* Adds it to the list, and makes it the watcher's work. 1: the caller is to start the watcher. */
 static int add(iocp_watched *item)
 {
@@ -175,6 +150,6 @@ void iocp_watch(iocp_watched *item)
 		item->calls->give_up(item);
 	else if (!first)
 		iocp_prim_wake(&work);
-	else if (start() != 0)
+	else if (iocp_start_detached(watch) != 0)
 		start_failed();
 }

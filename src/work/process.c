@@ -67,7 +67,7 @@ int iocp_process_start(const iocp_child_options *options, iocp_process **process
 	r = iocp_thread_create(&thread_options, &thread);
 	if (r != IOCP_OK) {
 		free(made);
-		return r;
+		return r > 0 ? IOCP_EAGAIN : r; /* the system's code is no I/O error's number everywhere */
 	}
 	r = iocp_child_start(options, &made->child);
 	if (r == IOCP_OK && iocp_thread_resume(thread) != IOCP_OK) { /* nobody would wait for it */

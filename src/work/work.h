@@ -100,8 +100,8 @@ int iocp_lookup_cancel(iocp_lookup *lookup);
 /* ---- process.c --------------------------------------------------------------------------------------------------- */
 
 /* Starts a child. With one reference, for iocp_any_retain and iocp_any_release, and one of its own until it has ended:
-** it needs nobody, and goes on without. IOCP_NOMEM; the number of an I/O error (ENOENT: there is no such program, or
-** folder); or, below 0, as iocp_thread_create. */
+** it needs nobody, and goes on without. IOCP_NOMEM, or the number of an I/O error (ENOENT: there is no such program, or
+** folder; EAGAIN: there is no thread to be had). */
 int iocp_process_start(const iocp_child_options *options, iocp_process **process);
 /* The system's number of it. */
 uint64_t iocp_process_id(const iocp_process *process);
