@@ -136,8 +136,8 @@ void iocp_object_begin(iocp_object *object, enum iocp_kind kind, void (*last)(io
 {
 	object->kind = kind;
 	object->last = last;
+	/* Relaxed, both: nobody else knows it yet, and others come to know it through the table's lock or with a packet. */
 	atomic_store_explicit(&object->revoked, 0, memory_order_relaxed);
-	/* Relaxed: nobody else knows it yet, and others come to know it through the table's lock or with a packet. */
 	atomic_store_explicit(&object->references, 1, memory_order_relaxed);
 }
 
@@ -218,6 +218,7 @@ void iocp_object_revoke(iocp_object *object)
 
 int iocp_object_is_open(const iocp_object *object)
 {
+	/* Relaxed: see iocp_object_revoke. */
 	return !atomic_load_explicit(&object->revoked, memory_order_relaxed);
 }
 
