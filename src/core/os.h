@@ -120,6 +120,12 @@ enum { IOCP_EAI_NONAME = 1, IOCP_EAI_SERVICE, IOCP_EAI_AGAIN, IOCP_EAI_FAIL, IOC
 int iocp_system_resolve(
 	const char *host, const char *service, int digits, iocp_host_address **addresses, size_t *count);
 
+/* Seconds since 1970 of the system's clock, which may be set. */
+double iocp_system_time(void);
+
+/* The machine's name; 0: it has none, or none that has room. */
+int iocp_system_host_name(char *buffer, size_t size);
+
 /* The same for all calls of a thread while it lives, and for no other thread. (Not a _Thread_local of the core: some
 ** compilers need a library of their own for that.) */
 const void *iocp_thread_key(void);

@@ -3,6 +3,7 @@
 */
 
 #include "lua/value/format.h"
+#include "work/work.h"
 
 static int module_processors(lua_State *L)
 {
@@ -74,6 +75,19 @@ static int private_debugs(lua_State *L)
 	return 1;
 }
 
+static int private_wall_time(lua_State *L)
+{
+	lua_pushnumber(L, (lua_Number)iocp_wall_time());
+	return 1;
+}
+
+static int private_host_name(lua_State *L)
+{
+	char name[256];
+	lua_pushstring(L, iocp_own_host_name(name, sizeof(name)) ? name : NULL);
+	return 1;
+}
+
 /* package.loaded["iocp.private"]: what the files in lua/iocp need of C, and scripts do not. */
 static void open_private(lua_State *L)
 {
@@ -85,6 +99,8 @@ static void open_private(lua_State *L)
 		{"next_line", iocp_lua_next_line},
 		{"load_when_used", iocp_lua_load_when_used},
 		{"debugs", private_debugs},
+		{"wall_time", private_wall_time},
+		{"host_name", private_host_name},
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

@@ -4,9 +4,25 @@
 
 #include "native/native.h"
 
+#include <time.h>
+#include <unistd.h>
+
 double iocp_clock(void)
 {
 	return (double)iocp_prim_nanoseconds() / 1e6;
+}
+
+double iocp_system_time(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+int iocp_system_host_name(char *buffer, size_t size)
+{
+	buffer[size - 1] = 0; /* which POSIX leaves open where a name is cut */
+	return gethostname(buffer, size - 1) == 0;
 }
 
 uint32_t iocp_processors(void)

@@ -22,6 +22,14 @@ double iocp_clock(void)
 		   + (double)(count.QuadPart % frequency.QuadPart) * 1e3 / (double)frequency.QuadPart;
 }
 
+double iocp_system_time(void)
+{
+	const double ticks = 1e7, from_1601_to_1970 = 11644473600;
+	FILETIME now;
+	GetSystemTimeAsFileTime(&now);
+	return (now.dwHighDateTime * 4294967296.0 + now.dwLowDateTime) / ticks - from_1601_to_1970;
+}
+
 double iocp_deadline(double ms)
 {
 	return ms >= 0 ? iocp_clock() + ms : HUGE_VAL;
@@ -42,6 +50,12 @@ void iocp_yield(void)
 }
 
 /* ---- the process ------------------------------------------------------------------------------------------------- */
+
+int iocp_system_host_name(char *buffer, size_t size)
+{
+	DWORD room = (DWORD)size;
+	return GetComputerNameExA(ComputerNameDnsHostname, buffer, &room) != 0;
+}
 
 uint32_t iocp_processors(void)
 {

@@ -289,6 +289,11 @@ int iocp_lookup_cancel(iocp_lookup *lookup)
 	return place != ENDED;
 }
 
+int iocp_own_host_name(char *buffer, size_t size)
+{
+	return iocp_system_host_name(buffer, size);
+}
+
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 static const char *const failures[][2] = {

@@ -482,3 +482,8 @@ int iocp_port_notify(iocp_port *port, iocp_port *target, uintptr_t key, uintptr_
 		iocp_event_tell(event);
 	return r;
 }
+
+double iocp_wall_time(void)
+{
+	return iocp_system_time();
+}

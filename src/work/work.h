@@ -85,6 +85,8 @@ int iocp_event_is_asked(const iocp_event *event);
 ** iocp_any_retain and iocp_any_release. IOCP_NOMEM, or the system's code: there is no thread for it. */
 int iocp_resolve(const char *host, const char *service, iocp_lookup **lookup);
 const char *iocp_lookup_host(const iocp_lookup *lookup);
+/* The machine's own name; 0: it has none, or none that has room. */
+int iocp_own_host_name(char *buffer, size_t size);
 /* Waits until it has ended: IOCP_OK; IOCP_TIMEOUT, IOCP_CANCELLED (the thread), IOCP_INTERRUPTED, IOCP_NOMEM. */
 int iocp_lookup_wait(iocp_lookup *lookup, double ms);
 /* Of one that was seen to have ended, what came of it, which lives as long as it does: IOCP_OK and addresses;
@@ -338,6 +340,8 @@ uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capa
 
 /* Neither posted nor cancelled. */
 int iocp_timer_is_pending(iocp_timer timer);
+/* Seconds since 1970 of the system's clock, which may be set. */
+double iocp_wall_time(void);
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
 

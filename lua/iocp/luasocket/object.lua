@@ -1,0 +1,242 @@
+--- What luasocket's objects have in common: their classes, time limits, the socket below, and how they wait.
+-- @module iocp.luasocket.object
+--
+-- An object has `socket`, an iocp.Socket; nil: there is none yet, or no more. `family` is "inet", "inet6" or "unspec";
+-- `kind` "stream" or "datagram". reader.lua reads it as it does a stream, and has `data`, `at`, `slot` and `reader`.
+local core, fibers, streams = require "iocp.core", require "iocp.fiber", require "iocp.stream"
+local reader, words = require "iocp.reader", require "iocp.luasocket.words"
+local clock = core.clock
+local object = {}
+
+local NAMES = { inet = "inet4", inet6 = "inet6", unspec = "inet4" } -- getfamily's
+
+-- ---- classes --------------------------------------------------------------------------------------------------------
+
+local classes = {} -- by name: metatables
+local groups = {} -- by metatable: tcp or udp
+
+--- Makes classes of the same methods.
+function object.classes(group, methods, ...)
+  for _, name in ipairs { ... } do
+    local class = { __index = setmetatable({ class = name }, { __index = methods }), name = name }
+    class.__tostring = function(self)
+      return name .. ": " .. (self.address or "0x0")
+    end
+    classes[name], groups[class] = class, group
+  end
+end
+
+--- Raises unless it is of the class, or, where that ends in "{any}", of its group.
+function object.check(self, name, class)
+  local its = getmetatable(self)
+  if its ~= classes[class] and groups[its] ~= class:match("^(%a+){any}$") or its == nil then
+    words.refuse(name, 0, class .. " expected")
+  end
+end
+
+function object.is_one(value)
+  return groups[getmetatable(value)] ~= nil
+end
+
+--- Makes it one of that class.
+function object.become(self, class)
+  return setmetatable(self, classes[class])
+end
+
+-- ---- the socket below -----------------------------------------------------------------------------------------------
+
+--- What closes a socket with the last reference to its object: tables have no finalizer in Lua 5.1.
+local guard
+if rawget(_G, "newproxy") then
+  function guard(finish)
+    local proxy = rawget(_G, "newproxy")(true)
+    getmetatable(proxy).__gc = finish
+    return proxy
+  end
+else
+  function guard(finish)
+    return setmetatable({}, { __gc = finish })
+  end
+end
+
+local mine = setmetatable({}, { __mode = "v" }) -- by descriptor: objects
+local lent = {} -- by descriptor: sockets that are with somebody who has asked for the descriptor
+
+--- A new object of the class.
+function object.new(class, kind, family)
+  local self = {
+    kind = kind, family = family, block = -1, total = -1,
+    data = "", at = 1, received = 0, sent = 0, birthday = clock(), is_closed = false,
+  }
+  self.address = tostring(self):match("0x%x+") or tostring(self)
+  return object.become(self, class)
+end
+
+--- It has this socket from now on, which is associated here; or nil, message, code, and it has none.
+function object.own(self, socket)
+  local ok, message, code = socket:associate(streams.port())
+  if not ok then
+    socket:close()
+    return nil, message, code
+  end
+  self.socket, self.guard = socket, guard(function() socket:close() end)
+  self.is_closed, self.is_ended = false, nil
+  mine[socket:native()] = self
+  return true
+end
+
+--- The socket that has a descriptor, and the object that has the socket; nil: none of ours has it.
+function object.find(fd)
+  local self = mine[fd]
+  if self and self.socket then
+    return self.socket, self
+  end
+  return lent[fd]
+end
+
+--- Has no socket any more.
+function object.drop(self)
+  local socket = self.socket
+  reader.close(self)
+  self.socket, self.guard, self.is_closed, self.data, self.at = nil, nil, true, "", 1
+  return socket
+end
+
+--- A socket of the family, in the place of one that it may have: true; or nil, message, code.
+function object.open(self, family)
+  if self.socket then
+    object.drop(self):close()
+  end
+  local socket, message, code = core.Socket(family, self.kind)
+  if not socket then
+    return nil, message, code
+  end
+  local is_there
+  is_there, message, code = socket:option("sndbuf") -- a socket has no descriptor before it needs one
+  if not is_there then
+    socket:close()
+    return nil, message, code
+  elseif family == "inet6" then
+    socket:option("v6only", true)
+  end
+  return object.own(self, socket)
+end
+
+--- Somebody has its socket from now on, by the descriptor.
+function object.lend(self)
+  lent[self.socket:native()] = self.socket
+  object.drop(self)
+end
+
+-- ---- time -----------------------------------------------------------------------------------------------------------
+
+--- When an operation that begins now is to have ended; nil: whenever.
+function object.limit(self)
+  local block, total = self.block, self.total
+  local seconds = block >= 0 and block or nil
+  if total >= 0 and not (seconds and seconds < total) then
+    seconds = total
+  end
+  return seconds and clock() + seconds * 1000
+end
+
+--- Whether it is to try only.
+function object.is_impatient(self)
+  return self.block == 0 or self.total == 0
+end
+
+-- ---- waiting --------------------------------------------------------------------------------------------------------
+
+--- Waits until a side of a socket is ready, by then at an error or the end, too: nil; or the code.
+function object.wait(socket, side, limit)
+  local me = fibers.enter()
+  local refusal = fibers.refused(me)
+  if refusal then
+    return refusal
+  end
+  local overlapped = fibers.expect(me)
+  local ok, _, code = socket:ready(side, overlapped)
+  if not ok then
+    fibers.forget(overlapped)
+    return code
+  end
+  local value = fibers.park(me, overlapped, limit)
+  if type(value) == "string" then
+    fibers.give_up(overlapped)
+    socket:cancel(overlapped)
+    return value
+  end
+  return value < 0 and core.describe(value) or nil
+end
+
+-- ---- what all of them have ------------------------------------------------------------------------------------------
+
+--- The methods that objects of a group share. `group`: "tcp" or "udp".
+function object.methods(group)
+  local any, methods = group .. "{any}", {}
+
+  function methods:settimeout(seconds, mode)
+    object.check(self, "settimeout", any)
+    seconds = words.number("settimeout", 1, seconds, -1)
+    mode = mode == nil and "b" or words.text("settimeout", 2, mode)
+    local first = mode:sub(1, 1)
+    if first == "b" then
+      self.block = seconds
+    elseif first == "t" or first == "r" then
+      self.total = seconds
+    else
+      words.refuse("settimeout", 2, "invalid timeout mode")
+    end
+    return 1
+  end
+
+  function methods:gettimeout()
+    object.check(self, "gettimeout", any)
+    return self.block, self.total
+  end
+
+  function methods:getfamily()
+    object.check(self, "getfamily", any)
+    return NAMES[self.family]
+  end
+
+  function methods:getfd()
+    object.check(self, "getfd", any)
+    return self.socket and self.socket:native() or -1
+  end
+
+  --- The descriptor is somebody else's, who closes it. The one that it had is now for who has asked for it, and is not
+  -- closed: see tls.lua.
+  function methods:setfd(fd)
+    object.check(self, "setfd", any)
+    fd = words.number("setfd", 1, fd)
+    if self.socket then
+      object.lend(self)
+    end
+    local socket = fd >= 0 and core.Socket.adopt(fd)
+    if socket then
+      object.own(self, socket)
+    end
+  end
+
+  function methods:getsockname()
+    object.check(self, "getsockname", any)
+    return object.name(self, "address")
+  end
+
+  return methods
+end
+
+--- host, port, family of an address of its socket; or nil and what failed.
+function object.name(self, method)
+  if not self.socket then
+    return nil, "Bad file descriptor"
+  end
+  local host, port, code = self.socket[method](self.socket)
+  if not host then
+    return words.failure(host, port, code)
+  end
+  return host, port, self.family
+end
+
+return object
