@@ -27,7 +27,7 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples test sanitize soak model bench bench-net env rock lint picture clean packages \
+.PHONY: help run check-run examples others test sanitize soak model bench bench-net env rock lint picture clean packages \
 	c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
@@ -127,6 +127,11 @@ examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 f
 	$(call need,$(EXAMPLES_ON),tap luv cqueues)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
 	@tools/examples $(EXAMPLES_ON)
+
+others: ## the tests of luasocket, lua-cjson and lpeg, from Debian's sources, in fibers and threads; and redis-lua
+	$(call need,$(EXAMPLES_ON),tap busted luasocket redis dpkg-source lpeg cjson)
+	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
+	@tools/others $(EXAMPLES_ON)
 
 EXAMPLES_ON = $(if $(LUA),$(LUA),luajit lua5.4)
 

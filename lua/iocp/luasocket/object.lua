@@ -111,9 +111,9 @@ function object.open(self, family)
   if not socket then
     return nil, message, code
   end
-  local is_there
-  is_there, message, code = socket:option("sndbuf") -- a socket has no descriptor before it needs one
-  if not is_there then
+  if not socket:native() then -- it has no descriptor before it needs one; an option says why there is none
+    local _
+    _, message, code = socket:option("sndbuf")
     socket:close()
     return nil, message, code
   elseif family == "inet6" then
