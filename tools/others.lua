@@ -1,6 +1,6 @@
--- LUA tools/others.lua MODE FOLDER FILE [LAST...]: runs a test of another project, as it is, where iocp is: MODE "plain",
--- with iocp.luasocket in luasocket's place; "fiber", the same in a fiber; "threads", in four threads at once, each of which
--- has to print one of LAST in the end. Fails as the test does.
+-- LUA tools/others.lua MODE FOLDER FILE [LAST...]: runs a test of another project, as it is, where iocp is: MODE
+-- "plain", with iocp.luasocket in luasocket's place; "fiber", the same in a fiber; "threads", in four threads at once,
+-- each of which has to print one of LAST in the end. Fails as the test does.
 local iocp, lfs = require "iocp", require "lfs"
 local mode, folder, file = ...
 local last = { select(4, ...) }
