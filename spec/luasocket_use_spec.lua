@@ -24,7 +24,8 @@ local function answer(client)
       line = client:read()
     end
     local body = size > 0 and client:read(size) or BODY
-    client:write("HTTP/1.1 200 OK\r\nContent-Length: ", #body, "\r\nX-Method: ", request:match("^%u+"), "\r\n\r\n", body)
+    client:write("HTTP/1.1 200 OK\r\nContent-Length: ", #body, "\r\nX-Method: ", request:match("^%u+"), "\r\n\r\n",
+      body)
     request = client:read()
   end
 end
