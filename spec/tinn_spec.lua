@@ -67,7 +67,7 @@ describe("iocp.tinn", function()
   it("answers false, err where the original does", function()
     local TINNThread, IOCompletionPort, Heap = require "TINNThread", require "IOCompletionPort", require "Heap"
     local port = IOCompletionPort:create(nil, nil, 2)
-    assert.same({ false, "TIMEOUT" }, { port:dequeue(0) })
+    assert.same({ false, 258 }, { port:dequeue(0) }) -- WAIT_TIMEOUT
     assert.same({ false, "no data specified" }, { port:enqueue(nil) })
     assert.equal(port, port:enqueue(ffi.cast("void *", 4096)))
     assert.same({ false, "no code chunk specified" }, { TINNThread {} })

@@ -26,8 +26,11 @@ function TINNThread:create(params)
   return wrap(TINNThread, "thread", thread, message, code)
 end
 
---- The thread that a native handle stands for, or `false, "INVALID"`.
+--- The thread that a native handle stands for, or `false, "INVALID"`. Of nil: one that stands for nothing, as his is.
 function TINNThread:init(rawhandle)
+  if rawhandle == nil then
+    return setmetatable({}, TINNThread)
+  end
   return wrap(TINNThread, "thread", iocp.Thread.open(rawhandle))
 end
 

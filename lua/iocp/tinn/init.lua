@@ -1,7 +1,6 @@
 --- The names of the article that started this ("The Lazy Programmer Multitasks", William Adams) and of its author's
--- TINN modules, over iocp's objects. After `require "iocp.tinn"`, or under `luajit -liocp.tinn script.lua`, the modules
--- IOCompletionPort, Heap, TINNThread, core_synch_l1_2_0 and WTypes can be required, in this state and in every thread
--- that it starts. Needs LuaJIT, as those modules did.
+-- TINN modules, over iocp's objects. After `require "iocp.tinn"`, or under `luajit -liocp.tinn script.lua`, they can be
+-- required, in this state and in every thread that it starts. Needs LuaJIT, as those modules did.
 -- @module iocp.tinn
 if not rawget(_G, "jit") then
   error("iocp.tinn needs LuaJIT: the article's scripts use its ffi", 2)
@@ -12,9 +11,13 @@ local function load_module(name)
   return require("iocp.tinn." .. name)
 end
 
-for _, name in ipairs { "IOCompletionPort", "Heap", "TINNThread", "core_synch_l1_2_0", "WTypes" } do
+for name in ([[ IOCompletionPort Heap TINNThread core_synch_l1_2_0 core_profile_l1_1_0 WTypes Application Scheduler Task
+  waitForCondition waitForIO waitForSignal waitForTime Collections Functor arch tabutils StopWatch Computicle
+  ComputicleOps Messenger NativeSocket NetStream SocketServer ]]):gmatch "%S+" do
   package.preload[name] = package.preload[name] or load_module
 end
+
+require "iocp.tinn.globals"
 
 return {
   IOCompletionPort = require "iocp.tinn.IOCompletionPort",
