@@ -37,16 +37,22 @@ static ssize_t without_wait(ssize_t n)
 	return n;
 }
 
-ssize_t iocp_prim_read_at_once(int descriptor, void *data, size_t size, int64_t offset)
+/* The calls of the C library are points where a thread may be cancelled, which costs two atomic operations and must not
+** happen here. The offset goes in two halves, of which the upper one is ignored where a long holds both. */
+static ssize_t at_once(long call, int descriptor, void *data, size_t size, int64_t offset)
 {
 	struct iovec memory = {data, size};
-	return without_wait(preadv2(descriptor, &memory, 1, (off_t)offset, RWF_NOWAIT));
+	return without_wait(syscall(call, descriptor, &memory, 1L, (long)offset, (long)(offset >> 32), RWF_NOWAIT));
+}
+
+ssize_t iocp_prim_read_at_once(int descriptor, void *data, size_t size, int64_t offset)
+{
+	return at_once(SYS_preadv2, descriptor, data, size, offset);
 }
 
 ssize_t iocp_prim_write_at_once(int descriptor, const void *data, size_t size, int64_t offset)
 {
-	struct iovec memory = {(void *)(uintptr_t)data, size};
-	return without_wait(pwritev2(descriptor, &memory, 1, (off_t)offset, RWF_NOWAIT));
+	return at_once(SYS_pwritev2, descriptor, (void *)(uintptr_t)data, size, offset);
 }
 
 /* ---- the ring ---------------------------------------------------------------------------------------------------- */

@@ -53,9 +53,10 @@ static int goes_on(int64_t *done)
 
 /* ---- what goes by readiness -------------------------------------------------------------------------------------- */
 
-/* Tries it, and queues it if it has to wait. The lock is held. Returns as iocp_file_try. */
-static int try_or_queue(iocp_file *file, iocp_operation *operation)
+/* Tries it, and queues it, or what it has become, if it has to wait. The lock is held. Returns as iocp_file_try. */
+static int try_or_queue(iocp_file *file, iocp_operation **given)
 {
+	iocp_operation *operation = *given;
 	iocp_operations *operations = iocp_file_queue_of(file, operation);
 	int in_vain = file->interest && !(file->possible & operation->side) && !file->hangs && !file->adopted;
 	int outcome = IOCP_WAIT, number;
@@ -63,8 +64,10 @@ static int try_or_queue(iocp_file *file, iocp_operation *operation)
 		outcome = iocp_file_try(file, operation);
 	if (outcome >= 0)
 		return outcome;
-	number =
-		iocp_operation_own(operation) ? iocp_file_expect(file, operation->side, outcome == IOCP_MORE) : IOCP_ENOMEM;
+	if (!iocp_operation_keep(given))
+		return IOCP_ENOMEM;
+	operation = *given;
+	number = iocp_file_expect(file, operation->side, outcome == IOCP_MORE);
 	if (number == 0 && iocp_operation_lost_heap(operation))
 		number = IOCP_ECANCELED;
 	if (number == 0)
@@ -81,7 +84,7 @@ static int begin_by_readiness(iocp_file *file, iocp_operation *operation, int64_
 	operation->packet.key = file->key;
 	r = may_begin(file);
 	if (r == IOCP_OK)
-		outcome = operation->kind == IOCP_SYNC ? IOCP_EINVAL : try_or_queue(file, operation);
+		outcome = operation->kind == IOCP_SYNC ? IOCP_EINVAL : try_or_queue(file, &operation);
 	iocp_lock_release(&file->lock);
 	return r == IOCP_OK && outcome == IOCP_WAIT ? goes_on(done) : conclude(port, operation, outcome, r, done);
 }
@@ -161,7 +164,7 @@ static int begin_at_offset(iocp_file *file, iocp_operation *operation, int64_t *
 		outcome = do_at_once(file, operation);
 	while (outcome == IOCP_MORE);
 	if (outcome == IOCP_WAIT) {
-		if (iocp_operation_own(operation))
+		if (iocp_operation_keep(&operation))
 			return give_to_others(file, operation, done);
 		outcome = IOCP_ENOMEM;
 	}
@@ -223,11 +226,11 @@ static int is_too_far(const iocp_file *file, uint64_t offset, size_t size)
 int iocp_file_read(
 	iocp_file *file, void *address, size_t at, size_t size, uint64_t offset, uintptr_t overlapped, int64_t *done)
 {
-	iocp_operation *operation;
+	iocp_operation brief, *operation;
 	int r;
 	if (offset > INT64_MAX)
 		return IOCP_INVALID;
-	operation = iocp_operation_new(IOCP_READ, overlapped);
+	operation = iocp_operation_brief(done ? &brief : NULL, IOCP_READ, overlapped);
 	if (!operation)
 		return IOCP_NOMEM;
 	r = iocp_operation_use(operation, address, at, size, 1, MOST, 1);
@@ -252,11 +255,11 @@ static int begin_write(iocp_file *file, iocp_operation *operation, uint64_t offs
 int iocp_file_write(
 	iocp_file *file, const void *address, size_t at, size_t size, uint64_t offset, uintptr_t overlapped, int64_t *done)
 {
-	iocp_operation *operation;
+	iocp_operation brief, *operation;
 	int r;
 	if (offset > INT64_MAX)
 		return IOCP_INVALID;
-	operation = iocp_operation_new(IOCP_WRITE, overlapped);
+	operation = iocp_operation_brief(done ? &brief : NULL, IOCP_WRITE, overlapped);
 	if (!operation)
 		return IOCP_NOMEM;
 	r = iocp_operation_use(operation, address, at, size, 1, MOST, 0);
@@ -269,10 +272,10 @@ int iocp_file_write(
 int iocp_file_write_copy(
 	iocp_file *file, const void *data, size_t size, uint64_t offset, uintptr_t overlapped, int64_t *done)
 {
-	iocp_operation *operation;
+	iocp_operation brief, *operation;
 	if (size > MOST || offset > INT64_MAX)
 		return IOCP_INVALID;
-	operation = iocp_operation_new(IOCP_WRITE, overlapped);
+	operation = iocp_operation_brief(done ? &brief : NULL, IOCP_WRITE, overlapped);
 	if (!operation)
 		return IOCP_NOMEM;
 	operation->data = (char *)(uintptr_t)data;

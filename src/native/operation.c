@@ -73,6 +73,14 @@ iocp_operation *iocp_operation_new(enum iocp_operation_kind kind, uintptr_t over
 	return operation;
 }
 
+iocp_operation *iocp_operation_brief(iocp_operation *memory, enum iocp_operation_kind kind, uintptr_t overlapped)
+{
+	if (!memory)
+		return iocp_operation_new(kind, overlapped);
+	*memory = (iocp_operation){.kind = (uint8_t)kind, .brief = 1, .packet.overlapped = overlapped};
+	return memory;
+}
+
 int iocp_operation_use(
 	iocp_operation *operation, const void *address, size_t at, size_t size, size_t least, size_t most, int alone)
 {
@@ -107,6 +115,25 @@ int iocp_operation_own(iocp_operation *operation)
 	return 1;
 }
 
+int iocp_operation_keep(iocp_operation **operation)
+{
+	iocp_operation *kept = *operation;
+	if (kept->brief) {
+		kept = malloc(sizeof(*kept));
+		if (!kept)
+			return 0;
+		*kept = **operation;
+		kept->brief = 0;
+	}
+	if (!iocp_operation_own(kept)) {
+		if (kept != *operation)
+			free(kept);
+		return 0;
+	}
+	*operation = kept;
+	return 1;
+}
+
 static void let_go(iocp_operation *operation)
 {
 	if (operation->heap)
@@ -128,7 +155,8 @@ static void let_go(iocp_operation *operation)
 void iocp_operation_drop(iocp_operation *operation)
 {
 	let_go(operation);
-	free(operation);
+	if (!operation->brief)
+		free(operation);
 }
 
 void iocp_finish(iocp_finished *finished, iocp_operation *operation, int number)

@@ -42,6 +42,7 @@ typedef struct iocp_operation {
 	uint8_t side;     /* IOCP_PRIM_READ or IOCP_PRIM_WRITE: for which event it waits */
 	uint8_t alone;    /* of its block */
 	uint8_t borrowed; /* `data` is the caller's, for as long as the call takes */
+	uint8_t brief;    /* the operation is */
 	uint32_t size;    /* bytes to transfer */
 	char *data;       /* where the next byte lies, or comes to lie */
 	iocp_heap *heap;  /* whose block it uses, with a reference; NULL: none */
@@ -95,12 +96,16 @@ int iocp_operation_lost_heap(const iocp_operation *operation);
 int iocp_number_of(int code);
 /* NULL: out of memory. */
 iocp_operation *iocp_operation_new(enum iocp_operation_kind kind, uintptr_t overlapped);
+/* The same, in memory of the caller's unless that is NULL: for what may be done at once, and then sends no packet. */
+iocp_operation *iocp_operation_brief(iocp_operation *memory, enum iocp_operation_kind kind, uintptr_t overlapped);
 /* It uses `size` bytes, least..most or IOCP_REST, from `at` on of the block at `address`. IOCP_INVALID, IOCP_NOMEM: it
 ** does not. No lock is held. */
 int iocp_operation_use(
 	iocp_operation *operation, const void *address, size_t at, size_t size, size_t least, size_t most, int alone);
 /* It goes on after the call: what is left of borrowed data is copied. 0: no memory. */
 int iocp_operation_own(iocp_operation *operation);
+/* The same, and one in the caller's memory becomes another. 0: no memory, and it is what it was. */
+int iocp_operation_keep(iocp_operation **operation);
 /* Frees it and lets go of what it holds. No lock is held, since that may free a heap. */
 void iocp_operation_drop(iocp_operation *operation);
 /* It has ended, with this number or 0. */
