@@ -76,6 +76,33 @@ describe("compiled loops", function()
       until n == 0
       port:dequeue() -- the server's, and then nothing is under way
     end ]],
+    ["reads and writes of a file"] = [[ function(n, port, heap)
+      if not file then
+        file = assert(require "iocp".File.temporary())
+        assert(file:associate(port))
+      end
+      local from, to, open = heap:alloc(64), heap:alloc(64), require "iocp".File.open
+      for i = 1, n do
+        if file:write(from, 64, i % 8 * 64, false) == true then port:dequeue() end
+        if file:write("text", i % 8 * 64, false) == true then port:dequeue() end
+        if file:read(to, nil, i % 8 * 64, false) == true then port:dequeue() end
+        file:read(to, 64, i % 8 * 64)
+        open((port:dequeue()))
+      end
+    end ]],
+    ["what goes through a pipe"] = [[ function(n, port, heap)
+      if not reader then
+        reader, writer = assert(require "iocp".File.pipe())
+        assert(reader:associate(port))
+        assert(writer:associate(port))
+      end
+      local from, to = heap:alloc(64), heap:alloc(64)
+      for i = 1, n do
+        writer:write(from, nil, nil, false)
+        reader:read(to)
+        port:dequeue()
+      end
+    end ]],
     ["batches"] = [[ function(n, port)
       local keys, batch = {}, {}
       for i = 1, 64 do keys[i] = i end
@@ -104,6 +131,11 @@ describe("the fast path", function()
     shut:close()
     assert(lost:associate(port))
     assert(lost:shutdown("write"))
+    local aside, file, ended, pipe = iocp.IOCompletionPort(), iocp.File.temporary(), iocp.File.temporary(), nil
+    ended:close()
+    assert(file:associate(aside))
+    _, pipe = iocp.File.pipe()
+    assert(pipe:associate(aside))
     local ffi = require "ffi"
     local odd = { -1, 0.5, 0 / 0, 1 / 0, 2 ^ 53, 2 ^ 32, 0, 3, "3", true, {}, print, heap, port, ffi.new("int[2]"),
       ffi.new("uint64_t", 7), ffi.cast("void *", block) }
@@ -118,7 +150,12 @@ describe("the fast path", function()
       { "send", shut }, { "send", socket, "text" }, { "send", lost, "text" }, { "send", lost, block, 5 },
       { "send", lost, "text", false }, { "send", socket, block, 5, 6 }, { "ready", socket }, { "ready", shut },
       { "ready", socket, "read" }, { "ready", lost, "write" }, { "ready", lost, "both" },
-      { "ready", lost, "write", false },
+      { "ready", lost, "write", false }, { "read", file }, { "read", ended }, { "read", file, block },
+      { "read", file, block, 5 }, { "read", file, block, 5, 0 }, { "read", file, block, nil, 2, 9 },
+      { "read", file, block, 5, 0, 9 }, { "read", file, block, 5, 0, false, 6 }, { "read", ended, block, 5, 0 },
+      { "read", pipe, block, 5 }, { "write", file, "text" }, { "write", file, "text", 7 }, { "write", ended, "x", 0 },
+      { "write", file, block, 5, 0 }, { "write", file, block, 5, 0, false, 6 }, { "write", pipe, "text" },
+      { "write", pipe, block, 3 }, { "write", ended, block, 5, 0 },
     }
     local function show(name, ...)
       local list = { ... }
@@ -126,6 +163,13 @@ describe("the fast path", function()
         list[i] = tostring(list[i]):gsub("0x%x+", "an address"):gsub("%d%d%d%d%d%d%d+", "an address")
       end
       print(name, table.concat(list, " | "))
+    end
+    -- An operation that was begun ends before the next, which may use its block.
+    local function settle(object, ok, begun, ...)
+      if (object == file or object == pipe) and ok and begun == true then
+        aside:dequeue(20000)
+      end
+      return ok, begun, ...
     end
     for _, call in ipairs(calls) do
       local f = getmetatable(call[2]).__index[call[1]] or getmetatable(port).__index[call[1]]
@@ -135,9 +179,9 @@ describe("the fast path", function()
         if i > 0 then
           local arguments = { unpack(call, 2, #call) }
           arguments[#arguments + 1] = value
-          show(call[1] .. " " .. tostring(type(value)), pcall(f, unpack(arguments)))
+          show(call[1] .. " " .. tostring(type(value)), settle(call[2], pcall(f, unpack(arguments))))
         else
-          show(call[1], pcall(f, unpack(call, 2, #call)))
+          show(call[1], settle(call[2], pcall(f, unpack(call, 2, #call))))
         end
       end
     end

@@ -11,8 +11,8 @@
 -- Results of built-in functions go through a local: a trace may end in a return, but not in a tail call of one, if the
 -- caller is not to be compiled (jit.off).
 --
--- jit/library.lua finds the functions in C, jit/fast.lua has what the methods share, jit/port.lua, jit/heap.lua and
--- jit/socket.lua have the methods.
+-- jit/library.lua finds the functions in C, jit/fast.lua has what the methods share, jit/operation.lua what those of
+-- operations share besides; jit/port.lua, jit/heap.lua, jit/socket.lua and jit/file.lua have the methods.
 -- @module iocp.jit
 
 --- Replaces the methods of this state's metatables, where that pays.
@@ -21,5 +21,6 @@ return function()
     require "iocp.jit.port"()
     require "iocp.jit.heap"()
     require "iocp.jit.socket"()
+    require "iocp.jit.file"()
   end
 end

@@ -364,7 +364,7 @@ int iocp_push_io_error(lua_State *L, int number);
 void iocp_push_bytes(lua_State *L, const iocp_packet *packet);
 /* iocp.describe(bytes): name, text, transferred; for what has not failed nil, nil, bytes. */
 int iocp_lua_describe(lua_State *L);
-/* private.io_error(number), for lua/iocp/jit/socket.lua: nil, message, code. */
+/* private.io_error(number), for lua/iocp/jit/operation.lua: nil, message, code. */
 int iocp_lua_io_error(lua_State *L);
 /* private.io_errors(), for lua/iocp/init.lua: a new table of the numbers by name. */
 int iocp_lua_io_errors(lua_State *L);

@@ -22,6 +22,13 @@ local DECLARATIONS = [[
   int iocp_jit_send(void *, uintptr_t, size_t, size_t, uintptr_t, int64_t *) __asm__("iocp_socket_send");
   int iocp_jit_send_copy(void *, const char *, size_t, uintptr_t, int64_t *) __asm__("iocp_socket_send_copy");
   int iocp_jit_ready(void *, int, uintptr_t, int64_t *) __asm__("iocp_socket_ready");
+  int iocp_jit_file_is_open(const void *) __asm__("iocp_file_is_open");
+  int iocp_jit_has_offsets(const void *, int) __asm__("iocp_file_has_offsets");
+  int iocp_jit_file_read(void *, uintptr_t, size_t, size_t, uint64_t, uintptr_t, int64_t *) __asm__("iocp_file_read");
+  int iocp_jit_file_write(void *, uintptr_t, size_t, size_t, uint64_t, uintptr_t, int64_t *)
+    __asm__("iocp_file_write");
+  int iocp_jit_file_write_copy(void *, const char *, size_t, uint64_t, uintptr_t, int64_t *)
+    __asm__("iocp_file_write_copy");
   double iocp_jit_clock(void) __asm__("iocp_clock");
   const char *iocp_jit_error_name(int) __asm__("iocp_error_name");
   void iocp_jit_error_text(int, char *, size_t) __asm__("iocp_error_text");

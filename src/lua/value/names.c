@@ -51,8 +51,8 @@ static void add_field(lua_State *L, int names, int name, int field)
 /* Whether the value at the top is a Lua function of one of this module's own files, which set methods. */
 static int is_own(lua_State *L)
 {
-	static const char *const files[] = {
-		"iocp.jit.port", "iocp.jit.heap", "iocp.jit.socket", "iocp.pool", "iocp.parallel", "iocp.trace", NULL};
+	static const char *const files[] = {"iocp.jit.port", "iocp.jit.heap", "iocp.jit.operation", "iocp.jit.socket",
+		"iocp.jit.file", "iocp.pool", "iocp.parallel", "iocp.trace", NULL};
 	lua_Debug info, own;
 	int i, found = 0;
 	if (!lua_isfunction(L, -1))
