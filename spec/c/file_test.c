@@ -5,6 +5,8 @@
 ** longer.
 */
 
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -205,12 +207,47 @@ static void leaves_no_descriptor(void **unused)
 	assert_in_range(last, 3, 20);
 }
 
+/* Past the system's memory everything has to wait for the device, which no call leaves to it: others do that. */
+static void does_not_wait_for_a_device(void **state)
+{
+	enum { SECTOR = 4096, BLOCK = 16384 /* begins at a multiple of that */ };
+	char path[] = "./file_test-XXXXXX"; /* where /tmp is memory this would show nothing */
+	int descriptor = mkostemp(path, O_DIRECT | O_CLOEXEC), i;
+	(void)state;
+	if (descriptor < 0)
+		skip(); /* this file system has no such thing */
+	must(unlink(path) == 0);
+	must(iocp_port_create(0, &port) == IOCP_OK && iocp_heap_create(0, 0, &heap) == IOCP_OK);
+	for (i = 0; i < 2; i++) {
+		iocp_file *file;
+		iocp_packet packet;
+		void *block;
+		int64_t done = 0;
+		must(iocp_file_adopt((uintptr_t)descriptor, &file) == IOCP_OK);
+		must(iocp_file_associate(file, port, 7) == IOCP_OK);
+		must(iocp_heap_alloc(heap, BLOCK, IOCP_ZERO, &block) == IOCP_OK);
+		must((i == 0 ? iocp_file_write(file, block, 0, SECTOR, 0, 9, &done)
+					 : iocp_file_read(file, block, 0, SECTOR, 0, 9, &done))
+			 == IOCP_OK);
+		assert_int_equal(done, -1);
+		must(iocp_port_dequeue(port, &packet, HANG) == IOCP_OK && packet.overlapped == 9);
+		assert_int_equal(packet.code, 0);
+		assert_int_equal(packet.bytes, SECTOR);
+		must(iocp_file_close(file) == IOCP_OK);
+		iocp_file_release(file);
+	}
+	close(descriptor);
+	iocp_port_release(port);
+	iocp_heap_release(heap);
+}
+
 int main(int count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_operation_ends_in_one_packet),
 		cmocka_unit_test(ends_in_the_middle),
 		cmocka_unit_test(leaves_no_descriptor),
+		cmocka_unit_test(does_not_wait_for_a_device),
 	};
 	int r = cmocka_run_group_tests(tests, NULL, NULL), status;
 	if (r != 0 || getenv("IOCP_NO_URING"))
