@@ -280,7 +280,7 @@ int iocp_file_adopt(uintptr_t native, iocp_file **file)
 		return r;
 	}
 	made->appends = made->has_offsets && (flags & O_APPEND);
-	if (flags & O_DIRECT) /* no call leaves such a transfer to its device: what is asked not to wait waits all the same */
+	if (flags & O_DIRECT) /* no call leaves such a transfer to its device: what is not to wait waits all the same */
 		atomic_init(&made->untold, IOCP_PRIM_READ | IOCP_PRIM_WRITE);
 	entered = &made->source.object;
 	r = iocp_object_adopt(&entered, IOCP_KIND_FILE, native_of(descriptor), free_file);
@@ -315,7 +315,7 @@ int iocp_file_associate(iocp_file *file, iocp_port *port, uintptr_t key)
 	if (r != IOCP_OK)
 		return r > 0 ? iocp_number_of(r) : r;
 	iocp_lock_acquire(&file->lock);
-	r = file->closed || file->associated ? IOCP_INVALID : iocp_poll_join(poll, &file->source);
+	r = file->closed || file->associated ? IOCP_INVALID : iocp_poll_join(poll, &file->source, !file->has_offsets);
 	if (r == IOCP_OK) {
 		file->poll = poll;
 		file->port = port->object.handle;
@@ -323,7 +323,7 @@ int iocp_file_associate(iocp_file *file, iocp_port *port, uintptr_t key)
 		file->associated = 1;
 	}
 	iocp_lock_release(&file->lock);
-	if (r == IOCP_OK)
+	if (r == IOCP_OK && !file->has_offsets) /* what is on a disk is for others to wait for: transfer.c */
 		iocp_port_has_member(port);
 	return r;
 }

@@ -71,13 +71,14 @@ void iocp_source_begin(iocp_source *source, const iocp_source_calls *calls)
 
 /* ---- members ----------------------------------------------------------------------------------------------------- */
 
-int iocp_poll_join(iocp_poll *poll, iocp_source *source)
+int iocp_poll_join(iocp_poll *poll, iocp_source *source, int waits)
 {
 	int r = IOCP_CLOSED;
 	iocp_lock_acquire(&poll->lock);
 	if (!poll->ended) {
 		r = IOCP_OK;
-		atomic_store_explicit(&poll->used, 1, memory_order_relaxed);
+		if (waits)
+			atomic_store_explicit(&poll->used, 1, memory_order_relaxed);
 		source->previous = NULL;
 		source->next = poll->members;
 		if (source->next)

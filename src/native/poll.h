@@ -49,7 +49,7 @@ enum { IOCP_KINDS_OF_SOURCES = IOCP_KIND_SOCKET | IOCP_KIND_FILE };
 typedef struct iocp_poll {
 	iocp_prim_set set;
 	int (*watch)(iocp_port *port); /* the watcher's turn: harvest.c. Fixed */
-	_Atomic uint32_t used;         /* it has had members; relaxed: who becomes one sees to the port afterwards */
+	_Atomic uint32_t used;         /* members have waited in it; relaxed: who joins sees to the port afterwards */
 	_Atomic uint32_t alarm;        /* never read: its address stands for the set's alarm among the words of sleepers */
 	/* Guarded by the port's lock: see leader.c. */
 	iocp_waiter *leader;
@@ -78,8 +78,9 @@ void iocp_source_begin(iocp_source *source, const iocp_source_calls *calls);
 iocp_poll *iocp_poll_new(int *error);
 /* Nobody uses it any more. NULL is allowed. */
 void iocp_poll_free(iocp_poll *poll);
-/* The source becomes a member, which keeps a reference to it. IOCP_CLOSED: the port has ended. */
-int iocp_poll_join(iocp_poll *poll, iocp_source *source);
+/* The source becomes a member, which keeps a reference to it; `waits`: descriptors of it may come into the set, so that
+** somebody is to lead (iocp_port_has_member). IOCP_CLOSED: the port has ended. */
+int iocp_poll_join(iocp_poll *poll, iocp_source *source, int waits);
 /* It is none any more; 0: it was none. The reference is the caller's to drop. */
 int iocp_poll_leave(iocp_poll *poll, iocp_source *source);
 /* The port is closed, or its last reference has gone: all members leave. No lock is held. */

@@ -77,7 +77,7 @@ static inline iocp_poll *iocp_poll_of(iocp_port *port)
 
 /* ---- port.c ------------------------------------------------------------------------------------------------------ */
 
-/* Something became a member of the port's I/O: somebody is to lead from now on. No lock is held. */
+/* A member of the port's I/O may wait in the set: somebody is to lead from now on. No lock is held. */
 void iocp_port_has_member(iocp_port *port);
 /* The port's I/O, made with the first call. IOCP_NOMEM, IOCP_CLOSED, or the system's code. */
 int iocp_port_poll(iocp_port *port, iocp_poll **poll);

@@ -257,7 +257,7 @@ static int join(iocp_socket *socket, iocp_poll *poll, iocp_handle port)
 	int r;
 	if (socket->state == IOCP_SOCKET_CLOSED || socket->associated || socket->poll)
 		return IOCP_INVALID;
-	r = iocp_poll_join(poll, &socket->source);
+	r = iocp_poll_join(poll, &socket->source, 1);
 	if (r == IOCP_OK) {
 		socket->poll = poll;
 		socket->port = port;
