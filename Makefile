@@ -27,9 +27,8 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test sanitize soak model bench bench-net env rock lint picture clean \
-	packages \
-	c-tests lib install install-lua rockspec
+.PHONY: help run check-run examples others test sanitize soak model bench bench-net bench-file env rock lint picture \
+	clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -189,6 +188,19 @@ $(BUILD)/net/echo $(BUILD)/net/wake: $(CORE_OBJECTS) src/iocp.h
 $(BUILD)/net/%: bench/net/%.c bench/net/net.c bench/net/net.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
+
+FILE := $(addprefix $(BUILD)/file/,pread iocp)
+
+bench-file: ## reads of files, beside pread, dd, fio and luv; ONLY=, ROUNDS=; PAGE=1 writes its page
+	$(call need,$(BENCHED),luv fio)
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(FILE)
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" PAGE="$(PAGE)" lua5.4 bench/file/run.lua
+
+$(BUILD)/file/iocp: $(CORE_OBJECTS) src/iocp.h
+
+$(BUILD)/file/%: bench/file/%.c bench/file/file.c bench/file/file.h bench/net/net.c bench/net/net.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -Ibench -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
 
 VERSION := $(shell sed -n 's/^.define IOCP_VERSION "\([^"]*\)".*/\1/p' src/iocp.h)
 MAJOR := $(firstword $(subst ., ,$(VERSION)))

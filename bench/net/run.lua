@@ -1,81 +1,26 @@
 -- Measures echo servers, ours beside others, in interleaved rounds, and prints a table; with PAGE in the environment it
--- also writes doc/bench-net.md. ONLY: comma-separated beginnings of titles. ROUNDS, SECONDS: how many, and of each.
+-- also writes doc/bench-net.md. ONLY, ROUNDS: see bench/rounds.lua. SECONDS: of each round.
 -- usage: make bench-net [ONLY=round,echo] [ROUNDS=5] [SECONDS=1] [PAGE=1]
 package.path = "bench/?.lua;" .. package.path
-local cells, measure, rows = require "cells", require "measure", require "net.plan"
-
-local function setting(name, otherwise)
-  local value = os.getenv(name) or ""
-  return value ~= "" and value or otherwise
-end
-
-local only, rounds = setting("ONLY", ""), tonumber(setting("ROUNDS", 5))
-
-local function is_wanted(row)
-  for word in only:gmatch("[^,]+") do
-    if row.title:sub(1, #word) == word then
-      return true
-    end
-  end
-  return only == ""
-end
-
-local environments = {} -- the exports that let a Lua find the module
+local cells, rounds = require "cells", require "rounds"
 
 local function command_of(row, server)
   if not row.workload then
     return server.command
   end
-  local command = server.command:format(row.buffer)
+  local environment, command = "", server.command:format(row.buffer)
   if server.lua then
-    environments[server.lua] = environments[server.lua]
-      or measure.read("make -s --no-print-directory env LUA=" .. server.lua):gsub("\n", "; ")
-    command = server.lua .. " " .. command
+    environment, command = rounds.lua(server.lua, command)
   end
-  return ("%s build/net/client %s %d %d %g %s"):format(server.lua and environments[server.lua] .. ";" or "",
-    row.workload, row.connections, row.size, row.seconds or tonumber(setting("SECONDS", 1)), command)
+  return ("%sbuild/net/client %s %d %d %g %s"):format(environment, row.workload, row.connections, row.size,
+    row.seconds or tonumber(rounds.setting("SECONDS", 1)), command)
 end
 
 -- What the client prints, with `trip`; nil: the server is not to be had, or failed.
 local function run(row, server)
-  local figures = {}
-  for name, value in measure.read(command_of(row, server)):gmatch("(%w+) (%S+)") do
-    figures[name] = tonumber(value)
-  end
+  local figures = rounds.figures(command_of(row, server))
   figures.trip = figures.rate and 1e6 / figures.rate
   return figures[row.figure] and figures
-end
-
-local function spread(values)
-  table.sort(values)
-  return { median = values[math.ceil(#values / 2)], min = values[1], max = values[#values] }
-end
-
--- For each server the figures of all rounds, by name, and `ratio`, the row's figure beside the yardstick's of the same
--- round. One round before the first warms up, if there are several.
-local function measure_row(row)
-  local all, count = {}, row.rounds or rounds
-  for round = count > 1 and 0 or 1, count do
-    local yardstick
-    for i, server in ipairs(row) do
-      local figures = run(row, server)
-      yardstick = i == 1 and figures or yardstick
-      if figures and round > 0 then
-        figures.ratio = yardstick and figures[row.figure] / yardstick[row.figure]
-        all[i] = all[i] or {}
-        for name, value in pairs(figures) do
-          all[i][name] = all[i][name] or {}
-          table.insert(all[i][name], value)
-        end
-      end
-    end
-  end
-  for _, figures in pairs(all) do
-    for name, values in pairs(figures) do
-      figures[name] = spread(values)
-    end
-  end
-  return all
 end
 
 local HEADER = {
@@ -109,31 +54,7 @@ that reads and writes at once; or several with a listener each. `echo.c` is ours
 style: one port, and any number of workers. Connections of ours that are idle wait by `ready`; 48 bytes of each are the
 C server's own. `wake.c` posts to a thread that sleeps: on a port without sockets, as a follower, and as the leader.]]
 
-local function write_page(lines)
-  local out = { "# Sockets: the benchmark's last run", "",
-    ("%s, on %s. `make bench-net PAGE=1` writes this page."):format(os.date("%Y-%m-%d"), measure.machine()), "",
-    EXPLAINED:format(rounds), "", "| " .. table.concat(HEADER, " | ") .. " |", "|---|---|---|---|---|---|---|---|---|" }
-  for _, line in ipairs(lines) do
-    out[#out + 1] = "| " .. table.concat(line, " | ") .. " |"
-  end
-  local file = assert(io.open("doc/bench-net.md", "w"))
-  file:write(table.concat(out, "\n"), "\n")
-  file:close()
-  print("doc/bench-net.md is written")
-end
-
-print(FORMAT:format(table.unpack(HEADER)))
-local lines = {}
-for _, row in ipairs(rows) do
-  local all = is_wanted(row) and measure_row(row) or {}
-  for i, server in ipairs(row) do
-    if all[i] then
-      local line = line_of(row, i, server, all[i])
-      lines[#lines + 1] = line
-      print(FORMAT:format(table.unpack(line)))
-    end
-  end
-end
-if setting("PAGE") and only == "" then
-  write_page(lines)
-end
+rounds.report {
+  rows = require "net.plan", run = run, header = HEADER, format = FORMAT, line_of = line_of, explained = EXPLAINED,
+  page = "doc/bench-net.md", page_title = "Sockets: the benchmark's last run", target = "bench-net",
+}
