@@ -78,6 +78,99 @@ describe("the example", function()
     end
   end)
 
+  describe("cp", function()
+    local lfs = require "lfs"
+    local folder
+
+    local function put(path, text)
+      local file = assert(io.open(path, "wb"))
+      file:write(text)
+      file:close()
+    end
+
+    local function remove(path)
+      if lfs.symlinkattributes(path, "mode") == "directory" then
+        for name in lfs.dir(path) do
+          if name ~= "." and name ~= ".." then
+            remove(path .. "/" .. name)
+          end
+        end
+        lfs.rmdir(path)
+      else
+        os.remove(path)
+      end
+    end
+
+    before_each(function()
+      folder = support.temporary()
+      os.remove(folder)
+      for _, name in ipairs { "", "/from", "/from/inner", "/from/inner/none" } do
+        assert(lfs.mkdir(folder .. name))
+      end
+      put(folder .. "/from/large", ("0123456789abcdef"):rep(70000)) -- more than four parts
+      put(folder .. "/from/inner/part", ("x"):rep(256 * 1024)) -- exactly one
+      put(folder .. "/from/inner/empty", "")
+      put(folder .. "/from/inner/small", "small")
+    end)
+
+    after_each(function()
+      remove(folder)
+    end)
+
+    local files = { "/large", "/inner/part", "/inner/empty", "/inner/small" }
+
+    local function is_copied(to)
+      for _, name in ipairs(files) do
+        assert.is_true(support.read(folder .. "/from" .. name, "rb") == support.read(to .. name, "rb"), name)
+      end
+      assert.equal("directory", lfs.attributes(to .. "/inner/none", "mode"))
+    end
+
+    it("copies a tree, with any number of parts in flight, and says nothing", function()
+      for _, in_flight in ipairs { "1", "3", "64" } do
+        local to = folder .. "/to" .. in_flight
+        assert.equal("", succeed("examples/cp.lua", folder .. "/from", to, in_flight))
+        is_copied(to)
+      end
+      assert.equal("", succeed("examples/cp.lua", folder .. "/from", folder .. "/to1")) -- is a folder by now
+      is_copied(folder .. "/to1/from")
+      assert.equal("", succeed("examples/cp.lua", folder .. "/from", folder .. "/from/inner/self"))
+      is_copied(folder .. "/from/inner/self")
+    end)
+
+    it("names what it cannot copy, copies the rest, and ends with 1", function()
+      assert(lfs.mkdir(folder .. "/to"))
+      assert(lfs.mkdir(folder .. "/to/from"))
+      assert(lfs.mkdir(folder .. "/to/from/large"))
+      local code, output = run("examples/cp.lua", folder .. "/from", folder .. "/to")
+      assert.equal(1, code, output)
+      assert.matches("^cp: [^\n]*/to/from/large: [^\n]+$", output)
+      assert.equal("small", support.read(folder .. "/to/from/inner/small", "rb"))
+      code, output = run("examples/cp.lua", folder .. "/from/large", folder .. "/from/large")
+      assert.equal(1, code, output)
+      assert.matches("large: is the same file", output, 1, true)
+      assert.equal(70000 * 16, lfs.attributes(folder .. "/from/large", "size"))
+      code, output = run("examples/cp.lua", folder .. "/nowhere", folder .. "/to/nowhere")
+      assert.equal(1, code, output)
+      assert.matches("cp: [^\n]*/nowhere: ", output)
+    end)
+
+    it("shows a bar on a terminal, and keeps permissions and links", function()
+      assert.is_truthy(os.execute(("chmod 751 %s/from/large; chmod 440 %s/from/inner/small; chmod 500 %s/from/inner; "
+        .. "ln -s inner/small %s/from/link"):format(folder, folder, folder, folder)))
+      local output = support.on_terminal(support.interpreter(),
+        ("arg = { %q, %q } dofile 'examples/cp.lua'"):format(folder .. "/from", folder .. "/to"), 100, "xterm")
+      assert.matches("%[####################%] 100 %%, 1%.3 MiB of 1%.3 MiB, [^\n]*/s, 4 of 4 files", output)
+      is_copied(folder .. "/to")
+      for _, name in ipairs { "/large", "/inner/small", "/inner", "/inner/none" } do
+        assert.equal(lfs.attributes(folder .. "/from" .. name, "permissions"),
+          lfs.attributes(folder .. "/to" .. name, "permissions"))
+      end
+      assert.equal("inner/small", lfs.symlinkattributes(folder .. "/to/link", "target"))
+      assert.is_truthy(os.execute(("chmod 700 %s/from/inner %s/to/inner"):format(folder, folder)))
+    end)
+  end)
+
   it("mandelbrot draws the same picture with any number of workers, and draw_trace its trace", function()
     local picture, trace, drawing = support.temporary(), support.temporary(), support.temporary()
     local one = succeed("examples/mandelbrot.lua", "60", "1", picture)

@@ -20,6 +20,7 @@ return {
   { 31, "heap", "of an initial size that no memory has", "wine", "Wine cuts a heap's initial size" },
   { "-", "messages", "make says", "windows", "there is no make" },
   { "-", "progress", "on a terminal", "windows", "a console's screen cannot be read by who started the process" },
+  { "-", "examples", "shows a bar on a terminal", "windows", "there is no chmod, and links are not for everybody" },
   { "-", "scale", "without a system call each", "windows", "every get asks the kernel's port, and there is no strace" },
   { "-", "scale", "without a system call each", "sanitizer", "strace and a sanitizer do not go together" },
   { 7, "scale", "a post says NOMEM", "sanitizer", "a sanitizer needs more address space than is left here" },
