@@ -111,7 +111,11 @@ $(BUILD)/c/resolver.so: spec/c/resolver.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -shared -o $@ $< -ldl
 
-c-tests: $(TESTS:%=$(BUILD)/c/%) $(BUILD)/c/resolver.so
+$(BUILD)/c/refuse: spec/c/refuse.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $<
+
+c-tests: $(TESTS:%=$(BUILD)/c/%) $(BUILD)/c/resolver.so $(BUILD)/c/refuse
 
 # ---- using -------------------------------------------------------------------------------------------------------
 

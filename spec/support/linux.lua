@@ -1,7 +1,7 @@
 --- What the specs need of Linux; support.windows has the same.
 local linux = {
   settling = 0, -- milliseconds from when a thread counts as waiting until it waits
-  environment = nil, -- what children have in theirs besides: "NAME=value"
+  environment = nil, -- what children have in theirs besides: "NAME=value", or a command that runs them
 }
 
 local function quote(text)
