@@ -5,6 +5,10 @@
 ** The ring's thread is the only one that submits, so its requests outlive the threads that asked for them. It sleeps in
 ** the system until something has ended; the alarm is a read of an eventfd among the requests. The queue of what has
 ** ended is larger than all requests together, so none is lost. Source: io_uring(7), io_uring_enter(2), readv(2).
+**
+** Neither files nor buffers are registered: of the processor's time for a read of 4 KiB past the system's memory, 32 in
+** flight, 5.6 us, files save 0.3, buffers 0.5, both 0.8 (fio, medians of 7). Each file would have to be told to the
+** ring when it is opened and closed, and a heap's memory be locked.
 */
 
 #ifndef _GNU_SOURCE

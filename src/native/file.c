@@ -280,7 +280,8 @@ int iocp_file_adopt(uintptr_t native, iocp_file **file)
 		return r;
 	}
 	made->appends = made->has_offsets && (flags & O_APPEND);
-	if (flags & O_DIRECT) /* no call leaves such a transfer to its device: what is not to wait waits all the same */
+	/* No call leaves such a transfer to its device: what is not to wait waits all the same. */
+	if (made->has_offsets && (flags & O_DIRECT))
 		atomic_init(&made->untold, IOCP_PRIM_READ | IOCP_PRIM_WRITE);
 	entered = &made->source.object;
 	r = iocp_object_adopt(&entered, IOCP_KIND_FILE, native_of(descriptor), free_file);
