@@ -332,12 +332,90 @@ static void check_timers(timers *t)
 	*t = (timers){0};
 }
 
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+enum { READS = 8, MORE_THAN_A_PIPE_HOLDS = 200000 };
+
+typedef struct files {
+	iocp_port *port;
+	iocp_heap *heap;
+	iocp_file *pipe[2], *disk;
+	void *blocks[READS];
+	int begun; /* operations that end with a packet */
+} files;
+
+static int64_t at_once; /* what an operation that sends no packet if it is done at once has done; -1: it goes on */
+
+static void count_begun(files *f, int r, const char *what)
+{
+	f->begun += done(r, what) && at_once < 0;
+}
+
+static void use_pipe(files *f)
+{
+	static const char text[MORE_THAN_A_PIPE_HOLDS] = {1};
+	int i;
+	for (i = 0; i < READS; i++) {
+		if (!done(iocp_heap_alloc(f->heap, 100, 0, &f->blocks[i]), "alloc"))
+			continue;
+		count_begun(f, iocp_file_read(f->pipe[0], f->blocks[i], 0, IOCP_REST, 0, 1, &at_once), "read");
+	}
+	count_begun(f, iocp_file_write_copy(f->pipe[1], text, sizeof(text), 0, 2, &at_once), "write to a pipe");
+}
+
+static void use_disk(files *f)
+{
+	if (!done(iocp_file_temporary(&f->disk), "temporary")
+		|| !done(iocp_file_associate(f->disk, f->port, 2), "associate"))
+		return;
+	count_begun(f, iocp_file_write_copy(f->disk, "text", 4, 0, 3, &at_once), "write");
+	count_begun(f, iocp_file_sync(f->disk, 4, &at_once), "sync");
+}
+
+static void use_files(files *f)
+{
+	if (!done(iocp_port_create(0, &f->port), "port") || !done(iocp_heap_create(0, 0, &f->heap), "heap"))
+		return;
+	if (done(iocp_file_pipe(f->pipe), "pipe") && done(iocp_file_associate(f->pipe[0], f->port, 1), "associate")
+		&& done(iocp_file_associate(f->pipe[1], f->port, 1), "associate"))
+		use_pipe(f);
+	use_disk(f);
+}
+
+static void end_file(iocp_file *file)
+{
+	if (file)
+		sure(iocp_file_close(file), "close");
+	iocp_file_release(file);
+}
+
+static void check_files(files *f)
+{
+	iocp_packet packet;
+	int i;
+	end_file(f->pipe[0]);
+	end_file(f->pipe[1]);
+	end_file(f->disk);
+	for (; f->begun > 0; f->begun--)
+		sure(iocp_port_dequeue(f->port, &packet, LONG), "a file's packet does not come");
+	must(!f->port || iocp_port_dequeue(f->port, &packet, 20) == IOCP_TIMEOUT, "a file's packet comes twice");
+	for (i = 0; i < READS; i++)
+		if (f->blocks[i])
+			sure(iocp_heap_free(f->heap, f->blocks[i]), "free of a read's block");
+	if (f->heap)
+		sure(iocp_heap_destroy(f->heap), "destroy");
+	iocp_heap_release(f->heap);
+	iocp_port_release(f->port);
+	*f = (files){0};
+}
+
 /* ---- all --------------------------------------------------------------------------------------------------------- */
 
 static packets some_packets;
 static blocks some_blocks;
 static exchange some_threads;
 static timers some_timers;
+static files some_files;
 
 static void use_all(void)
 {
@@ -346,6 +424,7 @@ static void use_all(void)
 	use_blocks(&some_blocks);
 	use_threads(&some_threads);
 	use_timers(&some_timers);
+	use_files(&some_files);
 	if (done(iocp_heap_process(&heap), "the process' heap"))
 		iocp_heap_release(heap);
 }
@@ -356,6 +435,7 @@ static void check_all(void)
 	check_packets(&some_packets);
 	check_blocks(&some_blocks);
 	check_timers(&some_timers);
+	check_files(&some_files);
 }
 
 static int script(void)
@@ -365,7 +445,8 @@ static int script(void)
 	failing_off();
 	check_all();
 	use_all(); /* now nothing fails */
-	must(some_timers.set > 0 && some_threads.threads[2] && some_packets.posted > 0 && some_blocks.block[BLOCKS - 1],
+	must(some_timers.set > 0 && some_threads.threads[2] && some_packets.posted > 0 && some_files.begun > 0
+			 && some_blocks.block[BLOCKS - 1],
 		"memory is back, and calls fail");
 	check_all();
 	return 0;
