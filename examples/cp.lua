@@ -74,16 +74,16 @@ end
 --- Adds what is at a path to the plan. All of it is listed before the first is copied, so that a copy within the folder
 -- itself ends.
 local function list(path, target)
-  local attributes, message = lfs.symlinkattributes(path)
-  if not attributes then
+  local mode, message = lfs.symlinkattributes(path, "mode")
+  if not mode then
     failed(path, message)
-  elseif attributes.mode == "file" then
+  elseif mode == "file" then
     plan.files[#plan.files + 1] = { from = path, to = target }
-    plan.bytes = plan.bytes + attributes.size
-  elseif attributes.mode == "link" then
+    plan.bytes = plan.bytes + (lfs.attributes(path, "size") or 0)
+  elseif mode == "link" then
     plan.links[#plan.links + 1] = { from = path, to = target }
-  elseif attributes.mode == "directory" then
-    plan.folders[#plan.folders + 1] = { to = target, mode = mode_of(attributes.permissions) }
+  elseif mode == "directory" then
+    plan.folders[#plan.folders + 1] = { to = target, mode = mode_of(lfs.attributes(path, "permissions")) }
     local is_readable, problem = pcall(function()
       for name in lfs.dir(path) do
         if name ~= "." and name ~= ".." then
