@@ -100,12 +100,17 @@ local function list(path, target)
 end
 
 local function make_folders_and_links()
-  for _, folder in ipairs(plan.folders) do
-    if lfs.attributes(folder.to, "mode") ~= "directory" then
-      local made, message = lfs.mkdir(folder.to)
-      if not made then
-        failed(folder.to, message)
-      end
+  for i, folder in ipairs(plan.folders) do
+    local is_there, message = lfs.attributes(folder.to, "mode") == "directory", nil
+    if not is_there then
+      is_there, message = lfs.mkdir(folder.to)
+    end
+    if not is_there then
+      failed(folder.to, message)
+    end
+    if not is_there and i == 1 then -- then there is no place for anything
+      plan.folders, plan.links, plan.files = {}, {}, {}
+      return
     end
   end
   for _, link in ipairs(plan.links) do
