@@ -137,6 +137,6 @@ local function open(handle)
 end
 
 return function()
-  fast.replace(class, methods)
   core.Socket.open = open
+  return methods
 end
