@@ -5,7 +5,7 @@ local core = require "iocp.core"
 local private = require "iocp.private" -- what only the module's own files use; iocp.core brings it
 
 -- A thread's state gets LuaJIT's fast methods when they pay: src/lua/late.c.
-if rawget(_G, "jit") and not core.current() and pcall(require, "ffi") then -- a LuaJIT can be built without
+if rawget(_G, "jit") and not private.in_thread() and pcall(require, "ffi") then -- a LuaJIT can be built without
   require "iocp.jit"()
 end
 

@@ -159,6 +159,13 @@ static int private_host_name(lua_State *L)
 	return 1;
 }
 
+/* private.in_thread(): whether this is the state of a thread of the module's. */
+static int private_in_thread(lua_State *L)
+{
+	lua_pushboolean(L, iocp_thread_current() != NULL);
+	return 1;
+}
+
 /* package.loaded["iocp.private"]: what the files in lua/iocp need of C, and scripts do not. */
 static void open_private(lua_State *L)
 {
@@ -172,6 +179,7 @@ static void open_private(lua_State *L)
 		{"debugs", private_debugs},
 		{"wall_time", private_wall_time},
 		{"host_name", private_host_name},
+		{"in_thread", private_in_thread},
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
