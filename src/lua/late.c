@@ -53,8 +53,8 @@ static int weight(lua_State *L, enum iocp_class c, int index)
 {
 	const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
 	int i;
-	for (i = 0; hot[c][i] && strcmp(hot[c][i], name) != 0; i++)
-		;
+	for (i = 0; hot[c][i] && (hot[c][i][0] != name[0] || strcmp(hot[c][i], name) != 0); i++)
+		; /* a loop over receive comes by each time */
 	return !hot[c][i] ? 0 : strcmp(name, "packets") == 0 ? LOOKS_ENOUGH : 1;
 }
 
