@@ -279,7 +279,7 @@ describe("in a thread that requires the module, they", function()
       local iocp, port = require "iocp", ...
       local methods = package.loaded["iocp.methods"]["iocp.IOCompletionPort"]
       local function is_compiled(name)
-        return debug.getinfo(methods[name], "S").source:find("jit/port.lua", 1, true) ~= nil
+        return debug.getinfo(methods[name], "S").source:find("jit[/\\\\]port.lua") ~= nil
       end
     ]] .. body, iocp.IOCompletionPort(), ...):join(10000) }
   end
