@@ -42,6 +42,7 @@ local lua_files = {
   ["iocp.jit.operation"] = "lua/iocp/jit/operation.lua",
   ["iocp.jit.port"] = "lua/iocp/jit/port.lua",
   ["iocp.jit.socket"] = "lua/iocp/jit/socket.lua",
+  ["iocp.later"] = "lua/iocp/later.lua",
   ["iocp.loop"] = "lua/iocp/loop.lua",
   ["iocp.luasocket"] = "lua/iocp/luasocket.lua",
   ["iocp.luasocket.address"] = "lua/iocp/luasocket/address.lua",

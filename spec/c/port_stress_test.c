@@ -230,9 +230,112 @@ static void every_packet_is_used_once(void **state)
 	(void)state;
 }
 
+/* ---- a long queue ------------------------------------------------------------------------------------------------ */
+
+enum { LONG = 30000, GETTERS = 3 };
+
+static _Atomic uint32_t left; /* posters that are not done */
+
+/* Numbers behind one another, now and then several at once. Key: the poster's number, then its packet's. */
+static int post_long(iocp_thread *thread, void *number)
+{
+	uintptr_t key = (uintptr_t)number << 32, end = key + LONG;
+	unsigned seed = (unsigned)(uintptr_t)number;
+	(void)thread;
+	while (key < end) {
+		iocp_packet packets[MOST];
+		size_t n = 0;
+		if (some(&seed, 16) == 0) {
+			while (n < MOST && key < end)
+				packets[n++] = (iocp_packet){.key = key++};
+			wrong += iocp_port_enqueue_many(ports[0], packets, n) != IOCP_OK;
+		} else {
+			wrong += iocp_port_enqueue(ports[0], key++, 0, 0) != IOCP_OK;
+		}
+	}
+	left--;
+	return IOCP_OK;
+}
+
+/* Each getter sees each poster's packets in their order. */
+static int get_long(iocp_thread *thread, void *number)
+{
+	uintptr_t last[POSTERS] = {0};
+	unsigned seed = (unsigned)(uintptr_t)number;
+	iocp_packet packets[MOST];
+	size_t count, i;
+	(void)thread;
+	while (iocp_port_dequeue_many(ports[0], packets, some(&seed, MOST) + 1, &count, IOCP_INFINITE) == IOCP_OK) {
+		for (i = 0; i < count; i++) {
+			uintptr_t poster = packets[i].key >> 32, place = (packets[i].key & UINT32_MAX) + 1;
+			if (poster >= POSTERS || place <= last[poster])
+				wrong++;
+			else
+				last[poster] = place;
+		}
+		used_count += (uint32_t)count;
+	}
+	return IOCP_OK;
+}
+
+static void start(iocp_thread **threads, unsigned count, int (*run)(iocp_thread *, void *))
+{
+	unsigned i;
+	for (i = 0; i < count; i++) {
+		const iocp_thread_options options = {.main = run, .data = (void *)(uintptr_t)i, .stack_size = 1};
+		assert_int_equal(iocp_thread_create(&options, &threads[i]), IOCP_OK);
+	}
+}
+
+static void join_all(iocp_thread **threads, unsigned count)
+{
+	unsigned i;
+	for (i = 0; i < count; i++) {
+		assert_int_equal(iocp_thread_join(threads[i], PATIENCE), IOCP_OK);
+		iocp_thread_release(threads[i]);
+	}
+}
+
+/* Looks from beside at what has to be known of every packet. */
+static void look_at_long(unsigned *seed)
+{
+	iocp_port_info info = {.size = sizeof(info)};
+	if (some(seed, 4) == 0)
+		iocp_port_reset_peak(ports[0]);
+	iocp_port_stats(ports[0], &info);
+	assert_true(info.posted - info.dequeued == info.queued && info.queued <= info.peak);
+	iocp_yield();
+}
+
+static void a_long_queue_keeps_the_order(void **state)
+{
+	iocp_thread *posters[POSTERS], *getters[GETTERS];
+	double deadline = iocp_clock() + PATIENCE;
+	unsigned seed = 1, i;
+	used_count = 0;
+	left = POSTERS;
+	assert_int_equal(iocp_port_create(GETTERS, &ports[0]), IOCP_OK);
+	start(posters, POSTERS, post_long);
+	for (i = 0; i < 10 && left; i++) /* it grows before anybody gets */
+		iocp_sleep(0.1);
+	start(getters, GETTERS, get_long);
+	while (left && wrong == 0 && iocp_clock() < deadline)
+		look_at_long(&seed);
+	join_all(posters, POSTERS);
+	while (used_count < POSTERS * LONG && wrong == 0 && iocp_clock() < deadline)
+		iocp_sleep(0.1);
+	iocp_port_close(ports[0]);
+	join_all(getters, GETTERS);
+	iocp_port_release(ports[0]);
+	assert_int_equal(wrong, 0);
+	assert_int_equal(used_count, POSTERS * LONG);
+	(void)state;
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(every_packet_is_used_once)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_packet_is_used_once), cmocka_unit_test(a_long_queue_keeps_the_order)};
 	seconds = argc > 1 ? atof(argv[1]) : 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -403,7 +403,10 @@ void iocp_lua_open_port(lua_State *L)
 		{"timeout", port_timeout},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_PORT, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_PORT, "IOCompletionPort", port_create, port_adopt);
-	iocp_lua_open_messages(L);
+	iocp_class_begin(L, IOCP_CLASS_PORT, methods, metamethods);
+}
+
+void iocp_lua_push_port(lua_State *L)
+{
+	iocp_class_make(L, IOCP_CLASS_PORT, "IOCompletionPort", port_create, port_adopt);
 }

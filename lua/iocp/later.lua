@@ -1,0 +1,51 @@
+--- What iocp has that is loaded with the first look for it: the pool and all that waits for the scheduler.
+-- @module iocp.later
+
+-- What the scheduler gives: it is loaded with the first look for one of them, which then stands in core itself.
+local scheduled = {}
+for name in ("run spawn spawn_after spawn_every fibers fiber port within Condition coroutine pcall"):gmatch "%S+" do
+  scheduled[name] = true
+end
+-- Its parts, which are one in a state, though a script may clear package.loaded meanwhile, as frameworks for tests do.
+local parts = {}
+local function load_part(load)
+  for name, part in pairs(parts) do
+    package.loaded[name] = package.loaded[name] or part
+  end
+  local loaded = load()
+  for name, part in pairs(package.loaded) do
+    if name:find("^iocp%.") then
+      parts[name] = part
+    end
+  end
+  return loaded
+end
+local function streams(name, load)
+  scheduled[name] = function(core)
+    local _ = core.run
+    core[name] = load_part(load)
+  end
+end
+streams("connect", function() return require "iocp.connect" end)
+streams("listen", function() return require("iocp.server").listen end)
+streams("serve", function() return require "iocp.serve" end)
+streams("datagram", function() return require "iocp.datagram" end)
+
+--- core[name], which stands there from then on; nil for any other name.
+return function(core, private, name)
+  if name == "Pool" then
+    require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
+    if private.pools_opened then
+      private.pools_opened()
+    end
+  elseif scheduled[name] then
+    if type(scheduled[name]) == "function" then
+      scheduled[name](core)
+    else
+      load_part(function() require("iocp.scheduler").install() end)
+    end
+  elseif name == "E" then
+    core.E = private.io_errors()
+  end
+  return rawget(core, name)
+end
