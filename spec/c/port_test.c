@@ -54,74 +54,6 @@ static void a_failed_get_leaves_the_packet_alone(void **state)
 	(void)state;
 }
 
-static void assert_figures(uint64_t queued, uint64_t posted)
-{
-	iocp_port_info info = {.size = sizeof(info)};
-	iocp_port_stats(port, &info);
-	assert_int_equal(info.queued, queued);
-	assert_int_equal(info.posted, posted);
-	assert_int_equal(info.dequeued, posted - queued);
-	assert_int_equal(info.peak, MANY);
-}
-
-static void post_many(uintptr_t from, uintptr_t end)
-{
-	for (; from < end; from++)
-		assert_int_equal(iocp_port_enqueue(port, from, 0, 0), IOCP_OK);
-}
-
-/* The next ones, up to `max` at once, are those from `from` on; how many came. */
-static size_t get_some(uintptr_t from, size_t max)
-{
-	static iocp_packet packets[MANY];
-	size_t count, i;
-	assert_int_equal(iocp_port_dequeue_many(port, packets, max, &count, 0), IOCP_OK);
-	for (i = 0; i < count; i++)
-		assert_int_equal(packets[i].key, from + i);
-	return count;
-}
-
-static void a_long_queue_is_posted_to_from_beside(void **state)
-{
-	uintptr_t next = 0;
-	iocp_packet packet;
-	post_many(0, MANY / 2);
-	assert_true(port->streaming);
-	post_many(MANY / 2, MANY);
-	assert_figures(MANY, MANY);
-	while (next < MANY / 2)
-		next += get_some(next, next % 70 + 1);
-	assert_true(port->streaming);
-	post_many(MANY, MANY + 100);
-	assert_figures(MANY + 100 - next, MANY + 100);
-	while (next < MANY + 100)
-		next += get_some(next, MANY);
-	assert_false(port->streaming);
-	assert_figures(0, MANY + 100);
-	assert_int_equal(iocp_port_dequeue(port, &packet, 0.01), IOCP_TIMEOUT);
-	(void)state;
-}
-
-static void a_long_queue_tells_and_closes(void **state)
-{
-	iocp_packet packet;
-	iocp_timer timer;
-	iocp_port *target;
-	assert_int_equal(iocp_port_create(0, &target), IOCP_OK);
-	post_many(0, MANY);
-	assert_true(port->streaming);
-	assert_int_equal(iocp_port_notify(port, target, 7, 0, &timer), IOCP_OK);
-	assert_int_equal(iocp_port_dequeue(target, &packet, 10000), IOCP_OK);
-	assert_int_equal(packet.key, 7);
-	post_many(MANY, MANY + 10);
-	assert_true(port->streaming);
-	iocp_port_close(port);
-	assert_int_equal(iocp_port_enqueue(port, 1, 0, 0), IOCP_CLOSED);
-	assert_int_equal(iocp_port_dequeue(port, &packet, 0), IOCP_CLOSED);
-	iocp_port_release(target);
-	(void)state;
-}
-
 static void packets_put_back_come_first(void **state)
 {
 	iocp_packet packets[600];
@@ -531,8 +463,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(keys_use_every_bit, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_failed_get_leaves_the_packet_alone, new_port, drop_port),
-		cmocka_unit_test_setup_teardown(a_long_queue_is_posted_to_from_beside, new_port, drop_port),
-		cmocka_unit_test_setup_teardown(a_long_queue_tells_and_closes, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(packets_put_back_come_first, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_batch_wakes_no_more_threads_than_it_fills, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_queue_of_any_shape_keeps_order, new_port, drop_port),

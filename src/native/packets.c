@@ -17,7 +17,6 @@ int iocp_port_lock_with_room(iocp_port *port, size_t count, int may_hand_over)
 			iocp_chunks_free(fresh);
 			return IOCP_CLOSED;
 		}
-		iocp_stream_end(port);
 		if (fresh) {
 			iocp_queue_add_spare(&port->queue, fresh);
 			fresh = NULL;
@@ -38,7 +37,6 @@ int iocp_port_lock_for(iocp_port *port, size_t count)
 	int r = iocp_port_lock_with_room(port, count, 0);
 	if (r == IOCP_NOMEM) {
 		iocp_lock_acquire(&port->lock);
-		iocp_stream_end(port);
 		if (port->closed) {
 			iocp_lock_release(&port->lock);
 			r = IOCP_CLOSED;
@@ -75,9 +73,7 @@ int iocp_port_tells(iocp_port *port)
 size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_chunk **garbage)
 {
 	iocp_poll *poll = iocp_poll_of(port);
-	size_t taken;
-	iocp_stream_prepare_take(port, max);
-	taken = iocp_queue_take(&port->queue, packets, max, garbage);
+	size_t taken = iocp_queue_take(&port->queue, packets, max, garbage);
 	port->dequeued += taken;
 	if (poll)
 		count_taken(poll, packets, taken);

@@ -50,7 +50,6 @@ static void free_port(iocp_object *object)
 	/* Nobody waits here: a thread in a get borrows a reference. */
 	if (poll)
 		iocp_poll_end(poll);
-	iocp_stream_end(port);
 	discard_chunks(port, iocp_queue_clear(&port->queue));
 	iocp_port_own_free(&port->own);
 	iocp_poll_free(poll);
@@ -85,10 +84,7 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 {
 	const iocp_packet packet = {.key = key, .overlapped = overlapped, .bytes = bytes};
 	_Atomic uint32_t *asleep = NULL;
-	int watch, tell = 0, r;
-	if (iocp_stream_post(port, &packet, 1))
-		return IOCP_OK;
-	r = iocp_port_lock_with_room(port, 1, 1);
+	int watch, tell = 0, r = iocp_port_lock_with_room(port, 1, 1);
 	if (r != IOCP_OK)
 		return r;
 	port->posted++;
@@ -103,7 +99,6 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 		if (port->queue.count > port->peak)
 			port->peak = port->queue.count;
 		tell = iocp_port_tells(port);
-		iocp_stream_begin(port);
 	}
 	watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
@@ -119,10 +114,7 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count)
 {
 	iocp_after_unlock after;
-	int r;
-	if (iocp_stream_post(port, packets, count))
-		return IOCP_OK;
-	r = iocp_port_lock_with_room(port, count, 0);
+	int r = iocp_port_lock_with_room(port, count, 0);
 	if (r != IOCP_OK)
 		return r;
 	if (!port->queue.count)
@@ -133,7 +125,6 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 	iocp_port_settle(port, &after);
 	if (port->queue.count > port->peak)
 		port->peak = port->queue.count;
-	iocp_stream_begin(port);
 	iocp_port_unlock(port, &after);
 	return IOCP_OK;
 }
@@ -186,9 +177,8 @@ static void leave_empty_handed(iocp_port *port, iocp_context *context)
 static int wait_for_packets(
 	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, double ms)
 {
-	int spins, watch, r;
-	iocp_stream_end(port); /* there is no slot: see take */
-	spins = iocp_spin_begins(port);
+	int spins = iocp_spin_begins(port);
+	int watch, r;
 	context->waiter.packets = packets;
 	context->waiter.max = max;
 	iocp_waiters_wait(&port->waiters, &context->waiter);
@@ -320,7 +310,6 @@ void iocp_port_close(iocp_port *port)
 	iocp_lock_acquire(&port->lock);
 	if (!port->closed) {
 		port->closed = 1;
-		iocp_stream_end(port);
 		discarded = iocp_queue_clear(&port->queue);
 		(void)iocp_port_tells(port);
 	}
@@ -346,7 +335,6 @@ int iocp_port_poll(iocp_port *port, iocp_poll **poll)
 		if (!fresh)
 			return error == ENOMEM ? IOCP_NOMEM : error;
 		iocp_lock_acquire(&port->lock);
-		iocp_stream_end(port);
 		found = iocp_poll_of(port);
 		if (!found && !port->closed) { /* else its close would have to end this one, too */
 			fresh->watch = iocp_leader_watch;
@@ -416,10 +404,8 @@ int iocp_port_ask(iocp_port *port, int *ready)
 			 - (context->slot == IOCP_SLOT_HELD
 				 && atomic_load_explicit(&context->belongs_to, memory_order_relaxed) == port->object.handle);
 	*ready = port->closed || (port->queue.count && others < port->limit);
-	if (!*ready) {
-		iocp_stream_end(port); /* there is no slot */
+	if (!*ready)
 		port->asked = 1;
-	}
 	iocp_lock_release(&port->lock);
 	return IOCP_OK;
 }
@@ -442,7 +428,6 @@ int iocp_port_set_discard_of(iocp_port *port, uintptr_t overlapped, iocp_discard
 void iocp_port_reset_peak(iocp_port *port)
 {
 	iocp_lock_acquire(&port->lock);
-	iocp_stream_join(port);
 	port->peak = port->queue.count;
 	iocp_lock_release(&port->lock);
 }
@@ -452,7 +437,6 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 	uint32_t sees_blocking = (uint32_t)iocp_watch_works();
 	iocp_port_info now;
 	iocp_lock_acquire(&port->lock);
-	iocp_stream_join(port);
 	now = (iocp_port_info){
 		.size = info->size,
 		.queued = port->queue.count,

@@ -7,7 +7,6 @@
 **   leader.c which of those who wait does so in the port's set of descriptors
 **   harvest.c what comes of that
 **   packets.c the packets that wait, in a queue (queue.c)
-**   stream.c posting to a long queue without the port's lock
 */
 
 #ifndef IOCP_NATIVE_PORT_H
@@ -39,20 +38,12 @@ struct iocp_port {
 	iocp_waiter *in_flight;
 	int64_t in_flight_since; /* ns */
 	uint64_t peak, posted, dequeued;
-	uint32_t streaming; /* 1: posters may append behind the queue, see stream.c; this and the next two are its */
-	uint32_t unlooked;
-	uint64_t joined;
 	int asked;                /* 1: `ready` is to be told when there is something */
 	int poster_cpu;           /* where the last post to an empty queue was made */
 	_Atomic uint32_t no_spin; /* see iocp_port_set_spin; this and the next are hints, so relaxed */
 	_Atomic uint32_t spinner; /* 1 while a thread spins here */
 	iocp_spinning spinning;
 	iocp_watched watching; /* while watched is 1 */
-	/* What posters use while it streams. */
-	_Alignas(64) iocp_lock posters;
-	_Atomic uint32_t streams;   /* as `streaming`, for them */
-	iocp_packet *next, *end;    /* where they write */
-	_Atomic uint64_t published; /* packets that they wrote there */
 };
 
 enum { IOCP_WAKE_AT_ONCE = 64 };
@@ -105,43 +96,6 @@ int iocp_port_lock_for(iocp_port *port, size_t count);
 int iocp_port_tells(iocp_port *port);
 /* Takes up to `max` packets of the queue, as delivered. The lock is held. */
 size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_chunk **garbage);
-
-/* ---- stream.c ---------------------------------------------------------------------------------------------------- */
-
-enum { IOCP_STREAM_FROM = 64 /* packets in the queue */ };
-
-int iocp_stream_post_slowly(iocp_port *port, const iocp_packet *packets, size_t count);
-void iocp_stream_begin_slowly(iocp_port *port);
-void iocp_stream_end_slowly(iocp_port *port);
-void iocp_stream_prepare_take_slowly(iocp_port *port, size_t max);
-
-/* Posts the packets, if the port streams and has room; else 0. No lock is held. */
-static inline int iocp_stream_post(iocp_port *port, const iocp_packet *packets, size_t count)
-{
-	/* Relaxed: a hint. Who finds it set too late takes the port's lock, who finds it reset too late the posters', and
-	** looks again. */
-	return atomic_load_explicit(&port->streams, memory_order_relaxed) && iocp_stream_post_slowly(port, packets, count);
-}
-/* The lock is held, as for the rest. From now on the port streams, if that is worth it and possible. */
-static inline void iocp_stream_begin(iocp_port *port)
-{
-	if (port->queue.count >= IOCP_STREAM_FROM && !port->streaming)
-		iocp_stream_begin_slowly(port);
-}
-/* The queue gets what was posted so. */
-void iocp_stream_join(iocp_port *port);
-/* The same, and the port does not stream any more. */
-static inline void iocp_stream_end(iocp_port *port)
-{
-	if (port->streaming)
-		iocp_stream_end_slowly(port);
-}
-/* Up to `max` packets are about to be taken: then one is left, or it does not stream. */
-static inline void iocp_stream_prepare_take(iocp_port *port, size_t max)
-{
-	if (port->streaming)
-		iocp_stream_prepare_take_slowly(port, max);
-}
 
 /* ---- leader.c ---------------------------------------------------------------------------------------------------- */
 
