@@ -25,6 +25,7 @@ test = {
 }
 local lua_files = {
   ["iocp.init"] = "lua/iocp/init.lua",
+  ["iocp.await"] = "lua/iocp/await.lua",
   ["iocp.body"] = "lua/iocp/body.lua",
   ["iocp.cdata"] = "lua/iocp/cdata.lua",
   ["iocp.condition"] = "lua/iocp/condition.lua",
@@ -70,6 +71,8 @@ local lua_files = {
   ["iocp.timers"] = "lua/iocp/timers.lua",
   ["iocp.trace"] = "lua/iocp/trace.lua",
   ["iocp.waits"] = "lua/iocp/waits.lua",
+  ["iocp.waits_pool"] = "lua/iocp/waits_pool.lua",
+  ["iocp.waits_port"] = "lua/iocp/waits_port.lua",
   ["iocp.worker"] = "lua/iocp/worker.lua",
   ["iocp.writer"] = "lua/iocp/writer.lua",
   ["iocp.tinn.init"] = "lua/iocp/tinn/init.lua",

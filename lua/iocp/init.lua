@@ -50,7 +50,8 @@ streams("datagram", function() return require "iocp.datagram" end)
 setmetatable(core, {
   __index = function(_, name)
     if name == "Pool" then
-      require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
+      private.pool_parts = private.open_pool()
+      require "iocp.pool"(core, private.pool_parts) -- which sets core.Pool
       if private.pools_opened then
         private.pools_opened()
       end

@@ -323,6 +323,8 @@ void iocp_parts_open(lua_State *L, int path);
 /* A state has required the module: if it is the first one, its files are found where that state's package.path
 ** leads. */
 void iocp_parts_remember(lua_State *L);
+/* Whether a function's source, as lua_Debug has it, is one of these files. */
+int iocp_parts_include(const char *source);
 
 /* ---- the classes ------------------------------------------------------------------------------------------------- */
 
@@ -427,6 +429,11 @@ int iocp_is_message(const iocp_packet *packet);
 /* Reads (target, key [, overlapped]) from index 2 on, as every notify takes them, and pushes the timer that it
 ** gives. */
 iocp_timer *iocp_notify_arguments(lua_State *L, iocp_port **target, iocp_packet *packet);
+
+/* ---- port.c ------------------------------------------------------------------------------------------------------ */
+
+/* private.pick(port) */
+int iocp_lua_pick(lua_State *L);
 
 /* ---- message.c --------------------------------------------------------------------------------------------------- */
 

@@ -97,6 +97,7 @@ static void open_private(lua_State *L)
 		{"io_error", iocp_lua_io_error},
 		{"io_errors", iocp_lua_io_errors},
 		{"next_line", iocp_lua_next_line},
+		{"pick", iocp_lua_pick},
 		{"load_when_used", iocp_lua_load_when_used},
 		{"debugs", private_debugs},
 		{"wall_time", private_wall_time},
