@@ -107,6 +107,40 @@ describe("iocp.run", function()
     })
   end)
 
+  it("tells every error to on_error, also once the scope has been cancelled", function()
+    local told = {}
+    local ok = pcall(run, {
+      main = function()
+        for i = 1, 3 do
+          spawn(error, { i })
+        end
+        iocp.sleep(60000)
+      end,
+      on_error = function(_, about)
+        told[#told + 1] = about.value[1]
+        error(about.value, 0)
+      end,
+    })
+    assert.is_false(ok)
+    assert.same({ 1, 2, 3 }, told)
+  end)
+
+  it("is cancelled by f's error, also if somebody waits for f", function()
+    local code
+    fails("boom", run, function()
+      local outer = iocp.fiber()
+      run(function()
+        local main = iocp.fiber()
+        spawn(function() assert.equal("ERROR", select(3, main:wait())) end)
+        spawn(function() code = select(3, iocp.sleep(60000)) end)
+        assert.not_equal(outer, main)
+        iocp.yield()
+        error("boom")
+      end)
+    end)
+    assert.equal("CANCELLED", code)
+  end)
+
   it("tells on the error output what was to be logged, and what was kept and nobody asked for", function()
     for _, how in ipairs { "log", "keep" } do
       local _, output = support.child(([[

@@ -520,7 +520,7 @@ function Fiber:cancel(how)
   if how then
     self.hard = true
   end
-  if self.arguments then
+  if self.arguments and self.kind ~= "report" then
     self.message = "the fiber was cancelled before it began"
     finish(self, "cancelled")
   elseif self.waits ~= nil and not self.shielded then
