@@ -35,6 +35,7 @@ local lua_files = {
   ["iocp.datagram"] = "lua/iocp/datagram.lua",
   ["iocp.deadline"] = "lua/iocp/deadline.lua",
   ["iocp.fiber"] = "lua/iocp/fiber.lua",
+  ["iocp.file_stream"] = "lua/iocp/file_stream.lua",
   ["iocp.jit"] = "lua/iocp/jit.lua",
   ["iocp.jit.fast"] = "lua/iocp/jit/fast.lua",
   ["iocp.jit.file"] = "lua/iocp/jit/file.lua",

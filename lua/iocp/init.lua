@@ -45,6 +45,12 @@ end
 streams("connect", function() return require "iocp.connect" end)
 streams("listen", function() return require("iocp.server").listen end)
 streams("serve", function() return require "iocp.serve" end)
+for name, part in pairs { open_file = "open", read_file = "read", write_file = "write" } do
+  streams(name, function() return require("iocp.file_stream")[part] end)
+end
+for _, name in ipairs { "stdin", "stdout", "stderr" } do
+  streams(name, function() return require("iocp.file_stream").standard(name) end)
+end
 streams("datagram", function() return require "iocp.datagram" end)
 
 setmetatable(core, {
