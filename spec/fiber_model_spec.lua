@@ -1,6 +1,6 @@
--- Random operations of fibers beside a model of what each may come to: every wait has one outcome, which somebody or some
--- time is the cause of; every fiber ends once, as it ended itself or was made to; every error is told once; nothing is
--- left. A failure names the seed: IOCP_SPEC_SEED repeats it, as far as times allow.
+-- Random operations of fibers beside a model of what each may come to: every wait has one outcome, which somebody or
+-- some time is the cause of; every fiber ends once, as it ended itself or was made to; every error is told once;
+-- nothing is left. A failure names the seed: IOCP_SPEC_SEED repeats it, as far as times allow.
 local iocp = require "iocp"
 local support = require "support"
 local random = math.random
@@ -11,9 +11,9 @@ local DEPTH = 4 -- of scopes and deadlines in each other
 -- ---- the model ------------------------------------------------------------------------------------------------------
 
 -- A record of each fiber: scope (a record too, of its run), fiber, begun (how often), ended ("returned", "raised"),
--- cancelled (somebody did), deadlines (a stack of times), told (waits that got its error), reported (to on_error).
--- A record of each scope: owner (the fiber that runs it; nil: none), main, failed (an error of a fiber in it ends it), cancelled
--- (its owner was, or had no more time, by its end).
+-- cancelled (somebody did), deadlines (a stack of times), told (waits that got its error), reported (to on_error). A
+-- record of each scope: owner (the fiber that runs it; nil: none), main, failed (an error of a fiber in it ends it),
+-- cancelled (its owner was, or had no more time, by its end).
 local model
 
 local function new_model()
@@ -35,9 +35,9 @@ end
 
 --- Whether a wait of the fiber may say CANCELLED.
 local function may_be_cancelled(record)
-  local scope = record.scope
+  local scope, owner = record.scope, record.scope.owner
   local failed = scope.failed or scope.main and scope.main.ended == "raised"
-  return record.cancelled or failed or scope.cancelled or scope.owner and (may_be_cancelled(scope.owner) or is_late(scope.owner))
+  return record.cancelled or failed or scope.cancelled or owner and (may_be_cancelled(owner) or is_late(owner))
 end
 
 --- Judges what a wait gave that began at a time when `cancelled`, and was to last until `due`.

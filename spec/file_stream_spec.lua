@@ -18,6 +18,7 @@ local function child(code)
   local command = support.lua_command(code)
   paths[#paths + 1] = command[#command]
   command.stdin, command.stdout = "pipe", "pipe"
+  command.env = support.environment { LUA_PATH = package.path, LUA_CPATH = package.cpath }
   local process = assert(iocp.Process(command))
   return process, assert(iocp.open_file(process.stdin)), assert(iocp.open_file(process.stdout))
 end

@@ -63,7 +63,8 @@ describe("types/iocp.d.lua", function()
       Process = iocp.Process { support.interpreter(), "-v", stdout = false, stderr = false },
       Socket = iocp.Socket(), Condition = iocp.Condition(),
       Fiber = iocp.run(iocp.fiber), Server = iocp.listen("127.0.0.1"), Datagram = iocp.datagram("127.0.0.1"),
-      Stream = a_stream(), FileStream = iocp.open_file(iocp.File.temporary()), Service = iocp.serve { host = "127.0.0.1", workers = 1, handler = print } } do
+      Stream = a_stream(), FileStream = iocp.open_file(iocp.File.temporary()),
+      Service = iocp.serve { host = "127.0.0.1", workers = 1, handler = print } } do
       local class, metatable = types.classes["iocp." .. name], getmetatable(object)
       if type(metatable.__index) == "table" then -- else it has fields of the object besides
         assert.same(keys(metatable.__index, function(value) return type(value) == "function" end),
