@@ -70,6 +70,7 @@ local lua_files = {
   ["iocp.slices"] = "lua/iocp/slices.lua",
   ["iocp.stream"] = "lua/iocp/stream.lua",
   ["iocp.timers"] = "lua/iocp/timers.lua",
+  ["iocp.tls"] = "lua/iocp/tls.lua",
   ["iocp.trace"] = "lua/iocp/trace.lua",
   ["iocp.waits"] = "lua/iocp/waits.lua",
   ["iocp.waits_pool"] = "lua/iocp/waits_pool.lua",

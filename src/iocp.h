@@ -448,6 +448,9 @@ IOCP_API iocp_handle iocp_socket_handle(const iocp_socket *socket);
 IOCP_API int iocp_socket_is_open(const iocp_socket *socket);
 /* The descriptor or SOCKET; UINTPTR_MAX once it is closed. */
 IOCP_API uintptr_t iocp_socket_native(iocp_socket *socket);
+/* Closes, but leaves the descriptor open, and gives it to the caller: for libraries that own theirs. IOCP_INVALID: it
+** is closed, or adopted; on Windows always, where a socket completes to its port for life. */
+IOCP_API int iocp_socket_detach(iocp_socket *socket, uintptr_t *native);
 /* What its operations complete to, and with which key. IOCP_INVALID: it is closed, or associated already. IOCP_CLOSED:
 ** the port is. Source: Microsoft's CreateIoCompletionPort. */
 IOCP_API int iocp_socket_associate(iocp_socket *socket, iocp_port *port, uintptr_t key);

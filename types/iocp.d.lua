@@ -404,6 +404,13 @@ function stream:shutdown(side) end
 ---@return true
 function stream:close() end
 
+--- Goes on in TLS, by LuaSec; not on Windows. From here on a write waits for the system, and shutdown is an error. A
+--- client (with a name, or mode "client") verifies the certificate's chain and name, unless verify is "none".
+---@param context table|userdata what LuaSec's newcontext takes (capath "/etc/ssl/certs" if left out); or a context
+---@param name? string the server's, which it is told; nil: this is the server
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code EPROTO, ECONNRESET, TIMEOUT, CANCELLED ...
+function stream:starttls(context, name) end
+
 --- How long each operation takes at most from now on.
 ---@param ms number|nil milliseconds from 0 on; nil: for ever
 ---@return iocp.Stream

@@ -171,6 +171,7 @@ function Stream:lines(format)
   end
 end
 
+--- What is written, as one string.
 local function text_of(...)
   local n, parts = select("#", ...), { ... }
   for i = 1, n do
@@ -213,7 +214,8 @@ function Stream:flush()
   return finish(value, message, code)
 end
 
-streams.write = Stream.write
+streams.write, streams.text_of, streams.hindrance, streams.finish = Stream.write, text_of, hindrance, finish
+streams.limit_of = limit_of
 
 -- ---- the rest -------------------------------------------------------------------------------------------------------
 
@@ -240,6 +242,18 @@ function Stream:shutdown(side)
     return self.socket:shutdown("read")
   end
   return writer.shut(self)
+end
+
+--- Goes on in TLS, by LuaSec, which is loaded then.
+-- @param context a table of what LuaSec's newcontext takes, or what that gave. For a client (mode "client", the default
+-- with a name) the peer's certificate is to lead to one of cafile's or capath's (the system's, by default), and to be
+-- for the name, unless verify is "none"
+-- @param name the server's, which it is told; nil: this is the server
+-- @return the stream, whose writes wait for the system from here on; or nil, message, code: EPROTO, TIMEOUT, CANCELLED
+-- ... Then the connection is of no use
+function Stream:starttls(context, name)
+  check_self(self, "starttls")
+  return require "iocp.tls"(self, context, name)
 end
 
 --- Closes: sends what was written, for as long as the option `linger` says, also in a cancelled fiber; what is unsent

@@ -116,7 +116,7 @@ end
 -- ---- turns ----------------------------------------------------------------------------------------------------------
 
 --- Waits for the turn: nil, or TIMEOUT, CANCELLED.
-local function take_turn(stream, me, limit, shielded)
+function writer.take_turn(stream, me, limit, shielded)
   if not stream.turn then
     stream.turn, stream.can_send = true, false
     return nil
@@ -125,12 +125,14 @@ local function take_turn(stream, me, limit, shielded)
   return condition.await(stream.queue, me, limit, shielded) -- who wakes us leaves us the turn
 end
 
-local function pass_turn(stream)
+function writer.pass_turn(stream)
   if not stream.queue or stream.queue:signal() == 0 then
     stream.turn = nil
     settle(stream)
   end
 end
+
+local take_turn, pass_turn = writer.take_turn, writer.pass_turn
 
 -- ---- writing --------------------------------------------------------------------------------------------------------
 

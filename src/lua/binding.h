@@ -346,6 +346,8 @@ int iocp_lua_process(lua_State *L);
 int iocp_lua_resolve(lua_State *L);
 /* iocp.signal(name) */
 int iocp_lua_signal(lua_State *L);
+/* private.quietly(f, ...): f(...), whose writes to who is gone raise no SIGPIPE. */
+int iocp_lua_quietly(lua_State *L);
 /* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are
 ** Lua's; a table of what the files in Lua need for that. */
 int iocp_lua_open_pool(lua_State *L);
@@ -396,6 +398,8 @@ uintptr_t iocp_check_native_file(lua_State *L, int index, const char *name);
 /* ---- socket.c ---------------------------------------------------------------------------------------------------- */
 
 iocp_socket *iocp_check_socket(lua_State *L, int index, const char *name);
+/* private.detach_socket(socket): its descriptor, which is the caller's; the socket is closed. */
+int iocp_lua_detach_socket(lua_State *L);
 /* nil, message, code for what a function of a socket's returned; `invalid`: what IOCP_INVALID says of an open one.
 ** Returns 3. */
 int iocp_socket_failure(lua_State *L, iocp_socket *socket, int r, const char *invalid);

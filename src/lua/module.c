@@ -98,6 +98,8 @@ static void open_private(lua_State *L)
 		{"io_errors", iocp_lua_io_errors},
 		{"next_line", iocp_lua_next_line},
 		{"pick", iocp_lua_pick},
+		{"detach_socket", iocp_lua_detach_socket},
+		{"quietly", iocp_lua_quietly},
 		{"load_when_used", iocp_lua_load_when_used},
 		{"debugs", private_debugs},
 		{"wall_time", private_wall_time},

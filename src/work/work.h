@@ -69,6 +69,11 @@ void *iocp_any_native(const void *object);
 /* As core/os.h has it. */
 uintptr_t iocp_any_file(FILE *stream);
 
+/* ---- signal.c ---------------------------------------------------------------------------------------------------- */
+
+/* As iocp_run_quietly. */
+void iocp_any_quietly(void (*call)(void *data), void *data);
+
 /* ---- timer.c ----------------------------------------------------------------------------------------------------- */
 
 /* Posts the packet when the event happens, at once if it has: as iocp_thread_notify. IOCP_NOMEM. An event that may have
