@@ -573,16 +573,19 @@ describe("inside a fiber", function()
   it("packets() ends with the port", not is_51 and function()
     local keys = {}
     run(function()
-      local port = iocp.IOCompletionPort()
+      local port, taken = iocp.IOCompletionPort(), iocp.Condition()
       spawn(function()
-        port:enqueue(1)
-        iocp.sleep(1)
-        port:enqueue(2)
-        iocp.sleep(1)
+        for i = 1, 2 do
+          port:enqueue(i)
+          while #keys < i do
+            taken:wait()
+          end
+        end
         port:close()
       end)
       for key in port:packets() do
         keys[#keys + 1] = key
+        taken:signal()
       end
     end)
     assert.same({ 1, 2 }, keys)

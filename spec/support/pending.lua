@@ -45,6 +45,7 @@ return {
     "Wine 8 signals the port before the waiting thread takes its packet" },
   { "-", "stream", "moves much, both ways at once", "wine",
     "Wine now and then ends a send that waits behind others with 0 bytes and no error" },
+  { "-", "stream", "sent behind others in vain", "wine", "Wine ends others with it, with 0 bytes and no error" },
   { "-", "file_stream", "standard streams are streams", "windows", "what io opened there is not overlapped" },
   { 50, "fault", "without descriptors", "windows", "Windows has no such limit" },
   { "-", "notify", "leaves nothing behind", "scaled", BOOKS, measure = true },
