@@ -36,10 +36,10 @@ describe("iocp.run", function()
   end)
 
   it("is a scope of its own inside a fiber", function()
-    local log = {}
+    local log, between = {}, iocp.Condition()
     run(function()
       spawn(function()
-        iocp.sleep(60)
+        between:wait()
         log[#log + 1] = "outer"
       end)
       assert.equal("result", run(function()
@@ -50,6 +50,7 @@ describe("iocp.run", function()
         return "result"
       end))
       log[#log + 1] = "between"
+      between:signal()
     end)
     assert.same({ "inner", "between", "outer" }, log)
   end)
@@ -382,16 +383,22 @@ describe("time", function()
   end)
 
   it("begins fibers later, and again and again", function()
-    local times, after = 0, nil
+    local times, after, enough = 0, nil, iocp.Condition()
     local took = time(function()
       run(function()
-        iocp.spawn_every(10, function(by) times = times + by end, 1)
-        iocp.spawn_after(55, function(v) after = v end, "later")
+        iocp.spawn_every(5, function(by)
+          times = times + by
+          if times == 3 then
+            enough:signal()
+          end
+        end, 1)
+        iocp.spawn_after(20, function(v) after = v end, "later")
+        enough:wait()
+        assert.is_true(times >= 3)
       end)
     end)
     assert.equal("later", after)
-    assert.is_true(took >= 55)
-    assert.is_true(times >= 1 and times <= 5)
+    assert.is_true(took >= 20)
   end)
 
   it("tells the error of what is done again and again", function()
