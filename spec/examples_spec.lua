@@ -254,6 +254,11 @@ describe("the example", function()
       output, 1, true)
   end)
 
+  it("tls_proxy passes on what came through TLS", function()
+    local output = succeed("examples/tls_proxy.lua")
+    assert.matches(pcall(require, "ssl") and "20 answers came through TLS" or "LuaSec is not there", output, 1, true)
+  end)
+
   it("ping has its datagrams come back", function()
     assert.matches("\n5 of 5 came back", succeed("examples/ping.lua"))
   end)

@@ -42,6 +42,9 @@
 ---@field Pool iocp.PoolClass
 ---@field Socket iocp.SocketClass
 ---@field File iocp.FileClass
+---@field stdin iocp.FileStream the process' own, in the one thread that uses it first; elsewhere it blocks
+---@field stdout iocp.FileStream
+---@field stderr iocp.FileStream
 ---@field coroutine table create, wrap and resume whose coroutines fibers can wait in, and the rest of Lua's
 local iocp = {}
 
@@ -401,6 +404,13 @@ function stream:shutdown(side) end
 ---@return true
 function stream:close() end
 
+--- Goes on in TLS, by LuaSec; not on Windows. From here on a write waits for the system, and shutdown is an error. A
+--- client (with a name, or mode "client") verifies the certificate's chain and name, unless verify is "none".
+---@param context table|userdata what LuaSec's newcontext takes (capath "/etc/ssl/certs" if left out); or a context
+---@param name? string the server's, which it is told; nil: this is the server
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code EPROTO, ECONNRESET, TIMEOUT, CANCELLED ...
+function stream:starttls(context, name) end
+
 --- How long each operation takes at most from now on.
 ---@param ms number|nil milliseconds from 0 on; nil: for ever
 ---@return iocp.Stream
@@ -413,6 +423,73 @@ function stream:peer() end
 --- Its own.
 ---@return string|nil host, integer|string port, iocp.Code? code
 function stream:address() end
+
+---@class iocp.FileStreamOptions
+---@field timeout? number milliseconds that each operation takes at most
+---@field max_line? integer bytes of a line, default 1048576
+---@field max_unsent? integer bytes of a pipe that may be unsent before a writer waits, default 65536
+---@field linger? number milliseconds that close goes on writing, default 5000
+
+--- Opens a file as a stream. That itself may wait for the device, without others running.
+---@param path string|iocp.File in UTF-8; or a file that is associated with nothing, as a process' pipes are
+---@param mode? string of a path: as iocp.File
+---@param options? iocp.FileStreamOptions
+---@return iocp.FileStream|nil stream, string? message, iocp.Code? code ENOENT, EACCES ...
+function iocp.open_file(path, mode, options) end
+
+---@param path string
+---@return string|nil data all that the file holds, string? message, iocp.Code? code ENOENT, EACCES ...
+function iocp.read_file(path) end
+
+--- Makes that all that a file holds, or adds it.
+---@param path string
+---@param data string
+---@param mode? string "w" if left out; "a", "wx" ...
+---@return true|nil, string? message, iocp.Code? code ENOENT, EACCES, ENOSPC ...
+function iocp.write_file(path, data, mode) end
+
+--- A file, a pipe or a terminal.
+---@class iocp.FileStream
+local file_stream = {}
+
+--- As a stream's; a line's end is "\n" alone. At the end of a file that grows the next read goes on.
+---@param format? string|integer "l" (default), "L", "a", each also with a star; how many bytes
+---@return string|nil data nil: the end, string? message, iocp.Code? code
+function file_stream:read(format) end
+
+--- Reads what is there, waiting only for the first byte.
+---@param max? integer bytes at most
+---@return string|nil data nil: the end, string? message, iocp.Code? code
+function file_stream:read_some(max) end
+
+--- Iterates until the end, a cancel, or the stream's close. Raises what fails.
+---@param format? string|integer as read
+---@return fun(): string|nil
+function file_stream:lines(format) end
+
+--- Writes strings and numbers at the file's place, in mode a to its end; each call is whole among others'.
+---@param ... string|number
+---@return iocp.FileStream|nil stream, string? message, iocp.Code? code ENOSPC, EPIPE, TIMEOUT, CANCELLED, CLOSED ...
+function file_stream:write(...) end
+
+--- Waits until the system has all that was written.
+---@return iocp.FileStream|nil stream, string? message, iocp.Code? code as write
+function file_stream:flush() end
+
+--- Where the next read or write is to be.
+---@param whence? "set"|"cur"|"end" "cur" if left out
+---@param offset? integer bytes, 0 if left out
+---@return integer|nil place, string? message, iocp.Code? code ESPIPE: a pipe has none; EINVAL, CLOSED
+function file_stream:seek(whence, offset) end
+
+--- Closes, behind what was written.
+---@return true|nil, string? message, iocp.Code? code what was written is not all there
+function file_stream:close() end
+
+--- How long each operation takes at most from now on.
+---@param ms number|nil milliseconds from 0 on; nil: for ever
+---@return iocp.FileStream
+function file_stream:timeout(ms) end
 
 ---@class iocp.Server
 local server = {}

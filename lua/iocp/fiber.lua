@@ -5,7 +5,7 @@
 -- of the packets that it expects, a number (see expect), or any table. What it is woken with is what `park` returns: a
 -- string, TIMEOUT or CANCELLED, says that it has waited in vain.
 -- @module iocp.fiber
-local core, timers = require "iocp.core", require "iocp.timers"
+local core, private, timers = require "iocp.core", require "iocp.private", require "iocp.timers"
 local co_create, co_resume, co_status = coroutine.create, coroutine.resume, coroutine.status
 local co_running, co_yield = coroutine.running, coroutine.yield
 local error, setmetatable, tostring, type = error, setmetatable, tostring, type
@@ -134,6 +134,26 @@ local function end_of_turn(fiber, ok, ...)
     fiber.results = n > 0 and { n = n, ... } or nil
     fiber.message = fiber.stopped and "the fiber was cancelled" or nil
     finish(fiber, fiber.kind == "periodic" and fiber.stopped and "cancelled" or "completed")
+  end
+end
+
+local LONG = 100 -- ms
+
+--- With IOCP_DEBUG=1: what a fiber's turn gave, and that it was a long one.
+local function told(fiber, began, ...)
+  local ms = clock() - began
+  if ms >= LONG then
+    local where = fiber.thread and debug.traceback(fiber.thread) or ""
+    io.stderr:write(("iocp: fiber %s ran for %.0f ms without a wait, which all others waited for%s\n"):format(
+      fiber:name(), ms, where:gsub("^stack traceback:\n", ":\n")))
+  end
+  return ...
+end
+
+if private.debugs() then
+  local resume = co_resume
+  function co_resume(thread, ...)
+    return told(current, clock(), resume(thread, ...))
   end
 end
 
@@ -520,7 +540,7 @@ function Fiber:cancel(how)
   if how then
     self.hard = true
   end
-  if self.arguments then
+  if self.arguments and self.kind ~= "report" then
     self.message = "the fiber was cancelled before it began"
     finish(self, "cancelled")
   elseif self.waits ~= nil and not self.shielded then

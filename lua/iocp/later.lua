@@ -29,12 +29,19 @@ end
 streams("connect", function() return require "iocp.connect" end)
 streams("listen", function() return require("iocp.server").listen end)
 streams("serve", function() return require "iocp.serve" end)
+for name, part in pairs { open_file = "open", read_file = "read", write_file = "write" } do
+  streams(name, function() return require("iocp.file_stream")[part] end)
+end
+for _, name in ipairs { "stdin", "stdout", "stderr" } do
+  streams(name, function() return require("iocp.file_stream").standard(name) end)
+end
 streams("datagram", function() return require "iocp.datagram" end)
 
 --- core[name], which stands there from then on; nil for any other name.
 return function(core, private, name)
   if name == "Pool" then
-    require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
+    private.pool_parts = private.open_pool()
+    require "iocp.pool"(core, private.pool_parts) -- which sets core.Pool
     if private.pools_opened then
       private.pools_opened()
     end

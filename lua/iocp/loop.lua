@@ -50,8 +50,8 @@ end
 local function post(loop, chunk, refused)
   local key = loop.key + 1
   loop.key, loop.chunks[key] = key, chunk
-  local fine, task, message, code = pcall(parts.submit_chunk, loop.pool, loop.job.runner, loop.notices, key, loop.work,
-    chunk.first, chunk.n, chunk.packed, chunk.extra, refused)
+  local fine, task, message, code = parts.pcall(parts.submit_chunk, loop.pool, loop.job.runner, loop.notices, key,
+    loop.work, chunk.first, chunk.n, chunk.packed, chunk.extra, refused)
   if not fine or not task then
     loop.chunks[key] = nil
   end
@@ -223,7 +223,7 @@ function lib.run(pool, job)
     return nil, "init cannot run loops over its own pool, whose worker is to run them", "INVALID"
   end
   local loop = new(pool, job, current == pool)
-  local returned, ok, message, code, value = pcall(go_on, loop)
+  local returned, ok, message, code, value = parts.pcall(go_on, loop)
   if loop.stop and not (returned and ok) then
     loop.stop()
   end
@@ -245,5 +245,6 @@ end
 
 return function(its_core, its_parts)
   core, parts = its_core, its_parts
+  parts.pcall = parts.pcall or pcall -- waits_pool.lua has one in which fibers can wait everywhere
   return lib
 end

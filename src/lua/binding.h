@@ -329,6 +329,8 @@ void iocp_parts_open(lua_State *L, int path);
 /* A state has required the module: if it is the first one, its files are found where that state's package.path
 ** leads. */
 void iocp_parts_remember(lua_State *L);
+/* Whether a function's source, as lua_Debug has it, is one of these files. */
+int iocp_parts_include(const char *source);
 
 /* ---- the classes ------------------------------------------------------------------------------------------------- */
 
@@ -358,6 +360,8 @@ int iocp_lua_process(lua_State *L);
 int iocp_lua_resolve(lua_State *L);
 /* iocp.signal(name) */
 int iocp_lua_signal(lua_State *L);
+/* private.quietly(f, ...): f(...), whose writes to who is gone raise no SIGPIPE. */
+int iocp_lua_quietly(lua_State *L);
 /* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are
 ** Lua's; a table of what the files in Lua need for that. */
 int iocp_lua_open_pool(lua_State *L);
@@ -408,6 +412,8 @@ uintptr_t iocp_check_native_file(lua_State *L, int index, const char *name);
 /* ---- socket.c ---------------------------------------------------------------------------------------------------- */
 
 iocp_socket *iocp_check_socket(lua_State *L, int index, const char *name);
+/* private.detach_socket(socket): its descriptor, which is the caller's; the socket is closed. */
+int iocp_lua_detach_socket(lua_State *L);
 /* nil, message, code for what a function of a socket's returned; `invalid`: what IOCP_INVALID says of an open one.
 ** Returns 3. */
 int iocp_socket_failure(lua_State *L, iocp_socket *socket, int r, const char *invalid);
@@ -441,6 +447,11 @@ int iocp_is_message(const iocp_packet *packet);
 /* Reads (target, key [, overlapped]) from index 2 on, as every notify takes them, and pushes the timer that it
 ** gives. */
 iocp_timer *iocp_notify_arguments(lua_State *L, iocp_port **target, iocp_packet *packet);
+
+/* ---- port.c ------------------------------------------------------------------------------------------------------ */
+
+/* private.pick(port) */
+int iocp_lua_pick(lua_State *L);
 
 /* ---- message.c --------------------------------------------------------------------------------------------------- */
 

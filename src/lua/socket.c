@@ -144,6 +144,16 @@ static int socket_native(lua_State *L)
 	return iocp_push_address(L, native) ? 1 : iocp_failure(L, IOCP_INVALID, "no number of this Lua is exact");
 }
 
+int iocp_lua_detach_socket(lua_State *L)
+{
+	iocp_socket *socket = check_self(L);
+	uintptr_t native;
+	int r = iocp_socket_detach(socket, &native);
+	if (r != IOCP_OK)
+		return iocp_socket_failure(L, socket, r, "on Windows a socket belongs to its port for life");
+	return iocp_push_address(L, native);
+}
+
 static int socket_associate(lua_State *L)
 {
 	iocp_socket *socket = check_self(L);

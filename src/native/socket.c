@@ -444,3 +444,19 @@ int iocp_socket_close(iocp_socket *socket)
 		iocp_object_release(&socket->source.object);
 	return IOCP_OK;
 }
+
+int iocp_socket_detach(iocp_socket *socket, uintptr_t *native)
+{
+	int descriptor = -1;
+	iocp_lock_acquire(&socket->lock);
+	if (!socket->adopted && iocp_socket_need_descriptor(socket) == 0)
+		descriptor = socket->descriptor;
+	if (descriptor >= 0)
+		socket->adopted = 1; /* so nobody closes it here */
+	iocp_lock_release(&socket->lock);
+	if (descriptor < 0)
+		return IOCP_INVALID;
+	*native = (uintptr_t)descriptor;
+	(void)iocp_socket_close(socket);
+	return IOCP_OK;
+}

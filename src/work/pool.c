@@ -57,6 +57,8 @@ static void free_pool(iocp_deferred *memory)
 		free(spans);
 	}
 	free(pool->last_error);
+	iocp_semaphore_close(&pool->places); /* as it mostly is, with the pool: nobody is to be told any more */
+	iocp_semaphore_close(&pool->end);
 	iocp_placing_end(&pool->placing);
 	free(pool);
 }
@@ -431,6 +433,16 @@ int iocp_pool_wait_end(iocp_pool *pool, double ms)
 {
 	int r = iocp_semaphore_wait(&pool->end, ms);
 	return r == IOCP_CLOSED || r == IOCP_ABANDONED ? IOCP_OK : r; /* which is how it ends */
+}
+
+int iocp_pool_notify_end(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer)
+{
+	return iocp_semaphore_notify(&pool->end, port, packet, timer);
+}
+
+int iocp_pool_notify_room(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer)
+{
+	return iocp_semaphore_notify(&pool->places, port, packet, timer);
 }
 
 int iocp_pool_is_broken(iocp_pool *pool)

@@ -468,6 +468,14 @@ int iocp_thread_notify(iocp_thread *thread, iocp_port *port, uintptr_t key, uint
 	return r == IOCP_OK ? iocp_event_notify(end, port, &packet, name) : r;
 }
 
+int iocp_semaphore_notify(iocp_semaphore *semaphore, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+{
+	int r = iocp_event_notify(&semaphore->ready, port, packet, name);
+	if (r == IOCP_OK && iocp_semaphore_is_ready(semaphore))
+		iocp_event_tell(&semaphore->ready);
+	return r;
+}
+
 int iocp_port_notify(iocp_port *port, iocp_port *target, uintptr_t key, uintptr_t overlapped, iocp_timer *name)
 {
 	const iocp_packet packet = {.key = key, .overlapped = overlapped};

@@ -40,6 +40,7 @@
 #include "core/event.h"
 #include "core/object.h"
 #include "core/os.h"
+#include "core/semaphore.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -68,11 +69,19 @@ void *iocp_any_native(const void *object);
 /* As core/os.h has it. */
 uintptr_t iocp_any_file(FILE *stream);
 
+/* ---- signal.c ---------------------------------------------------------------------------------------------------- */
+
+/* As iocp_run_quietly. */
+void iocp_any_quietly(void (*call)(void *data), void *data);
+
 /* ---- timer.c ----------------------------------------------------------------------------------------------------- */
 
 /* Posts the packet when the event happens, at once if it has: as iocp_thread_notify. IOCP_NOMEM. An event that may have
 ** such packets pending happens before its memory is freed. */
 int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+/* Posts the packet when a wait for the semaphore need not wait, or it is closed; at once if it is so now. It says
+** "look": others may be faster, and who finds nothing asks again. As the above. */
+int iocp_semaphore_notify(iocp_semaphore *semaphore, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 /* An event that happens again and again happens: posts their packets to all who asked, who stay, but for those whose
 ** port is closed. How many got one. */
 int iocp_event_post(iocp_event *event);
@@ -329,6 +338,10 @@ void iocp_pool_shutdown(iocp_pool *pool);
 void iocp_pool_close(iocp_pool *pool);
 /* Waits until the pool is closed and its workers have ended: IOCP_OK; else as iocp_thread_join. */
 int iocp_pool_wait_end(iocp_pool *pool, double ms);
+/* Posts a packet when that need not wait: as iocp_thread_notify. IOCP_NOMEM. */
+int iocp_pool_notify_end(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+/* The same when there may be a place in a queue with a limit, for iocp_task_take_place; or it is closed. */
+int iocp_pool_notify_room(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 /* It was closed because its last worker died. */
 int iocp_pool_is_broken(iocp_pool *pool);
 /* It is closed, and its workers have ended. */
@@ -410,6 +423,8 @@ iocp_notices *iocp_notices_new(void);
 void iocp_notices_release(iocp_notices *notices);
 /* Takes the oldest notice, waiting for one: IOCP_OK, or as iocp_port_dequeue. */
 int iocp_notices_wait(iocp_notices *notices, uintptr_t *key, double ms);
+/* Posts a packet when that need not wait: as iocp_thread_notify. IOCP_NOMEM. */
+int iocp_notices_notify(iocp_notices *notices, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 /* Has a notice with `key` left when the task has ended; at once if it has. IOCP_NOMEM. */
 int iocp_task_watch(iocp_task *task, iocp_notices *notices, uintptr_t key);
 /* Takes that back, for all keys, unless it has ended. */

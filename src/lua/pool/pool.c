@@ -38,14 +38,17 @@ static int take_place(void *task, void *argument, double ms)
 	return iocp_task_take_place(task, ms);
 }
 
+enum waiting { WAITS, WAITS_NOT }; /* for a place in the queue */
+
 /* Takes a place for a task, or NULL, and submits it; `notices`, or NULL: with a notice there when it has ended. A
 ** result code; where the queue has a limit it may raise. */
-static int queue_task(lua_State *L, iocp_pool *pool, iocp_task *task, iocp_notices *notices, uintptr_t key)
+static int queue_task(
+	lua_State *L, iocp_pool *pool, iocp_task *task, enum waiting waiting, iocp_notices *notices, uintptr_t key)
 {
 	const iocp_pool_plan *plan = iocp_pool_owner(pool);
 	int r = task ? IOCP_OK : IOCP_NOMEM;
 	if (task && plan->limited)
-		r = iocp_wait_in_lua(L, take_place, task, NULL, plan->queue_wait);
+		r = iocp_wait_in_lua(L, take_place, task, NULL, waiting == WAITS ? plan->queue_wait : 0);
 	if (r != IOCP_OK)
 		return r;
 	if (notices)
@@ -57,18 +60,23 @@ static int queue_task(lua_State *L, iocp_pool *pool, iocp_task *task, iocp_notic
 	return r;
 }
 
-static int pool_submit(lua_State *L)
+static int submit(lua_State *L, enum waiting waiting)
 {
 	iocp_pool *pool = check_pool(L);
 	int r;
 	iocp_pool_raise(L, pool);
-	r = queue_task(L, pool, iocp_task_create(L, pool, 2), NULL, 0);
+	r = queue_task(L, pool, iocp_task_create(L, pool, 2), waiting, NULL, 0);
 	return r == IOCP_OK ? 1 : refuse(L, pool, r);
+}
+
+static int pool_submit(lua_State *L)
+{
+	return submit(L, WAITS);
 }
 
 /* Nobody gets the task, so it needs no userdata; but where it may have to wait for a place, or is to say where it was
 ** made, that may raise. */
-static int pool_post(lua_State *L)
+static int post(lua_State *L, enum waiting waiting)
 {
 	iocp_pool *pool = check_pool(L);
 	int may_raise = is_limited(pool) || iocp_debugs(), r;
@@ -77,13 +85,18 @@ static int pool_post(lua_State *L)
 	task = may_raise ? iocp_task_create(L, pool, 2) : iocp_task_make(L, pool, 2);
 	if (task)
 		iocp_task_set_posted(task);
-	r = queue_task(L, pool, task, NULL, 0);
+	r = queue_task(L, pool, task, waiting, NULL, 0);
 	if (!may_raise)
 		iocp_task_release(task);
 	if (r != IOCP_OK)
 		return refuse(L, pool, r);
 	lua_pushboolean(L, 1);
 	return 1;
+}
+
+static int pool_post(lua_State *L)
+{
+	return post(L, WAITS);
 }
 
 /* The function at 3, its arguments behind; for which nobody waits, so the queue's limit does not count it. */
@@ -109,9 +122,7 @@ static int pool_submit_every(lua_State *L)
 	return submit_later(L, 0.001, 1);
 }
 
-/* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the
-** arguments; a notice with the key when it has ended, be it because it could not be queued. */
-static int submit_chunk(lua_State *L)
+static int make_chunk(lua_State *L, enum waiting waiting)
 {
 	iocp_pool *pool = check_pool(L);
 	int runner = (int)luaL_checkinteger(L, 2);
@@ -123,8 +134,67 @@ static int submit_chunk(lua_State *L)
 	task = iocp_task_create(L, pool, 5);
 	if (task)
 		iocp_task_set_runner(task, runner);
-	r = queue_task(L, pool, task, notices, key);
+	r = queue_task(L, pool, task, waiting, notices, key);
 	return r == IOCP_OK ? 1 : refuse(L, pool, r);
+}
+
+/* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the
+** arguments; a notice with the key when it has ended, be it because it could not be queued. */
+static int submit_chunk(lua_State *L)
+{
+	return make_chunk(L, WAITS);
+}
+
+/* ---- submitting without a wait, for fibers ----------------------------------------------------------------------- */
+
+/* parts.try_submit, parts.try_post, parts.try_submit_chunk: as those without try_, and TIMEOUT where they would wait
+** for a place. */
+static int try_submit(lua_State *L)
+{
+	return submit(L, WAITS_NOT);
+}
+
+static int try_post(lua_State *L)
+{
+	return post(L, WAITS_NOT);
+}
+
+static int try_submit_chunk(lua_State *L)
+{
+	return make_chunk(L, WAITS_NOT);
+}
+
+/* parts.queue_wait(pool): how many ms submitting waits for a place; nil: for ever. */
+static int queue_wait(lua_State *L)
+{
+	const iocp_pool_plan *plan = iocp_pool_owner(check_pool(L));
+	if (plan->queue_wait < 0)
+		return 0;
+	lua_pushnumber(L, (lua_Number)plan->queue_wait);
+	return 1;
+}
+
+/* parts.notify_room(pool, port, key, overlapped), parts.notify_end: a packet when submitting, or finish_pool, may not
+** have to wait any more. */
+static int notify(
+	lua_State *L, int (*ask)(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer))
+{
+	iocp_pool *pool = check_pool(L);
+	iocp_packet packet;
+	iocp_port *target;
+	iocp_timer *timer = iocp_notify_arguments(L, &target, &packet);
+	int r = ask(pool, target, &packet, timer);
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
+static int notify_room(lua_State *L)
+{
+	return notify(L, iocp_pool_notify_room);
+}
+
+static int notify_end(lua_State *L)
+{
+	return notify(L, iocp_pool_notify_end);
 }
 
 /* parts.set_runners(functions) */
@@ -405,7 +475,13 @@ int iocp_lua_open_pool(lua_State *L)
 		{"task", pool_task},
 		{NULL, NULL},
 	};
-	static const luaL_Reg chunk_makers[] = {{"submit_chunk", submit_chunk}, {NULL, NULL}};
+	static const luaL_Reg chunk_makers[] = {
+		{"submit_chunk", submit_chunk},
+		{"try_submit", try_submit},
+		{"try_post", try_post},
+		{"try_submit_chunk", try_submit_chunk},
+		{NULL, NULL},
+	};
 	static const luaL_Reg functions[] = {
 		{"new_pool", new_pool},
 		{"set_runners", set_runners},
@@ -414,6 +490,9 @@ int iocp_lua_open_pool(lua_State *L)
 		{"current_worker", current_worker},
 		{"terminal_columns", terminal_columns},
 		{"work", iocp_lua_work},
+		{"queue_wait", queue_wait},
+		{"notify_room", notify_room},
+		{"notify_end", notify_end},
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_POOL, methods, metamethods);

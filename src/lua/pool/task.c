@@ -381,6 +381,38 @@ static int wait_notice(lua_State *L)
 	return 1;
 }
 
+/* parts.notify_notice(notices, port, key, overlapped): a packet when there is a notice. */
+static int notify_notice(lua_State *L)
+{
+	iocp_notices *notices = iocp_notices_check(L, 1);
+	iocp_packet packet;
+	iocp_port *target;
+	iocp_timer *timer = iocp_notify_arguments(L, &target, &packet);
+	int r = iocp_notices_notify(notices, target, &packet, timer);
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
+/* parts.block(): a fiber of the calling thread is to wait for tasks; a worker's pool has another one meanwhile, until
+** parts.unblock(). true; or nil, message, code: see iocp_pool_block. */
+static int block(lua_State *L)
+{
+	iocp_worker *worker = iocp_worker_current();
+	int r = worker && worker->initialised ? iocp_pool_block(worker->pool) : IOCP_OK;
+	if (r != IOCP_OK)
+		return push_wait_failure(L, r);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int unblock(lua_State *L)
+{
+	iocp_worker *worker = iocp_worker_current();
+	(void)L;
+	if (worker && worker->initialised)
+		iocp_pool_unblock(worker->pool);
+	return 0;
+}
+
 /* ---- cancelling, and what comes first ---------------------------------------------------------------------------- */
 
 static int task_cancel(lua_State *L)
@@ -466,6 +498,9 @@ void iocp_lua_open_task(lua_State *L)
 		{"set_resolver", set_resolver},
 		{"run_task", run_task},
 		{"wait_notice", wait_notice},
+		{"notify_notice", notify_notice},
+		{"block", block},
+		{"unblock", unblock},
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_TASK, methods, metamethods);
