@@ -68,6 +68,12 @@ void iocp_leader_looked(iocp_poll *poll)
 	poll->taken = 0;
 }
 
+void iocp_leader_was_missed(iocp_poll *poll)
+{
+	if (iocp_prim_nanoseconds() - poll->looked_at < SELDOM)
+		poll->apart = 0;
+}
+
 int iocp_leader_is_seldom(const iocp_poll *poll)
 {
 	return average_with(poll, iocp_prim_nanoseconds()) >= SELDOM;

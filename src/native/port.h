@@ -99,12 +99,14 @@ size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_ch
 
 /* ---- leader.c ---------------------------------------------------------------------------------------------------- */
 
-/* Whether nobody waits in the set of descriptors, and somebody should. The lock is held, as for the next nine. */
+/* Whether nobody waits in the set of descriptors, and somebody should. The lock is held, as for the next ten. */
 int iocp_leader_is_due(iocp_port *port);
 /* Whether it may be, as for what is queued. */
 int iocp_leader_may_go_on(const iocp_poll *poll);
 /* Somebody looked for events: those that come next are measured from here. */
 void iocp_leader_looked(iocp_poll *poll);
+/* Something came while nobody led: if somebody had just looked, the port is a busy one. */
+void iocp_leader_was_missed(iocp_poll *poll);
 /* Such looks are so far apart that a port is better armed than watched. */
 int iocp_leader_is_seldom(const iocp_poll *poll);
 /* Nobody leads: the watcher is to be told of the next event. 0: it is not, and is to have its turns. */

@@ -263,8 +263,10 @@ iocp_watched *iocp_port_told(uint64_t handle)
 	iocp_lock_acquire(&port->lock);
 	iocp_poll_of(port)->armed = 0;
 	needed = !port->watched && iocp_leader_is_due(port);
-	if (needed)
+	if (needed) {
 		port->watched = 1;
+		iocp_leader_was_missed(iocp_poll_of(port));
+	}
 	iocp_lock_release(&port->lock);
 	if (needed)
 		return watching(port); /* with the reference */
