@@ -471,8 +471,8 @@ IOCP_API int iocp_socket_multicast(iocp_socket *socket, const char *group, const
 /* The next connection becomes `client`, which is fresh: created, and neither bound nor associated. When it is done the
 ** client is associated, its key its own handle: with `port` or, if that is NULL, with the listener's; with
 ** IOCP_UNASSOCIATED in flags with none. The operation keeps a reference to it. Accepted without a port it stays open
-** all the same, until it is associated, closed, or the listener's port ends. IOCP_INVALID: it is not fresh. Source:
-** Microsoft's AcceptEx. */
+** all the same, if a packet tells of it, until it is associated, closed, or the listener's port ends; done at once it
+** is open as long as its references. IOCP_INVALID: it is not fresh. Source: Microsoft's AcceptEx. */
 enum { IOCP_UNASSOCIATED = 1 };
 IOCP_API int iocp_socket_accept(
 	iocp_socket *socket, iocp_socket *client, iocp_port *port, int flags, uintptr_t overlapped, int64_t *done);

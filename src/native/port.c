@@ -360,7 +360,7 @@ int iocp_port_poll(iocp_port *port, iocp_poll **poll)
 	int error = 0;
 	iocp_poll *fresh, *found = iocp_poll_of(port);
 	if (!found) {
-		fresh = iocp_poll_new(&error);
+		fresh = iocp_poll_new(iocp_port_told, &error);
 		if (!fresh)
 			return error == ENOMEM ? IOCP_NOMEM : error;
 		iocp_lock_acquire(&port->lock);
