@@ -12,38 +12,44 @@ local REASONS = { [200] = "OK", [204] = "No Content", [206] = "Partial Content",
   [505] = "HTTP Version Not Supported" }
 answer.REASONS = REASONS
 
-local STATUS, NO_BODY = {}, { [204] = true, [304] = true }
+local STATUS = {}
 for status, reason in pairs(REASONS) do
   STATUS[status] = ("HTTP/1.1 %d %s\r\nDate: "):format(status, reason)
 end
 
---- What the connection is to be told of itself.
-local function connection_field(request)
+--- What the connection is to be told of itself, and the end of the head.
+local function ending(request)
   if not request.keeps then
-    return "Connection: close\r\n"
+    return "Connection: close\r\n\r\n"
   end
-  return request.minor == 0 and "Connection: keep-alive\r\n" or ""
+  return request.minor == 0 and "Connection: keep-alive\r\n\r\n" or "\r\n"
 end
 
---- The head of an answer. fields: lines, each with its end; length: of the body.
-function answer.head(request, status, fields, length)
-  if NO_BODY[status] then
-    return STATUS[status] .. now() .. "\r\n" .. fields .. connection_field(request) .. "\r\n"
-  end
-  return STATUS[status] .. now() .. "\r\n" .. fields .. "Content-Length: " .. ("%d"):format(length) .. "\r\n"
-    .. connection_field(request) .. "\r\n"
+--- The head of an answer. fields: lines, each with its end, among them Content-Length where there is a body.
+function answer.head(request, status, fields)
+  return STATUS[status] .. now() .. "\r\n" .. fields .. ending(request)
+end
+
+local LENGTH = "Content-Length: %d\r\n"
+
+--- The field that tells how long a body is.
+function answer.length(bytes)
+  return LENGTH:format(bytes)
 end
 
 --- An answer that is a text: what is to be sent.
 function answer.text(request, status, fields, text)
-  local head = answer.head(request, status, fields, #text)
+  local head = answer.head(request, status, fields .. answer.length(#text))
   return request.method == "HEAD" and head or head .. text
 end
 
---- The page for a status that is no success.
+--- The answer for a status that is no success, with a word why; of 204 and 304 there is none.
 function answer.status(request, status, fields)
-  local text = NO_BODY[status] and "" or ("%d %s\n"):format(status, REASONS[status])
-  return answer.text(request, status, "Content-Type: text/plain\r\n" .. (fields or ""), text)
+  if status == 204 or status == 304 then
+    return answer.head(request, status, fields or "")
+  end
+  return answer.text(request, status, "Content-Type: text/plain\r\n" .. (fields or ""),
+    ("%d %s\n"):format(status, REASONS[status]))
 end
 
 return answer

@@ -1,6 +1,6 @@
 --- Bodies: as long as was said, or in chunks. RFC 9112, strictly: what is no chunk is 400.
 -- @module httpd.body
-local head = require "httpd.head"
+local fields = require "httpd.fields"
 local body = {}
 
 body.LIMITS = {
@@ -28,13 +28,13 @@ end
 
 --- Skips the fields behind the last chunk: true; or nil, the status.
 local function skip_trailer(source)
-  for _ = 0, head.LIMITS.fields do
+  for _ = 0, fields.LIMITS.fields do
     local line, why = source:line(body.LIMITS.trailer)
     if not line then
       return nil, why
     elseif line == "" then
       return true
-    elseif not (line .. "\r\n"):find(head.FIELD) then
+    elseif not fields.is_one(line) then
       return nil, 400
     end
   end
@@ -73,22 +73,14 @@ local function read_chunks(source)
   return table.concat(chunks)
 end
 
---- Whether a body follows the head.
-function body.follows(request)
-  return request.is_chunked or (request.length or 0) > 0
-end
-
---- Whether it is longer than it may be, as far as the head says.
-function body.is_too_long(request)
-  return (request.length or 0) > body.LIMITS.body
-end
-
 --- Reads the body of a request: it; or nil, the status.
-function body.read(request, source)
-  if request.is_chunked then
+function body.read(about, source)
+  if about.is_chunked then
     return read_chunks(source)
+  elseif about.length > body.LIMITS.body then
+    return nil, 413
   end
-  return source:bytes(request.length or 0)
+  return source:bytes(about.length)
 end
 
 return body

@@ -9,56 +9,63 @@ local Source, head, body, answer = require "httpd.source", require "httpd.head",
 local connection = {}
 
 connection.LIMITS = {
-  idle = 15000, -- ms from one answer to the next request
+  wait = 15000, -- ms for the next request, and for each write: a client that does not send or read is left
   head = 10000, -- ms from a request's first byte to the end of its head: 408
   body = 30000, -- ms for a body: 408
-  write = 30000, -- ms for each write: a client that does not read is left
   linger = 2000, -- ms, and
   unread = 262144, -- bytes that are still taken from a client that is told of an error while it sends
 }
 
-local clock, read_head, follows = iocp.clock, head.read, body.follows
+local clock, read_head, type = iocp.clock, head.read, type
 local CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n"
 local BROKEN = { method = "GET", minor = 1, keeps = false } -- stands for a request that could not be read
 
---- The source of a client's bytes; what is awaited is to come by source.limit. Why there are none: 408, or false: it is
--- gone.
+--- The source of a client's bytes. Why there are none: 408, where what was begun is to be whole by source.limit; or
+-- false: it is gone.
 local function source_of(client)
   local source
   source = Source.new(function()
-    client:timeout(math.max(0, source.limit - clock()))
+    local limit = source.limit
+    if limit then
+      client:timeout(math.max(0, limit - clock()))
+    end
     local piece, _, code = client:read_some()
+    if limit then
+      client:timeout(connection.LIMITS.wait)
+    end
     if not piece then
-      return nil, code == "TIMEOUT" and 408
+      return nil, limit ~= nil and code == "TIMEOUT" and 408
     end
     return piece
   end)
   return source
 end
 
+--- Reads on, where the head is not whole yet: as next_head.
+local function rest_of_head(source)
+  local request, next_at
+  source.limit = clock() + connection.LIMITS.head
+  repeat
+    local ok, why = source:fill()
+    if not ok then
+      return nil, why
+    end
+    request, next_at = read_head(source.text, source.at)
+  until request or next_at
+  source.limit = nil
+  return request, next_at
+end
+
 --- The next head: a request; or nil, the status, or false where nobody waits for an answer.
 local function next_head(source)
-  local limits = connection.LIMITS
-  if source:size() == 0 then
-    source.limit = clock() + limits.idle
-    if not source:fill() then
-      return nil, false
-    end
+  if source.at > #source.text and not source:fill() then
+    return nil, false
   end
   local request, next_at = read_head(source.text, source.at)
   if not request and not next_at then
-    source.limit = clock() + limits.head
-    repeat
-      local ok, why = source:fill()
-      if not ok then
-        return nil, why
-      end
-      request, next_at = read_head(source.text, source.at)
-    until request or next_at
+    request, next_at = rest_of_head(source)
   end
-  if request then
-    source.at = next_at
-  end
+  source.at = request and next_at or source.at
   return request, next_at
 end
 
@@ -75,42 +82,25 @@ local function part(client)
   end)
 end
 
---- Reads the body, if there is one: true; or nil, the status: then it was not read to its end.
+--- Reads the body: true; or nil, the status: then it was not read to its end.
 local function read_body(client, source, request)
-  if body.is_too_long(request) then
-    return nil, 413
-  elseif request.expects and source:size() == 0 then
+  local about = request.about
+  if about.expects and request.minor > 0 and source:size() == 0 and (about.length or 0) <= body.LIMITS.body then
     client:write(CONTINUE)
   end
   source.limit = clock() + connection.LIMITS.body
-  local text, why = body.read(request, source)
-  if not text then
-    return nil, why
-  end
-  request.body = text
-  return true
+  local text, why = body.read(about, source)
+  source.limit, request.body = nil, text
+  return text and true, why
 end
 
 --- Answers that it cannot, and leaves.
 local function refuse(client, site, request, status)
   request.keeps = false
-  if status then
-    client:timeout(connection.LIMITS.write)
-    if client:write(answer.status(request, status, status == 405 and site.allow or nil)) then
-      part(client)
-    end
+  if status and client:write(answer.status(request, status, status == 405 and site.allow or nil)) then
+    part(client)
   end
   return false
-end
-
---- Answers a request that was read whole; whether there may be another.
-local function respond(client, site, request)
-  client:timeout(connection.LIMITS.write)
-  local text = site.respond(request, client)
-  if type(text) == "string" then
-    text = client:write(text)
-  end
-  return text and request.keeps
 end
 
 --- Reads one request and answers it; whether there may be another.
@@ -119,25 +109,30 @@ local function one(client, site, source, worker)
   if not request then
     return refuse(client, site, BROKEN, status)
   end
+  local has_body = request.about.has_body
   request.keeps = request.keeps and not worker.stopping
   if not site.methods[request.method] then
-    if not follows(request) then
-      client:timeout(connection.LIMITS.write)
-      return client:write(answer.status(request, 405, site.allow)) and request.keeps
+    if has_body then
+      return refuse(client, site, request, 405)
     end
-    return refuse(client, site, request, 405)
-  elseif follows(request) then
+    return client:write(answer.status(request, 405, site.allow)) and request.keeps
+  elseif has_body then
     local ok, why = read_body(client, source, request)
     if not ok then
       return refuse(client, site, request, why)
     end
   end
-  return respond(client, site, request)
+  local text = site.respond(request, client)
+  if type(text) == "string" then
+    text = client:write(text)
+  end
+  return text and request.keeps
 end
 
 --- Serves a connection until it ends. worker: what iocp.serve gives.
 function connection.serve(client, site, worker)
   local source = source_of(client)
+  client:timeout(connection.LIMITS.wait)
   repeat until not one(client, site, source, worker) -- luacheck: ignore 542
 end
 

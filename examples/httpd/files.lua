@@ -61,21 +61,33 @@ local function send_part(entry, client, first, last)
   return transfer.each(entry.file, first, last - first + 1, function(text) return client:write(text) end)
 end
 
-local function send_whole(request, entry, client)
-  local head = answer.head(request, 200, entry.typed, entry.size)
-  if request.method == "HEAD" then
-    return head
-  elseif entry.text then
-    return head .. entry.text
+--- Head and text of a small file. Those who keep their connection are all sent the same for a second.
+local function whole_answer(request, entry)
+  if not request.keeps or request.minor == 0 then
+    return answer.head(request, 200, entry.whole) .. entry.text
   end
-  return client:write(head) and send_part(entry, client, 0, entry.size - 1)
+  local date = dates.now()
+  if entry.date ~= date then
+    entry.answer, entry.date = answer.head(request, 200, entry.whole) .. entry.text, date
+  end
+  return entry.answer
+end
+
+local function send_whole(request, entry, client)
+  if request.method == "HEAD" then
+    return answer.head(request, 200, entry.whole)
+  elseif entry.text then
+    return whole_answer(request, entry)
+  end
+  return client:write(answer.head(request, 200, entry.whole)) and send_part(entry, client, 0, entry.size - 1)
 end
 
 local CONTENT_RANGE = "Content-Range: bytes %d-%d/%d\r\n"
 
 local function send_one(request, entry, client, range)
-  local fields = entry.typed .. CONTENT_RANGE:format(range[1], range[2], entry.size)
-  return client:write(answer.head(request, 206, fields, range[2] - range[1] + 1))
+  local fields = ("Content-Type: %s\r\n"):format(entry.type) .. entry.fields
+    .. CONTENT_RANGE:format(range[1], range[2], entry.size) .. answer.length(range[2] - range[1] + 1)
+  return client:write(answer.head(request, 206, fields))
     and send_part(entry, client, range[1], range[2])
 end
 
@@ -96,7 +108,8 @@ local function send_many(request, entry, client, list)
   end
   local last = ("\r\n--%s--\r\n"):format(boundary)
   local fields = ("Content-Type: multipart/byteranges; boundary=%s\r\n"):format(boundary) .. entry.fields
-  local ok = client:write(answer.head(request, 206, fields, length + #last))
+    .. answer.length(length + #last)
+  local ok = client:write(answer.head(request, 206, fields))
   for i, range in ipairs(list) do
     ok = ok and client:write(heads[i]) and send_part(entry, client, range[1], range[2])
   end

@@ -7,7 +7,8 @@
 -- twice at the right moments.
 -- @module httpd.lookup
 local iocp, lfs = require "iocp", require "lfs"
-local dates, paths, transfer = require "httpd.dates", require "httpd.paths", require "httpd.transfer"
+local dates, memory, paths, transfer = require "httpd.dates", require "httpd.memory", require "httpd.paths",
+  require "httpd.transfer"
 local lookup = {}
 
 lookup.LIMITS = {
@@ -61,15 +62,15 @@ local function open(root, names)
     etag = ('"%x-%x-%s"'):format(info.size, math.floor(info.modified * 1000), info.id:gsub(":", "-")) }
   entry.fields = ("ETag: %s\r\nLast-Modified: %s\r\nAccept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n")
     :format(entry.etag, entry.modified)
-  entry.typed = "Content-Type: " .. entry.type .. "\r\n" .. entry.fields
+  entry.whole = ("Content-Type: %s\r\n%sContent-Length: %d\r\n"):format(entry.type, entry.fields, entry.size)
   return entry
 end
 
-local remembered, count, bytes = {}, 0, 0
+local remembered = memory.new(lookup.LIMITS.entries, lookup.LIMITS.bytes)
 
-local function remember(key, entry)
+local function remember(path, entry)
   local limits = lookup.LIMITS
-  if entry.size > limits.small or limits.age == 0 then
+  if entry.size > limits.small then
     return entry
   end
   entry.text = transfer.read(entry.file, 0, entry.size)
@@ -77,14 +78,8 @@ local function remember(key, entry)
   if not entry.text then -- it has become shorter meanwhile
     return nil, 404
   end
-  if count >= limits.entries or bytes + entry.size > limits.bytes then
-    remembered, count, bytes = {}, 0, 0
-  end
-  if not remembered[key] then
-    count, bytes = count + 1, bytes + entry.size
-  end
   entry.expires = iocp.clock() + limits.age
-  remembered[key] = entry
+  memory.put(remembered, path, entry, entry.size + #path)
   return entry
 end
 
@@ -108,11 +103,11 @@ local function address_of(names)
 end
 
 --- Looks.
--- @return a file: size, type, etag, modified, fields (lines that tell it), and text, or an open file, which is the
+-- @return a file: size, type, etag, modified, fields (lines that tell it), whole (the same where all of it is sent), and text, or an open file, which is the
 -- caller's to close; or nil, the status; or nil, 301, the address of the folder; or nil, nil, the path of a folder and
 -- the names that lead to it
 function lookup.find(root, path)
-  local known = remembered[path]
+  local known = remembered.known[path]
   if known and iocp.clock() < known.expires then
     return known
   end
