@@ -71,15 +71,14 @@ end
 
 --- The client is to see the answer, though it still sends: what it sends is taken for a while, then dropped.
 local function part(client)
-  client:timeout(connection.LIMITS.linger)
+  local limits, taken = connection.LIMITS, 0
+  local till = clock() + limits.linger
   client:shutdown()
-  local taken = 0
-  iocp.within(connection.LIMITS.linger, function()
-    repeat
-      local piece = client:read_some()
-      taken = taken + #(piece or "")
-    until not piece or taken > connection.LIMITS.unread
-  end)
+  repeat
+    client:timeout(math.max(0, till - clock()))
+    local piece = client:read_some()
+    taken = taken + #(piece or "")
+  until not piece or taken > limits.unread or clock() >= till
 end
 
 --- Reads the body: true; or nil, the status: then it was not read to its end.
