@@ -234,13 +234,24 @@ describe("the example", function()
     assert.equal(2000, echoed)
   end)
 
-  it("http answers", function()
-    local output = succeed("examples/http.lua")
+  it("httpd answers", function()
+    local output = succeed("examples/httpd.lua")
     assert.matches("3 requests, one behind the other: 3 answers", output, 1, true)
-    for _, status in ipairs { 200, 400, 404, 405, 413, 505 } do
+    for _, status in ipairs { 200, 206, 301, 400, 404, 405, 411, 416, 501, 505 } do
       assert.matches((" %d "):format(status), output, 1, true)
     end
     assert.matches("stopped%s+true", output)
+  end)
+
+  it("load asks at its rate, and tells how long the answers took", function()
+    local output = succeed("examples/load.lua")
+    assert.matches("^500 answers in [%d.]+ s", output)
+    assert.matches("99 %% +[%d.]+ ms\n", output)
+    local counted = 0
+    for n in output:gmatch(" ms +(%d+)  #") do
+      counted = counted + n
+    end
+    assert.equal(500, counted)
   end)
 
   it("chat tells each what the others say", function()

@@ -4,7 +4,7 @@
 ** Usage: measure "CLIENT" SERVER...: starts the server, which is given the port as its last argument, runs the client,
 ** a shell's command in which PORT is put in place of every %s, twice, of which the first warms up, and prints what the
 ** client printed, then lines of a name and a number each: used, the processor time of the server and its children, s;
-** memory, bytes that they have for themselves; busiest, the share of the busiest thread; switches.
+** memory, bytes that they have for themselves.
 */
 
 #define _GNU_SOURCE
@@ -55,7 +55,6 @@ int main(int argc, char **argv)
 	before = usage_now();
 	run_client(client, 1);
 	before = usage_since(&before);
-	printf("used %.6f\nmemory %.0f\nbusiest %.3f\nswitches %ld\n", before.cpu, memory_of_server(), before.busiest,
-		before.switches);
+	printf("used %.6f\nmemory %.0f\n", before.cpu, memory_of_server());
 	return 0;
 }

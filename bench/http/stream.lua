@@ -1,11 +1,10 @@
 -- Streams alone: reads lines until an empty one, and writes an answer that was made before. What a server over streams
 -- costs before it knows HTTP. usage: lua stream.lua THREADS BYTES PORT
+package.path = "bench/?.lua;" .. package.path
 local iocp = require "iocp"
 
 local threads, size, port = tonumber(arg[1]), tonumber(arg[2]), tonumber(arg[3])
-local body = size == 13 and "Hello, world\n" or ("x"):rep(size)
-local answer = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain\r\nContent-Length: "
-  .. #body .. "\r\n\r\n" .. body
+local answer = require "http.answer"(size)
 
 assert(iocp.serve { host = "127.0.0.1", port = port, workers = threads, handler = function(client)
   local line = client:read()

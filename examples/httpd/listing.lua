@@ -8,7 +8,8 @@ listing.MOST = 10000 -- names on a page
 
 local STYLE = "body{font:1rem/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
   .. "table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem;text-align:left}"
-  .. "tr:nth-child(even){background:#f4f4f4}.n{text-align:right;white-space:nowrap}a{overflow-wrap:anywhere}"
+  .. "tr:nth-child(even){background:#f4f4f4}.n{text-align:right;white-space:nowrap}"
+  .. "a{overflow-wrap:anywhere;white-space:pre-wrap}"
 
 local PAGE = [[<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
