@@ -70,8 +70,8 @@ local function ask(host, port, request, number, from, till)
     if due >= till then
       break
     end
-    if due > iocp.clock() then
-      iocp.sleep(due - iocp.clock())
+    if rate then
+      iocp.sleep(math.max(0, due - iocp.clock()))
     end
     local message
     if not client then

@@ -254,6 +254,13 @@ describe("the example", function()
     assert.equal(500, counted)
   end)
 
+  it("spider finds each page once, and the link that leads to nothing", function()
+    local output = succeed("examples/spider.lua")
+    assert.equal(6, count("\n" .. output, "\n200 "))
+    assert.matches("404         0  /nothing.html\n  the link is in /a/deeper/c.html", output, 1, true)
+    assert.matches("\n7 pages, 353 bytes in [%d.]+ s; 1 broken links\n", output)
+  end)
+
   it("chat tells each what the others say", function()
     local output = succeed("examples/chat.lua")
     assert.equal(6, select(2, output:gsub("hears: %a+: hello, I am", "")))

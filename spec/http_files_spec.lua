@@ -99,8 +99,9 @@ describe("the files of a folder", function()
   end)
 
   it("are all that can be reached", function()
-    for _, path in ipairs { "/nothing", "/small.txt/", "/small.txt/x", "/link.txt", "/link", "/link/", "/link/etc/passwd",
-      "/sub/loop/", "/sub/loop/inner.html", "/with_index/small.txt", "/fifo", "/.hidden", "/../" .. outside:match("[^/]+$"),
+    for _, path in ipairs { "/nothing", "/small.txt/", "/small.txt/x", "/link.txt", "/link", "/link/",
+      "/link/etc/passwd", "/sub/loop/", "/sub/loop/inner.html", "/with_index/small.txt", "/fifo", "/.hidden",
+      "/../" .. outside:match("[^/]+$"),
       "/sub/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/%2fetc%2fpasswd", "/sub\\inner.html" } do
       local answer = ask(path)
       assert.equal(404, answer.status, path)
@@ -112,8 +113,8 @@ describe("the files of a folder", function()
   it("are listed, with their names escaped", function()
     local answer = ask("/")
     assert.equal("text/html; charset=utf-8", answer.fields["content-type"])
-    assert.matches('<a href="./%3Cb%3E%26%22%27%2520%20%C3%BC.txt">&lt;b&gt;&amp;&quot;&#39;%20 \195\188.txt</a>', answer.body,
-      1, true)
+    assert.matches('<a href="./%3Cb%3E%26%22%27%2520%20%C3%BC.txt">&lt;b&gt;&amp;&quot;&#39;%20 \195\188.txt</a>',
+      answer.body, 1, true)
     assert.matches('<a href="./sub/">sub/</a>', answer.body, 1, true)
     for _, hidden in ipairs { "link", "hidden", "fifo", "../" } do
       assert.is_nil(answer.body:find(hidden, 1, true), hidden)
@@ -155,7 +156,8 @@ describe("the files of a folder", function()
     local later, earlier = "Fri, 31 Dec 9999 23:59:59 GMT", "Sun, 06 Nov 1994 08:49:37 GMT"
     for _, row in ipairs {
       { 304, "If-None-Match: " .. etag }, { 304, "If-None-Match: \"x\", W/" .. etag }, { 304, "If-None-Match: *" },
-      { 200, "If-None-Match: \"x\"" }, { 304, "If-Modified-Since: " .. modified }, { 304, "If-Modified-Since: " .. later },
+      { 200, "If-None-Match: \"x\"" }, { 304, "If-Modified-Since: " .. modified }, { 304,
+      "If-Modified-Since: " .. later },
       { 200, "If-Modified-Since: " .. earlier }, { 200, "If-Modified-Since: yesterday" },
       { 200, "If-None-Match: \"x\"\r\nIf-Modified-Since: " .. later }, { 200, "If-Match: " .. etag },
       { 412, "If-Match: \"x\"" }, { 412, "If-Match: W/" .. etag }, { 412, "If-Unmodified-Since: " .. earlier },

@@ -133,7 +133,8 @@ describe("a head", function()
     ["an expectation"] = { 417, POST .. "Content-Length: 5\r\nExpect: more\r\n\r\nhello" },
     ["a target that is too long"] = { 414, "GET /" .. ("a"):rep(9000) .. " HTTP/1.1\r\nHost: a\r\n\r\n" },
     ["a target without an end"] = { 414, "GET /" .. ("a"):rep(9000) },
-    ["a head that is too long"] = { 431, GET .. "Host: a\r\n" .. ("X: " .. ("b"):rep(2000) .. "\r\n"):rep(9) .. "\r\n" },
+    ["a head that is too long"] = { 431,
+    GET .. "Host: a\r\n" .. ("X: " .. ("b"):rep(2000) .. "\r\n"):rep(9) .. "\r\n" },
     ["a head without an end"] = { 431, GET .. "Host: a\r\n" .. ("X: " .. ("b"):rep(2000) .. "\r\n"):rep(9) },
     ["too many fields"] = { 431, GET .. "Host: a\r\n" .. ("X: b\r\n"):rep(101) .. "\r\n" },
     ["a chunk that is no number"] = { 400, POST .. "Transfer-Encoding: chunked\r\n\r\nx\r\n0\r\n\r\n" },
@@ -200,7 +201,8 @@ describe("a body", function()
       ("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"):format(#smuggled, smuggled) } do
       for _, method in ipairs { "GET", "POST", "PUT", "DELETE", "HEAD" } do
         local site = http.site()
-        http.serve(site, { method .. " / HTTP/1.1\r\nHost: a\r\n" .. framed .. "GET /next HTTP/1.1\r\nHost: a\r\n\r\n" })
+        http.serve(site,
+          { method .. " / HTTP/1.1\r\nHost: a\r\n" .. framed .. "GET /next HTTP/1.1\r\nHost: a\r\n\r\n" })
         local expected = site.methods[method] and { method .. " /", "GET /next" } or {}
         assert.same(expected, site.asked)
       end
@@ -225,13 +227,14 @@ describe("a range", function()
   it("is read as RFC 9110 has it", function()
     for value, expected in pairs {
       ["bytes=0-9"] = { { 0, 9 } }, ["bytes=90-"] = { { 90, 99 } }, ["bytes=-10"] = { { 90, 99 } },
-      ["bytes=50-1000"] = { { 50, 99 } }, ["bytes=-1000"] = { { 0, 99 } }, ["BYTES=0-0 , 5-6,"] = { { 0, 0 }, { 5, 6 } },
+      ["bytes=50-1000"] = { { 50, 99 } }, ["bytes=-1000"] = { { 0, 99 } }, ["BYTES=0-0 , 5-6,"] = { { 0, 0 }, { 5,
+      6 } },
       ["bytes=100-"] = false, ["bytes=-0"] = false, ["bytes=100-,0-1"] = { { 0, 1 } },
     } do
       assert.same(expected, ranges.read(value, 100), value)
     end
-    for _, value in ipairs { "bytes", "bytes=", "bytes=-", "bytes=5-4", "lines=1-2", "bytes=a-b", "bytes=1", "bytes=1-2-3",
-      "bytes=0-99,0-99", "bytes=" .. ("0-0,"):rep(17), "bytes=99999999999999999999-" } do
+    for _, value in ipairs { "bytes", "bytes=", "bytes=-", "bytes=5-4", "lines=1-2", "bytes=a-b", "bytes=1",
+      "bytes=1-2-3", "bytes=0-99,0-99", "bytes=" .. ("0-0,"):rep(17), "bytes=99999999999999999999-" } do
       assert.is_nil(ranges.read(value, 100), value)
     end
     assert.is_false(ranges.read("bytes=0-", 0))
@@ -262,7 +265,8 @@ describe("a path", function()
       assert.equal(status, split(path, false), path)
       assert.equal(status, split(path, true), path)
     end
-    for _, path in ipairs { "/c:", "/C:/a", "/a:b", "/a::$DATA", "/nul", "/NUL.txt", "/con", "/Aux.c", "/com1", "/lpt9.x",
+    for _, path in ipairs { "/c:", "/C:/a", "/a:b", "/a::$DATA", "/nul", "/NUL.txt", "/con", "/Aux.c", "/com1",
+      "/lpt9.x",
       "/COM%C2%B9", "/conin$", "/nul%20.txt", "/a.", "/a%20", "/progra~1", "/a%3f", "/a%2a", "/a%7cb", "/a%22" } do
       assert.equal(404, split(path, true), path)
     end

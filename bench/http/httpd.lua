@@ -6,9 +6,9 @@ local threads, size, port = tonumber(arg[1]), tonumber(arg[2]), tonumber(arg[3])
 assert(iocp.serve { host = "127.0.0.1", port = port, workers = threads, handler = function(client, worker)
   local site
   if size == 13 then
-    local answer = require "httpd.answer"
-    site = { methods = { GET = true, HEAD = true }, allow = "Allow: GET, HEAD\r\n", respond = function(request)
-      return answer.text(request, 200, "Content-Type: text/plain\r\n", "Hello, world\n")
+    local head, fields = require("httpd.answer").head, "Content-Type: text/plain\r\nContent-Length: 13\r\n"
+    site = { methods = { GET = true }, allow = "Allow: GET\r\n", respond = function(request)
+      return head(request, 200, fields) .. "Hello, world\n"
     end }
   else
     site = require("httpd.files").site("build/http/files")

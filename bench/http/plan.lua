@@ -1,7 +1,7 @@
 --- What bench/http measures: rows, each so many connections that ask for a page of so many bytes, and the servers that
 -- take turns at it. The first server of a row is its yardstick. `figure`: what is compared, the smaller the better:
--- `cpu`, the server's processor time a request, us; `p99`, ms, where the client asks at a rate. `asked`: how much of the
--- yardstick's at most.
+-- `cpu`, the server's processor time a request, us; `p99`, ms, where the client asks at a rate. `asked`: how much of
+-- the yardstick's at most.
 -- @module bench.http.plan
 local rows = {}
 
@@ -35,7 +35,8 @@ add { title = "hello world: 64 connections", threads = 1, connections = 64, size
 add { title = "hello world: 64 connections by 2 threads", threads = 2, connections = 64, size = 13,
   C, ours("stream", "luajit"), ours("httpd", "luajit"), ours("httpd", "lua5.4"), NGINX, NGINX_LUA, GO, NODE }
 add { title = "hello world: 1000 connections", threads = 1, connections = 1000, size = 13,
-  C, ours("stream", "luajit"), ours("httpd", "luajit"), ours("httpd", "lua5.4"), NGINX, others "luv", others "cqueues", GO,
+  C, ours("stream", "luajit"), ours("httpd", "luajit"), ours("httpd", "lua5.4"), NGINX, others "luv",
+  others "cqueues", GO,
   NODE }
 add { title = "10 KiB file: 64 connections", threads = 1, connections = 64, size = 10240,
   C, ours("httpd", "luajit"), ours("httpd", "lua5.4"), NGINX, others "luv", others "lua-http", GO, NODE }

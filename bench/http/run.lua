@@ -26,7 +26,7 @@ local UNITS = { us = 1e-3, ms = 1, s = 1000 }
 --- What measure and its client print: cpu, rate, p99, memory; nil: the server is not to be had, or failed.
 local function run(row, server)
   local variables, command = server.command:match("^(%u+=%S+ )"), server.command:gsub("^%u+=%S+ ", "")
-  local text = measure.read(("%s %s build/http/measure '%s' %s %d %d 2>/dev/null"):format(
+  local text = measure.read(("%s %s build/http/measure '%s' %s %d %d"):format(
     (row.rate or server.lua) and environment(server.lua or "luajit") or "", variables or "", client_of(row), command,
     row.threads, row.size))
   local used, answers = text:match("\nused (%S+)"), text:match("(%d+) requests in") or text:match("(%d+) answers in")
@@ -54,8 +54,8 @@ end
 
 local EXPLAINED = [[
 Medians (least-greatest) of %d rounds of %g s in which the servers of a row take turns, after one round to warm up; a
-server that is not to be had, or failed, is left out. `wrk` asks from one thread, over loopback, as fast as it can: on two
-processors it takes one, so every good server shows wrk's rate, and what a server costs is **its processor time a
+server that is not to be had, or failed, is left out. `wrk` asks from one thread, over loopback, as fast as it can: on
+two processors it takes one, so every good server shows wrk's rate, and what a server costs is **its processor time a
 request**, with its children's. A smaller ratio is better; each is of two measurements of the same round. MiB: memory
 that the server has for itself. At a rate `examples/load.lua` asks, each request at its time whether or not the last
 answer has come, and the figure is the time within which 99 of 100 are answered, beside nginx's.
@@ -80,7 +80,8 @@ local function draw(row, all)
     "set terminal svg size 760,430 font 'sans-serif,13' background '#ffffff'", "set output 'doc/bench/http.svg'",
     ("set title '%s: microseconds of processor time a request'"):format(row.title),
     "set style fill solid; set boxwidth 0.7; unset key; set border 2; set xtics nomirror; unset ytics",
-    ("set yrange [-0.6:%g]; set xrange [0:*]; set lmargin 30; set grid xtics lc rgb '#dddddd' lt 1"):format(#data - 0.4),
+    "set lmargin 30; set grid xtics lc rgb '#dddddd' lt 1",
+    ("set yrange [-0.6:%g]; set xrange [0:*]"):format(#data - 0.4),
     "$data << END", table.concat(data, "\n"), "END",
     "set ytics () nomirror",
     "plot $data using ($2/2):0:($2/2):(0.35):3:ytic(1) with boxxyerror lc rgb variable, "

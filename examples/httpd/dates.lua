@@ -7,15 +7,18 @@ local dates = {}
 local DAYS = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" }
 local MONTHS = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" }
 
+local DATE = "^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$"
+
 --- A time in seconds since 1970.
 function dates.format(seconds)
   local t = os.date("!*t", math.floor(seconds))
-  return ("%s, %02d %s %d %02d:%02d:%02d GMT"):format(DAYS[t.wday], t.day, MONTHS[t.month], t.year, t.hour, t.min, t.sec)
+  return ("%s, %02d %s %d %02d:%02d:%02d GMT"):format(DAYS[t.wday], t.day, MONTHS[t.month], t.year, t.hour, t.min,
+    t.sec)
 end
 
 --- The same the other way; nil: it is none. It can be compared with others of this function alone.
 function dates.order(text)
-  local day, name, year, hour, minute, second = text:match("^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
+  local day, name, year, hour, minute, second = text:match(DATE)
   for month = 1, name and 12 or 0 do
     if MONTHS[month] == name then
       return ((((year * 12 + month) * 31 + day) * 24 + hour) * 60 + minute) * 60 + second

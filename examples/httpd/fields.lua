@@ -2,7 +2,7 @@
 -- is 400. They know nothing of the request's line, so what a client says in each of its requests is read once, and
 -- remembered.
 -- @module httpd.fields
-local byte, find, lower, match, sub = string.byte, string.find, string.lower, string.match, string.sub
+local byte, find, lower, match = string.byte, string.find, string.lower, string.match
 local memory = require "httpd.memory"
 local fields = {}
 

@@ -1,8 +1,7 @@
 --- The site that serves the files of a folder: RFC 9110's conditions and ranges. See connection.lua for what a site is.
 -- @module httpd.files
 local answer, dates, listing = require "httpd.answer", require "httpd.dates", require "httpd.listing"
-local lookup, paths, ranges, transfer = require "httpd.lookup", require "httpd.paths", require "httpd.ranges",
-  require "httpd.transfer"
+local lookup, ranges, transfer = require "httpd.lookup", require "httpd.ranges", require "httpd.transfer"
 local files = {}
 
 -- ---- conditions -----------------------------------------------------------------------------------------------------

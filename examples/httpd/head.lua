@@ -16,8 +16,11 @@ local METHODS = { GET = true, HEAD = true, POST = true, PUT = true, DELETE = tru
   TRACE = true, PATCH = true }
 local HAS_CONTENT = { POST = true, PUT = true, PATCH = true }
 
---- The path of a target that does not begin with it; or nil, the status.
+--- A target without the server's name, if it has one; or nil, the status.
 local function path_of(target)
+  if byte(target) == 47 then
+    return target
+  end
   local authority, rest = match(target, "^[hH][tT][tT][pP]://([^/?#]+)(.*)$")
   if not authority or find(authority, "@", 1, true) or not find(authority, fields.HOST) then
     return nil, 400
@@ -25,7 +28,7 @@ local function path_of(target)
   return byte(rest) == 47 and rest or "/" .. rest
 end
 
---- The path of any target, and what is behind a question mark; or nil, the status.
+--- The path of a target, and what is behind a question mark; or nil, the status.
 local function read_target(method, target)
   if find(target, "#", 1, true) then
     return nil, 400
@@ -34,12 +37,9 @@ local function read_target(method, target)
   elseif method == "OPTIONS" and target == "*" then
     return "/"
   end
-  local path, status = target, nil
-  if byte(target) ~= 47 then
-    path, status = path_of(target)
-    if not path then
-      return nil, status
-    end
+  local path, status = path_of(target)
+  if not path then
+    return nil, status
   end
   return match(path, "^[^?]*"), match(path, "?(.*)$")
 end
@@ -92,9 +92,9 @@ local function unfinished(text, at)
 end
 
 --- Reads a head that begins at `at`.
--- @return the request: method, path, query, minor (of the version), fields (not to be changed), about (what they say: see
--- fields.lua), keeps (the connection); and where what follows it begins; or nil: it is not whole yet; or nil, the status
--- that it is to be answered with: the connection cannot be kept then
+-- @return the request: method, path, query, minor (of the version), fields (not to be changed), about (what they say:
+-- see fields.lua), keeps (the connection); and where what follows it begins; or nil: it is not whole yet; or nil, the
+-- status that it is to be answered with: the connection cannot be kept then
 function head.read(text, at)
   local last = find(text, "\r\n\r\n", at, true)
   local line_end = last and find(text, "\r\n", at, true)
@@ -110,21 +110,20 @@ function head.read(text, at)
   elseif last - at > head.LIMITS.head then
     return nil, 431
   end
-  local words, about, status = sub(text, at, line_end - 1), nil, nil
-  local line = remembered.known[words]
+  local words = sub(text, at, line_end - 1)
+  local line, status = remembered.known[words], nil
   if not line then
     line, status = read_line(words)
-    if not line then
-      return nil, status
-    end
   end
-  about, status = read_fields(sub(text, line_end + 2, last + 3))
-  if not about then
+  if not line then
     return nil, status
   end
-  local request
-  request, status = combine(line, about)
-  return request, request and last + 4 or status
+  local about, why = read_fields(sub(text, line_end + 2, last + 3))
+  if not about then
+    return nil, why
+  end
+  local request, wrong = combine(line, about)
+  return request, request and last + 4 or wrong
 end
 
 return head

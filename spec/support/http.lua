@@ -97,7 +97,8 @@ local SEEDS = {
 }
 http.SEEDS = SEEDS
 
-local PIECES = { "\r", "\n", "\r\n", "\r\n\r\n", "\0", " ", "\t", ":", ",", "/", "%00", "..", "0", "9", "-", "\255", "chunked",
+local PIECES = { "\r", "\n", "\r\n", "\r\n\r\n", "\0", " ", "\t", ":", ",", "/", "%00", "..", "0", "9", "-", "\255",
+  "chunked",
   "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "Host: b\r\n", "0\r\n\r\n", "HTTP/1.1", "HTTP/1.0",
   "fffffffff\r\n", "Expect: 100-continue\r\n", " folded\r\n", "GET /next HTTP/1.1\r\nHost: a\r\n\r\n" }
 
