@@ -116,7 +116,7 @@ file:close()
 print(FORMAT:format(table.unpack(HEADER)))
 local lines = {}
 for number, row in ipairs(rows) do
-  local all = rounds.is_wanted(row) and rounds.measure(row, count, run) or {}
+  local all = rounds.is_wanted(row) and rounds.measure(row, run) or {}
   for i, server in ipairs(row) do
     if all[i] then
       lines[#lines + 1] = line_of(row, i, server, all[i])

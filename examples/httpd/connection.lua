@@ -16,7 +16,7 @@ connection.LIMITS = {
   unread = 262144, -- bytes that are still taken from a client that is told of an error while it sends
 }
 
-local clock, read_head, type = iocp.clock, head.read, type
+local clock, read_head = iocp.clock, head.read
 local CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n"
 local BROKEN = { method = "GET", minor = 1, keeps = false } -- stands for a request that could not be read
 
@@ -122,7 +122,7 @@ local function one(client, site, source, worker)
     end
   end
   local text = site.respond(request, client)
-  if type(text) == "string" then
+  if text and text ~= true then
     text = client:write(text)
   end
   return text and request.keeps

@@ -55,7 +55,7 @@ end
 --- Sends a part of the file; true, or nil: the connection is lost, or the file has changed.
 local function send_part(entry, client, first, last)
   if entry.text then
-    return client:write(entry.text:sub(first + 1, last + 1))
+    return client:write(entry.text:sub(first + 1, last + 1)) and true
   end
   return transfer.each(entry.file, first, last - first + 1, function(text) return client:write(text) end)
 end
@@ -112,7 +112,7 @@ local function send_many(request, entry, client, list)
   for i, range in ipairs(list) do
     ok = ok and client:write(heads[i]) and send_part(entry, client, range[1], range[2])
   end
-  return ok and client:write(last)
+  return ok and client:write(last) and true
 end
 
 local function send(request, entry, client)

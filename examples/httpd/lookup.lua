@@ -20,10 +20,10 @@ lookup.LIMITS = {
 
 local TYPES = { html = "text/html", htm = "text/html", css = "text/css", js = "text/javascript",
   mjs = "text/javascript", json = "application/json", svg = "image/svg+xml", png = "image/png", jpg = "image/jpeg",
-  jpeg = "image/jpeg", gif = "image/gif", webp = "image/webp", ico = "image/x-icon", txt = "text/plain", md = "text/plain",
-  lua = "text/plain", c = "text/plain", h = "text/plain", xml = "application/xml", pdf = "application/pdf",
-  wasm = "application/wasm", mp4 = "video/mp4", webm = "video/webm", mp3 = "audio/mpeg", gz = "application/gzip",
-  zip = "application/zip", woff2 = "font/woff2" }
+  jpeg = "image/jpeg", gif = "image/gif", webp = "image/webp", ico = "image/x-icon", txt = "text/plain",
+  md = "text/plain", lua = "text/plain", c = "text/plain", h = "text/plain", xml = "application/xml",
+  pdf = "application/pdf", wasm = "application/wasm", mp4 = "video/mp4", webm = "video/webm", mp3 = "audio/mpeg",
+  gz = "application/gzip", zip = "application/zip", woff2 = "font/woff2" }
 
 local function type_of(name)
   local kind = TYPES[(name:match("%.(%w+)$") or ""):lower()] or "application/octet-stream"
@@ -104,8 +104,8 @@ end
 
 --- Looks.
 -- @return a file: size, type, etag, modified, fields (lines that tell it), whole (the same where all of it is sent),
--- and text, or an open file, which is the caller's to close; or nil, the status; or nil, 301, the address of the folder;
--- or nil, nil, the path of a folder and the names that lead to it
+-- and text, or an open file, which is the caller's to close; or nil, the status; or nil, 301, the address of the
+-- folder; or nil, nil, the path of a folder and the names that lead to it
 function lookup.find(root, path)
   local known = remembered.known[path]
   if known and iocp.clock() < known.expires then
