@@ -7,7 +7,7 @@
 -- Its parts are in httpd/: head.lua and body.lua read requests, from a source.lua, which knows no sockets;
 -- connection.lua answers them one by one with what a site says; files.lua is the site, with lookup.lua, ranges.lua and
 -- listing.lua. Their tables LIMITS say what is too long, too many or too late.
-local folder = (arg[0] or ""):match("^(.*[/\\])") or ""
+local folder = debug.getinfo(1, "S").source:match("^@(.*[/\\])") or ""
 package.path = folder .. "?.lua;" .. package.path
 local iocp = require "iocp"
 

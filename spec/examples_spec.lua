@@ -258,7 +258,7 @@ describe("the example", function()
     local output = succeed("examples/spider.lua")
     assert.equal(6, count("\n" .. output, "\n200 "))
     assert.matches("404         0  /nothing.html\n  the link is in /a/deeper/c.html", output, 1, true)
-    assert.matches("\n7 pages, 353 bytes in [%d.]+ s; 1 broken links\n", output)
+    assert.matches("\n7 pages, 353 bytes in [%d.]+ s; 1 broken links", output)
   end)
 
   it("chat tells each what the others say", function()
