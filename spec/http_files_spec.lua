@@ -2,7 +2,7 @@
 local iocp = require "iocp"
 local support = require "support"
 local http = require "support.http"
-local found, lfs = pcall(require, "lfs")
+local lfs = require "lfs"
 
 local root, outside, service, host, port
 
@@ -17,10 +17,13 @@ for i = 1, 30000 do
   LARGE[i] = ("line %d\n"):format(i)
 end
 LARGE = table.concat(LARGE)
-local NAME = "<b>&\"'%20 \195\188.txt"
+-- What is not to be taken for a page or an address: the name, as it is in a link, and as it is shown.
+local NAMED = support.windows and { "&'%20 .txt", "%26%27%2520%20.txt", "&amp;&#39;%20 .txt" }
+  or { "<b>&\"'%20 \195\188.txt", "%3Cb%3E%26%22%27%2520%20%C3%BC.txt",
+    "&lt;b&gt;&amp;&quot;&#39;%20 \195\188.txt" }
 
 local function make_folder()
-  local base = os.tmpname()
+  local base = support.temporary()
   os.remove(base)
   root, outside = base .. ".root", base .. ".secret"
   for _, folder in ipairs { root, root .. "/sub", root .. "/with_index" } do
@@ -33,12 +36,14 @@ local function make_folder()
   write(root .. "/sub/inner.html", "<p>inner</p>")
   write(root .. "/with_index/index.html", "<p>index</p>")
   write(root .. "/.hidden", "hidden")
-  write(root .. "/" .. NAME, "named")
-  assert(lfs.link(outside, root .. "/link.txt", true))
-  assert(lfs.link("/", root .. "/link", true))
-  assert(lfs.link(root .. "/sub", root .. "/sub/loop", true))
-  assert(lfs.link(root .. "/small.txt", root .. "/with_index/small.txt", true))
-  assert(os.execute("mkfifo '" .. root .. "/fifo'"))
+  write(root .. "/" .. NAMED[1], "named")
+  if not support.windows then
+    assert(lfs.link(outside, root .. "/link.txt", true))
+    assert(lfs.link("/", root .. "/link", true))
+    assert(lfs.link(root .. "/sub", root .. "/sub/loop", true))
+    assert(lfs.link(root .. "/small.txt", root .. "/with_index/small.txt", true))
+    assert(os.execute("mkfifo '" .. root .. "/fifo'"))
+  end
 end
 
 local function remove_folder()
@@ -73,10 +78,8 @@ local function stop()
 end
 
 describe("the files of a folder", function()
-  if found then -- else all is pending
-    setup(serve)
-    teardown(stop)
-  end
+  setup(serve)
+  teardown(stop)
 
   it("are sent as they are", function()
     local answer = ask("/small.txt")
@@ -87,7 +90,7 @@ describe("the files of a folder", function()
     assert.equal(LARGE, ask("/large.txt").body)
     assert.equal("<p>inner</p>", ask("/sub/inner%2ehtml").body)
     assert.equal("<p>index</p>", ask("/with_index/").body)
-    assert.equal("named", ask("/" .. require("httpd.paths").encode(NAME)).body)
+    assert.equal("named", ask("/" .. NAMED[2]).body)
   end)
 
   it("are sent without a body for HEAD", function()
@@ -101,7 +104,7 @@ describe("the files of a folder", function()
   it("are all that can be reached", function()
     for _, path in ipairs { "/nothing", "/small.txt/", "/small.txt/x", "/link.txt", "/link", "/link/",
       "/link/etc/passwd", "/sub/loop/", "/sub/loop/inner.html", "/with_index/small.txt", "/fifo", "/.hidden",
-      "/../" .. outside:match("[^/]+$"),
+      "/../" .. outside:match("[^/\\]+$"),
       "/sub/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/%2fetc%2fpasswd", "/sub\\inner.html" } do
       local answer = ask(path)
       assert.equal(404, answer.status, path)
@@ -113,8 +116,7 @@ describe("the files of a folder", function()
   it("are listed, with their names escaped", function()
     local answer = ask("/")
     assert.equal("text/html; charset=utf-8", answer.fields["content-type"])
-    assert.matches('<a href="./%3Cb%3E%26%22%27%2520%20%C3%BC.txt">&lt;b&gt;&amp;&quot;&#39;%20 \195\188.txt</a>',
-      answer.body, 1, true)
+    assert.matches(('<a href="./%s">%s</a>'):format(NAMED[2], NAMED[3]), answer.body, 1, true)
     assert.matches('<a href="./sub/">sub/</a>', answer.body, 1, true)
     for _, hidden in ipairs { "link", "hidden", "fifo", "../" } do
       assert.is_nil(answer.body:find(hidden, 1, true), hidden)
@@ -217,7 +219,7 @@ describe("the files of a folder", function()
 
   it("are what curl gets", function()
     local address = ("http://%s:%d"):format(host, port)
-    if curl("--version") == "" then
+    if not curl("--version"):find("^curl ") then
       return pending("there is no curl")
     end
     local status = "-o /dev/null -w '%{http_code}' "

@@ -416,6 +416,27 @@ describe("a connection", function()
     end)
   end)
 
+  it("that sends next to nothing holds nobody else (slowloris)", function()
+    local n = support.scaled(300)
+    served({ head = 2000, linger = 50 }, function(host, port)
+      local slow = {}
+      for i = 1, n do
+        slow[i] = assert(iocp.connect(host, port, { timeout = 60000 }))
+        slow[i]:write(GET .. "X: ")
+      end
+      for _ = 1, 10 do
+        assert.matches("^HTTP/1.1 200", http.ask(host, port, "GET / HTTP/1.0\r\n\r\n"))
+        for i = 1, n do
+          slow[i]:write("y") -- which may find that it is over
+        end
+      end
+      for i = 1, n do
+        assert.equal("HTTP/1.1 408 Request Timeout", slow[i]:read())
+        slow[i]:close()
+      end
+    end)
+  end)
+
   it("ends with its client in the middle of anything", function()
     served({}, function(host, port)
       for _, text in ipairs { "", "GET", GET, POST .. "Content-Length: 5\r\n\r\nhe", POST
