@@ -43,9 +43,16 @@ local function about(root, names)
   return what
 end
 
+--- Whether two numbers of 64 bits are the same, as far as this Lua's numbers tell.
+local function is_equal(digits, number)
+  return tonumber(digits, 16) % 2 ^ 64 == number % 2 ^ 64
+end
+
 --- Whether the file that was opened is the one with this name. Windows' lfs does not tell.
-local function is_same(file, what)
-  return paths.is_windows or what and what.mode == "file" and file.id == ("%x:%x"):format(what.dev, what.ino)
+local function is_same(info, what)
+  local volume, id = info.id:match("^(%x+):(%x+)$")
+  return paths.is_windows
+    or what and what.mode == "file" and is_equal(volume, what.dev) and is_equal(id, what.ino)
 end
 
 --- The file: open, and what is told of it; nil: there is none that may be sent.
