@@ -8,7 +8,7 @@ assert(iocp.serve { host = "127.0.0.1", port = port, workers = threads, handler 
   if size == 13 then
     local head, fields = require("httpd.answer").head, "Content-Type: text/plain\r\nContent-Length: 13\r\n"
     site = { methods = { GET = true }, allow = "Allow: GET\r\n", respond = function(request)
-      return head(request, 200, fields) .. "Hello, world\n"
+      return head(request, 200, fields, "Hello, world\n")
     end }
   else
     site = require("httpd.files").site("build/http/files")

@@ -25,9 +25,10 @@ local function ending(request)
   return request.minor == 0 and "Connection: keep-alive\r\n\r\n" or "\r\n"
 end
 
---- The head of an answer. fields: lines, each with its end, among them Content-Length where there is a body.
-function answer.head(request, status, fields)
-  return STATUS[status] .. now() .. "\r\n" .. fields .. ending(request)
+--- The head of an answer, and a text behind it. fields: lines, each with its end, among them Content-Length where there
+-- is a body.
+function answer.head(request, status, fields, text)
+  return STATUS[status] .. now() .. "\r\n" .. fields .. ending(request) .. (text or "")
 end
 
 local LENGTH = "Content-Length: %d\r\n"
@@ -39,8 +40,7 @@ end
 
 --- An answer that is a text: what is to be sent.
 function answer.text(request, status, fields, text)
-  local head = answer.head(request, status, fields .. answer.length(#text))
-  return request.method == "HEAD" and head or head .. text
+  return answer.head(request, status, fields .. answer.length(#text), request.method ~= "HEAD" and text or nil)
 end
 
 --- The answer for a status that is no success, with a word why; of 204 and 304 there is none.

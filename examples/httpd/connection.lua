@@ -46,11 +46,12 @@ local function rest_of_head(source)
   local request, next_at
   source.limit = clock() + connection.LIMITS.head
   repeat
+    local seen = source:size()
     local ok, why = source:fill()
     if not ok then
       return nil, why
     end
-    request, next_at = read_head(source.text, source.at)
+    request, next_at = read_head(source.text, source.at, seen)
   until request or next_at
   source.limit = nil
   return request, next_at

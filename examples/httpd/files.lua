@@ -63,11 +63,11 @@ end
 --- Head and text of a small file. Those who keep their connection are all sent the same for a second.
 local function whole_answer(request, entry)
   if not request.keeps or request.minor == 0 then
-    return answer.head(request, 200, entry.whole) .. entry.text
+    return answer.head(request, 200, entry.whole, entry.text)
   end
   local date = dates.now()
   if entry.date ~= date then
-    entry.answer, entry.date = answer.head(request, 200, entry.whole) .. entry.text, date
+    entry.answer, entry.date = answer.head(request, 200, entry.whole, entry.text), date
   end
   return entry.answer
 end

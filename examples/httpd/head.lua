@@ -79,9 +79,10 @@ local function combine(line, about)
     about = about, keeps = not about.closes and (minor > 0 or about.keeps_alive) }
 end
 
---- Whether what is there can still become a head: nil, nothing; or nil, status.
-local function unfinished(text, at)
-  if find(text, "[^\r]\n", at) or find(text, "^\n", at) or find(text, "\r[^\n]", at) then
+--- Whether what is there can still become a head: nil, nothing; or nil, status. What is before `from` can.
+local function unfinished(text, at, from)
+  from = math.max(at, from - 1)
+  if find(text, "[^\r]\n", from) or find(text, "^\n", at) or find(text, "\r[^\n]", from) then
     return nil, 400
   end
   local size, limits = #text - at + 1, head.LIMITS
@@ -91,20 +92,30 @@ local function unfinished(text, at)
   return nil, size > limits.head and 431 or nil
 end
 
+--- Where the empty line behind a head begins, or nil; where the first line ends; and where the head begins: some
+-- clients end a body with CR LF.
+local function find_ends(text, at, from)
+  local last = find(text, "\r\n\r\n", from, true)
+  local line_end = last and find(text, "\r\n", at, true)
+  if line_end == at or not last and sub(text, at, at + 1) == "\r\n" then
+    at = at + 2
+    last = find(text, "\r\n\r\n", math.max(at, from), true)
+    line_end = last and find(text, "\r\n", at, true)
+  end
+  return last, line_end, at
+end
+
 --- Reads a head that begins at `at`.
+-- @param seen how many bytes from `at` on were there before, when it was not whole; nil: none
 -- @return the request: method, path, query, minor (of the version), fields (not to be changed), about (what they say:
 -- see fields.lua), keeps (the connection); and where what follows it begins; or nil: it is not whole yet; or nil, the
 -- status that it is to be answered with: the connection cannot be kept then
-function head.read(text, at)
-  local last = find(text, "\r\n\r\n", at, true)
-  local line_end = last and find(text, "\r\n", at, true)
-  if line_end == at or not last and sub(text, at, at + 1) == "\r\n" then
-    at = at + 2 -- some clients end a body with it
-    last = find(text, "\r\n\r\n", at, true)
-    line_end = last and find(text, "\r\n", at, true)
-  end
+function head.read(text, at, seen)
+  local from = at + (seen or 0)
+  local last, line_end
+  last, line_end, at = find_ends(text, at, seen and math.max(at, from - 3) or at)
   if not last then
-    return unfinished(text, at)
+    return unfinished(text, at, from)
   elseif line_end - at > head.LIMITS.line then
     return nil, 414
   elseif last - at > head.LIMITS.head then
