@@ -31,7 +31,7 @@ local function run(row, server)
     row.threads, row.size))
   local used, answers = text:match("\nused (%S+)"), text:match("(%d+) requests in") or text:match("(%d+) answers in")
   local p99, unit = text:match("\n +99 ?%% +([%d.]+) ?(%a+)")
-  if not used or not answers or text:find("Non%-2xx") or text:find("Socket errors") then
+  if not used or (tonumber(answers) or 0) == 0 or text:find("Non%-2xx") or text:find("Socket errors") then
     return nil
   end
   return { cpu = used / answers * 1e6, p99 = p99 * UNITS[unit], memory = text:match("\nmemory (%S+)") / 2 ^ 20,
