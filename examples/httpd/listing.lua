@@ -24,7 +24,7 @@ local ROW = '<tr><td><a href="./%s">%s</a></td><td class="n">%s</td><td class="n
 local function read(path)
   local list = {}
   for name in lfs.dir(path) do
-    local about = paths.is_served(name) and lfs.symlinkattributes(path .. "/" .. name)
+    local about = paths.is_served(name) and paths.about(path .. "/" .. name)
     if about and (about.mode == "file" or about.mode == "directory") then
       list[#list + 1] = { name = name, size = about.size, modified = about.modification,
         is_folder = about.mode == "directory" }

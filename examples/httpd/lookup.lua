@@ -4,7 +4,8 @@
 -- Nothing but files and folders below the root: names are checked by paths.lua, and no symbolic link is followed. That
 -- a name is none is looked at before the file is opened and again afterwards, when the file that was opened is to be
 -- the one with this name: who may write into the root and exchanges names while we look gains nothing by it, unless
--- twice at the right moments.
+-- twice at the right moments. On Windows LuaFileSystem knows no links, so those that somebody put into the root are
+-- followed there.
 -- @module httpd.lookup
 local iocp, lfs = require "iocp", require "lfs"
 local dates, memory, paths, transfer = require "httpd.dates", require "httpd.memory", require "httpd.paths",
@@ -38,7 +39,7 @@ local function about(root, names)
       return nil
     end
     path = path .. "/" .. name
-    what = lfs.symlinkattributes(path)
+    what = paths.about(path)
   end
   return what
 end

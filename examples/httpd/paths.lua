@@ -27,6 +27,12 @@ function paths.is_served(name, is_windows)
     and (not is_windows or is_plain_on_windows(name))
 end
 
+--- What lfs tells of a path, of a link itself; its function for that works nowhere on Windows.
+function paths.about(path)
+  local lfs = require "lfs"
+  return (paths.is_windows and lfs.attributes or lfs.symlinkattributes)(path)
+end
+
 --- The names that a path is made of, a list, and whether it ends with a slash; or nil, the status.
 function paths.split(path, is_windows)
   local names = {}
