@@ -198,11 +198,12 @@ describe("the files of a folder", function()
     end
     local client = assert(iocp.connect(host, port, { timeout = 60000 }))
     client:write(("GET /large.txt HTTP/1.1\r\nHost: a\r\n\r\n"):rep(3) .. "GET / HTTP/1.0\r\n\r\n")
-    local parts = {}
-    repeat
-      parts[#parts + 1] = client:read_some(5000)
+    local parts, piece = {}, client:read_some(5000)
+    while piece do -- until the server closes, after the last one
+      parts[#parts + 1] = piece
       iocp.sleep(1)
-    until #parts > 0 and table.concat(parts):find("</html>", 1, true)
+      piece = client:read_some(5000)
+    end
     client:close()
     local answers = http.read_all(table.concat(parts))
     assert.equal(4, #answers)
