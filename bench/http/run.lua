@@ -16,7 +16,8 @@ end
 local function client_of(row)
   local url = "http://127.0.0.1:%s/10240.txt" -- of which a server that says hello takes no notice
   if row.rate then
-    return ("luajit examples/load.lua %s %d %g %d"):format(url, row.connections, seconds, row.rate)
+    return ("%s luajit examples/load.lua %s %d %g %d"):format(environment("luajit"), url, row.connections, seconds,
+      row.rate)
   end
   return ("wrk -t1 -c%d -d%g --latency %s"):format(row.connections, seconds, url)
 end
@@ -27,7 +28,7 @@ local UNITS = { us = 1e-3, ms = 1, s = 1000 }
 local function run(row, server)
   local variables, command = server.command:match("^(%u+=%S+ )"), server.command:gsub("^%u+=%S+ ", "")
   local text = measure.read(("%s %s build/http/measure '%s' %s %d %d"):format(
-    (row.rate or server.lua) and environment(server.lua or "luajit") or "", variables or "", client_of(row), command,
+    server.lua and environment(server.lua) or "", variables or "", client_of(row), command,
     row.threads, row.size))
   local used, answers = text:match("\nused (%S+)"), text:match("(%d+) requests in") or text:match("(%d+) answers in")
   local p99, unit = text:match("\n +99 ?%% +([%d.]+) ?(%a+)")
