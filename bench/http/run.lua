@@ -94,11 +94,13 @@ local function draw(row, all)
   assert(os.execute("gnuplot build/http/chart.gp"))
 end
 
+local VERSIONS = "wrk -v | head -n 1 | grep -o 'wrk [^ ]*'; nginx -v 2>&1 | grep -o 'nginx/.*'; "
+  .. 'echo "Node $(node -v)"; go version'
+
 local function write_page(lines)
   local out = { "# HTTP: the benchmark's last run", "",
     ("%s, on %s, %s. `make bench-http PAGE=1` writes this page."):format(os.date("%Y-%m-%d"), measure.machine(),
-      measure.read("wrk -v | head -n 1 | grep -o 'wrk [^ ]*'; nginx -v 2>&1 | grep -o 'nginx/.*'; node -v; go version")
-        :gsub("\n", ", ")), "",
+      measure.read(VERSIONS):gsub("\n", ", ")), "",
     EXPLAINED:format(count, seconds), "", "![processor time a request](bench/http.svg)", "",
     "| " .. table.concat(HEADER, " | ") .. " |", "|---|---|---|---|---|---|---|---|---|" }
   for _, line in ipairs(lines) do
