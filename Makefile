@@ -27,8 +27,8 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test sanitize soak model bench bench-net bench-file bench-http env rock lint \
-	picture clean packages c-tests lib install install-lua rockspec
+.PHONY: help run check-run examples others test sanitize soak model bench bench-net bench-file bench-http env rock \
+	lint picture clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
