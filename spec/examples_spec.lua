@@ -234,13 +234,31 @@ describe("the example", function()
     assert.equal(2000, echoed)
   end)
 
-  it("http answers", function()
-    local output = succeed("examples/http.lua")
+  it("httpd answers", function()
+    local output = succeed("examples/httpd.lua")
     assert.matches("3 requests, one behind the other: 3 answers", output, 1, true)
-    for _, status in ipairs { 200, 400, 404, 405, 413, 505 } do
+    for _, status in ipairs { 200, 206, 301, 400, 404, 405, 411, 416, 501, 505 } do
       assert.matches((" %d "):format(status), output, 1, true)
     end
     assert.matches("stopped%s+true", output)
+  end)
+
+  it("load asks at its rate, and tells how long the answers took", function()
+    local output = succeed("examples/load.lua")
+    assert.matches("^500 answers in [%d.]+ s", output)
+    assert.matches("99 %% +[%d.]+ ms\n", output)
+    local counted = 0
+    for n in output:gmatch(" ms +(%d+)  #") do
+      counted = counted + n
+    end
+    assert.equal(500, counted)
+  end)
+
+  it("spider finds each page once, and the link that leads to nothing", function()
+    local output = succeed("examples/spider.lua")
+    assert.equal(6, count("\n" .. output, "\n200 "))
+    assert.matches("404         0  /nothing.html\n  the link is in /a/deeper/c.html", output, 1, true)
+    assert.matches("\n7 pages, 353 bytes in [%d.]+ s; 1 broken links", output)
   end)
 
   it("chat tells each what the others say", function()

@@ -39,6 +39,7 @@ return {
   { 33, "heap", "gives the memory back", "scaled", BOOKS, measure = true },
   { "-", "resolve", "a resolver that", "windows", "spec/c/resolver.c takes the place of a function of Linux'" },
   { "-", "resolve", "a resolver that", "sanitizer", "a preloaded library and a sanitizer do not go together" },
+  { "-", "http_files", "are what curl gets", "wine", "there is no curl" },
   { "-", "signal_notify", "has Ctrl-Break", "linux", "Linux has no Ctrl-Break" },
   { "-", "signal_notify", "has Ctrl-Break", "wine", "Wine sends no handler a Ctrl-Break" },
   { 23, "notify", "to a thread that is parked", "wine8",
