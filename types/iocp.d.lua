@@ -104,6 +104,27 @@ function iocp.threads() end
 ---@return iocp.Pool[]
 function iocp.pools() end
 
+--- What ends once: wait_any, wait_all and as_completed take any of them.
+---@alias iocp.Ends iocp.Task|iocp.Thread|iocp.Process|iocp.Lookup|iocp.Fiber
+
+--- Waits until one of them has ended. Inside a fiber the others run meanwhile; a worker of a pool that waits so counts
+--- as blocked. May be called by any thread, with what it has references to. Source: Python's concurrent.futures.wait.
+---@param list iocp.Ends[] not empty
+---@param ms? number how long, from 0 on; default for ever
+---@return iocp.Ends|nil ended, integer|string index or message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
+function iocp.wait_any(list, ms) end
+
+--- Waits until all of them have ended, however they did: each is to be asked for what came of it.
+---@param list iocp.Ends[]
+---@param ms? number how long, from 0 on; default for ever
+---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
+function iocp.wait_all(list, ms) end
+
+--- Each of them and its index, in the order in which they end. Raises where the wait for the next is in vain.
+---@param list iocp.Ends[]
+---@return fun(): iocp.Ends|nil, integer?
+function iocp.as_completed(list) end
+
 --- Tables with this metatable cross with its name, and get the one that is registered under it in the state they arrive
 --- in.
 ---@generic T: table
@@ -1194,32 +1215,61 @@ function pool:submit_every(ms, f, ...) end
 ---@return iocp.Task|nil, string? message, iocp.Code? code NOMEM
 function pool:task(f, ...) end
 
----@class iocp.LoopOptions
+--- What a loop calls its function with, and what counts of what that returns.
+---@class iocp.CallOptions
+---@field args? any[] what comes behind item and index; with nils in it, n says how many
+---@field index? boolean whether the index comes behind the item (true, not of parallel_for and reduce)
+---@field results? "first"|"all" all: a table of them with n; of imap they come one behind the other
+---@field name? string
+
+---@class iocp.LoopOptions: iocp.CallOptions
 ---@field chunk? integer items in a task, from 1 on
 ---@field errors? "raise"|"collect" the first error cancels the rest and is raised; or all are collected (not by reduce)
 ---@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines
----@field name? string
 
 --- The results of f(item, index), in order. Raises the first error: the value, or of a text the message with its item.
----@param list any[]
----@param f fun(item: any, index: integer): any
+---@param list any[]|fun(): any an iterator is read to its end first
+---@param f iocp.Work
 ---@param options? iocp.LoopOptions
 ---@return any[]|nil results, table|string? errors, table|iocp.Code? values of the errors; or CLOSED, CANCELLED
 function pool:map(list, f, options) end
 
 --- f(i) for i = from, to, step.
----@overload fun(self: iocp.Pool, from: number, to: number, f: fun(i: number), options?: iocp.LoopOptions): true|nil
+---@overload fun(self: iocp.Pool, from: number, to: number, f: iocp.Work, options?: iocp.LoopOptions): true|nil
 ---@param from number
 ---@param to number
 ---@param step number not 0; may be left out
----@param f fun(i: number)
+---@param f iocp.Work
 ---@param options? iocp.LoopOptions
 ---@return true|nil, table|string? errors, table|iocp.Code? values as map
 function pool:parallel_for(from, to, step, f, options) end
 
+---@class iocp.ImapOptions: iocp.CallOptions
+---@field ordered? boolean in the order of the input (default), or as they come
+---@field window? integer tasks that are under way, or whose results nobody has taken; default 4 for each worker
+---@field chunk? integer items in a task; default 1
+---@field errors? "raise"|"collect" the first one cancels the rest and is raised; or each result comes behind true
+
+--- For a for-loop: index and result of f(item, index), as they come. It may be left at any time: what is left is
+--- cancelled by close, on Lua 5.4 where the loop is left, else once it is collected. Inside a fiber the others run
+--- meanwhile (on Lua 5.1 only if it is called, not by a for-loop). Its thread's alone.
+---@param input any[]|fun(): any an iterator, called in this thread, gives items until nil
+---@param f iocp.Work
+---@param options? iocp.ImapOptions
+---@return iocp.Results results, nil, nil, iocp.Results closed where the loop is left
+function pool:imap(input, f, options) end
+
+---@class iocp.Results
+---@overload fun(): integer?, any ...
+local results = {}
+
+--- Cancels what is left, and waits until nothing of it runs.
+---@return true
+function results:close() end
+
 --- The items combined with f, which must be associative.
----@param list any[]
----@param f fun(a: any, b: any): any
+---@param list any[]|fun(): any
+---@param f iocp.Work without worker = true
 ---@param initial? any comes first
 ---@param options? iocp.LoopOptions
 ---@return any result, string? message, iocp.Code? code as map

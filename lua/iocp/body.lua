@@ -69,7 +69,7 @@ local function compile(found, text)
     message = ('%s; a function of a module is written "%s:%s"'):format(message, module, name)
   end
   if not f then
-    error("bad argument 'f' (" .. tostring(message) .. ")", 6) -- where the pool's method was called
+    error("bad argument 'f' (" .. tostring(message) .. ")", 7) -- where the pool's method was called
   end
   return { f }
 end
@@ -82,39 +82,54 @@ local function function_of(text)
   return found[1], found[2]
 end
 
-local function bad_work(message, ...)
-  error(("bad argument 'f' (" .. message .. ")"):format(...), 4) -- as above
+-- What is wrong with a table of a body and what goes with it; nil: nothing.
+local function fault_of(f)
+  if f.body == nil and getmetatable(f) and getmetatable(f).__call then
+    return "expected a function, got a table with __call: pass a function that calls it"
+  end
+  for name in pairs(f) do
+    if name ~= "body" and name ~= "name" and name ~= "worker" then
+      return ("'%s' is none of body, name, worker"):format(tostring(name))
+    end
+  end
+  if f.name ~= nil and not options.is_name(f.name) then
+    return ("name: expected %s, got %s"):format(options.NAME[3], options.got(f.name))
+  elseif f.worker ~= nil and type(f.worker) ~= "boolean" then
+    return ("worker: expected a boolean, got %s"):format(options.got(f.worker))
+  elseif type(f.body) ~= "function" and type(f.body) ~= "string" then
+    return ("body: expected a function or a string, got %s"):format(options.got(f.body))
+  end
+  return nil
+end
+
+-- The function that `f` says, its name if it has one, and whether it is called with the worker's state. Called by what
+-- a pool's method calls, where an error is raised.
+local function describe(f)
+  local kind, fault = type(f), nil
+  if kind == "table" then
+    fault = fault_of(f)
+  elseif kind ~= "function" and kind ~= "string" then
+    fault = ('expected a function, a chunk, "module:function" or a table, got %s'):format(options.got(f))
+  end
+  if fault then
+    error(("bad argument 'f' (%s)"):format(fault), 4)
+  end
+  local given = kind == "table" and f or { body = f }
+  if type(given.body) == "function" then
+    return given.body, given.name, given.worker
+  end
+  local body, name = function_of(given.body)
+  return body, given.name or name, given.worker
 end
 
 -- What stands for a function, as a work object.
 local function resolve(f)
-  if type(f) == "string" then
-    return named_work(function_of(f))
-  elseif type(f) ~= "table" then
-    bad_work('expected a function, a chunk, "module:function" or a table, got %s', options.got(f))
-  elseif f.body == nil and getmetatable(f) and getmetatable(f).__call then
-    bad_work("expected a function, got a table with __call: pass a function that calls it")
-  end
-  for name in pairs(f) do
-    if name ~= "body" and name ~= "name" and name ~= "worker" then
-      bad_work("'%s' is none of body, name, worker", tostring(name))
-    end
-  end
-  local body, name = f.body, f.name
-  if name ~= nil and not options.is_name(name) then
-    bad_work("name: expected %s, got %s", options.NAME[3], options.got(name))
-  elseif f.worker ~= nil and type(f.worker) ~= "boolean" then
-    bad_work("worker: expected a boolean, got %s", options.got(f.worker))
-  elseif type(body) == "string" then
-    body, name = function_of(body)
-  elseif type(body) ~= "function" then
-    bad_work("body: expected a function or a string, got %s", options.got(body))
-  end
-  return named_work(body, f.name or name, f.worker)
+  local body, name, worker = describe(f)
+  return named_work(body, name, worker)
 end
 
 return function(its_parts)
   parts = its_parts
-  parts.named_work = named_work
+  parts.named_work, parts.describe = named_work, describe
   parts.set_resolver(resolve)
 end

@@ -46,11 +46,20 @@ streams("connect", function() return require "iocp.connect" end)
 streams("listen", function() return require("iocp.server").listen end)
 streams("serve", function() return require "iocp.serve" end)
 streams("datagram", function() return require "iocp.datagram" end)
+for name in ("wait_any wait_all as_completed"):gmatch "%S+" do
+  streams(name, function() return require("iocp.completed")[name] end)
+end
+-- Of the pool's methods those that wait by the scheduler.
+function private.load_with_scheduler(name)
+  local _ = core.run
+  return load_part(function() return require(name) end)
+end
 
 setmetatable(core, {
   __index = function(_, name)
     if name == "Pool" then
-      require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
+      private.pool = private.open_pool()
+      require "iocp.pool"(core, private.pool) -- which sets core.Pool
       if private.pools_opened then
         private.pools_opened()
       end

@@ -6,6 +6,7 @@ local body = require "iocp.body"
 local options = require "iocp.options"
 local parallel = require "iocp.parallel"
 local trace = require "iocp.trace"
+local private = require "iocp.private"
 local core, parts -- those of this state: see the end
 
 local function is_count(least, most)
@@ -132,6 +133,10 @@ return function(its_core, its_parts)
   core, parts = its_core, its_parts
   body(parts)
   parts.methods.shutdown = shutdown
+  function parts.methods.imap(...)
+    parts.methods.imap = private.load_with_scheduler "iocp.imap"
+    return parts.methods.imap(...)
+  end
   parts.class.__close = close
   parallel(core, parts)
   trace(parts)

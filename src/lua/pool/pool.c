@@ -110,12 +110,13 @@ static int pool_submit_every(lua_State *L)
 }
 
 /* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the
-** arguments; a notice with the key when it has ended, be it because it could not be queued. */
+** arguments; a notice with the key when it has ended, be it because it could not be queued. Without notices (nil) the
+** task tells otherwise. */
 static int submit_chunk(lua_State *L)
 {
 	iocp_pool *pool = check_pool(L);
 	int runner = (int)luaL_checkinteger(L, 2);
-	iocp_notices *notices = iocp_notices_check(L, 3);
+	iocp_notices *notices = lua_isnil(L, 3) ? NULL : iocp_notices_check(L, 3);
 	uintptr_t key = iocp_check_address(L, 4, "key");
 	iocp_task *task;
 	int r;

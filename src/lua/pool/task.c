@@ -381,6 +381,26 @@ static int wait_notice(lua_State *L)
 	return 1;
 }
 
+/* parts.block_worker(): around a wait for tasks that is none of the above; false where no worker calls, else true, and
+** parts.unblock_worker() is due; or nil, message, code. */
+static int block_worker(lua_State *L)
+{
+	const iocp_worker *worker = iocp_worker_current();
+	int blocks = worker && worker->initialised;
+	int r = blocks ? iocp_pool_block(worker->pool) : IOCP_OK;
+	if (r != IOCP_OK)
+		return push_wait_failure(L, r);
+	lua_pushboolean(L, blocks);
+	return 1;
+}
+
+static int unblock_worker(lua_State *L)
+{
+	(void)L;
+	iocp_pool_unblock(iocp_worker_current()->pool);
+	return 0;
+}
+
 /* ---- cancelling, and what comes first ---------------------------------------------------------------------------- */
 
 static int task_cancel(lua_State *L)
@@ -466,6 +486,8 @@ void iocp_lua_open_task(lua_State *L)
 		{"set_resolver", set_resolver},
 		{"run_task", run_task},
 		{"wait_notice", wait_notice},
+		{"block_worker", block_worker},
+		{"unblock_worker", unblock_worker},
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_TASK, methods, metamethods);
