@@ -85,7 +85,7 @@ describe("a pool", function()
       assert.has_error(function() pool:submit { body = 1 } end,
         "bad argument 'f' (body: expected a function or a string, got 1)")
       assert.has_error(function() pool:submit { bodi = "" } end,
-        "bad argument 'f' ('bodi' is none of body, name, worker)")
+        "bad argument 'f' ('bodi' is none of body, name, worker, timeout, hard, retries, backoff, priority, jit)")
     end)
 
     it("nothing else", function()

@@ -19,6 +19,12 @@ local function a_stream()
   return (iocp.connect(server:address()))
 end
 
+local function a_scope(pool)
+  local scope
+  pool:scope(function(its_scope) scope = its_scope end)
+  return scope
+end
+
 describe("types/iocp.d.lua", function()
   local text = support.read("types/iocp.d.lua")
   local types = luacats.read(text)
@@ -63,7 +69,7 @@ describe("types/iocp.d.lua", function()
       Process = iocp.Process { support.interpreter(), "-v", stdout = false, stderr = false },
       Socket = iocp.Socket(), Condition = iocp.Condition(),
       Fiber = iocp.run(iocp.fiber), Server = iocp.listen("127.0.0.1"), Datagram = iocp.datagram("127.0.0.1"),
-      Stream = a_stream(), Results = (pool:imap({}, print)),
+      Stream = a_stream(), Results = (pool:imap({}, print)), PoolScope = a_scope(pool),
       Service = iocp.serve { host = "127.0.0.1", workers = 1, handler = print } } do
       local class, metatable = types.classes["iocp." .. name], getmetatable(object)
       if type(metatable.__index) == "table" then -- else it has fields of the object besides

@@ -1182,7 +1182,19 @@ function pool:handle() end
 
 --- A function that crosses to each worker once; a chunk; "module:function"; or a table with a name for messages and
 --- traces, and worker = true to be called with what init returned first.
----@alias iocp.Work function|string|{body: function|string, name?: string, worker?: boolean}
+---@alias iocp.Work function|string|iocp.Treated
+
+--- A function, and how a task that calls it is treated.
+---@class iocp.Treated
+---@field body function|string
+---@field name? string
+---@field worker? boolean
+---@field timeout? number ms from when it is submitted, or due, until it has ended, 0.001 to 1e15: else with TIMEOUT
+---@field hard? boolean with a timeout: ends the worker, too, as cancel("hard")
+---@field retries? integer how often it runs again if it fails, 0 to 1e9
+---@field backoff? number ms before it runs again, each time twice as much, 0 to 1e15; default 0
+---@field priority? "high"|"normal"|"low" high ones overtake what is queued, low ones give way; nobody starves
+---@field jit? boolean false: LuaJIT leaves it to its interpreter, so that "hard" comes into its loops
 
 --- Queues a call of f(...) in a worker.
 ---@param f iocp.Work
@@ -1225,6 +1237,7 @@ function pool:task(f, ...) end
 ---@class iocp.LoopOptions: iocp.CallOptions
 ---@field chunk? integer items in a task, from 1 on
 ---@field errors? "raise"|"collect" the first error cancels the rest and is raised; or all are collected (not by reduce)
+---@field timeout? number ms that all of it may take, from 0 on
 ---@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines
 
 --- The results of f(item, index), in order. Raises the first error: the value, or of a text the message with its item.
@@ -1248,6 +1261,7 @@ function pool:parallel_for(from, to, step, f, options) end
 ---@field ordered? boolean in the order of the input (default), or as they come
 ---@field window? integer tasks that are under way, or whose results nobody has taken; default 4 for each worker
 ---@field chunk? integer items in a task; default 1
+---@field timeout? number ms that all of it may take, from 0 on; then it raises
 ---@field errors? "raise"|"collect" the first one cancels the rest and is raised; or each result comes behind true
 
 --- For a for-loop: index and result of f(item, index), as they come. It may be left at any time: what is left is
@@ -1274,6 +1288,25 @@ function results:close() end
 ---@param options? iocp.LoopOptions
 ---@return any result, string? message, iocp.Code? code as map
 function pool:reduce(list, f, initial, options) end
+
+--- Tasks that end together: waits for all that f has submitted; the first that does not complete, or an error of f,
+--- cancels the others, and is raised when they have ended. Inside a fiber the others run meanwhile.
+---@param f fun(scope: iocp.PoolScope): any ...
+---@return any ... results of f, or nil, message, code CANCELLED (who waits)
+function pool:scope(f) end
+
+---@class iocp.PoolScope
+local pool_scope = {}
+
+--- As pool:submit, for a task of the scope.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code as pool:submit
+function pool_scope:submit(f, ...) end
+
+--- Cancels what has not ended.
+---@return true
+function pool_scope:cancel() end
 
 --- How many workers there are to be.
 ---@param n? integer 0..100000
@@ -1342,7 +1375,8 @@ local task = {}
 
 --- Until it has ended. A worker runs a queued task of its own pool itself, on the spot.
 ---@param ms? number
----@return true|nil, any ... results; or message with traceback, iocp.Code, error value
+---@return true|nil, any ... results; or message with traceback, iocp.Code, error value. TIMEOUT: not yet, or, with the
+--- ms that it had in place of the value, it ran out of its time
 function task:wait(ms) end
 
 --- As wait, at once; TIMEOUT: it has not ended.
@@ -1378,6 +1412,19 @@ function task:submit(ms) end
 ---@param ... iocp.Value
 ---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM
 function task:then_(f, ...) end
+
+--- A new task that calls f with message, code and error value of this one, then the arguments, if this one did not
+--- complete; else it has this one's results.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM
+function task:catch(f, ...) end
+
+--- A new task that calls f with the arguments when this one has ended, and ends as this one, unless f fails.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM
+function task:finally(f, ...) end
 
 --- What it was named, or the file and line of its function, or "a C function".
 ---@return string

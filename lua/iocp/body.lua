@@ -1,7 +1,7 @@
 --- What a task runs: a function, a chunk of Lua, "module:function", or a table of one of them with a name and whether
 -- it is called with the worker's state. A function crosses to each worker once.
 local load_chunk = rawget(_G, "loadstring") or load
-local options = require "iocp.options"
+local options, terms = require "iocp.options", require "iocp.terms"
 local parts -- those of this state: see the end
 
 local NAMES, TEXTS = 64, 256 -- that are remembered for a function, and of texts
@@ -35,16 +35,18 @@ local function by_name(module, name)
   end
 end
 
--- The last work objects of a function by name and wish for the state: a table with both is made anew for each submit.
+-- The last work objects of a function by name, wish for the state and terms: a table with all of them is made anew for
+-- each submit.
 local named = setmetatable({}, { __mode = "k" })
 
-local function renew(last, f, name, wants_state)
-  return parts.work(f, name, wants_state, last)
+local function renew(last, f, name, wants_state, its_terms)
+  return parts.work(f, name, wants_state, last, its_terms)
 end
 
-local function named_work(f, name, wants_state)
+local function named_work(f, name, wants_state, its_terms)
   named[f] = named[f] or new_generations(NAMES)
-  return named[f]((wants_state and "+" or "-") .. (name or ""), renew, f, name, wants_state)
+  local key = (wants_state and "+" or "-") .. (its_terms and its_terms.key or "") .. (name or "")
+  return named[f](key, renew, f, name, wants_state, its_terms)
 end
 
 -- Its end says more than its beginning.
@@ -87,9 +89,14 @@ local function fault_of(f)
   if f.body == nil and getmetatable(f) and getmetatable(f).__call then
     return "expected a function, got a table with __call: pass a function that calls it"
   end
+  local has_terms = false
   for name in pairs(f) do
     if name ~= "body" and name ~= "name" and name ~= "worker" then
-      return ("'%s' is none of body, name, worker"):format(tostring(name))
+      if not terms.has(name) then
+        return ("'%s' is none of body, name, worker, timeout, hard, retries, backoff, priority, jit"):format(
+          tostring(name))
+      end
+      has_terms = true
     end
   end
   if f.name ~= nil and not options.is_name(f.name) then
@@ -99,15 +106,15 @@ local function fault_of(f)
   elseif type(f.body) ~= "function" and type(f.body) ~= "string" then
     return ("body: expected a function or a string, got %s"):format(options.got(f.body))
   end
-  return nil
+  return has_terms and terms.fault_of(f) or nil, has_terms
 end
 
--- The function that `f` says, its name if it has one, and whether it is called with the worker's state. Called by what
--- a pool's method calls, where an error is raised.
+-- The function that `f` says, its name if it has one, whether it is called with the worker's state, and the terms.
+-- Called by what a pool's method calls, where an error is raised.
 local function describe(f)
-  local kind, fault = type(f), nil
+  local kind, fault, has_terms = type(f), nil, false
   if kind == "table" then
-    fault = fault_of(f)
+    fault, has_terms = fault_of(f)
   elseif kind ~= "function" and kind ~= "string" then
     fault = ('expected a function, a chunk, "module:function" or a table, got %s'):format(options.got(f))
   end
@@ -115,17 +122,17 @@ local function describe(f)
     error(("bad argument 'f' (%s)"):format(fault), 4)
   end
   local given = kind == "table" and f or { body = f }
+  local its_terms = has_terms and terms.of(f) or nil
   if type(given.body) == "function" then
-    return given.body, given.name, given.worker
+    return given.body, given.name, given.worker, its_terms
   end
   local body, name = function_of(given.body)
-  return body, given.name or name, given.worker
+  return body, given.name or name, given.worker, its_terms
 end
 
 -- What stands for a function, as a work object.
 local function resolve(f)
-  local body, name, worker = describe(f)
-  return named_work(body, name, worker)
+  return named_work(describe(f))
 end
 
 return function(its_parts)

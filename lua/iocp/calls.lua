@@ -20,13 +20,16 @@ function calls.is_work(f)
   return type(f) == "function" or type(f) == "string" or type(f) == "table"
 end
 
---- What is to be called; raises where the method that calls this was called.
-function calls.read(parts, f, given)
-  local body, name, worker = parts.describe(f)
-  local call = { body = body, worker = worker or false, work = body }
+--- What is to be called; raises where the method that calls this was called. `again`: a chunk may run twice.
+function calls.read(parts, f, given, again)
+  local body, name, worker, terms = parts.describe(f)
+  if not again and terms and ((terms.timeout or 0) > 0 or (terms.retries or 0) > 0) then
+    error("bad argument 'f' (timeout and retries are for submit and imap; the loop itself has an option timeout)", 3)
+  end
+  local call = { body = body, worker = worker or false, work = body, terms = terms }
   name = given.name or name
-  if name or worker then
-    call.work = parts.named_work(body, name, worker)
+  if name or worker or terms then
+    call.work = parts.named_work(body, name, worker, terms)
   end
   local args = given.args or {}
   local n = args.n or #args

@@ -24,6 +24,7 @@ local rules = {
   { "ordered", function(v) return type(v) == "boolean" end, "a boolean" },
   { "window", is_count, "a number of tasks from 1 on" },
   { "chunk", is_count, "an integer from 1 on" },
+  { "timeout", function(v) return type(v) == "number" and v >= 0 end, "milliseconds, a number from 0 on" },
   { "errors", function(v) return v == "raise" or v == "collect" end, '"raise" or "collect"' },
   options.NAME, calls.ARGS, calls.INDEX, calls.RESULTS,
 }
@@ -97,8 +98,10 @@ local function await(self)
   if self.ends.first > self.ends.last then
     run_one(self)
   end
-  local number, message = self.ends:next()
-  if not number then
+  local number, message, code = self.ends:next(self.limit)
+  if code == "TIMEOUT" then
+    error("imap: the loop ran out of its time", 0)
+  elseif not number then
     error("imap: " .. message, 0)
   end
   self.by_number[number].ended = true
@@ -223,9 +226,9 @@ end
 -- @tparam table|function input an iterator gives an item with each call, until that is nil; it is called here
 -- @tparam function|string|table f what submit takes
 -- @tparam[opt] table given ordered (true: in the input's order, else as they come); window (how many tasks are under
--- way, or have results that were not taken; 4 for each worker); chunk (items in a task, 1); errors ("raise": the first
--- one cancels the rest and is raised in the loop; "collect": behind the index comes true, or false, the message and the
--- error value); args, index, results, name: as map
+-- way, or have results that were not taken; 4 for each worker); chunk (items in a task, 1); timeout (ms that all of it
+-- may take); errors ("raise": the first one cancels the rest and is raised in the loop; "collect": behind the index
+-- comes true, or false, the message and the error value); args, index, results, name: as map
 -- @return for a for-loop: a function that gives index and result
 return function(pool, input, f, given)
   options.check_self(pool, parts.methods)
@@ -238,7 +241,7 @@ return function(pool, input, f, given)
   if own == pool and not initialised then
     error("init cannot run loops over its own pool, whose worker is to run them", 2)
   end
-  local call, collects = calls.read(parts, f, given), given.errors == "collect"
+  local call, collects = calls.read(parts, f, given, true), given.errors == "collect"
   local results = setmetatable({
     pool = pool,
     job = calls.apply(call, collects and runners.COLLECT or runners.MAP, { collects = collects }),
@@ -248,6 +251,7 @@ return function(pool, input, f, given)
     ordered = given.ordered ~= false,
     all = given.results == "all",
     collects = collects,
+    limit = given.timeout and core.clock() + given.timeout,
     ends = ends.new(), -- by the chunks' numbers
     chunks = {}, key = 0, -- offer's
     by_number = {}, -- those that are under way, or have not been given

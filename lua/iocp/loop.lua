@@ -29,6 +29,7 @@ local function new(pool, job, own)
     update = update,
     stop = stop,
     own = own,
+    deadline = options.timeout and core.clock() + options.timeout,
     notices = assert(parts.notices()), -- the numbers of chunks that have ended
     waits = false,
     chunks = {}, -- those that are open, by their numbers
@@ -145,9 +146,10 @@ end
 local function receive(loop)
   run_one(loop)
   local _, one = next(loop.chunks)
-  local chunk, message, code = next_ended(loop, nil, one)
+  local left = loop.deadline and math.max(0, loop.deadline - core.clock())
+  local chunk, message, code = next_ended(loop, left, one)
   if not chunk then
-    return nil, message, code
+    return nil, code == "TIMEOUT" and "the loop ran out of its time" or message, code
   end
   local completed, a, b, c = chunk.task:result()
   loop.done = loop.done + chunk.n

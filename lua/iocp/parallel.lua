@@ -13,6 +13,7 @@ local rules = {
   { "chunk", function(v) return type(v) == "number" and v >= 1 and v % 1 == 0 end, "an integer from 1 on" },
   { "errors", function(v) return v == "raise" or v == "collect" end, '"raise" or "collect"' },
   { "progress", function(v) return type(v) == "boolean" or type(v) == "function" end, "a boolean or a function" },
+  { "timeout", function(v) return type(v) == "number" and v >= 0 end, "milliseconds, a number from 0 on" },
   options.NAME, calls.ARGS, calls.INDEX, calls.RESULTS,
 }
 
@@ -104,8 +105,9 @@ end
 -- @tparam table|function list or an iterator, which is read to its end first
 -- @tparam function|string|table f what submit takes
 -- @tparam[opt] table given the options: chunk (items in a task), errors ("raise": the first error cancels the rest and
--- is raised; "collect": see what is returned), progress (true, or a function(done, total, ms)), name, args (a list of
--- what comes behind item and index), index (false: f is called without), results ("all": a table with n of each call's)
+-- is raised; "collect": see what is returned), progress (true, or a function(done, total, ms)), name, timeout (ms that
+-- all of it may take), args (a list of what comes behind item and index), index (false: f is called without), results
+-- ("all": a table with n of each call's)
 -- @return the results, in the list's order; with "collect" also the messages with tracebacks, and the error values, by
 -- index. Or nil, message, code: CLOSED, CANCELLED, TIMEOUT
 function methods.map(pool, list, f, given)

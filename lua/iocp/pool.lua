@@ -133,9 +133,11 @@ return function(its_core, its_parts)
   core, parts = its_core, its_parts
   body(parts)
   parts.methods.shutdown = shutdown
-  function parts.methods.imap(...)
-    parts.methods.imap = private.load_with_scheduler "iocp.imap"
-    return parts.methods.imap(...)
+  for name, module in pairs { imap = "iocp.imap", scope = "iocp.pool_scope" } do
+    parts.methods[name] = function(...)
+      parts.methods[name] = private.load_with_scheduler(module)
+      return parts.methods[name](...)
+    end
   end
   parts.class.__close = close
   parallel(core, parts)

@@ -57,8 +57,8 @@ end
 
 --- What the look gave, or what it gives when the object has ended.
 local function await(me, object, look, limit, ...)
-  local first, _, code = ...
-  if first ~= nil or code ~= "TIMEOUT" then
+  local first, _, code, own = ... -- own: it has ended, and that TIMEOUT is what came of it
+  if first ~= nil or code ~= "TIMEOUT" or own ~= nil then
     return ...
   end
   local message

@@ -401,7 +401,8 @@ void iocp_pool_close(iocp_pool *pool)
 	iocp_pool_keep(pool);
 	atomic_store_explicit(&pool->phase, IOCP_POOL_CLOSED, memory_order_seq_cst);
 	pool->ways->cancel_parked(pool, 0);
-	iocp_port_close(pool->port); /* which cancels what is queued */
+	iocp_port_close(pool->port);     /* which cancels what is queued, */
+	pool->ways->cancel_listed(pool); /* but for what has no packet of its own */
 	iocp_semaphore_close(&pool->places);
 	tell_end(pool);
 	iocp_pool_drop(pool);

@@ -13,8 +13,9 @@
 
 enum iocp_pool_phase { IOCP_POOL_OPEN = 0, IOCP_POOL_DRAINING = 1, IOCP_POOL_CLOSED = 2 };
 
-/* The kinds of packets in a pool's port, as `bytes`; the key of a task's packet is the task, with a reference. */
-enum { IOCP_QUIT = 0, IOCP_RUN = 1 };
+/* The kinds of packets in a pool's port, as `bytes`; the key of a task's packet is the task, with a reference. The last
+** two have no key, and stand for a task in a list: see turn.c. */
+enum { IOCP_QUIT = 0, IOCP_RUN = 1, IOCP_OVERTAKE = 2, IOCP_GIVE_WAY = 3 };
 
 enum { IOCP_POOL_NAME = 64, IOCP_LINE = 64 /* bytes that one processor has to itself */ };
 
@@ -24,7 +25,21 @@ typedef struct iocp_pool_ways {
 	iocp_discard discard;  /* what its port drops: the packets' tasks are cancelled */
 	/* Cancels what waits for its time or for other tasks; only what is periodic if the rest is to finish. */
 	void (*cancel_parked)(iocp_pool *pool, int periodic_only);
+	void (*cancel_listed)(iocp_pool *pool); /* what is in lists: see turn.c */
 } iocp_pool_ways;
+
+/* Tasks that are queued, each with a reference: first in, first out. */
+typedef struct iocp_line_of_tasks {
+	iocp_task *first, *last;
+} iocp_line_of_tasks;
+
+/* Tasks that are not queued as packets of their own: see turn.c. Guarded by the pool's lock. */
+typedef struct iocp_turns {
+	iocp_line_of_tasks high, passed, low;
+	_Atomic uint32_t ahead; /* how many are in the first two */
+	uint32_t overtakings, givings;
+	int offered; /* a packet for `low` is under way */
+} iocp_turns;
 
 /* Where a pool's workers run, and how much. Fixed but for `workers`. */
 typedef struct iocp_placing {
@@ -63,7 +78,8 @@ struct iocp_pool {
 
 	iocp_task *parked; /* guarded by iocp_tasks */
 
-	iocp_lock lock;       /* guards what follows */
+	iocp_lock lock; /* guards what follows */
+	iocp_turns turns;
 	iocp_worker *workers; /* that have begun and not ended */
 	uint32_t target;      /* how many are wanted */
 	uint32_t live;        /* threads that were started and have not ended */

@@ -9,6 +9,7 @@
 **   task.c        a task: its one atomic state, the list of those that are parked
 **   task_run.c    a task and the thread that runs it, and is told to stop
 **   task_flow.c   when a task runs, and what follows from its end
+**   turn.c        which of the tasks that are queued is next
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles
 **   lookup.c      the addresses of hosts
@@ -124,11 +125,23 @@ int iocp_process_kill(iocp_process *process, const char *name);
 
 enum { IOCP_BODY_NAME = 64 };
 
+enum iocp_priority { IOCP_NORMAL = 0, IOCP_HIGH = 1, IOCP_LOW = 2 };
+
+/* How the tasks of a body are treated. Zeroed: as any. Fixed before its first task. */
+typedef struct iocp_terms {
+	double timeout;   /* ms from when it is submitted, or due, until it is to have ended; 0: it has time */
+	int hard;         /* who runs it then is ended with it */
+	uint32_t retries; /* how often it runs again if it fails, */
+	double backoff;   /* so many ms later, and each time twice as many */
+	enum iocp_priority priority;
+} iocp_terms;
+
 /* What a task runs. Its owner puts more behind this. */
 typedef struct iocp_body {
 	iocp_deferred deferred; /* its `free` is the owner's */
 	_Atomic uint32_t references;
 	int holds; /* it may hold the last reference to an object */
+	iocp_terms terms;
 	char name[IOCP_BODY_NAME];
 } iocp_body;
 
@@ -342,6 +355,8 @@ uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capa
 int iocp_timer_is_pending(iocp_timer timer);
 /* Seconds since 1970 of the system's clock, which may be set. */
 double iocp_wall_time(void);
+/* As iocp_port_enqueue_after, but calls call(key) in the timers' thread, which is to be short. */
+int iocp_call_after(void (*call)(uintptr_t key), uintptr_t key, double ms, iocp_timer *timer);
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
@@ -349,7 +364,15 @@ enum iocp_task_reason { /* why it was cancelled */
 	IOCP_BY_CALL = 0,
 	IOCP_BY_CLOSE = 1,
 	IOCP_BY_DEPENDENCY = 2, /* what it was to run after did not complete */
-	IOCP_BY_MEMORY = 3
+	IOCP_BY_MEMORY = 3,
+	IOCP_BY_TIME = 4 /* its time had passed: it never ran, or was told, and whatever it did is not kept */
+};
+
+/* What a task that runs after another needs of it. */
+enum iocp_after {
+	IOCP_AFTER = 0,   /* that it completed */
+	IOCP_RESULTS = 1, /* the same, and is called with its results */
+	IOCP_OUTCOME = 2  /* that it ended, and looks what came of it */
 };
 
 /* A new task with one reference, unscheduled; `arguments` are the task's from now on. NULL: out of memory. */
@@ -360,6 +383,8 @@ void iocp_task_release(iocp_task *task);
 enum iocp_task_state iocp_task_state(const iocp_task *task);
 enum iocp_task_reason iocp_task_reason(const iocp_task *task);
 int iocp_task_is_submitted(const iocp_task *task);
+/* Whether it runs, and was told to stop. */
+int iocp_task_is_told(const iocp_task *task);
 /* Whether it ended by running, and did not just never run. */
 int iocp_task_has_run(const iocp_task *task);
 iocp_pool *iocp_task_pool(const iocp_task *task);
@@ -367,8 +392,8 @@ iocp_body *iocp_task_body(const iocp_task *task);
 /* Its arguments, for who runs it; once it has run, its results, or message and error value. Of one that was
 ** cancelled before that: nobody's. */
 const iocp_payload *iocp_task_payload(const iocp_task *task);
-/* A task whose results come before the arguments, or NULL, for who runs it; because of which it was cancelled, if the
-** reason is a dependency. */
+/* A task whose results come before the arguments, or of which what came is looked at, or NULL, for who runs it; because
+** of which it was cancelled, if the reason is a dependency. */
 const iocp_task *iocp_task_input(const iocp_task *task);
 /* Where it was made, for people: copied, and lost where memory is out. Before it is submitted. */
 void iocp_task_set_made(iocp_task *task, const char *made);
@@ -378,6 +403,11 @@ const char *iocp_task_made(const iocp_task *task);
 ** submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);
 int iocp_task_runner(const iocp_task *task);
+/* What the owner has it do with what came of its input: 0, it is called with its results. Before it is submitted. */
+void iocp_task_set_settling(iocp_task *task, int how);
+int iocp_task_settling(const iocp_task *task);
+/* Whether it is to run again if it fails now: for who runs it. */
+int iocp_task_is_retried(const iocp_task *task);
 /* Nobody asks for its results: who runs it need not keep them. Before it is submitted. */
 void iocp_task_set_posted(iocp_task *task);
 int iocp_task_is_posted(const iocp_task *task);
@@ -394,13 +424,13 @@ void iocp_task_give_place(iocp_task *task);
 ** and again. IOCP_INVALID: it was submitted before; IOCP_CANCELLED: it is cancelled; IOCP_CLOSED, IOCP_NOMEM: now it
 ** is. */
 int iocp_task_submit(iocp_task *task, double delay, double period);
-/* Makes `task` run after `earlier`; with `input` it is called with its results first. IOCP_INVALID: it was submitted
-** already; IOCP_ERROR: `earlier` runs after `task`, or waits for it. IOCP_NOMEM. */
-int iocp_task_after(iocp_task *task, iocp_task *earlier, int input);
+/* Makes `task` run after `earlier`. IOCP_INVALID: it was submitted already; IOCP_ERROR: `earlier` runs after `task`, or
+** waits for it. IOCP_NOMEM. */
+int iocp_task_after(iocp_task *task, iocp_task *earlier, enum iocp_after how);
 /* IOCP_OK: it will never run; IOCP_TIMEOUT: it runs, and was told; IOCP_INVALID: it had ended. */
 int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason);
 /* As above, and ends the worker that runs it. */
-int iocp_task_cancel_hard(iocp_task *task);
+int iocp_task_cancel_hard(iocp_task *task, enum iocp_task_reason reason);
 
 /* ---- task_watch.c ------------------------------------------------------------------------------------------------ */
 

@@ -46,35 +46,6 @@ static void keep_results(lua_State *L, iocp_run *run)
 		iocp_payload_keep(L, &encoding, &run->outcome);
 }
 
-/* Runs protected: calls the innermost task's function and keeps the results, if anybody may ask for them. */
-static int perform(lua_State *L)
-{
-	iocp_lua_worker *worker = iocp_lua_worker_current();
-	iocp_run *run = worker->call->run;
-	const iocp_function *function = iocp_task_function(run->task);
-	const iocp_task *input = iocp_task_input(run->task);
-	int count = 0;
-	if (iocp_task_runner(run->task)) {
-		push_runners(L);
-		lua_rawgeti(L, 1, iocp_task_runner(run->task));
-		lua_remove(L, 1);
-		count++; /* the function */
-	}
-	iocp_function_push(L, &worker->decoded, function);
-	if (function->wants_state) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, worker->state);
-		count++;
-	}
-	if (input)
-		count += push_payload(L, iocp_task_payload(input));
-	count += push_payload(L, iocp_task_payload(run->task));
-	if (iocp_debugs())
-		count += iocp_debug_watch(L, iocp_task_runner(run->task) ? 2 : 1);
-	lua_call(L, count, iocp_task_is_posted(run->task) ? 0 : LUA_MULTRET);
-	keep_results(L, run);
-	return 0;
-}
-
 /* Keeps the text of a failure; `raise`: for the next call too, in a pool that does so. */
 static void fail(iocp_pool *pool, const char *message, int raise)
 {
@@ -136,6 +107,69 @@ static void note_failure(lua_State *L, iocp_lua_worker *worker, iocp_values *fai
 	iocp_unobserved_add(failure, &who, lua_tostring(L, -1));
 }
 
+/* What came of the task before becomes what comes of this one: its results, or its error. */
+static void pass_on(lua_State *L, iocp_lua_worker *worker, const iocp_task *input)
+{
+	iocp_run *run = worker->call->run;
+	iocp_values failure = {NULL, 0, NULL};
+	lua_settop(L, 0);
+	if (iocp_task_state(input) == IOCP_TASK_COMPLETED) {
+		(void)push_payload(L, iocp_task_payload(input));
+		keep_results(L, run);
+		return;
+	}
+	(void)iocp_task_push_failure(L, input);
+	lua_pushvalue(L, 1); /* the message, behind the error value */
+	iocp_outcome_keep_failure(L, &failure, run->task);
+	note_failure(L, worker, &failure);
+	run->outcome = (iocp_payload){failure.block, failure.size, failure.owner, {0}};
+	worker->call->fails = 1;
+}
+
+/* Pushes what is between the function and its arguments; returns how many values that are. */
+static int push_input(lua_State *L, const iocp_task *task, const iocp_task *input)
+{
+	if (!input || iocp_task_settling(task) == IOCP_FINALLY)
+		return 0;
+	return iocp_task_settling(task) == IOCP_CATCH ? iocp_task_push_failure(L, input)
+												  : push_payload(L, iocp_task_payload(input));
+}
+
+/* Runs protected: calls the innermost task's function and keeps the results, if anybody may ask for them. */
+static int perform(lua_State *L)
+{
+	iocp_lua_worker *worker = iocp_lua_worker_current();
+	iocp_run *run = worker->call->run;
+	const iocp_function *function = iocp_task_function(run->task);
+	const iocp_task *input = iocp_task_input(run->task);
+	int count = 0, settling = iocp_task_settling(run->task);
+	if (settling == IOCP_CATCH && iocp_task_state(input) == IOCP_TASK_COMPLETED) {
+		pass_on(L, worker, input);
+		return 0;
+	}
+	if (iocp_task_runner(run->task)) {
+		push_runners(L);
+		lua_rawgeti(L, 1, iocp_task_runner(run->task));
+		lua_remove(L, 1);
+		count++; /* the function */
+	}
+	iocp_function_push(L, &worker->decoded, function);
+	if (function->wants_state) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, worker->state);
+		count++;
+	}
+	count += push_input(L, run->task, input);
+	count += push_payload(L, iocp_task_payload(run->task));
+	if (iocp_debugs())
+		count += iocp_debug_watch(L, iocp_task_runner(run->task) ? 2 : 1);
+	lua_call(L, count, iocp_task_is_posted(run->task) ? 0 : LUA_MULTRET);
+	if (settling == IOCP_FINALLY)
+		pass_on(L, worker, input);
+	else
+		keep_results(L, run);
+	return 0;
+}
+
 /* Runs protected. At 1 the error value, at 2 what lua_pcall returned; keeps it, and lets failures be known. */
 static int keep_error(lua_State *L)
 {
@@ -152,9 +186,10 @@ static int keep_error(lua_State *L)
 	advise(L, run->task);
 	iocp_chunk_name_item(L, worker->call);
 	iocp_outcome_keep_failure(L, &failure, run->task);
-	note_failure(L, worker, &failure);
+	if (!iocp_task_is_retried(run->task))
+		note_failure(L, worker, &failure);
 	run->outcome = (iocp_payload){failure.block, failure.size, failure.owner, {0}};
-	if (iocp_thread_cancelled())
+	if (iocp_thread_cancelled() || iocp_task_is_retried(run->task))
 		return 0;
 	lua_pushfstring(L, "%s: %s failed in worker %d: %s", iocp_pool_name(pool), name, (int)worker->worker.index,
 		lua_tostring(L, -1));
@@ -175,7 +210,9 @@ static enum iocp_task_state call_task(lua_State *L, iocp_lua_worker *worker)
 	status = lua_pcall(L, 0, 0, top + 1);
 	if (iocp_hook_drop(L))
 		hook.f = NULL; /* debug.sethook has another function for it now */
-	if (status != 0) {
+	if (status == 0 && worker->call->fails) {
+		state = IOCP_TASK_FAILED;
+	} else if (status != 0) {
 		state = iocp_thread_cancelled() ? IOCP_TASK_CANCELLED : IOCP_TASK_FAILED;
 		iocp_payload_free(&worker->call->run->outcome); /* its results, if a cancel came behind them */
 		lua_rawgeti(
