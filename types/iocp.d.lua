@@ -1147,13 +1147,19 @@ function file:native() end
 ---@alias iocp.OnError fun(message: string, about: {pool: string, task: string, worker: integer})
 
 ---@class iocp.PoolOptions
----@field workers? integer 0..100000; default: as many as processors
+---@field workers? integer|integer[] 0..100000; default: as many as processors. Two of them: the least and the most
+---@field idle? number with two: ms that one more than the least waits for a task before it ends; default 10000
 ---@field concurrency? integer how many of them work at a time, 0..2^32-1; 0 (default): as many as processors
 ---@field name? string of its threads, and in messages; at most 63 bytes, none of them 0, as all names here
 ---@field stack? integer bytes of a worker's C stack; from 262144 on; default 2 MiB
 ---@field affinity? "spread"|integer[] the processors that workers may run on, by number; or each has one of its own
 ---@field thread_priority? integer -2 to 2: steps below or above the thread that makes the pool
 ---@field init? fun(): any each worker calls it first; what it returns is the state that tasks may ask for
+---@field fini? fun(state: any) each worker calls it last, with what init returned, unless it dies
+---@field tasks_per_worker? integer how many one runs before another takes its place, from 1 on
+---@field fresh? boolean each task has a new Lua state
+---@field grace? number ms that code has to leave which a hard cancel has ended; default 100
+---@field on_error_here? iocp.OnError called in the state that makes the pool, at its next call that waits for it
 ---@field on_error? "keep"|"log"|"raise"|iocp.OnError what becomes of failures, besides being kept by their task
 ---@field logger? fun(text: string) for "log", in the worker; default: standard error
 ---@field replace? boolean whether a worker that died is replaced; default true. One whose init failed never is
@@ -1168,6 +1174,17 @@ local PoolClass = {}
 ---@param handle iocp.Handle
 ---@return iocp.Pool|nil, string? message, iocp.Code? code INVALID
 function PoolClass.open(handle) end
+
+--- The open pool that has this name in the process, in whatever state; the first who asks makes it. Any thread may.
+---@param name string 1 to 63 bytes
+---@param options? integer|iocp.PoolOptions without a name; they say nothing if the pool is there
+---@return iocp.Pool|nil, string? message, iocp.Code? code as Pool
+function PoolClass.named(name, options) end
+
+--- The stats of all named pools, by name.
+---@param format? "json"
+---@return table<string, iocp.PoolStats>|string
+function PoolClass.status(format) end
 
 --- Where a worker runs: its pool and its number.
 ---@return iocp.Pool?, integer? worker

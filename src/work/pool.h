@@ -64,6 +64,9 @@ struct iocp_pool {
 	char name[IOCP_POOL_NAME];
 	size_t stack_size;
 	int replace;
+	uint64_t tasks_per_worker;
+	double idle;
+	_Atomic int elastic; /* there may be more workers than `least`; relaxed: late is good enough */
 	iocp_placing placing;
 	_Atomic int tracing;
 
@@ -76,12 +79,14 @@ struct iocp_pool {
 	_Atomic uint32_t active; /* tasks that run */
 	_Atomic uint32_t peak_active;
 
-	iocp_task *parked; /* guarded by iocp_tasks */
+	iocp_task *parked;            /* guarded by iocp_tasks */
+	struct iocp_pool *next_named; /* guarded by named.c's lock */
 
 	iocp_lock lock; /* guards what follows */
 	iocp_turns turns;
 	iocp_worker *workers; /* that have begun and not ended */
-	uint32_t target;      /* how many are wanted */
+	uint32_t target;      /* how many are wanted, */
+	uint32_t least, most; /* of an elastic one: between these */
 	uint32_t live;        /* threads that were started and have not ended */
 	uint32_t leaving;     /* of these, how many are to end for a quit packet */
 	uint32_t parting;     /* of these, how many have taken one */
@@ -108,6 +113,10 @@ void iocp_pool_ended(iocp_pool *pool);
 int iocp_pool_is_mine(const iocp_pool *pool);
 /* A worker has taken a quit packet, with this key. 1: it is to end. */
 int iocp_pool_quit(iocp_pool *pool, uintptr_t generation);
+/* A task was queued: there may be more workers for it. */
+void iocp_pool_grow(iocp_pool *pool);
+/* A worker has waited in vain for as long as one may. 1: it is to end. */
+int iocp_pool_shrink(iocp_pool *pool);
 /* A worker begins and ends; `replace`: another may be started for it. */
 void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker);
 void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace);

@@ -169,6 +169,8 @@ static int post(iocp_task *task)
 	r = iocp_turn_queue(task);
 	if (r != IOCP_OK)
 		iocp_task_release(task);
+	else
+		iocp_pool_grow(task->pool);
 	return r;
 }
 
@@ -200,6 +202,7 @@ static int set_timer(iocp_task *task, double ms, uint32_t parking)
 	iocp_lock_release(&iocp_tasks);
 	if (!there && iocp_timer_cancel(timer) == IOCP_OK)
 		iocp_task_release(task);
+	iocp_pool_grow(task->pool);
 	return IOCP_OK;
 }
 

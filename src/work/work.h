@@ -4,6 +4,7 @@
 **   object.c      objects of any kind
 **   pool.c        a pool's life: its port, how many workers there are to be, its end
 **   placing.c     where its workers run
+**   named.c       pools that have a name in the process
 **   worker.c      a worker: its thread, a step of its loop over the port
 **   stats.c       counters, times and spans
 **   task.c        a task: its one atomic state, the list of those that are parked
@@ -236,7 +237,12 @@ int iocp_progress_columns(void);
 
 /* ---- worker.c ---------------------------------------------------------------------------------------------------- */
 
-enum iocp_worker_end { IOCP_WORKER_TOLD, IOCP_WORKER_CLOSED, IOCP_WORKER_DIED };
+enum iocp_worker_end {
+	IOCP_WORKER_TOLD,   /* there were too many */
+	IOCP_WORKER_CLOSED, /* the pool was */
+	IOCP_WORKER_DIED,
+	IOCP_WORKER_RETIRED /* it has run as many tasks as one may: another takes its place */
+};
 
 enum { IOCP_WORKER_DEPTH = 32 }; /* tasks that may run within each other on a thread */
 
@@ -263,6 +269,7 @@ struct iocp_worker {
 	uint32_t index; /* from 1 on, in the order of their starts */
 	uint32_t place; /* see iocp_placing_take */
 	int depth;
+	uint64_t tasks;               /* that it has taken from the queue and run */
 	iocp_run *run;                /* the innermost */
 	_Atomic(iocp_task *) current; /* its task; see task_flow.c */
 	enum iocp_worker_end end;
@@ -307,11 +314,13 @@ typedef struct iocp_pool_calls {
 typedef struct iocp_pool_options {
 	const iocp_pool_calls *calls; /* live as long as the pool */
 	void *owner;
-	const char *name;     /* copied, cut */
-	uint32_t concurrency; /* as of a port */
-	size_t stack_size;    /* of a worker, bytes; 0: as threads have */
-	int replace;          /* start another for a worker that died */
-	uint64_t queue_limit; /* how many tasks may be queued; 0: as many as come */
+	const char *name;          /* copied, cut */
+	uint32_t concurrency;      /* as of a port */
+	size_t stack_size;         /* of a worker, bytes; 0: as threads have */
+	int replace;               /* start another for a worker that died */
+	uint64_t queue_limit;      /* how many tasks may be queued; 0: as many as come */
+	uint64_t tasks_per_worker; /* how many one runs before another takes its place; 0: any number */
+	double idle;               /* ms for which a worker more than the least waits for a task before it ends */
 	/* Which processors workers may run on, and how much they are preferred: as of a thread. A worker that starts
 	** another one gives it its own priority. */
 	const uint32_t *processors;
@@ -331,6 +340,8 @@ void *iocp_pool_owner(const iocp_pool *pool);
 const char *iocp_pool_name(const iocp_pool *pool);
 /* Sets how many workers there are to be. IOCP_CLOSED, or as iocp_thread_create: there are fewer. */
 int iocp_pool_set_workers(iocp_pool *pool, uint32_t count);
+/* The same, and that there may be up to `most`: as many as there are tasks that could run. */
+int iocp_pool_set_range(iocp_pool *pool, uint32_t least, uint32_t most);
 uint32_t iocp_pool_workers(iocp_pool *pool);
 /* Around a worker's wait for a task: a pool always has a worker that does not. IOCP_NOMEM, the system's code or
 ** IOCP_ERROR (workers die at once): there would be none, and it is not to wait. */
@@ -348,6 +359,15 @@ int iocp_pool_is_broken(iocp_pool *pool);
 int iocp_pool_has_ended(iocp_pool *pool);
 /* References to the threads of the workers, for joining; up to `capacity` of them. Returns how many there are. */
 uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capacity);
+
+/* ---- named.c ----------------------------------------------------------------------------------------------------- */
+
+/* One more reference to the open pool that has been entered under that name; NULL: there is none. */
+iocp_pool *iocp_pool_named(const char *name);
+/* Enters a pool under its name. NULL: it has been; else one more reference to the open one that has that name. */
+iocp_pool *iocp_pool_enter_named(iocp_pool *pool);
+/* References to all of them, up to `capacity`. Returns how many there are. */
+uint32_t iocp_pool_list_named(iocp_pool **pools, uint32_t capacity);
 
 /* ---- timer.c ----------------------------------------------------------------------------------------------------- */
 

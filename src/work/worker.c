@@ -77,7 +77,13 @@ int iocp_worker_step(iocp_worker *worker, void *context)
 	iocp_pool *pool = worker->pool;
 	iocp_packet packet;
 	iocp_task *task;
-	int r = iocp_port_dequeue(pool->port, &packet, IOCP_INFINITE);
+	/* Relaxed: whoever waits for ever when it changes is one of the least. */
+	int elastic = atomic_load_explicit(&pool->elastic, memory_order_relaxed);
+	int r = iocp_port_dequeue(pool->port, &packet, elastic ? pool->idle : IOCP_INFINITE);
+	if (r == IOCP_TIMEOUT) {
+		worker->end = IOCP_WORKER_TOLD;
+		return !iocp_pool_shrink(pool);
+	}
 	if (r == IOCP_INTERRUPTED || r == IOCP_NOMEM) { /* it has no memory to wait with: the next time, perhaps */
 		iocp_yield();
 		return 1;
@@ -92,10 +98,15 @@ int iocp_worker_step(iocp_worker *worker, void *context)
 	if (!task)
 		return 1;
 	iocp_task_give_place(task);
-	if (iocp_task_claim(task, 0))
+	if (iocp_task_claim(task, 0)) {
+		worker->tasks++;
 		run_task(worker, task, context);
+	}
 	iocp_task_release(task);
-	return 1;
+	if (pool->tasks_per_worker == 0 || worker->tasks < pool->tasks_per_worker || iocp_thread_cancelled())
+		return 1;
+	worker->end = IOCP_WORKER_RETIRED;
+	return 0;
 }
 
 /* ---- its thread -------------------------------------------------------------------------------------------------- */

@@ -84,6 +84,8 @@ typedef struct iocp_pool_plan {
 	int limited;                      /* its queue: */
 	double queue_wait;                /* milliseconds that submit waits for a place in it */
 	int raises;                       /* failures, at the next call */
+	int fresh;                        /* each task has a state of its own */
+	double grace;                     /* ms that code has which a hard cancel has ended, to leave */
 	_Atomic(iocp_unobserved *) death; /* of the first worker whose init failed */
 	char made[IOCP_PLACE];            /* where */
 } iocp_pool_plan;
@@ -103,8 +105,10 @@ typedef struct iocp_lua_worker {
 	iocp_worker worker;
 	iocp_running running;
 	iocp_decoded decoded;
-	iocp_call *call;                                 /* the innermost */
-	int state, report, perform, handler, keep_error; /* references into the registry */
+	iocp_call *call;                                       /* the innermost */
+	int again;                                             /* it goes on in a new state */
+	double raised;                                         /* when it was ended so, on iocp_clock; 0: it was not */
+	int state, report, fini, perform, handler, keep_error; /* references into the registry */
 } iocp_lua_worker;
 
 static inline iocp_lua_worker *iocp_lua_worker_current(void)
