@@ -43,10 +43,12 @@ local function renew(last, f, name, wants_state, its_terms)
   return parts.work(f, name, wants_state, last, its_terms)
 end
 
+local NONE = { key = "-", wanting_key = "+" }
+
 local function named_work(f, name, wants_state, its_terms)
   named[f] = named[f] or new_generations(NAMES)
-  local key = (wants_state and "+" or "-") .. (its_terms and its_terms.key or "") .. (name or "")
-  return named[f](key, renew, f, name, wants_state, its_terms)
+  local key = (its_terms or NONE)[wants_state and "wanting_key" or "key"]
+  return named[f](name and key .. name or key, renew, f, name, wants_state, its_terms)
 end
 
 -- Its end says more than its beginning.
@@ -130,8 +132,25 @@ local function describe(f)
   return body, given.name or name, given.worker, its_terms
 end
 
+local PLAIN = { body = true, name = true, worker = true, priority = true }
+
+-- Whether it is a table of a function that says nothing which is dear to look at, and nothing wrong.
+local function is_plain(f)
+  for name in pairs(f) do
+    if not PLAIN[name] then
+      return false
+    end
+  end
+  local name, worker, priority = f.name, f.worker, f.priority
+  return type(f.body) == "function" and (name == nil or options.is_name(name))
+    and (worker == nil or type(worker) == "boolean") and (priority == nil or terms.by_priority[priority] ~= nil)
+end
+
 -- What stands for a function, as a work object.
 local function resolve(f)
+  if type(f) == "table" and is_plain(f) then
+    return named_work(f.body, f.name, f.worker, f.priority and terms.by_priority[f.priority])
+  end
   return named_work(describe(f))
 end
 

@@ -44,15 +44,22 @@ function terms.fault_of(given)
   return nil
 end
 
-local by_priority = {} -- most have no more than that
-for name, number in pairs(NUMBERS) do
-  by_priority[name] = { key = ("%d\0"):format(number), priority = number }
+-- What tells a function with these from the same with others, by whether it wants the worker's state.
+local function with_keys(read, key)
+  read.key, read.wanting_key = "-" .. key, "+" .. key
+  return read
 end
 
---- Those of a table that has no fault, for parts.work, with a key that tells them from others; nil: there are none.
+--- By priority, of what has no other terms; false: it has none.
+terms.by_priority = { normal = false }
+for _, name in ipairs { "high", "low" } do
+  terms.by_priority[name] = with_keys({ priority = NUMBERS[name] }, ("%d\0"):format(NUMBERS[name]))
+end
+
+--- Those of a table that has no fault, for parts.work, with keys that tell them from others; nil: there are none.
 function terms.of(given)
   if not (given.timeout or given.retries or given.jit ~= nil) then
-    return by_priority[given.priority or "normal"]
+    return terms.by_priority[given.priority or "normal"] or nil
   end
   local read = {
     timeout = given.timeout or 0,
@@ -62,9 +69,8 @@ function terms.of(given)
     priority = NUMBERS[given.priority or "normal"],
     interpreted = given.jit == false and 1 or 0,
   }
-  read.key = ("%d %.17g %d %d %.17g %d\0"):format(read.priority, read.timeout, read.hard, read.retries, read.backoff,
-    read.interpreted)
-  return read
+  return with_keys(read, ("%d %.17g %d %d %.17g %d\0"):format(read.priority, read.timeout, read.hard, read.retries,
+    read.backoff, read.interpreted))
 end
 
 return terms

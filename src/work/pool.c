@@ -302,13 +302,10 @@ static uint64_t count_needed(iocp_pool *pool)
 
 /* No task is left without a worker: who queues one counts it, then looks at `target` under the lock; who ends takes
 ** itself off that, then counts what there is to do. So one of both sees the other. */
-void iocp_pool_grow(iocp_pool *pool)
+void iocp_pool_stretch(iocp_pool *pool)
 {
-	uint64_t needed;
+	uint64_t needed = count_needed(pool);
 	int grows;
-	if (!atomic_load_explicit(&pool->elastic, memory_order_relaxed))
-		return;
-	needed = count_needed(pool);
 	iocp_lock_acquire(&pool->lock);
 	grows = needed > pool->target && pool->target < pool->most;
 	pool->target += grows ? 1 : 0;

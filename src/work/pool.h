@@ -114,7 +114,12 @@ int iocp_pool_is_mine(const iocp_pool *pool);
 /* A worker has taken a quit packet, with this key. 1: it is to end. */
 int iocp_pool_quit(iocp_pool *pool, uintptr_t generation);
 /* A task was queued: there may be more workers for it. */
-void iocp_pool_grow(iocp_pool *pool);
+void iocp_pool_stretch(iocp_pool *pool);
+static inline void iocp_pool_grow(iocp_pool *pool)
+{
+	if (atomic_load_explicit(&pool->elastic, memory_order_relaxed))
+		iocp_pool_stretch(pool);
+}
 /* A worker has waited in vain for as long as one may. 1: it is to end. */
 int iocp_pool_shrink(iocp_pool *pool);
 /* A worker begins and ends; `replace`: another may be started for it. */

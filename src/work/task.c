@@ -110,7 +110,7 @@ int iocp_task_runner(const iocp_task *task)
 
 void iocp_task_set_settling(iocp_task *task, int how)
 {
-	task->settling = how;
+	task->settling = (unsigned char)how;
 }
 
 int iocp_task_settling(const iocp_task *task)

@@ -60,10 +60,10 @@ struct iocp_task {
 	_Atomic(iocp_node *) node;     /* NULL, until it has had an arc */
 	_Atomic(iocp_worker *) runner; /* while it runs */
 	int chunk_runner;         /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
-	int has_place;            /* in a queue with a limit; of who has its packet */
-	int posted;               /* nobody asks for its results; set before it is submitted */
-	int settling;             /* the owner's; set before it is submitted */
 	uint32_t attempts;        /* how often it has failed and runs again; of who runs it */
+	unsigned char has_place;  /* in a queue with a limit; of who has its packet */
+	unsigned char posted;     /* nobody asks for its results; set before it is submitted */
+	unsigned char settling;   /* the owner's; set before it is submitted */
 	struct iocp_task *behind; /* in a line of tasks; guarded by the pool's lock */
 	_Atomic iocp_timer limit; /* until when it is to have ended; 0: there is none */
 	/* While a chunk runs on top of the task that called its loop: that one. Guarded by iocp_tasks. */
@@ -123,11 +123,18 @@ void iocp_tasks_cancel_listed(iocp_pool *pool);
 
 /* ---- turn.c ------------------------------------------------------------------------------------------------------ */
 
-/* Queues a task that has become scheduled, with the packet's reference. IOCP_CLOSED, IOCP_NOMEM: the reference is the
-** caller's. */
+/* Queues a task that has become scheduled and is not a normal one, with the packet's reference. IOCP_CLOSED: the
+** reference is the caller's. */
 int iocp_turn_queue(iocp_task *task);
-/* The task whose turn it is with that packet, with its packet's reference; NULL: none. */
-iocp_task *iocp_turn_take(iocp_pool *pool, const iocp_packet *packet);
+/* The task whose turn it is with a packet, with its packet's reference; NULL: none. */
+iocp_task *iocp_turn_find(iocp_pool *pool, const iocp_packet *packet);
+static inline iocp_task *iocp_turn_take(iocp_pool *pool, const iocp_packet *packet)
+{
+	/* Relaxed: see turn.c. */
+	if (packet->bytes == IOCP_RUN && atomic_load_explicit(&pool->turns.ahead, memory_order_relaxed) == 0)
+		return (iocp_task *)packet->key;
+	return iocp_turn_find(pool, packet);
+}
 /* Takes any out of the lists; NULL: they are empty. */
 iocp_task *iocp_turn_drop(iocp_pool *pool);
 

@@ -166,7 +166,10 @@ static int post(iocp_task *task)
 {
 	int r;
 	iocp_task_retain(task); /* the packet's */
-	r = iocp_turn_queue(task);
+	if (task->body->terms.priority == IOCP_NORMAL)
+		r = iocp_port_enqueue(task->pool->port, (uintptr_t)task, IOCP_RUN, 0);
+	else
+		r = iocp_turn_queue(task);
 	if (r != IOCP_OK)
 		iocp_task_release(task);
 	else

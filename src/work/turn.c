@@ -100,8 +100,6 @@ int iocp_turn_queue(iocp_task *task)
 	iocp_pool *pool = task->pool;
 	iocp_turns *turns = &pool->turns;
 	int low = task->body->terms.priority == IOCP_LOW, offer = 1, closed;
-	if (task->body->terms.priority == IOCP_NORMAL)
-		return iocp_port_enqueue(pool->port, (uintptr_t)task, IOCP_RUN, 0);
 	iocp_lock_acquire(&pool->lock);
 	push(low ? &turns->low : &turns->high, task);
 	if (low) {
@@ -159,15 +157,11 @@ static iocp_task *give_way(iocp_pool *pool)
 	return task;
 }
 
-iocp_task *iocp_turn_take(iocp_pool *pool, const iocp_packet *packet)
+iocp_task *iocp_turn_find(iocp_pool *pool, const iocp_packet *packet)
 {
-	iocp_task *task = (iocp_task *)packet->key;
 	if (packet->bytes == IOCP_GIVE_WAY)
 		return give_way(pool);
-	/* Relaxed: see above. */
-	if (packet->bytes == IOCP_RUN && atomic_load_explicit(&pool->turns.ahead, memory_order_relaxed) == 0)
-		return task;
-	return overtake(pool, packet->bytes == IOCP_RUN ? task : NULL);
+	return overtake(pool, packet->bytes == IOCP_RUN ? (iocp_task *)packet->key : NULL);
 }
 
 iocp_task *iocp_turn_drop(iocp_pool *pool)
