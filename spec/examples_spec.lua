@@ -29,6 +29,16 @@ describe("the example", function()
     assert.matches("%d+ +%d+ +%d+ +%d+  spec/examples_spec.lua", output)
   end)
 
+  it("results counts primes as they come, and gives up what takes too long", function()
+    local output = succeed("examples/results.lua", "20000", "2")
+    assert.matches("^imap: 2262 primes below 20000\n", output)
+    for _, line in ipairs { "2262 primes below 20000", "1229 primes below 10000", "669 primes below 5000",
+      "367 primes below 2500" } do
+      assert.matches("\nas_completed: " .. line .. "\n", output)
+    end
+    assert.matches("\ntimeout: TIMEOUT: the task ran out of its time, 20 ms", output)
+  end)
+
   it("pipeline sends functions through three stages", function()
     local output = succeed("examples/pipeline.lua", "20")
     assert.matches("even 20: 'the' 40 times, through 3 stages", output, 1, true)

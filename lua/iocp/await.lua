@@ -8,8 +8,8 @@ local await = {}
 --- What a look gave, as look(object, a, b) gives it, or what a later one gives: TIMEOUT says to wait. `wait(me, object,
 -- limit)` waits until it may be worth it: nil; or the code, and a message if it is not the fiber's.
 function await.found(me, object, look, wait, limit, a, b, ...)
-  local first, _, code = ...
-  if first ~= nil or code ~= "TIMEOUT" then
+  local first, _, code, own = ... -- own: the object has ended, and that TIMEOUT is what came of it
+  if first ~= nil or code ~= "TIMEOUT" or own ~= nil then
     return ...
   end
   local message

@@ -95,12 +95,18 @@ local function message_of(fiber, value)
   return debug.traceback(fiber.thread, text)
 end
 
---- Tells those who wait for the fiber's end; whether there were any.
+--- Tells those who wait for the fiber's end, fibers and functions; whether there were any.
 local function tell_joiners(fiber)
   local joiners, told = fiber.joiners, false
   fiber.joiners = nil
   for i = 1, joiners and #joiners or 0 do
-    told = joiners[i] and wake(joiners[i], fiber, true) or told
+    local joiner = joiners[i]
+    if type(joiner) == "function" then
+      joiner()
+      told = true
+    elseif joiner then
+      told = wake(joiner, fiber, true) or told
+    end
   end
   return told
 end
@@ -567,14 +573,38 @@ function Fiber:result()
   return nil, self.message, outcome == "failed" and "ERROR" or "CANCELLED", self.value
 end
 
+--- One more who is told of the end of a fiber that has not ended: a fiber that waits for it, or a function. Returns the
+-- list of them and its place there, which is false once it is to be told no more.
+local function add_joiner(fiber, joiner)
+  local joiners = fiber.joiners or {}
+  local index = #joiners + 1
+  fiber.joiners, joiners[index] = joiners, joiner
+  return joiners, index
+end
+
+--- Calls f() when the fiber has ended, at once if it has. Returns a function that takes it back.
+function fibers.when_ended(fiber, f)
+  if fiber.outcome then
+    f()
+    return function() end
+  end
+  local joiners, index = add_joiner(fiber, f)
+  return function()
+    joiners[index] = false
+  end
+end
+
+--- Whether a value is a fiber.
+function fibers.is_fiber(value)
+  return getmetatable(value) == class
+end
+
 local function join(me, fiber, limit)
   local code = fibers.refused(me)
   if code or fiber.outcome then
     return code
   end
-  local joiners = fiber.joiners or {}
-  local index = #joiners + 1
-  fiber.joiners, joiners[index] = joiners, me
+  local joiners, index = add_joiner(fiber, me)
   local value = fibers.park(me, fiber, limit)
   if type(value) == "string" then
     joiners[index] = false

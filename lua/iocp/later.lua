@@ -37,8 +37,17 @@ for _, name in ipairs { "stdin", "stdout", "stderr" } do
 end
 streams("datagram", function() return require "iocp.datagram" end)
 
+for name in ("wait_any wait_all as_completed"):gmatch "%S+" do
+  streams(name, function() return require("iocp.completed")[name] end)
+end
+
 --- core[name], which stands there from then on; nil for any other name.
 return function(core, private, name)
+  -- Of the pool's methods those that wait by the scheduler.
+  private.load_with_scheduler = private.load_with_scheduler or function(part)
+    local _ = core.run
+    return load_part(function() return require(part) end)
+  end
   if name == "Pool" then
     private.pool_parts = private.open_pool()
     require "iocp.pool"(core, private.pool_parts) -- which sets core.Pool

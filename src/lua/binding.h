@@ -198,8 +198,12 @@ int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
 typedef struct iocp_running {
 	_Atomic(lua_State *) state; /* while code of a script may run */
 	_Atomic int hard;           /* iocp_running_cancel was called */
+	/* What raises, in the place of iocp_raise_cancelled. NULL: that. Fixed before the first begin. */
+	lua_Hook raise;
 } iocp_running;
 
+/* A hook: raises that the thread was cancelled. */
+void iocp_raise_cancelled(lua_State *L, lua_Debug *activation);
 /* Around what scripts run, in their thread. */
 void iocp_running_begin(iocp_running *running, lua_State *L);
 void iocp_running_end(iocp_running *running, lua_State *L);

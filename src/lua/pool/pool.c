@@ -126,7 +126,7 @@ static int make_chunk(lua_State *L, enum waiting waiting)
 {
 	iocp_pool *pool = check_pool(L);
 	int runner = (int)luaL_checkinteger(L, 2);
-	iocp_notices *notices = iocp_notices_check(L, 3);
+	iocp_notices *notices = lua_isnil(L, 3) ? NULL : iocp_notices_check(L, 3);
 	uintptr_t key = iocp_check_address(L, 4, "key");
 	iocp_task *task;
 	int r;
@@ -139,7 +139,8 @@ static int make_chunk(lua_State *L, enum waiting waiting)
 }
 
 /* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the
-** arguments; a notice with the key when it has ended, be it because it could not be queued. */
+** arguments; a notice with the key when it has ended, be it because it could not be queued. Without notices (nil) the
+** task tells otherwise. */
 static int submit_chunk(lua_State *L)
 {
 	return make_chunk(L, WAITS);
@@ -284,6 +285,76 @@ static int pool_threads(lua_State *L)
 	return 1;
 }
 
+/* Pushes a pool with the reference; nil for NULL. */
+static int push_pool(lua_State *L, iocp_pool *(*find)(void *), void *argument)
+{
+	iocp_pool *pool;
+	iocp_object_push(L, IOCP_CLASS_POOL); /* first: once there is a reference, nothing may raise */
+	pool = find(argument);
+	if (pool)
+		iocp_object_set(L, pool);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static iocp_pool *find_named(void *name)
+{
+	return iocp_pool_named(name);
+}
+
+static iocp_pool *enter_named(void *pool)
+{
+	return iocp_pool_enter_named(pool);
+}
+
+/* parts.find_named(name): the pool that has that name in the process, or nil. */
+static int lua_find_named(lua_State *L)
+{
+	return push_pool(L, find_named, (void *)(uintptr_t)luaL_checkstring(L, 1));
+}
+
+/* parts.enter_named(pool): nil, it has its name in the process now; or the pool that has it already. */
+static int lua_enter_named(lua_State *L)
+{
+	return push_pool(L, enter_named, check_pool(L));
+}
+
+/* parts.set_range(pool, least, most): true; or nil, message, code. */
+static int set_range(lua_State *L)
+{
+	iocp_pool *pool = check_pool(L);
+	int r = iocp_pool_set_range(pool, (uint32_t)luaL_checknumber(L, 2), (uint32_t)luaL_checknumber(L, 3));
+	if (r != IOCP_OK)
+		return refuse(L, pool, r);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* parts.named_pools(): a table of them. */
+static int named_pools(lua_State *L)
+{
+	enum { SPARE = 16 };
+	uint32_t capacity = iocp_pool_list_named(NULL, 0) + SPARE, count, i;
+	iocp_pool **pools = lua_newuserdata(L, capacity * sizeof(*pools));
+	lua_createtable(L, (int)capacity, 0);
+	for (i = 0; i < capacity; i++) { /* as in pool_threads */
+		iocp_object_push(L, IOCP_CLASS_POOL);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	count = iocp_pool_list_named(pools, capacity);
+	for (i = 0; i < count && i < capacity; i++) {
+		lua_rawgeti(L, -1, (int)i + 1);
+		iocp_object_set(L, pools[i]);
+		lua_pop(L, 1);
+	}
+	for (; i < capacity; i++) {
+		lua_pushnil(L);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 1;
+}
+
 static int pool_name(lua_State *L)
 {
 	lua_pushstring(L, iocp_pool_name(check_pool(L)));
@@ -376,6 +447,8 @@ static int create(lua_State *L, iocp_pool **pool)
 		.stack_size = (size_t)number(L, "stack"),
 		.replace = is_set(L, "replace"),
 		.queue_limit = (uint64_t)number(L, "queue_limit"),
+		.tasks_per_worker = (uint64_t)number(L, "tasks_per_worker"),
+		.idle = number(L, "idle"),
 		.processors = processors,
 		.processor_count = read_processors(L, processors),
 		.spread = is_set(L, "spread"),
@@ -402,6 +475,8 @@ static int start(lua_State *L, iocp_pool *pool)
 	int r;
 	iocp_unobserved_where(L, 2, plan->made, sizeof(plan->made)); /* who called lua/iocp/pool.lua */
 	plan->raises = is_set(L, "raises");
+	plan->fresh = is_set(L, "fresh");
+	plan->grace = number(L, "grace");
 	plan->limited = number(L, "queue_limit") > 0;
 	lua_getfield(L, 1, "queue_wait");
 	plan->queue_wait = iocp_check_timeout(L, 3);
@@ -414,12 +489,13 @@ static int start(lua_State *L, iocp_pool *pool)
 	if (r != IOCP_OK)
 		return r;
 	iocp_any_announce(pool); /* others may find it: its plan does not change any more */
-	return iocp_pool_set_workers(pool, (uint32_t)number(L, "workers"));
+	return iocp_pool_set_range(pool, (uint32_t)number(L, "workers"), (uint32_t)number(L, "most"));
 }
 
-/* parts.new_pool{workers =, concurrency =, name =, stack =, affinity =, spread =, thread_priority =, replace =,
-** raises =, queue_limit =, queue_wait =, setup =}: lua/iocp/pool.lua has checked them. affinity: a list, or nil.
-** queue_limit 0: none; queue_wait nil: for ever. setup: see lua/iocp/worker.lua. */
+/* parts.new_pool{workers =, most =, idle =, concurrency =, name =, stack =, affinity =, spread =, thread_priority =,
+** replace =, raises =, queue_limit =, queue_wait =, tasks_per_worker =, fresh =, grace =, setup =}: lua/iocp/pool.lua
+** has checked them. workers to most: how many there are. affinity: a list, or nil. queue_limit, tasks_per_worker 0:
+** none; queue_wait nil: for ever. setup: see lua/iocp/worker.lua. */
 static int new_pool(lua_State *L)
 {
 	iocp_pool *pool;
@@ -487,6 +563,10 @@ int iocp_lua_open_pool(lua_State *L)
 		{"set_runners", set_runners},
 		{"finish_pool", finish_pool},
 		{"pool_threads", pool_threads},
+		{"find_named", lua_find_named},
+		{"enter_named", lua_enter_named},
+		{"set_range", set_range},
+		{"named_pools", named_pools},
 		{"current_worker", current_worker},
 		{"terminal_columns", terminal_columns},
 		{"work", iocp_lua_work},
