@@ -276,6 +276,14 @@ function methods:setoption(name, value)
   return options.set(self, "tcp", words.text("setoption", 1, name), value)
 end
 
+local set_descriptor = methods.setfd
+function methods:setfd(fd)
+  if self.socket then
+    buffer.flush(self)
+  end
+  return set_descriptor(self, fd)
+end
+
 methods.setpeername, methods.setsockname = methods.connect, methods.bind
 object.classes("tcp", methods, MASTER, CLIENT, SERVER)
 
