@@ -125,7 +125,7 @@ describe("a message says", function()
     told {
       { function() iocp.Thread { bdy = "" } end, "'bdy' is none of affinity, body, name, priority, stack, suspended" },
       { function() iocp.Pool { worker = 1 } end, "'worker' is none of workers, idle, concurrency, name" },
-      { function() pool:map({}, print, { chunks = 1 }) end, "'chunks' is none of chunk, errors, progress, timeout, name" },
+      { function() pool:map({}, print, { chunks = 1 }) end, "'chunks' is none of chunk, errors, progress, timeout" },
       { function() pool:submit { bdy = "" } end, "'bdy' is none of body, name, worker" },
     }
   end)
