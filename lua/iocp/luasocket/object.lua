@@ -6,6 +6,7 @@
 local core, private = require "iocp.core", require "iocp.private"
 local fibers, streams = require "iocp.fiber", require "iocp.stream"
 local reader, words = require "iocp.reader", require "iocp.luasocket.words"
+local options = require "iocp.luasocket.options"
 local clock = core.clock
 local object = {}
 
@@ -173,9 +174,10 @@ end
 
 -- ---- what all of them have ------------------------------------------------------------------------------------------
 
---- The methods that objects of a group share. `group`: "tcp" or "udp".
+--- The methods that objects of a group share. `group`: "tcp", "udp", or "tls", which has tcp's options.
 function object.methods(group)
   local any, methods = group .. "{any}", {}
+  local with_options = group == "tls" and "tcp" or group
 
   function methods:settimeout(seconds, mode)
     object.check(self, "settimeout", any)
@@ -219,6 +221,16 @@ function object.methods(group)
     if socket then
       object.own(self, socket)
     end
+  end
+
+  function methods:getoption(name)
+    object.check(self, "getoption", any)
+    return options.get(self, with_options, words.text("getoption", 1, name))
+  end
+
+  function methods:setoption(name, value)
+    object.check(self, "setoption", any)
+    return options.set(self, with_options, words.text("setoption", 1, name), value)
   end
 
   function methods:getsockname()

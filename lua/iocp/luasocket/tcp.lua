@@ -4,7 +4,7 @@ local core, fibers = require "iocp.core", require "iocp.fiber"
 local servers = require "iocp.server"
 local object, buffer, words = require "iocp.luasocket.object", require "iocp.luasocket.buffer",
   require "iocp.luasocket.words"
-local address, options = require "iocp.luasocket.address", require "iocp.luasocket.options"
+local address = require "iocp.luasocket.address"
 local tcp = {}
 
 local methods = object.methods "tcp"
@@ -264,16 +264,6 @@ function methods:close()
     self.early = self.early and {}
   end
   return 1
-end
-
-function methods:getoption(name)
-  object.check(self, "getoption", ANY)
-  return options.get(self, "tcp", words.text("getoption", 1, name))
-end
-
-function methods:setoption(name, value)
-  object.check(self, "setoption", ANY)
-  return options.set(self, "tcp", words.text("setoption", 1, name), value)
 end
 
 local set_descriptor = methods.setfd
