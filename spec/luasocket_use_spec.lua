@@ -244,6 +244,45 @@ describe("redis-lua over iocp.luasocket", function()
   end)
 end)
 
+describe("modules of C", function()
+  local has_json, json = pcall(require, "cjson")
+  local has_sql, sql = pcall(require, "luasql.sqlite3")
+
+  it("work in fibers beside what waits: cjson and LuaSQL", function()
+    if not (has_json and has_sql) then
+      pending("lua-cjson or LuaSQL is not installed here")
+      return
+    end
+    local sqlite = assert(sql.sqlite3())
+    serving(answer, function(host, port)
+      local fibers = {}
+      for i = 1, 20 do
+        fibers[i] = iocp.spawn(function()
+          local database = assert(sqlite:connect(":memory:"))
+          assert(database:execute("create table numbers (n integer)"))
+          for n = 1, 5 do
+            local parts, text = {}, json.encode { n = n * i }
+            assert(http.request {
+              url = ("http://%s:%d/"):format(host, port), method = "POST", headers = { ["content-length"] = #text },
+              source = ltn12.source.string(text), sink = ltn12.sink.table(parts),
+            })
+            assert(database:execute(("insert into numbers values (%d)"):format(json.decode(table.concat(parts)).n)))
+          end
+          local cursor = assert(database:execute("select sum(n) from numbers"))
+          local sum = cursor:fetch()
+          cursor:close()
+          database:close()
+          return tonumber(sum)
+        end)
+      end
+      for i, fiber in ipairs(fibers) do
+        assert.equal(15 * i, select(2, assert(fiber:wait())))
+      end
+    end)
+    sqlite:close()
+  end)
+end)
+
 describe("LuaSec over iocp.luasocket", function()
   local has_luasec, ssl = pcall(require, "ssl")
   local luasocket, files, pem = require "iocp.luasocket", require "support.files", require "support.tls"
