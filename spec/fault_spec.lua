@@ -212,6 +212,7 @@ describe("a client", function()
       for _, results in ipairs(ended) do
         codes[results[1]] = (codes[results[1]] or 0) + 1
       end
+      codes.ECONNRESET = nil -- a stranger, who looks for ports, may have come by
       assert.same({ TIMEOUT = n, quick = 1 }, codes)
       for i = 1, n do
         slow[i]:close()
