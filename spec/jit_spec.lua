@@ -103,6 +103,14 @@ describe("compiled loops", function()
         port:dequeue()
       end
     end ]],
+    ["atomics"] = [[ function(n)
+      atomic = atomic or require "iocp".Atomic()
+      for i = 1, n do
+        atomic:set(i)
+        atomic:sub(atomic:add(i) - atomic:get())
+        atomic:compare_exchange(2 * i, 0)
+      end
+    end ]],
     ["batches"] = [[ function(n, port)
       local keys, batch = {}, {}
       for i = 1, 64 do keys[i] = i end

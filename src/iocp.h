@@ -85,6 +85,7 @@ typedef struct iocp_heap iocp_heap;
 typedef struct iocp_thread iocp_thread;
 typedef struct iocp_socket iocp_socket;
 typedef struct iocp_file iocp_file;
+typedef struct iocp_atomic iocp_atomic;
 
 /* A name for a live object: below 2^52, so that a double holds it exactly; never given to a second object. */
 typedef uint64_t iocp_handle;
@@ -594,6 +595,46 @@ IOCP_API uint32_t iocp_file_cancel(iocp_file *file, const uintptr_t *overlapped)
 /* Closes: pending operations are cancelled, each sends its packet. The handle is never valid again. IOCP_INVALID: it
 ** was closed before. Source: Microsoft's CloseHandle, close(2). */
 IOCP_API int iocp_file_close(iocp_file *file);
+
+/* ---- atomic -------------------------------------------------------------------------------------------------- */
+
+/* A 64-bit integer that threads share. All that is done to one is in one order, the same for every thread, and what a
+** thread did before happens-before what another does that saw its value (sequentially consistent). Nothing here waits
+** but iocp_atomic_wait. Source: C11's stdatomic.h, WaitOnAddress, futex(2). */
+
+/* IOCP_NOMEM. */
+IOCP_API int iocp_atomic_create(int64_t initial, iocp_atomic **atomic);
+/* One more reference by handle. IOCP_INVALID: no live one answers to it. */
+IOCP_API int iocp_atomic_open(iocp_handle handle, iocp_atomic **atomic);
+IOCP_API iocp_atomic *iocp_atomic_retain(iocp_atomic *atomic);
+/* NULL is allowed. */
+IOCP_API void iocp_atomic_release(iocp_atomic *atomic);
+IOCP_API iocp_handle iocp_atomic_handle(const iocp_atomic *atomic);
+IOCP_API int64_t iocp_atomic_get(const iocp_atomic *atomic);
+IOCP_API void iocp_atomic_set(iocp_atomic *atomic, int64_t value);
+/* The value that it had. */
+IOCP_API int64_t iocp_atomic_exchange(iocp_atomic *atomic, int64_t value);
+/* 1: it was *expected and is `value` now; 0: it was not, and *expected is what it is. */
+IOCP_API int iocp_atomic_compare_exchange(iocp_atomic *atomic, int64_t *expected, int64_t value);
+/* The value that it has now; past the largest integer it goes on at the smallest one. */
+IOCP_API int64_t iocp_atomic_add(iocp_atomic *atomic, int64_t by);
+/* The same where the sum lies within -limit..limit (limit >= 2^52); INT64_MIN: it does not, and the value stays. Where
+** others move it by more than 2^51 meanwhile, they may see the sum before it is taken back. */
+IOCP_API int64_t iocp_atomic_add_within(iocp_atomic *atomic, int64_t by, int64_t limit);
+/* Makes it the larger, or the smaller, of both; the value that it has now. */
+IOCP_API int64_t iocp_atomic_max(iocp_atomic *atomic, int64_t value);
+IOCP_API int64_t iocp_atomic_min(iocp_atomic *atomic, int64_t value);
+/* Waits while the value is `expected`, until a wake: a thread that changes the value wakes those who wait for that.
+** IOCP_OK: it was something else, or a wake came; look again. A thread that waits counts at no port meanwhile.
+** IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM. */
+IOCP_API int iocp_atomic_wait(iocp_atomic *atomic, int64_t expected, double ms);
+/* Wakes up to `count` threads that wait, those first that have waited longest, and has all ports told that asked by the
+** next function. Returns how many threads. */
+IOCP_API uint32_t iocp_atomic_wake(iocp_atomic *atomic, uint32_t count);
+/* Posts one packet with 0 bytes to `port` at the next wake, at once if the value is not `expected`: as
+** iocp_thread_notify. IOCP_NOMEM. */
+IOCP_API int iocp_atomic_notify(
+	iocp_atomic *atomic, int64_t expected, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
 
 #ifdef __cplusplus
 }

@@ -27,8 +27,8 @@
 
 --- What crosses between states, as a copy: nil, booleans, numbers, strings, tables (shared parts and cycles kept), Lua
 --- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata,
---- lightuserdata; and references to ports, heaps, threads, sockets, files. Anything else raises an error that names the
---- path to it.
+--- lightuserdata; and references to ports, heaps, threads, sockets, files, atomics. Anything else raises an error that
+--- names the path to it.
 ---@alias iocp.Value any
 
 ---@class iocp
@@ -42,6 +42,7 @@
 ---@field Pool iocp.PoolClass
 ---@field Socket iocp.SocketClass
 ---@field File iocp.FileClass
+---@field Atomic iocp.AtomicClass
 ---@field coroutine table create, wrap and resume whose coroutines fibers can wait in, and the rest of Lua's
 local iocp = {}
 
@@ -647,6 +648,81 @@ function port:native() end
 
 ---@return iocp.PortStats
 function port:stats() end
+
+---@class iocp.AtomicClass
+---@overload fun(initial: integer?): iocp.Atomic|nil, string?, iocp.Code?
+--- An integer that threads share; it crosses as a reference. NOMEM. Source: C11's stdatomic.h, WaitOnAddress, futex(2).
+local Atomic = {}
+
+---@param handle iocp.Handle
+---@return iocp.Atomic|nil, string? message, iocp.Code? code INVALID
+function Atomic.open(handle) end
+
+--- From Lua 5.3 on any 64-bit integer, and sums go on at the smallest behind the largest; elsewhere from -(2^53-1) to
+--- 2^53-1, and what would leave that is refused, with INVALID, and changes nothing. What happens to one, and to
+--- several, has one order for all threads.
+---@class iocp.Atomic
+local atomic = {}
+
+---@return integer|nil value, string? message, iocp.Code? code INVALID: a C host has put there what no number is
+function atomic:get() end
+
+---@param value integer
+---@return true
+function atomic:set(value) end
+
+---@return string # "0x" and 16 digits, for open in another state
+function atomic:handle() end
+
+---@param by integer
+---@return integer|nil value what it is now, string? message, iocp.Code? code INVALID
+function atomic:add(by) end
+
+---@param by integer
+---@return integer|nil value what it is now, string? message, iocp.Code? code INVALID
+function atomic:sub(by) end
+
+---@param value integer
+---@return integer|nil value what it was, string? message, iocp.Code? code INVALID
+function atomic:exchange(value) end
+
+--- Makes it `value` where it is `expected`.
+---@param expected integer
+---@param value integer
+---@return boolean done
+---@return integer|nil found what it was
+function atomic:compare_exchange(expected, value) end
+
+--- Makes it `value` where that is larger.
+---@param value integer
+---@return integer|nil value what it is now
+function atomic:max(value) end
+
+--- Makes it `value` where that is smaller.
+---@param value integer
+---@return integer|nil value what it is now
+function atomic:min(value) end
+
+--- Waits while it is `expected`, until a wake; in a fiber others run meanwhile. The thread counts at no port for the
+--- time. Look again then, and wait again if need be.
+---@param expected integer
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
+function atomic:wait(expected, ms) end
+
+--- Wakes those threads that have waited longest, and every fiber and port that waits. Who changes the value calls it
+--- behind that.
+---@param n integer? threads at most; nil: all that wait
+---@return integer # how many threads
+function atomic:wake(n) end
+
+--- Posts one packet with 0 bytes at the next wake, at once if it is not `expected`: as thread:notify.
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@param expected integer
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+function atomic:notify(target, key, overlapped, expected) end
 
 ---@class iocp.HeapClass
 ---@overload fun(initial: integer?, maximum: integer?): iocp.Heap|nil, string?, iocp.Code?

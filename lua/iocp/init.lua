@@ -47,6 +47,9 @@ streams("listen", function() return require("iocp.server").listen end)
 streams("serve", function() return require "iocp.serve" end)
 streams("datagram", function() return require "iocp.datagram" end)
 
+-- What threads share: its classes are made with the first look for one of them.
+local shared = { Atomic = true }
+
 setmetatable(core, {
   __index = function(_, name)
     if name == "Pool" then
@@ -59,6 +62,10 @@ setmetatable(core, {
         scheduled[name]()
       else
         load_part(function() require("iocp.scheduler").install() end)
+      end
+    elseif shared[name] then
+      for class, value in pairs(private.open_shared()) do
+        core[class] = value
       end
     elseif name == "E" then
       core.E = private.io_errors()

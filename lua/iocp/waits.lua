@@ -35,10 +35,11 @@ end
 
 -- ---- what ends once: threads, tasks, lookups -----------------------------------------------------------------------
 
---- Waits for an object's packet: nil; or the code, and a message if it is not the fiber's.
-local function wait_for_end(me, object, limit)
+--- Waits for the packet that ask(port, overlapped) gives a timer for: nil; or the code, and a message if it is not the
+-- fiber's.
+local function wait_for_packet(me, limit, ask)
   local overlapped = fibers.expect(me)
-  local timer, message, code = object:notify(scheduler.port(), 0, overlapped)
+  local timer, message, code = ask(scheduler.port(), overlapped)
   if not timer then
     fibers.forget(overlapped)
     return code, message
@@ -53,6 +54,10 @@ local function wait_for_end(me, object, limit)
     return value
   end
   return nil
+end
+
+local function wait_for_end(me, object, limit)
+  return wait_for_packet(me, limit, function(port, overlapped) return object:notify(port, 0, overlapped) end)
 end
 
 --- What the look gave, or what it gives when the object has ended.
@@ -382,6 +387,10 @@ local function replace_waits_of_tasks()
   tasks.wait = wait_method(tasks.wait, "wait")
 end
 
+local function replace_waits_of_shared()
+  require "iocp.shared_waits"(wait_for_packet)
+end
+
 return function(its_scheduler)
   scheduler = its_scheduler
   core.sleep = sleep_in_fiber
@@ -395,5 +404,10 @@ return function(its_scheduler)
     replace_waits_of_tasks()
   else
     private.pools_opened = replace_waits_of_tasks
+  end
+  if private.has_shared then
+    replace_waits_of_shared()
+  else
+    private.shared_opened = replace_waits_of_shared
   end
 end

@@ -232,7 +232,8 @@ enum iocp_class {
 	IOCP_CLASS_LOOKUP = 6,
 	IOCP_CLASS_FILE = 7,
 	IOCP_CLASS_PROCESS = 8,
-	IOCP_CLASS_COUNT = 9
+	IOCP_CLASS_ATOMIC = 9,
+	IOCP_CLASS_COUNT = 10
 };
 
 /* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
@@ -251,9 +252,13 @@ void iocp_load_after(lua_State *L, int looks);
 /* private.load_when_used(load): calls load() with the first such look. */
 int iocp_lua_load_when_used(lua_State *L);
 
-/* Opens iocp.core in a state that objects have reached before it asked for the module; with `pool` all that pools
-** and tasks need, which is loaded when it is first asked for. */
-void iocp_state_open(lua_State *L, int pool);
+enum iocp_opens {
+	IOCP_OPENS_MODULE, /* iocp.core */
+	IOCP_OPENS_POOL,   /* and all that pools and tasks need, */
+	IOCP_OPENS_SHARED  /* or what threads share: each is loaded when it is first asked for */
+};
+/* Opens that in a state that objects have reached before it asked for it. */
+void iocp_state_open(lua_State *L, enum iocp_opens what);
 /* Pushes package.loaded[IOCP_METHODS], from the name of a class to its methods: so they cross by name, as functions of
 ** modules do. */
 #define IOCP_METHODS "iocp.methods"
@@ -298,14 +303,15 @@ void iocp_living_push(lua_State *L, enum iocp_class c, int (*lives)(void *object
 int iocp_listed_open(lua_State *L, enum iocp_class c, int (*is_open)(const void *object));
 /* Pushes open(handle). */
 void iocp_class_push_open(lua_State *L, enum iocp_class c);
-/* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
+/* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and, unless that is NULL,
+** adopt. */
 void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create, lua_CFunction adopt);
 
 /* ---- state.c: new states ----------------------------------------------------------------------------------------- */
 
 /* Registry keys of what module.c gives every state. */
 #define IOCP_PREPARE "iocp.prepare" /* prepare(): makes the module known to a fresh state */
-#define IOCP_OPEN "iocp.open"       /* open(pool): see iocp_state_open */
+#define IOCP_OPEN "iocp.open"       /* open(what): see iocp_state_open */
 
 typedef struct iocp_description iocp_description; /* see value/format.h */
 
@@ -338,6 +344,11 @@ void iocp_lua_open_addresses(lua_State *L);
 void iocp_lua_open_lookup(lua_State *L);
 void iocp_lua_open_file(lua_State *L);
 void iocp_lua_open_process(lua_State *L);
+/* private.open_shared(), for lua/iocp/init.lua: a table of the classes of what threads share, which it makes once a
+** state. */
+int iocp_lua_open_shared(lua_State *L);
+/* Each makes its class and adds it to the table at the top. */
+void iocp_lua_open_atomic(lua_State *L);
 /* iocp.Process(options) */
 int iocp_lua_process(lua_State *L);
 /* iocp.resolve(host [, service]) */

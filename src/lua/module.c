@@ -94,6 +94,7 @@ static void open_private(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{"open_pool", iocp_lua_open_pool},
 		{"open_fast", iocp_lua_open_fast},
+		{"open_shared", iocp_lua_open_shared},
 		{"io_error", iocp_lua_io_error},
 		{"io_errors", iocp_lua_io_errors},
 		{"next_line", iocp_lua_next_line},
@@ -109,10 +110,13 @@ static void open_private(lua_State *L)
 	lua_pop(L, 1);
 }
 
-/* open(pool). What pools and tasks need is Lua's in part. */
+/* open(what). What pools and tasks need is Lua's in part. */
 static int open_late(lua_State *L)
 {
-	if (lua_toboolean(L, 1)) {
+	enum iocp_opens what = (enum iocp_opens)lua_tointeger(L, 1);
+	if (what == IOCP_OPENS_SHARED)
+		return iocp_lua_open_shared(L);
+	if (what == IOCP_OPENS_POOL) {
 		lua_getglobal(L, "require");
 		lua_pushliteral(L, "iocp");
 		lua_call(L, 1, 1);

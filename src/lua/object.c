@@ -1,6 +1,6 @@
 /*
-** object.c - the userdata: one counted reference to a port, heap, thread, pool, task, socket, lookup or file. Another
-** kind is a row here and its methods.
+** object.c - the userdata: one counted reference to a port, heap, thread, pool, task, socket, lookup, file or what
+** threads share. Another kind is a row here and its methods.
 **
 ** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is
 ** first, so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before
@@ -21,7 +21,8 @@ enum {
 	NATIVE = 2 /* so does what the system knows it by */,
 	LATE = 4 /* see below */,
 	LISTED =
-		8 /* a state has one userdata for each object: a packet names it, and to find it costs less than to make it */
+		8 /* a state has one userdata for each object: a packet names it, and to find it costs less than to make it */,
+	SHARED = 16 /* its class is made when it is first asked for: shared.c */
 };
 
 static const struct class_row {
@@ -38,6 +39,7 @@ static const struct class_row {
 	{"iocp.Lookup", IOCP_KIND_LOOKUP, 0},
 	{"iocp.File", IOCP_KIND_FILE, HANDLE | LISTED},
 	{"iocp.Process", IOCP_KIND_PROCESS, 0},
+	{"iocp.Atomic", IOCP_KIND_ATOMIC, HANDLE | SHARED},
 };
 
 static iocp_box *to_box(lua_State *L, int index)
@@ -137,7 +139,7 @@ static int find_method(lua_State *L)
 	const char *name = luaL_checklstring(L, 2, &length);
 	const size_t class = strlen(name);
 	lua_settop(L, 2);
-	iocp_state_open(L, 1);
+	iocp_state_open(L, IOCP_OPENS_POOL);
 	lua_pushlstring(L, name, class);
 	lua_rawget(L, 1);
 	if (lua_isnil(L, -1) || class >= length)
@@ -209,10 +211,10 @@ void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *method
 		make_list(L);
 }
 
-void iocp_state_open(lua_State *L, int pool)
+void iocp_state_open(lua_State *L, enum iocp_opens what)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_OPEN);
-	lua_pushboolean(L, pool);
+	lua_pushinteger(L, (lua_Integer)what);
 	lua_call(L, 1, 0);
 }
 
@@ -234,9 +236,11 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 {
 	push_box(L, c);
 	luaL_getmetatable(L, rows[c].name);
-	if (lua_isnil(L, -1)) { /* an object reached a new state before its script required the module */
+	if (lua_isnil(L, -1)) { /* an object reached a state before its script asked for the class */
 		lua_pop(L, 1);
-		iocp_state_open(L, rows[c].has & LATE);
+		iocp_state_open(L, rows[c].has & SHARED ? IOCP_OPENS_SHARED
+						   : rows[c].has & LATE ? IOCP_OPENS_POOL
+												: IOCP_OPENS_MODULE);
 		luaL_getmetatable(L, rows[c].name);
 	}
 	lua_setmetatable(L, -2);
@@ -436,8 +440,10 @@ void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunc
 	lua_createtable(L, 0, 2);
 	iocp_class_push_open(L, c);
 	lua_setfield(L, -2, "open");
-	lua_pushcfunction(L, adopt);
-	lua_setfield(L, -2, "adopt");
+	if (adopt) {
+		lua_pushcfunction(L, adopt);
+		lua_setfield(L, -2, "adopt");
+	}
 	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, create);
 	lua_pushstring(L, name);

@@ -15,6 +15,7 @@
 **   process.c     child processes
 **   signal.c      signals of the process as packets: iocp.h
 **   timer.c       packets that are posted later: iocp.h, and when an event happens
+**   atomic.c      integers that threads share, and wait for: iocp.h
 **
 ** What a worker runs, and with what, is the pool's owner's: a `body` and payloads, of which only the owner's calls know
 ** what is in them. pool.h and task.h have what the files here share.

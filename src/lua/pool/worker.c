@@ -33,7 +33,7 @@ static void push_runners(lua_State *L)
 	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RUNNERS);
 	if (lua_isnil(L, -1)) {
 		lua_pop(L, 1);
-		iocp_state_open(L, 1);
+		iocp_state_open(L, IOCP_OPENS_POOL);
 		lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RUNNERS);
 	}
 }
