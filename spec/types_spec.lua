@@ -46,7 +46,7 @@ describe("types/iocp.d.lua", function()
   end)
 
   it("has the functions of its classes, which can be called", function()
-    for _, name in ipairs { "IOCompletionPort", "Heap", "Thread", "Pool", "Socket", "Atomic" } do
+    for _, name in ipairs { "IOCompletionPort", "Heap", "Thread", "Pool", "Socket", "Atomic", "Dict" } do
       local class = types.classes["iocp." .. name .. "Class"]
       assert.same(keys(iocp[name]), keys(class.functions), name)
       assert.equal(1, class.overloads, name)
@@ -57,7 +57,7 @@ describe("types/iocp.d.lua", function()
     local port, pool = iocp.IOCompletionPort(), iocp.Pool(0)
     local timer = port:enqueue_after(1e9, 1)
     for name, object in pairs { IOCompletionPort = port, Heap = iocp.Heap(), Timer = timer, Signal = iocp.signal("INT"),
-      Lookup = iocp.resolve("localhost"), Atomic = iocp.Atomic(),
+      Lookup = iocp.resolve("localhost"), Atomic = iocp.Atomic(), Dict = iocp.Dict(),
       Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task(""),
       Process = iocp.Process { support.interpreter(), "-v", stdout = false, stderr = false },
       Socket = iocp.Socket(), Condition = iocp.Condition(),
@@ -79,7 +79,7 @@ describe("types/iocp.d.lua", function()
 
   it("has the counters of every stats()", function()
     local port, heap, pool = iocp.IOCompletionPort(), iocp.Heap(), iocp.Pool(0)
-    for name, object in pairs { PortStats = port, HeapStats = heap, PoolStats = pool } do
+    for name, object in pairs { PortStats = port, HeapStats = heap, PoolStats = pool, DictStats = iocp.Dict() } do
       assert.same(keys(object:stats()), keys(types.classes["iocp." .. name].fields), name)
     end
     assert.same(keys(pool:stats().run_ms), keys(types.classes["iocp.Times"].fields))

@@ -86,6 +86,7 @@ typedef struct iocp_thread iocp_thread;
 typedef struct iocp_socket iocp_socket;
 typedef struct iocp_file iocp_file;
 typedef struct iocp_atomic iocp_atomic;
+typedef struct iocp_dict iocp_dict;
 
 /* A name for a live object: below 2^52, so that a double holds it exactly; never given to a second object. */
 typedef uint64_t iocp_handle;
@@ -635,6 +636,51 @@ IOCP_API uint32_t iocp_atomic_wake(iocp_atomic *atomic, uint32_t count);
 ** iocp_thread_notify. IOCP_NOMEM. */
 IOCP_API int iocp_atomic_notify(
 	iocp_atomic *atomic, int64_t expected, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
+
+/* ---- dict ---------------------------------------------------------------------------------------------------- */
+
+/* A dictionary that threads share: values by keys, both of which are bytes that are copied. Each call on a key happens
+** at one moment, in an order that is the same for every thread. Nothing here waits but for others' calls. Lua scripts
+** keep other values in it, too: to C they are there, but not to be read. Source: OpenResty's lua_shared_dict. */
+typedef struct iocp_dict_info {
+	size_t size;      /* yours: sizeof(iocp_dict_info), before the call */
+	uint64_t count;   /* entries whose time has not passed */
+	uint64_t bytes;   /* that they take, with what it takes to keep them; never above the maximum */
+	uint64_t maximum; /* what they may take, 0 for no limit */
+	uint64_t evicted; /* entries that had to go for others, ever */
+	uint64_t expired; /* entries that went as their time had passed, ever */
+} iocp_dict_info;
+
+enum {
+	IOCP_DICT_SET = 0,    /* in any case */
+	IOCP_DICT_ADD = 1,    /* if there is none */
+	IOCP_DICT_REPLACE = 2 /* if there is one */
+};
+
+/* maximum: bytes that all entries may take, with some 150 for each besides its key and value; an entry that is to go in
+** drives out those which were used the longest time ago. 0: no limit. IOCP_NOMEM. */
+IOCP_API int iocp_dict_create(uint64_t maximum, iocp_dict **dict);
+/* One more reference by handle. IOCP_INVALID: no live one answers to it. */
+IOCP_API int iocp_dict_open(iocp_handle handle, iocp_dict **dict);
+IOCP_API iocp_dict *iocp_dict_retain(iocp_dict *dict);
+/* Drops a reference; the last one frees all that is in it. NULL is allowed. */
+IOCP_API void iocp_dict_release(iocp_dict *dict);
+IOCP_API iocp_handle iocp_dict_handle(const iocp_dict *dict);
+/* Puts a value there for `ms`, IOCP_INFINITE for good; how: IOCP_DICT_... above. IOCP_INVALID: there is one, or none;
+** IOCP_NOMEM: out of memory, or the entry alone would pass the maximum. Then all is as it was, but for what was driven
+** out. */
+IOCP_API int iocp_dict_set(
+	iocp_dict *dict, const void *key, size_t key_size, const void *value, size_t value_size, double ms, int how);
+/* Copies up to `capacity` bytes of a value to `buffer`; *value_size: how many it has. IOCP_INVALID: there is none;
+** IOCP_ERROR: it is a script's, and no string. */
+IOCP_API int iocp_dict_get(
+	iocp_dict *dict, const void *key, size_t key_size, void *buffer, size_t capacity, size_t *value_size);
+/* IOCP_INVALID: there is none. */
+IOCP_API int iocp_dict_delete(iocp_dict *dict, const void *key, size_t key_size);
+/* Deletes all that was there before the call. */
+IOCP_API void iocp_dict_flush(iocp_dict *dict);
+/* Fills info->size bytes of *info at most. Takes each lock in turn: exact where nobody changes it meanwhile. */
+IOCP_API void iocp_dict_stats(iocp_dict *dict, iocp_dict_info *info);
 
 #ifdef __cplusplus
 }

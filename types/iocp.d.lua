@@ -16,6 +16,8 @@
 ---| "ERROR"     # from join and wait: the body raised an error
 ---| "RAW"       # from receive: a packet that enqueue posted
 ---| "MESSAGE"   # from dequeue: a packet that send posted
+---| "EXISTS"    # from dict:add: the key has a value
+---| "MISSING"   # from dict:replace and dict:incr: it has none
 ---| string      # of an I/O that failed: POSIX' name, a key of iocp.E; of a lookup EAI_NONAME and its like
 ---| integer     # the system's own number
 
@@ -27,8 +29,8 @@
 
 --- What crosses between states, as a copy: nil, booleans, numbers, strings, tables (shared parts and cycles kept), Lua
 --- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata,
---- lightuserdata; and references to ports, heaps, threads, sockets, files, atomics. Anything else raises an error that
---- names the path to it.
+--- lightuserdata; and references to ports, heaps, threads, sockets, files, atomics, dictionaries. Anything else raises
+--- an error that names the path to it.
 ---@alias iocp.Value any
 
 ---@class iocp
@@ -43,6 +45,7 @@
 ---@field Socket iocp.SocketClass
 ---@field File iocp.FileClass
 ---@field Atomic iocp.AtomicClass
+---@field Dict iocp.DictClass
 ---@field coroutine table create, wrap and resume whose coroutines fibers can wait in, and the rest of Lua's
 local iocp = {}
 
@@ -723,6 +726,104 @@ function atomic:wake(n) end
 ---@param expected integer
 ---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
 function atomic:notify(target, key, overlapped, expected) end
+
+---@class iocp.DictOptions
+---@field maximum? integer bytes, from 1 on, that all entries may take, with some 150 for each besides its key and
+--- value: what was used the longest time ago goes for what is to come in
+
+---@class iocp.DictClass
+---@overload fun(options: iocp.DictOptions?): iocp.Dict|nil, string?, iocp.Code?
+--- A dictionary that threads share; it crosses as a reference. NOMEM. Source: OpenResty's lua_shared_dict.
+local Dict = {}
+
+---@param handle iocp.Handle
+---@return iocp.Dict|nil, string? message, iocp.Code? code INVALID
+function Dict.open(handle) end
+
+---@class iocp.DictStats
+---@field count integer keys
+---@field bytes integer that they take
+---@field maximum integer 0: there is none
+---@field evicted integer keys that had to go for others, ever
+---@field expired integer keys that went as their time had passed, ever
+
+--- Keys are strings, values whatever crosses, as copies. Each call on a key happens at one moment, in one order for all
+--- threads; none waits for a thread that runs Lua but get_or_set for another one's.
+---@class iocp.Dict
+local dict = {}
+
+---@return string # "0x" and 16 digits, for open in another state
+function dict:handle() end
+
+---@param key string
+---@return iocp.Value # nil: there is none
+function dict:get(key) end
+
+---@param key string
+---@param value iocp.Value nil deletes
+---@param ms number? for how long; nil: for good
+---@return true|nil, string? message, iocp.Code? code NOMEM: out of memory, or the entry alone would pass the maximum
+function dict:set(key, value, ms) end
+
+--- Puts a value there if there is none.
+---@param key string
+---@param value iocp.Value not nil
+---@param ms number? for how long; nil: for good
+---@return true|nil, string? message, iocp.Code? code EXISTS, NOMEM
+function dict:add(key, value, ms) end
+
+--- Puts a value there if there is one.
+---@param key string
+---@param value iocp.Value not nil
+---@param ms number? for how long; nil: for good
+---@return true|nil, string? message, iocp.Code? code MISSING, NOMEM
+function dict:replace(key, value, ms) end
+
+---@param key string
+---@return boolean # whether there was one
+function dict:delete(key) end
+
+---@param key string
+---@return boolean
+function dict:exists(key) end
+
+--- Adds to a number, which lives as long as it was to.
+---@param key string
+---@param by number
+---@param initial number? what is added to where there is none
+---@param ms number? for how long the sum is there then; nil: for good
+---@return number|nil sum, string? message, iocp.Code? code MISSING: there is none, and no initial one; INVALID: it is
+--- no number; NOMEM
+function dict:incr(key, by, initial, ms) end
+
+---@return string[]|nil keys in no order, string? message, iocp.Code? code NOMEM
+function dict:keys() end
+
+---@return integer
+function dict:count() end
+
+--- Deletes all that is there.
+---@return true
+function dict:flush() end
+
+---@return iocp.DictStats
+function dict:stats() end
+
+--- The value; where there is none what f returns, which is put there. One caller in all threads computes, the others
+--- wait, in a fiber while others run. An error of f is this call's, and the next one computes. What somebody else puts
+--- there meanwhile stays, and is the result.
+---@param key string
+---@param f fun(key: string): iocp.Value, number? the value, nil for none, and for how many milliseconds, if not ms
+---@param ms number? for how long; nil: for good
+---@return iocp.Value value, string? message, iocp.Code? code CANCELLED, NOMEM; TIMEOUT: in a fiber
+function dict:get_or_set(key, f, ms) end
+
+--- Puts what f returns in the place of the value, and calls it again if that has changed meanwhile.
+---@param key string
+---@param f fun(value: iocp.Value, key: string): iocp.Value, number? the new value, nil deletes, and for how many
+--- milliseconds, if not as long as the old one
+---@return iocp.Value value the new one, string? message, iocp.Code? code NOMEM
+function dict:update(key, f) end
 
 ---@class iocp.HeapClass
 ---@overload fun(initial: integer?, maximum: integer?): iocp.Heap|nil, string?, iocp.Code?

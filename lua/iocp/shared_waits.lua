@@ -1,36 +1,78 @@
---- What waits in the objects that threads share, inside fibers: atomic:wait. As iocp.waits: a look first, which never
--- blocks, then a yield until a packet says to look again.
+--- What waits in the objects that threads share, inside fibers: atomic:wait, dict:get_or_set. As iocp.waits: a look
+-- first, which never blocks, then a yield until a packet says to look again.
 -- @module iocp.shared_waits
-local fibers = require "iocp.fiber"
-local clock, current, enter = require("iocp.core").clock, fibers.current, fibers.enter
+local core, fibers = require "iocp.core", require "iocp.fiber"
+local clock, current, enter = core.clock, fibers.current, fibers.enter
 local refused, refusal = fibers.refused, fibers.refusal
+local methods = package.loaded["iocp.methods"]
 
-return function(wait_for_packet)
-  local atomics = package.loaded["iocp.methods"]["iocp.Atomic"]
-  local wait, notify = atomics.wait, atomics.notify
+--- Waits for a packet, if the fiber may: nothing; or nil, message, code.
+local function wait(me, limit, wait_for_packet, ask)
+  local code, message = refused(me), nil
+  if not code and limit and clock() >= limit then
+    code = "TIMEOUT"
+  elseif not code then
+    code, message = wait_for_packet(me, limit, ask)
+  end
+  if message then
+    return nil, message, code
+  elseif code then
+    return refusal(me, code)
+  end
+end
+
+local function replace_wait_of_atomics(wait_for_packet)
+  local atomics = methods["iocp.Atomic"]
+  local look, notify = atomics.wait, atomics.notify
 
   function atomics.wait(self, expected, ms)
     if not current() then
-      return wait(self, expected, ms)
+      return look(self, expected, ms)
     end
     local limit, me = fibers.limit(ms, "wait"), enter()
-    local ok, message, code = wait(self, expected, 0)
+    local ok, message, code = look(self, expected, 0)
     if ok or code ~= "TIMEOUT" then
       return ok, message, code
     end
-    code, message = refused(me), nil
-    if not code and limit and clock() >= limit then
-      code = "TIMEOUT"
-    elseif not code then
-      code, message = wait_for_packet(me, limit, function(port, overlapped)
-        return notify(self, port, 0, overlapped, expected)
-      end)
-    end
-    if message then
-      return nil, message, code
-    elseif code then
-      return refusal(me, code)
-    end
-    return true
+    local _, text, why = wait(me, limit, wait_for_packet, function(port, overlapped)
+      return notify(self, port, 0, overlapped, expected)
+    end)
+    return not why or nil, text, why
   end
+end
+
+local function replace_wait_of_dicts(wait_for_packet, parts)
+  local claim, await = parts.claim, parts.await
+  parts.current = current
+
+  function parts.call(f, key)
+    if not current() then
+      return pcall(f, key)
+    end
+    return core.pcall(f, key)
+  end
+
+  function parts.wait(self, key)
+    if not current() then
+      return claim(self, key)
+    end
+    local me = enter()
+    while true do
+      local _, message, code = wait(me, nil, wait_for_packet, function(port, overlapped)
+        return await(self, port, 0, overlapped, key)
+      end)
+      if code then
+        return nil, message, code
+      end
+      local found, value, why = claim(self, key, 0)
+      if found ~= nil or why ~= "TIMEOUT" then
+        return found, value, why
+      end
+    end
+  end
+end
+
+return function(wait_for_packet, parts)
+  replace_wait_of_atomics(wait_for_packet)
+  replace_wait_of_dicts(wait_for_packet, parts)
 end

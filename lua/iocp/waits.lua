@@ -388,7 +388,7 @@ local function replace_waits_of_tasks()
 end
 
 local function replace_waits_of_shared()
-  require "iocp.shared_waits"(wait_for_packet)
+  require "iocp.shared_waits"(wait_for_packet, private.shared)
 end
 
 return function(its_scheduler)
@@ -405,7 +405,7 @@ return function(its_scheduler)
   else
     private.pools_opened = replace_waits_of_tasks
   end
-  if private.has_shared then
+  if private.shared then
     replace_waits_of_shared()
   else
     private.shared_opened = replace_waits_of_shared

@@ -233,7 +233,8 @@ enum iocp_class {
 	IOCP_CLASS_FILE = 7,
 	IOCP_CLASS_PROCESS = 8,
 	IOCP_CLASS_ATOMIC = 9,
-	IOCP_CLASS_COUNT = 10
+	IOCP_CLASS_DICT = 10,
+	IOCP_CLASS_COUNT = 11
 };
 
 /* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
@@ -349,6 +350,9 @@ void iocp_lua_open_process(lua_State *L);
 int iocp_lua_open_shared(lua_State *L);
 /* Each makes its class and adds it to the table at the top. */
 void iocp_lua_open_atomic(lua_State *L);
+void iocp_lua_open_dict(lua_State *L);
+/* Pushes a table of what lua/iocp/dict.lua needs. */
+void iocp_dict_push_parts(lua_State *L);
 /* iocp.Process(options) */
 int iocp_lua_process(lua_State *L);
 /* iocp.resolve(host [, service]) */

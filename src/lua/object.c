@@ -40,6 +40,7 @@ static const struct class_row {
 	{"iocp.File", IOCP_KIND_FILE, HANDLE | LISTED},
 	{"iocp.Process", IOCP_KIND_PROCESS, 0},
 	{"iocp.Atomic", IOCP_KIND_ATOMIC, HANDLE | SHARED},
+	{"iocp.Dict", IOCP_KIND_DICT, HANDLE | SHARED},
 };
 
 static iocp_box *to_box(lua_State *L, int index)

@@ -14,11 +14,13 @@ int iocp_lua_open_shared(lua_State *L)
 		return 1;
 	lua_newtable(L);
 	iocp_lua_open_atomic(L);
+	iocp_lua_open_dict(L);
 	lua_pushvalue(L, -1);
 	lua_setfield(L, LUA_REGISTRYINDEX, SHARED);
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "iocp.shared"); /* what of them is Lua's */
 	lua_call(L, 1, 1);
-	lua_call(L, 0, 0);
+	iocp_dict_push_parts(L);
+	lua_call(L, 1, 0);
 	return 1;
 }
