@@ -619,8 +619,8 @@ IOCP_API int64_t iocp_atomic_exchange(iocp_atomic *atomic, int64_t value);
 IOCP_API int iocp_atomic_compare_exchange(iocp_atomic *atomic, int64_t *expected, int64_t value);
 /* The value that it has now; past the largest integer it goes on at the smallest one. */
 IOCP_API int64_t iocp_atomic_add(iocp_atomic *atomic, int64_t by);
-/* The same where the sum lies within -limit..limit (limit >= 2^52); INT64_MIN: it does not, and the value stays. Where
-** others move it by more than 2^51 meanwhile, they may see the sum before it is taken back. */
+/* The same where the sum lies within -limit..limit (limit >= 2^53 - 1); INT64_MIN: it does not, and the value stays.
+** Where others put a value beyond 2^52 there at the same time, they may see the sum before it is taken back. */
 IOCP_API int64_t iocp_atomic_add_within(iocp_atomic *atomic, int64_t by, int64_t limit);
 /* Makes it the larger, or the smaller, of both; the value that it has now. */
 IOCP_API int64_t iocp_atomic_max(iocp_atomic *atomic, int64_t value);

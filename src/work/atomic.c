@@ -10,6 +10,13 @@
 ** lock. A thread on the list that is cancelled or times out is off it by the same lock that a wake needs, so no wake is
 ** spent on one that has left (native/wait.c, windows/wait.c).
 **
+** Limits. A sum that may not leave +-2^53 is no single instruction, but for small summands while the value is within
+** FAR: then the sum is within the limit, and the line that threads contend for need not be read first. `wide` says that
+** it may be beyond, and stays set. Whoever puts a value beyond sets it before; who adds a small summand and finds the
+** sum there, behind it: until that is seen each thread adds one more at most, and 2^20 threads could not reach the
+** limit from FAR. Only who looked at `wide` before somebody else put a large value there adds to that unawares; he
+** finds it in the sum, and takes it back.
+**
 ** The value has its cache line to itself: who adds does not disturb who waits, or copies references.
 */
 
@@ -20,15 +27,129 @@
 
 enum { CACHE_LINE = 64 };
 
+#define FAR (INT64_C(1) << 52)
+#define SMALL (INT64_C(1) << 32)
+
 struct iocp_atomic {
 	iocp_object object;
 	iocp_lock lock;
 	iocp_waiters waiters;
-	iocp_event woken; /* for ports */
+	iocp_event woken;      /* for ports */
+	_Atomic uint32_t wide; /* the value was beyond FAR, or is just to be, and may be there */
 	char before[CACHE_LINE];
 	_Atomic int64_t value;
 	char after[CACHE_LINE];
 };
+
+/* ---- the value --------------------------------------------------------------------------------------------------- */
+
+static int is_within(int64_t value, int64_t limit)
+{
+	return value >= -limit && value <= limit;
+}
+
+/* The value is this, or is to be. */
+static void announce(iocp_atomic *atomic, int64_t value)
+{
+	/* Relaxed: see the top for who comes too late to read it. */
+	if (!is_within(value, FAR))
+		atomic_store_explicit(&atomic->wide, 1, memory_order_relaxed);
+}
+
+int64_t iocp_atomic_get(const iocp_atomic *atomic)
+{
+	return atomic_load_explicit(&atomic->value, memory_order_seq_cst);
+}
+
+void iocp_atomic_set(iocp_atomic *atomic, int64_t value)
+{
+	announce(atomic, value);
+	atomic_store_explicit(&atomic->value, value, memory_order_seq_cst);
+}
+
+int64_t iocp_atomic_exchange(iocp_atomic *atomic, int64_t value)
+{
+	announce(atomic, value);
+	return atomic_exchange_explicit(&atomic->value, value, memory_order_seq_cst);
+}
+
+static int compare_exchange(iocp_atomic *atomic, int64_t *expected, int64_t value)
+{
+	announce(atomic, value);
+	return atomic_compare_exchange_strong_explicit(
+		&atomic->value, expected, value, memory_order_seq_cst, memory_order_seq_cst);
+}
+
+int iocp_atomic_compare_exchange(iocp_atomic *atomic, int64_t *expected, int64_t value)
+{
+	return compare_exchange(atomic, expected, value);
+}
+
+/* Atomics wrap; a sum of two signed integers that overflows has no meaning in C. */
+static int64_t add(iocp_atomic *atomic, int64_t by)
+{
+	uint64_t found = (uint64_t)atomic_fetch_add_explicit(&atomic->value, by, memory_order_seq_cst);
+	return (int64_t)(found + (uint64_t)by);
+}
+
+int64_t iocp_atomic_add(iocp_atomic *atomic, int64_t by)
+{
+	int64_t value = add(atomic, by);
+	announce(atomic, value);
+	return value;
+}
+
+static int overflows(int64_t a, int64_t b)
+{
+	return b > 0 ? a > INT64_MAX - b : a < INT64_MIN - b;
+}
+
+/* The addition step by step: what would leave the limits is never there to be seen. */
+static int64_t add_if_within(iocp_atomic *atomic, int64_t by, int64_t limit)
+{
+	int64_t found = iocp_atomic_get(atomic);
+	do {
+		if (overflows(found, by) || !is_within(found + by, limit))
+			return INT64_MIN;
+	} while (!compare_exchange(atomic, &found, found + by));
+	return found + by;
+}
+
+int64_t iocp_atomic_add_within(iocp_atomic *atomic, int64_t by, int64_t limit)
+{
+	int64_t value;
+	/* Relaxed: see the top. */
+	if (!is_within(by, SMALL) || atomic_load_explicit(&atomic->wide, memory_order_relaxed))
+		return add_if_within(atomic, by, limit);
+	value = add(atomic, by);
+	if (is_within(value, FAR))
+		return value;
+	announce(atomic, value);
+	if (is_within(value, limit))
+		return value;
+	(void)add(atomic, -by); /* others have put a large value there just now */
+	return INT64_MIN;
+}
+
+int64_t iocp_atomic_max(iocp_atomic *atomic, int64_t value)
+{
+	int64_t found = iocp_atomic_get(atomic);
+	while (found < value)
+		if (compare_exchange(atomic, &found, value))
+			return value;
+	return found;
+}
+
+int64_t iocp_atomic_min(iocp_atomic *atomic, int64_t value)
+{
+	int64_t found = iocp_atomic_get(atomic);
+	while (found > value)
+		if (compare_exchange(atomic, &found, value))
+			return value;
+	return found;
+}
+
+/* ---- its life ---------------------------------------------------------------------------------------------------- */
 
 static void free_atomic(iocp_object *object)
 {
@@ -43,6 +164,7 @@ int iocp_atomic_create(int64_t initial, iocp_atomic **atomic)
 	int r;
 	if (!made)
 		return IOCP_NOMEM;
+	announce(made, initial);
 	/* Relaxed: nobody else knows it yet. */
 	atomic_store_explicit(&made->value, initial, memory_order_relaxed);
 	r = iocp_object_register(&made->object, IOCP_KIND_ATOMIC, made, free_atomic);
@@ -51,95 +173,6 @@ int iocp_atomic_create(int64_t initial, iocp_atomic **atomic)
 	else
 		free(made);
 	return r;
-}
-
-/* ---- the value --------------------------------------------------------------------------------------------------- */
-
-int64_t iocp_atomic_get(const iocp_atomic *atomic)
-{
-	return atomic_load_explicit(&atomic->value, memory_order_seq_cst);
-}
-
-void iocp_atomic_set(iocp_atomic *atomic, int64_t value)
-{
-	atomic_store_explicit(&atomic->value, value, memory_order_seq_cst);
-}
-
-int64_t iocp_atomic_exchange(iocp_atomic *atomic, int64_t value)
-{
-	return atomic_exchange_explicit(&atomic->value, value, memory_order_seq_cst);
-}
-
-int iocp_atomic_compare_exchange(iocp_atomic *atomic, int64_t *expected, int64_t value)
-{
-	return atomic_compare_exchange_strong_explicit(
-		&atomic->value, expected, value, memory_order_seq_cst, memory_order_seq_cst);
-}
-
-/* Atomics wrap; a sum of two signed integers that overflows has no meaning in C. */
-static int64_t sum(int64_t a, int64_t b)
-{
-	return (int64_t)((uint64_t)a + (uint64_t)b);
-}
-
-int64_t iocp_atomic_add(iocp_atomic *atomic, int64_t by)
-{
-	return sum(atomic_fetch_add_explicit(&atomic->value, by, memory_order_seq_cst), by);
-}
-
-static int overflows(int64_t a, int64_t b)
-{
-	return b > 0 ? a > INT64_MAX - b : a < INT64_MIN - b;
-}
-
-static int is_within(int64_t value, int64_t limit)
-{
-	return value >= -limit && value <= limit;
-}
-
-/* The addition step by step: what would leave the limits is never there to be seen. */
-static int64_t add_if_within(iocp_atomic *atomic, int64_t by, int64_t limit)
-{
-	int64_t found = atomic_load_explicit(&atomic->value, memory_order_seq_cst);
-	do {
-		if (overflows(found, by) || !is_within(found + by, limit))
-			return INT64_MIN;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&atomic->value, &found, found + by, memory_order_seq_cst, memory_order_seq_cst));
-	return found + by;
-}
-
-int64_t iocp_atomic_add_within(iocp_atomic *atomic, int64_t by, int64_t limit)
-{
-	const int64_t far = INT64_C(1) << 51; /* from any limit: one instruction does, which threads that race need not
-										  ** repeat */
-	int64_t value;
-	/* Relaxed: it only chooses the way. */
-	if (!is_within(by, far) || !is_within(atomic_load_explicit(&atomic->value, memory_order_relaxed), far))
-		return add_if_within(atomic, by, limit);
-	value = iocp_atomic_add(atomic, by);
-	if (is_within(value, limit))
-		return value;
-	(void)iocp_atomic_add(atomic, -by); /* others moved it there just now */
-	return INT64_MIN;
-}
-
-int64_t iocp_atomic_max(iocp_atomic *atomic, int64_t value)
-{
-	int64_t found = atomic_load_explicit(&atomic->value, memory_order_seq_cst);
-	while (found < value)
-		if (iocp_atomic_compare_exchange(atomic, &found, value))
-			return value;
-	return found;
-}
-
-int64_t iocp_atomic_min(iocp_atomic *atomic, int64_t value)
-{
-	int64_t found = atomic_load_explicit(&atomic->value, memory_order_seq_cst);
-	while (found > value)
-		if (iocp_atomic_compare_exchange(atomic, &found, value))
-			return value;
-	return found;
 }
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
