@@ -157,7 +157,7 @@ typedef struct iocp_thread_options {
 				  ** to go up needs the right to */
 } iocp_thread_options;
 
-/* ---- process ------------------------------------------------------------------------------------------------- */
+/* ---- process ----------------------------------------------------------------------------------------------------- */
 
 IOCP_API const char *iocp_version(void);
 /* "TIMEOUT" and so on for a negative code, NULL for any other. The string is static. */
@@ -183,7 +183,7 @@ IOCP_API void iocp_yield(void);
 ** IOCP_OK or the system's code. Calling it again is harmless. */
 IOCP_API int iocp_pin(void);
 
-/* ---- signals ------------------------------------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
 
 /* What a user or the system asks of the process. Windows: Ctrl-C, the system's shutdown, the console's end, Ctrl-Break;
 ** after the second and third the system gives the process some seconds. Linux: SIGINT, SIGTERM, SIGHUP, and the last
@@ -196,7 +196,7 @@ enum { IOCP_SIGNAL_INT = 1, IOCP_SIGNAL_TERM = 2, IOCP_SIGNAL_HUP = 3, IOCP_SIGN
 ** system's code. Source: Microsoft's SetConsoleCtrlHandler, sigaction(2). */
 IOCP_API int iocp_signal_notify(int signal, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
 
-/* ---- completion port ----------------------------------------------------------------------------------------- */
+/* ---- completion port --------------------------------------------------------------------------------------------- */
 
 /* A new port. concurrency: how many threads may work on its packets at a time, 0 (the number of processors) .. 2^32-1;
 ** doc/concurrency.md has the rules. IOCP_NOMEM. Source: Microsoft's CreateIoCompletionPort. */
@@ -220,6 +220,19 @@ IOCP_API int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, u
 /* Posts packets[0..count-1] in this order: all of them or, on failure, none; on Windows, whose kernel takes one at a
 ** time, those before the one that failed are queued. */
 IOCP_API int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count);
+/* From now on, for as long as it lives, the port has a capacity: who posts reserves room for a packet first, which
+** there is while fewer packets are queued, and reserved, than that. iocp_port_enqueue does not ask for it, nor do I/O,
+** timers and notifications: what they post passes the capacity. `ms`: for how long scripts that post wait. To be called
+** once, before others know the port; capacity >= 1. IOCP_INVALID, IOCP_NOMEM. */
+IOCP_API int iocp_port_set_capacity(iocp_port *port, uint64_t capacity, double ms);
+/* 0: it has none; else *ms, if `ms` is not NULL, is what was given above. */
+IOCP_API uint64_t iocp_port_capacity(const iocp_port *port, double *ms);
+/* Reserves room for one packet, waiting up to `ms`, first come, first served; a thread that waits counts at no port
+** meanwhile. IOCP_OK: iocp_port_unreserve is to be called once the packet is posted, or given up. A port without a
+** capacity has room. IOCP_TIMEOUT: it is full; IOCP_CLOSED, IOCP_ABANDONED, IOCP_CANCELLED, IOCP_INTERRUPTED,
+** IOCP_NOMEM. */
+IOCP_API int iocp_port_reserve(iocp_port *port, double ms);
+IOCP_API void iocp_port_unreserve(iocp_port *port);
 /* Takes the oldest packet, waiting up to `ms` for one. IOCP_TIMEOUT, IOCP_CLOSED, IOCP_ABANDONED, IOCP_CANCELLED,
 ** IOCP_NOMEM, IOCP_INTERRUPTED: `packet` is untouched. Source: Microsoft's GetQueuedCompletionStatus. */
 IOCP_API int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms);
@@ -280,7 +293,7 @@ IOCP_API int iocp_timer_cancel(iocp_timer timer);
 IOCP_API int iocp_block_enter(void);
 IOCP_API void iocp_block_leave(void);
 
-/* ---- heap ---------------------------------------------------------------------------------------------------- */
+/* ---- heap -------------------------------------------------------------------------------------------------------- */
 
 /* A new heap. initial: bytes to map ahead; maximum: what the blocks may take together, 0 for no limit. A maximum
 ** counts whole blocks, rounded up to the heap's size classes. IOCP_NOMEM. Source: Microsoft's HeapCreate. */
@@ -337,7 +350,7 @@ IOCP_API int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info);
 ** HeapDestroy. */
 IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 
-/* ---- thread -------------------------------------------------------------------------------------------------- */
+/* ---- thread ------------------------------------------------------------------------------------------------------ */
 
 /* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. IOCP_INVALID: the options are of a
 ** newer version than the library, a processor does not exist, or the process may run on none of them; as the
@@ -387,7 +400,7 @@ IOCP_API int iocp_thread_cancelled(void);
 ** often. Other threads write it; it is to be read atomically. NULL: out of memory. */
 IOCP_API const void *iocp_thread_cancel_word(void);
 
-/* ---- socket -------------------------------------------------------------------------------------------------- */
+/* ---- socket ------------------------------------------------------------------------------------------------------ */
 
 /* Results. In this part a positive result is the number of an I/O error: iocp_io_error_name.
 **
@@ -509,7 +522,7 @@ IOCP_API uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overl
 ** again. IOCP_INVALID: it was closed before. Source: closesocket, close(2). */
 IOCP_API int iocp_socket_close(iocp_socket *socket);
 
-/* ---- file ---------------------------------------------------------------------------------------------------- */
+/* ---- file -------------------------------------------------------------------------------------------------------- */
 
 /* What is said of sockets holds for files, too: results, operations, `done`, memory, the association, and the end of
 ** the port.
@@ -597,7 +610,7 @@ IOCP_API uint32_t iocp_file_cancel(iocp_file *file, const uintptr_t *overlapped)
 ** was closed before. Source: Microsoft's CloseHandle, close(2). */
 IOCP_API int iocp_file_close(iocp_file *file);
 
-/* ---- atomic -------------------------------------------------------------------------------------------------- */
+/* ---- atomic ------------------------------------------------------------------------------------------------------ */
 
 /* A 64-bit integer that threads share. All that is done to one is in one order, the same for every thread, and what a
 ** thread did before happens-before what another does that saw its value (sequentially consistent). Nothing here waits
@@ -637,7 +650,7 @@ IOCP_API uint32_t iocp_atomic_wake(iocp_atomic *atomic, uint32_t count);
 IOCP_API int iocp_atomic_notify(
 	iocp_atomic *atomic, int64_t expected, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
 
-/* ---- dict ---------------------------------------------------------------------------------------------------- */
+/* ---- dict -------------------------------------------------------------------------------------------------------- */
 
 /* A dictionary that threads share: values by keys, both of which are bytes that are copied. Each call on a key happens
 ** at one moment, in an order that is the same for every thread. Nothing here waits but for others' calls. Lua scripts

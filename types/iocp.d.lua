@@ -18,6 +18,7 @@
 ---| "MESSAGE"   # from dequeue: a packet that send posted
 ---| "EXISTS"    # from dict:add: the key has a value
 ---| "MISSING"   # from dict:replace and dict:incr: it has none
+---| "FULL"      # from enqueue and send: as many packets are queued as the port has capacity for
 ---| string      # of an I/O that failed: POSIX' name, a key of iocp.E; of a lookup EAI_NONAME and its like
 ---| integer     # the system's own number
 
@@ -506,8 +507,16 @@ function service:stats() end
 ---@return string|nil host, integer port
 function service:address() end
 
+---@class iocp.PortOptions
+---@field concurrency? integer as below
+---@field capacity? integer from 1 on: enqueue, enqueue_many and send need room, which there is while fewer packets are
+--- queued than that. What I/O, timers, notifications and pools post passes it
+---@field on_full? "wait"|"refuse" where there is none; default "wait": a thread counts at no port meanwhile, in a fiber
+--- others run
+---@field wait? number milliseconds after which a wait gives up; nil: never
+
 ---@class iocp.IOCompletionPortClass
----@overload fun(concurrency: integer?): iocp.IOCompletionPort|nil, string?, iocp.Code?
+---@overload fun(concurrency: integer|iocp.PortOptions|nil): iocp.IOCompletionPort|nil, string?, iocp.Code?
 --- concurrency: how many threads may work on its packets at a time, 0..2^32-1, default and 0: the number of processors.
 --- NOMEM. Source: Microsoft's CreateIoCompletionPort.
 local IOCompletionPort = {}
@@ -524,6 +533,7 @@ function IOCompletionPort.open(handle) end
 function IOCompletionPort.adopt(native) end
 
 ---@class iocp.PortStats
+---@field capacity integer 0: it has none
 ---@field queued integer packets
 ---@field peak integer the most that were ever queued
 ---@field posted integer ever
@@ -539,18 +549,20 @@ function IOCompletionPort.adopt(native) end
 ---@operator len: integer
 local port = {}
 
---- Posts a packet; never blocks. Source: Microsoft's PostQueuedCompletionStatus.
+--- Posts a packet; never blocks, but for a port with a capacity. Source: Microsoft's PostQueuedCompletionStatus.
 ---@param key iocp.Address the completion key, mostly a block's address
 ---@param bytes integer? 0..2^32-1, default 0
 ---@param overlapped iocp.Address? never dereferenced
----@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is queued
+---@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is queued; with a
+--- capacity also FULL, ABANDONED, CANCELLED
 function port:enqueue(key, bytes, overlapped) end
 
---- Posts all keys of an array, in order and in one step, or none (on Windows those before the one that fails).
+--- Posts all keys of an array, in order and in one step, or none (on Windows those before the one that fails); to a
+--- port with a capacity one after the other, as far as there is room.
 ---@param keys iocp.Address[]
 ---@param bytes integer? of each packet
 ---@param overlapped iocp.Address? of each packet
----@return integer|nil count, string? message, iocp.Code? code CLOSED, NOMEM
+---@return integer|nil count, string? message, iocp.Code? code CLOSED, NOMEM; with a capacity as enqueue, if none was
 function port:enqueue_many(keys, bytes, overlapped) end
 
 --- A packet that is to come: what enqueue_after and every notify give.
@@ -612,9 +624,11 @@ function port:dequeue_many(max, ms, batch) end
 ---@return fun(): iocp.Address?, integer?, iocp.Address?
 function port:packets(batch) end
 
---- Posts values, as a packet that receive takes; never blocks. They are copied before the port is touched.
+--- Posts values, as a packet that receive takes; never blocks, but for a port with a capacity. They are copied before
+--- the port is touched.
 ---@param ... iocp.Value
----@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is sent
+---@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is sent; with a
+--- capacity also FULL, ABANDONED, CANCELLED
 function port:send(...) end
 
 --- Takes the oldest message, as dequeue takes a packet, and rebuilds its values.

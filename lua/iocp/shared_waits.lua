@@ -72,7 +72,30 @@ local function replace_wait_of_dicts(wait_for_packet, parts)
   end
 end
 
-return function(wait_for_packet, parts)
-  replace_wait_of_atomics(wait_for_packet)
-  replace_wait_of_dicts(wait_for_packet, parts)
+--- What posts to a port with a capacity: see iocp.limited.
+local function set_wait_of_limited(wait_for_packet, parts)
+  local await = parts.await
+  parts.current = current
+
+  function parts.wait(self, limit)
+    local me = enter()
+    if limit and clock() >= limit then
+      return nil, nil, "FULL"
+    end
+    local _, message, code = wait(me, limit, wait_for_packet, function(port, overlapped)
+      return await(self, port, 0, overlapped)
+    end)
+    if code == "TIMEOUT" and limit and clock() >= limit and not (me.deadline and me.deadline <= limit) then
+      code = "FULL"
+    end
+    return nil, message, code
+  end
 end
+
+return {
+  shared = function(wait_for_packet, parts)
+    replace_wait_of_atomics(wait_for_packet)
+    replace_wait_of_dicts(wait_for_packet, parts)
+  end,
+  limited = set_wait_of_limited,
+}

@@ -387,8 +387,16 @@ local function replace_waits_of_tasks()
   tasks.wait = wait_method(tasks.wait, "wait")
 end
 
-local function replace_waits_of_shared()
-  require "iocp.shared_waits"(wait_for_packet, private.shared)
+--- Has part `name` of iocp.shared_waits set up what it replaces, once that is there.
+local function replace_waits_of(name)
+  local function replace()
+    require "iocp.shared_waits"[name](wait_for_packet, private[name])
+  end
+  if private[name] then
+    replace()
+  else
+    private[name .. "_opened"] = replace
+  end
 end
 
 return function(its_scheduler)
@@ -405,9 +413,6 @@ return function(its_scheduler)
   else
     private.pools_opened = replace_waits_of_tasks
   end
-  if private.shared then
-    replace_waits_of_shared()
-  else
-    private.shared_opened = replace_waits_of_shared
-  end
+  replace_waits_of "shared"
+  replace_waits_of "limited"
 end

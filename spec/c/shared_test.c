@@ -227,6 +227,60 @@ static void a_dict_keeps_to_its_maximum(void **state)
 	(void)state;
 }
 
+static int post_some(iocp_thread *thread, void *data)
+{
+	iocp_port *port = data;
+	int i, r = IOCP_OK;
+	(void)thread;
+	for (i = 0; i < ROUNDS / 10 && r == IOCP_OK; i++) {
+		r = iocp_port_reserve(port, LONG);
+		if (r == IOCP_OK) {
+			r = iocp_port_enqueue(port, 1, 0, 0);
+			iocp_port_unreserve(port);
+		}
+	}
+	return r;
+}
+
+static void a_port_keeps_to_its_capacity(void **state)
+{
+	enum { CAPACITY = 3 };
+	iocp_thread *threads[THREADS];
+	iocp_packet packet;
+	iocp_port *port;
+	double ms = 0;
+	int i;
+	assert_int_equal(iocp_port_create(0, &port), IOCP_OK);
+	assert_int_equal(iocp_port_capacity(port, &ms), 0);
+	assert_int_equal(iocp_port_reserve(port, 0), IOCP_OK); /* it has none */
+	iocp_port_unreserve(port);
+	assert_int_equal(iocp_port_set_capacity(port, 0, 0), IOCP_INVALID);
+	assert_int_equal(iocp_port_set_capacity(port, CAPACITY, 7), IOCP_OK);
+	assert_int_equal(iocp_port_set_capacity(port, CAPACITY, 7), IOCP_INVALID);
+	assert_int_equal(iocp_port_capacity(port, &ms), CAPACITY);
+	assert_true(ms == 7);
+	for (i = 0; i < CAPACITY; i++)
+		assert_int_equal(iocp_port_reserve(port, 0), IOCP_OK);
+	assert_int_equal(iocp_port_reserve(port, 0), IOCP_TIMEOUT);
+	assert_int_equal(iocp_port_reserve(port, 10), IOCP_TIMEOUT);
+	for (i = 0; i < CAPACITY; i++)
+		iocp_port_unreserve(port);
+	for (i = 0; i < THREADS; i++)
+		start(post_some, port, &threads[i]);
+	for (i = 0; i < THREADS * (ROUNDS / 10); i++) {
+		iocp_port_info info = {.size = sizeof(info)};
+		assert_int_equal(iocp_port_dequeue(port, &packet, LONG), IOCP_OK);
+		iocp_port_stats(port, &info);
+		assert_true(info.queued <= CAPACITY);
+	}
+	for (i = 0; i < THREADS; i++)
+		join(threads[i]);
+	iocp_port_close(port);
+	assert_int_equal(iocp_port_reserve(port, IOCP_INFINITE), IOCP_CLOSED);
+	iocp_port_release(port);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +290,7 @@ int main(void)
 		cmocka_unit_test(no_wake_up_is_lost),
 		cmocka_unit_test(a_dict_does_what_it_says),
 		cmocka_unit_test(a_dict_keeps_to_its_maximum),
+		cmocka_unit_test(a_port_keeps_to_its_capacity),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -256,7 +256,8 @@ int iocp_lua_load_when_used(lua_State *L);
 enum iocp_opens {
 	IOCP_OPENS_MODULE, /* iocp.core */
 	IOCP_OPENS_POOL,   /* and all that pools and tasks need, */
-	IOCP_OPENS_SHARED  /* or what threads share: each is loaded when it is first asked for */
+	IOCP_OPENS_SHARED, /* or what threads share, */
+	IOCP_OPENS_LIMITED /* or ports with a capacity: each is loaded when it is first asked for */
 };
 /* Opens that in a state that objects have reached before it asked for it. */
 void iocp_state_open(lua_State *L, enum iocp_opens what);
@@ -348,6 +349,9 @@ void iocp_lua_open_process(lua_State *L);
 /* private.open_shared(), for lua/iocp/init.lua: a table of the classes of what threads share, which it makes once a
 ** state. */
 int iocp_lua_open_shared(lua_State *L);
+/* Registry key of the metatable that ports with a capacity have, and what makes it. */
+#define IOCP_LIMITED "iocp.limited"
+void iocp_lua_open_limited(lua_State *L);
 /* Each makes its class and adds it to the table at the top. */
 void iocp_lua_open_atomic(lua_State *L);
 void iocp_lua_open_dict(lua_State *L);

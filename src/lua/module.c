@@ -116,6 +116,10 @@ static int open_late(lua_State *L)
 	enum iocp_opens what = (enum iocp_opens)lua_tointeger(L, 1);
 	if (what == IOCP_OPENS_SHARED)
 		return iocp_lua_open_shared(L);
+	if (what == IOCP_OPENS_LIMITED) {
+		iocp_lua_open_limited(L);
+		return 0;
+	}
 	if (what == IOCP_OPENS_POOL) {
 		lua_getglobal(L, "require");
 		lua_pushliteral(L, "iocp");

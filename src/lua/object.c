@@ -247,10 +247,24 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 	lua_setmetatable(L, -2);
 }
 
+/* The port at the top has a capacity, and methods that keep to it. */
+static void set_limited(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LIMITED);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		iocp_state_open(L, IOCP_OPENS_LIMITED);
+		lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LIMITED);
+	}
+	lua_setmetatable(L, -2);
+}
+
 void iocp_object_set(lua_State *L, void *object)
 {
 	iocp_box *b = lua_touserdata(L, -1);
 	b->object = object;
+	if (b->mark == MARK + IOCP_CLASS_PORT && iocp_port_capacity(object, NULL))
+		set_limited(L); /* if that raises, the userdata has the reference */
 }
 
 void iocp_object_enlist(lua_State *L)

@@ -79,6 +79,9 @@ int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *pac
 /* An event that happens again and again happens: posts their packets to all who asked, who stay, but for those whose
 ** port is closed. How many got one. */
 int iocp_event_post(iocp_event *event);
+/* Posts the packet when a port with a capacity may have room, or is closed; at once if it has: as iocp_thread_notify.
+** IOCP_INVALID: it has no capacity. */
+int iocp_port_room_notify(iocp_port *port, iocp_port *target, const iocp_packet *packet, iocp_timer *timer);
 /* Whether anybody has asked for it and does so still. */
 int iocp_event_is_asked(const iocp_event *event);
 
