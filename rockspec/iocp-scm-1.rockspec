@@ -25,6 +25,7 @@ test = {
 }
 local lua_files = {
   ["iocp.init"] = "lua/iocp/init.lua",
+  ["iocp.array"] = "lua/iocp/array.lua",
   ["iocp.body"] = "lua/iocp/body.lua",
   ["iocp.cdata"] = "lua/iocp/cdata.lua",
   ["iocp.condition"] = "lua/iocp/condition.lua",
@@ -36,6 +37,7 @@ local lua_files = {
   ["iocp.dict"] = "lua/iocp/dict.lua",
   ["iocp.fiber"] = "lua/iocp/fiber.lua",
   ["iocp.jit"] = "lua/iocp/jit.lua",
+  ["iocp.jit.array"] = "lua/iocp/jit/array.lua",
   ["iocp.jit.atomic"] = "lua/iocp/jit/atomic.lua",
   ["iocp.jit.fast"] = "lua/iocp/jit/fast.lua",
   ["iocp.jit.file"] = "lua/iocp/jit/file.lua",
@@ -135,6 +137,7 @@ build = {
             "src/core/room.c",
             "src/core/semaphore.c",
             "src/core/sized.c",
+            "src/lua/array.c",
             "src/lua/atomic.c",
             "src/lua/cancel.c",
             "src/lua/compat.c",
@@ -222,6 +225,7 @@ build = {
             "src/windows/thread.c",
             "src/windows/wait.c",
             "src/windows/winsock.c",
+            "src/work/array.c",
             "src/work/atomic.c",
             "src/work/dict.c",
             "src/work/dict_claim.c",

@@ -81,7 +81,8 @@ describe("README and reference", function()
     for noun, object in pairs { port = iocp.IOCompletionPort(), heap = iocp.Heap(),
       thread = iocp.Thread { body = "", suspended = true }, pool = iocp.Pool(0), task = iocp.Pool(0):task(""),
       socket = iocp.Socket(), file = iocp.File.temporary(),
-      atomic = iocp.Atomic(), dict = iocp.Dict() } do
+      atomic = iocp.Atomic(), dict = iocp.Dict(),
+      array = iocp.Array("double", 1) } do
       for name in pairs(getmetatable(object).__index) do
         assert.is_truthy(reference:find(noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
       end

@@ -46,7 +46,7 @@ describe("types/iocp.d.lua", function()
   end)
 
   it("has the functions of its classes, which can be called", function()
-    for _, name in ipairs { "IOCompletionPort", "Heap", "Thread", "Pool", "Socket", "Atomic", "Dict" } do
+    for _, name in ipairs { "IOCompletionPort", "Heap", "Thread", "Pool", "Socket", "Atomic", "Dict", "Array" } do
       local class = types.classes["iocp." .. name .. "Class"]
       assert.same(keys(iocp[name]), keys(class.functions), name)
       assert.equal(1, class.overloads, name)
@@ -58,6 +58,7 @@ describe("types/iocp.d.lua", function()
     local timer = port:enqueue_after(1e9, 1)
     for name, object in pairs { IOCompletionPort = port, Heap = iocp.Heap(), Timer = timer, Signal = iocp.signal("INT"),
       Lookup = iocp.resolve("localhost"), Atomic = iocp.Atomic(), Dict = iocp.Dict(),
+      Array = iocp.Array("double", 1),
       Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task(""),
       Process = iocp.Process { support.interpreter(), "-v", stdout = false, stderr = false },
       Socket = iocp.Socket(), Condition = iocp.Condition(),

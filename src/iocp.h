@@ -87,6 +87,7 @@ typedef struct iocp_socket iocp_socket;
 typedef struct iocp_file iocp_file;
 typedef struct iocp_atomic iocp_atomic;
 typedef struct iocp_dict iocp_dict;
+typedef struct iocp_array iocp_array;
 
 /* A name for a live object: below 2^52, so that a double holds it exactly; never given to a second object. */
 typedef uint64_t iocp_handle;
@@ -694,6 +695,35 @@ IOCP_API int iocp_dict_delete(iocp_dict *dict, const void *key, size_t key_size)
 IOCP_API void iocp_dict_flush(iocp_dict *dict);
 /* Fills info->size bytes of *info at most. Takes each lock in turn: exact where nobody changes it meanwhile. */
 IOCP_API void iocp_dict_stats(iocp_dict *dict, iocp_dict_info *info);
+
+/* ---- array --------------------------------------------------------------------------------------------------- */
+
+/* Numbers of one type, one behind the other, in memory that threads share. Nothing orders what they do to it: who reads
+** what another thread writes is told that it is there by something else, a packet, a task's end, an atomic. */
+enum iocp_element {
+	IOCP_INT8 = 0,
+	IOCP_UINT8 = 1,
+	IOCP_INT16 = 2,
+	IOCP_UINT16 = 3,
+	IOCP_INT32 = 4,
+	IOCP_UINT32 = 5,
+	IOCP_INT64 = 6,
+	IOCP_FLOAT = 7,
+	IOCP_DOUBLE = 8
+};
+
+/* count elements, 1..2^31-1, all 0. IOCP_INVALID: no such type, or count; IOCP_NOMEM. */
+IOCP_API int iocp_array_create(enum iocp_element type, size_t count, iocp_array **array);
+/* One more reference by handle. IOCP_INVALID: no live one answers to it. */
+IOCP_API int iocp_array_open(iocp_handle handle, iocp_array **array);
+IOCP_API iocp_array *iocp_array_retain(iocp_array *array);
+/* Drops a reference; the last one frees the memory. NULL is allowed. */
+IOCP_API void iocp_array_release(iocp_array *array);
+IOCP_API iocp_handle iocp_array_handle(const iocp_array *array);
+/* The first element, at a multiple of 64: valid as long as the caller has a reference. */
+IOCP_API void *iocp_array_data(iocp_array *array);
+IOCP_API size_t iocp_array_count(const iocp_array *array);
+IOCP_API enum iocp_element iocp_array_type(const iocp_array *array);
 
 #ifdef __cplusplus
 }

@@ -30,8 +30,8 @@
 
 --- What crosses between states, as a copy: nil, booleans, numbers, strings, tables (shared parts and cycles kept), Lua
 --- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata,
---- lightuserdata; and references to ports, heaps, threads, sockets, files, atomics, dictionaries. Anything else raises
---- an error that names the path to it.
+--- lightuserdata; and references to ports, heaps, threads, sockets, files, atomics, dictionaries, arrays. Anything else
+--- raises an error that names the path to it.
 ---@alias iocp.Value any
 
 ---@class iocp
@@ -47,6 +47,7 @@
 ---@field File iocp.FileClass
 ---@field Atomic iocp.AtomicClass
 ---@field Dict iocp.DictClass
+---@field Array iocp.ArrayClass
 ---@field coroutine table create, wrap and resume whose coroutines fibers can wait in, and the rest of Lua's
 local iocp = {}
 
@@ -838,6 +839,64 @@ function dict:get_or_set(key, f, ms) end
 --- milliseconds, if not as long as the old one
 ---@return iocp.Value value the new one, string? message, iocp.Code? code NOMEM
 function dict:update(key, f) end
+
+---@alias iocp.Element "double"|"float"|"int8"|"uint8"|"int16"|"uint16"|"int32"|"uint32"|"int64"
+
+---@class iocp.ArrayClass
+---@overload fun(type: iocp.Element, n: integer): iocp.Array|nil, string?, iocp.Code?
+--- n numbers of one type, 1..2^31-1, all 0, in memory that threads share; it crosses as a reference. NOMEM.
+local Array = {}
+
+---@param handle iocp.Handle
+---@return iocp.Array|nil, string? message, iocp.Code? code INVALID
+function Array.open(handle) end
+
+--- An element is read and written in one step; nothing else is ordered: who reads what another thread writes learns
+--- from a packet, a task's end or an atomic that it is there. An int64 beyond 2^53 is rounded where Lua has no
+--- integers.
+---@class iocp.Array
+---@operator len: integer
+local array = {}
+
+---@return string # "0x" and 16 digits, for open in another state
+function array:handle() end
+
+---@return iocp.Element
+function array:type() end
+
+---@param index integer from 1 to its length
+---@return number
+function array:get(index) end
+
+---@param index integer from 1 to its length
+---@param value number for a type of integers one in its range
+---@return true
+function array:set(index, value) end
+
+---@param value number
+---@param first integer? default 1
+---@param last integer? default its length
+---@return true
+function array:fill(value, first, last) end
+
+--- Copies from[first .. last] to self[to ...]; parts of one array may overlap.
+---@param from iocp.Array|number[] an array of the same type, or a list
+---@param first integer? default 1
+---@param last integer? default the length
+---@param to integer? default 1
+---@return true
+function array:copy(from, first, last, to) end
+
+---@param first integer? default 1
+---@param last integer? default its length
+---@return number[]
+function array:list(first, last) end
+
+--- What reads and writes the elements as a table does, from 1 to the length, and raises outside of that. On LuaJIT
+--- loops over it compile to loads and stores, and a value is converted as C does it; elsewhere it calls get and set. It
+--- keeps the array, and does not cross.
+---@return number[]
+function array:view() end
 
 ---@class iocp.HeapClass
 ---@overload fun(initial: integer?, maximum: integer?): iocp.Heap|nil, string?, iocp.Code?

@@ -48,7 +48,7 @@ streams("serve", function() return require "iocp.serve" end)
 streams("datagram", function() return require "iocp.datagram" end)
 
 -- What threads share: its classes are made with the first look for one of them.
-local shared = { Atomic = true, Dict = true }
+local shared = { Atomic = true, Dict = true, Array = true }
 
 setmetatable(core, {
   __index = function(_, name)

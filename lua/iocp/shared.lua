@@ -6,8 +6,10 @@ local _, private = require "iocp.core", require "iocp.private" -- which the form
 
 return function(parts)
   require "iocp.dict"(parts)
+  require "iocp.array"()
   if rawget(_G, "jit") and pcall(require, "ffi") and require "iocp.jit.library" then
     require "iocp.jit.atomic"()
+    require "iocp.jit.array"()
   end
   private.shared = parts
   if private.shared_opened then

@@ -234,7 +234,8 @@ enum iocp_class {
 	IOCP_CLASS_PROCESS = 8,
 	IOCP_CLASS_ATOMIC = 9,
 	IOCP_CLASS_DICT = 10,
-	IOCP_CLASS_COUNT = 11
+	IOCP_CLASS_ARRAY = 11,
+	IOCP_CLASS_COUNT = 12
 };
 
 /* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
@@ -355,6 +356,7 @@ void iocp_lua_open_limited(lua_State *L);
 /* Each makes its class and adds it to the table at the top. */
 void iocp_lua_open_atomic(lua_State *L);
 void iocp_lua_open_dict(lua_State *L);
+void iocp_lua_open_array(lua_State *L);
 /* Pushes a table of what lua/iocp/dict.lua needs. */
 void iocp_dict_push_parts(lua_State *L);
 /* iocp.Process(options) */

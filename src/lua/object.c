@@ -41,6 +41,7 @@ static const struct class_row {
 	{"iocp.Process", IOCP_KIND_PROCESS, 0},
 	{"iocp.Atomic", IOCP_KIND_ATOMIC, HANDLE | SHARED},
 	{"iocp.Dict", IOCP_KIND_DICT, HANDLE | SHARED},
+	{"iocp.Array", IOCP_KIND_ARRAY, HANDLE | SHARED},
 };
 
 static iocp_box *to_box(lua_State *L, int index)

@@ -15,6 +15,7 @@ int iocp_lua_open_shared(lua_State *L)
 	lua_newtable(L);
 	iocp_lua_open_atomic(L);
 	iocp_lua_open_dict(L);
+	iocp_lua_open_array(L);
 	lua_pushvalue(L, -1);
 	lua_setfield(L, LUA_REGISTRYINDEX, SHARED);
 	lua_getglobal(L, "require");

@@ -18,6 +18,7 @@
 **   atomic.c      integers that threads share, and wait for: iocp.h
 **   dict.c        dictionaries that threads share: iocp.h, and what their values are
 **   dict_claim.c  who computes a value for all
+**   array.c       arrays of numbers that threads share: iocp.h
 **
 ** What a worker runs, and with what, is the pool's owner's: a `body` and payloads, of which only the owner's calls know
 ** what is in them. pool.h and task.h have what the files here share.
@@ -134,6 +135,13 @@ void iocp_dict_claim_end(iocp_dict_claim *claim);
 ** IOCP_NOMEM. */
 int iocp_dict_claim_notify(
 	iocp_dict *dict, const void *key, size_t key_size, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+
+/* ---- array.c ----------------------------------------------------------------------------------------------------- */
+
+/* "int8" ...; NULL: there is no such type. */
+const char *iocp_element_name(int type);
+/* Bytes of an element. */
+size_t iocp_element_size(enum iocp_element type);
 
 /* ---- lookup.c ---------------------------------------------------------------------------------------------------- */
 

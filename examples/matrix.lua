@@ -1,0 +1,39 @@
+-- The product of two matrices, row by row, by the workers of a pool: all of them write into one array.
+--
+--   lua examples/matrix.lua [SIZE [WORKERS]]
+local iocp = require "iocp"
+
+local n, workers = tonumber(arg[1]) or 128, tonumber(arg[2]) or iocp.processors()
+
+local a, b, c = iocp.Array("double", n * n), iocp.Array("double", n * n), iocp.Array("double", n * n)
+for i = 0, n * n - 1 do
+  a:set(i + 1, (i % 7 - 3) / 2)
+  b:set(i + 1, (i % 5 - 2) / 4)
+end
+
+--- Row i of the product, from 0 on. The views are tables to look at; on LuaJIT they are memory.
+local function row(i)
+  local x, y, z = a:view(), b:view(), c:view()
+  for j = 1, n do
+    z[i * n + j] = 0
+  end
+  for k = 1, n do -- along the rows of both, as they lie in memory
+    local factor, from = x[i * n + k], (k - 1) * n
+    for j = 1, n do
+      z[i * n + j] = z[i * n + j] + factor * y[from + j]
+    end
+  end
+end
+
+local pool = assert(iocp.Pool(workers))
+local started = iocp.clock()
+assert(pool:parallel_for(0, n - 1, row))
+local seconds = (iocp.clock() - started) / 1000
+pool:shutdown()
+
+local trace = 0
+for i = 1, n do
+  trace = trace + c:get((i - 1) * n + i)
+end
+print(("%d x %d on %d workers in %.3f s: %.0f million products a second; its trace is %.3f"):format(n, n, workers,
+  seconds, n ^ 3 / seconds / 1e6, trace))
