@@ -5,23 +5,24 @@ local iocp = require "iocp"
 
 local n, workers = tonumber(arg[1]) or 128, tonumber(arg[2]) or iocp.processors()
 
+-- The second one lies column by column, so that both are read as they lie in memory.
 local a, b, c = iocp.Array("double", n * n), iocp.Array("double", n * n), iocp.Array("double", n * n)
-for i = 0, n * n - 1 do
-  a:set(i + 1, (i % 7 - 3) / 2)
-  b:set(i + 1, (i % 5 - 2) / 4)
+for i = 0, n - 1 do
+  for j = 0, n - 1 do
+    a:set(i * n + j + 1, ((i * n + j) % 7 - 3) / 2)
+    b:set(j * n + i + 1, ((i * n + j) % 5 - 2) / 4)
+  end
 end
 
---- Row i of the product, from 0 on. The views are tables to look at; on LuaJIT they are memory.
+--- Row i of the product, from 0 on. Views are tables to look at; on LuaJIT they are memory.
 local function row(i)
-  local x, y, z = a:view(), b:view(), c:view()
+  local x, z = a:view(i * n + 1, i * n + n), c:view(i * n + 1, i * n + n)
   for j = 1, n do
-    z[i * n + j] = 0
-  end
-  for k = 1, n do -- along the rows of both, as they lie in memory
-    local factor, from = x[i * n + k], (k - 1) * n
-    for j = 1, n do
-      z[i * n + j] = z[i * n + j] + factor * y[from + j]
+    local y, sum = b:view((j - 1) * n + 1, j * n), 0
+    for k = 1, n do
+      sum = sum + x[k] * y[k]
     end
+    z[j] = sum
   end
 end
 

@@ -116,6 +116,23 @@ describe("an array", function()
     assert.has_error(function() iocp.Array("int8", 1).view(5) end)
   end)
 
+  it("is seen in part by a view of a part", function()
+    local a = iocp.Array("int16", 10)
+    local v = a:view(4, 6)
+    v[1], v[3] = 44, 66
+    assert.same({ 0, 0, 0, 44, 0, 66, 0, 0, 0, 0 }, a:list())
+    a:set(5, 55)
+    assert.equal(55, v[2])
+    for _, wrong in ipairs { 0, 4, -3 } do
+      assert.has_error(function() return v[wrong] end)
+      assert.has_error(function() v[wrong] = 1 end)
+    end
+    assert.equal(66, a:view(6)[1])
+    for _, bounds in ipairs { { 0 }, { 11 }, { 1, 11 }, { 6, 5 }, { 1.5 }, { "1" }, { 1, 2.5 } } do
+      assert.has_error(function() a:view(bounds[1], bounds[2]) end)
+    end
+  end)
+
   it("lives as long as a view of it, and no view crosses", function()
     local v = iocp.Array("double", 100000):view()
     v[100000] = 5

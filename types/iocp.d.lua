@@ -895,8 +895,10 @@ function array:list(first, last) end
 --- What reads and writes the elements as a table does, from 1 to the length, and raises outside of that. On LuaJIT
 --- loops over it compile to loads and stores, and a value is converted as C does it; elsewhere it calls get and set. It
 --- keeps the array, and does not cross.
+---@param first integer? the element that is its first one; default 1
+---@param last integer? default its length; not less than first
 ---@return number[]
-function array:view() end
+function array:view(first, last) end
 
 ---@class iocp.HeapClass
 ---@overload fun(initial: integer?, maximum: integer?): iocp.Heap|nil, string?, iocp.Code?

@@ -7,12 +7,27 @@ return function()
   local arrays = methods["iocp.Array"]
   local get, set = arrays.get, arrays.set
 
-  --- What is read and written as a table is, from 1 to its length; it keeps the array.
-  function arrays.view(self)
-    local count = #self -- raises for anything else
+  --- An index that the view of `count` elements has, as the array's.
+  local function at(first, count, i)
+    if type(i) ~= "number" or not (i >= 1 and i <= count) then
+      error(("bad index %s (expected an integer from 1 to %d)"):format(tostring(i), count), 3)
+    end
+    return first - 1 + i
+  end
+
+  --- What is read and written as a table is, from 1 to its length: elements `first` to `last`, or all. It keeps the
+  -- array.
+  function arrays.view(self, first, last)
+    first, last = first or 1, last or #self
+    get(self, first) -- both raise for what is no index
+    get(self, last)
+    if first > last then
+      error("bad argument 'last' to 'view' (expected an index that is not less than the first one)", 2)
+    end
+    local count = last - first + 1
     return setmetatable({}, {
-      __index = function(_, i) return get(self, i) end,
-      __newindex = function(_, i, value) set(self, i, value) end,
+      __index = function(_, i) return get(self, at(first, count, i)) end,
+      __newindex = function(_, i, value) set(self, at(first, count, i), value) end,
       __len = function() return count end,
     })
   end

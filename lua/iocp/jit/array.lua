@@ -1,7 +1,7 @@
 --- array:view() on LuaJIT: a struct whose elements compile to loads and stores, each behind a look at the bounds.
 -- @module iocp.jit.array
 local fast, ffi = require "iocp.jit.fast", require "ffi"
-local C, object_of = fast.C, fast.object_of
+local C, EXACT, object_of, is_integer = fast.C, fast.EXACT, fast.object_of, fast.is_integer
 local class, classic = fast.class "Array"
 
 -- The array that a view is of: it lives as long.
@@ -17,13 +17,13 @@ end
 local access = {
   __index = function(self, i)
     if type(i) == "number" and i >= 1 and i <= self.count then
-      return self.data[i - 1]
+      return self.elements[i - 1]
     end
     return out_of_bounds(self, i)
   end,
   __newindex = function(self, i, value)
     if type(i) == "number" and i >= 1 and i <= self.count then
-      self.data[i - 1] = value
+      self.elements[i - 1] = value
     else
       out_of_bounds(self, i)
     end
@@ -35,21 +35,27 @@ local access = {
 local views = {}
 local function view_of(name)
   local element = name == "double" and "double" or name == "float" and "float" or name .. "_t"
-  local view = ffi.metatype(("struct { %s *data; int32_t count; }"):format(element), access)
+  local view = ffi.metatype(("struct { %s *elements; int32_t count; }"):format(element), access)
   views[name] = view
   return view
 end
 
 local methods = {}
 
+-- By the type's number, as iocp.h has them.
+local names = { [0] = "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "float", "double" }
+
 local classic_view = classic.view
-function methods.view(self)
+function methods.view(self, first, last)
   local array = object_of(self, class)
-  if not array then
-    return classic_view(self) -- raises
+  local count = array and tonumber(C.iocp_jit_array_count(array)) or 0
+  first, last = first or 1, last or count
+  if not (is_integer(first, EXACT) and is_integer(last, EXACT) and first >= 1 and first <= last and last <= count) then
+    return classic_view(self, first, last) -- raises
   end
-  local name = self:type()
-  local view = (views[name] or view_of(name))(C.iocp_jit_array_data(array), #self)
+  local name = names[C.iocp_jit_array_type(array)]
+  local view = (views[name] or view_of(name))(C.iocp_jit_array_data(array), last - first + 1)
+  view.elements = view.elements + (first - 1)
   arrays[view] = self
   return view
 end
