@@ -163,7 +163,7 @@ describe("an array", function()
 
   it("gives its memory back", function()
     local before = support.resident()
-    for _ = 1, 50 do
+    for _ = 1, support.scaled(50) do
       iocp.Array("double", 500000):fill(1) -- 4 MB each
       collectgarbage()
     end
