@@ -27,8 +27,8 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test sanitize soak model bench bench-net bench-file env rock lint picture \
-	clean packages c-tests lib install install-lua rockspec
+.PHONY: help run check-run examples others test sanitize soak model bench bench-net bench-file bench-http env rock \
+	lint picture clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -206,6 +206,24 @@ $(BUILD)/file/%: bench/file/%.c bench/file/file.c bench/file/file.h bench/net/ne
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -Ibench -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
 
+HTTP := $(addprefix $(BUILD)/http/,epoll measure)
+
+bench-http: ## HTTP servers, beside epoll, nginx, Node and others; ONLY=, ROUNDS=, SECONDS=; PAGE=1 writes its page
+	$(call need,$(BENCHED),wrk nginx $(if $(PAGE),gnuplot))
+	@for need in $(OTHER_SERVERS); do CC="$(CC)" tools/packages $$need || :; done
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(HTTP)
+	@bench/http/prepare
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" PAGE="$(PAGE)" lua5.4 bench/http/run.lua
+
+# What cannot be installed is left out of the table.
+OTHER_SERVERS := go node luv cqueues copas lua-http
+
+$(BUILD)/http/measure: bench/net/child.c
+
+$(BUILD)/http/%: bench/http/%.c bench/net/net.c bench/net/net.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c,$^) $(LIBRARIES)
+
 VERSION := $(shell sed -n 's/^.define IOCP_VERSION "\([^"]*\)".*/\1/p' src/iocp.h)
 MAJOR := $(firstword $(subst ., ,$(VERSION)))
 PREFIX ?= /usr/local
@@ -246,6 +264,8 @@ install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks
 	install -m 755 $(BUILD)/$(LUA)/iocp/core.so '$(LUA_LIB)'
 	install -m 644 types/iocp.d.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
 	install -m 644 examples/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples'
+	install -d '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
+	install -m 644 examples/httpd/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
 
 LUA_VERSION = $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
 LUA_SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/iocp

@@ -1,10 +1,9 @@
 --- array:view() where there is no FFI: a table whose elements are the array's. On LuaJIT iocp.jit.array has a quicker
 -- one.
 -- @module iocp.array
-local methods = package.loaded["iocp.methods"]
 
-return function()
-  local arrays = methods["iocp.Array"]
+--- src/lua/array.c calls this with the methods of arrays, once a state.
+return function(arrays)
   local get, set = arrays.get, arrays.set
 
   --- An index that the view of `count` elements has, as the array's.

@@ -1,7 +1,7 @@
 --- The methods of dictionaries that call a script's functions: no lock is held while they run, and whatever becomes of
 -- one leaves nothing locked. The claim to compute a value is a userdata that ends with its collection at the latest.
 -- @module iocp.dict
-local methods = package.loaded["iocp.methods"]
+local _, private = require "iocp.core", require "iocp.private" -- which the former brings
 
 local function check_function(f, name)
   if type(f) ~= "function" then
@@ -9,8 +9,8 @@ local function check_function(f, name)
   end
 end
 
-return function(parts)
-  local dicts = methods["iocp.Dict"]
+--- src/lua/dict.c calls this with the methods of dictionaries, once a state.
+return function(dicts, parts)
   local claim, release, hold, swap = parts.claim, parts.release, parts.hold, parts.swap
   local add, get = dicts.add, dicts.get
   parts.wait = claim
@@ -99,5 +99,10 @@ return function(parts)
       return nil, message, code
     end
     return value
+  end
+
+  private.dict = parts
+  if private.dict_opened then
+    private.dict_opened()
   end
 end

@@ -326,6 +326,16 @@ void iocp_lua_open_array(lua_State *L)
 		{"type", method_type},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_ARRAY, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_ARRAY, "Array", create, NULL);
+	iocp_class_begin(L, IOCP_CLASS_ARRAY, methods, metamethods);
+}
+
+void iocp_lua_push_array(lua_State *L)
+{
+	iocp_class_make(L, IOCP_CLASS_ARRAY, "Array", create, NULL);
+}
+
+void iocp_view_add_method(lua_State *L)
+{
+	static const luaL_Reg parts[] = {{NULL, NULL}};
+	iocp_class_complete(L, "iocp.array", parts);
 }

@@ -188,6 +188,10 @@ void iocp_lua_open_atomic(lua_State *L)
 		{"notify", method_notify},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_ATOMIC, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_ATOMIC, "Atomic", method_create, NULL);
+	iocp_class_begin(L, IOCP_CLASS_ATOMIC, methods, metamethods);
+}
+
+void iocp_lua_push_atomic(lua_State *L)
+{
+	iocp_class_make(L, IOCP_CLASS_ATOMIC, "Atomic", method_create, NULL);
 }

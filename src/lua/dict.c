@@ -541,7 +541,7 @@ static int part_await(lua_State *L)
 	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
 }
 
-void iocp_dict_push_parts(lua_State *L)
+void iocp_calls_add_methods(lua_State *L)
 {
 	static const luaL_Reg parts[] = {
 		{"hold", part_hold},
@@ -551,7 +551,7 @@ void iocp_dict_push_parts(lua_State *L)
 		{"await", part_await},
 		{NULL, NULL},
 	};
-	iocp_new_table(L, parts, 0);
+	iocp_class_complete(L, "iocp.dict", parts);
 }
 
 /* ---- the class --------------------------------------------------------------------------------------------------- */
@@ -622,6 +622,10 @@ void iocp_lua_open_dict(lua_State *L)
 		{"stats", method_stats},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_DICT, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_DICT, "Dict", create, NULL);
+	iocp_class_begin(L, IOCP_CLASS_DICT, methods, metamethods);
+}
+
+void iocp_lua_push_dict(lua_State *L)
+{
+	iocp_class_make(L, IOCP_CLASS_DICT, "Dict", create, NULL);
 }

@@ -71,9 +71,9 @@ static int part_await(lua_State *L)
 static int find_method(lua_State *L)
 {
 	lua_settop(L, 2);
-	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_PORT));
+	iocp_class_push(L, IOCP_CLASS_PORT);
 	lua_getfield(L, -1, "__index");
-	if (lua_isfunction(L, -1)) { /* late.c's */
+	if (lua_isfunction(L, -1)) { /* late.c's, which counts looks for a name, of whatever port */
 		lua_pushnil(L);
 		lua_pushvalue(L, 2);
 		lua_call(L, 2, 1);
@@ -99,7 +99,7 @@ void iocp_lua_open_limited(lua_State *L)
 	static const luaL_Reg parts[] = {
 		{"post", part_post}, {"patience", part_patience}, {"await", part_await}, {NULL, NULL}};
 	lua_newtable(L); /* the metatable: a copy, but for __index */
-	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_PORT));
+	iocp_class_push(L, IOCP_CLASS_PORT);
 	for (lua_pushnil(L); lua_next(L, -2);) {
 		lua_pushvalue(L, -2);
 		lua_insert(L, -2);
@@ -107,12 +107,7 @@ void iocp_lua_open_limited(lua_State *L)
 	}
 	lua_pop(L, 1);
 	push_methods(L);
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "iocp.limited");
-	lua_call(L, 1, 1);
-	lua_pushvalue(L, -2);
-	iocp_new_table(L, parts, 0);
-	lua_call(L, 2, 0);
+	iocp_class_complete(L, "iocp.limited", parts);
 	lua_setfield(L, -2, "__index");
 	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_LIMITED);
 }

@@ -61,5 +61,5 @@ function methods.view(self, first, last)
 end
 
 return function()
-  fast.replace(class, methods)
+  return methods
 end
