@@ -303,6 +303,23 @@ describe("the example", function()
     succeed("examples/scan.lua")
   end)
 
+  it("votes counts each vote once, and looks each name up once", function()
+    local output = succeed("examples/votes.lua", "3", "200")
+    assert.matches("\n600 votes of 3 threads, 5 names looked up", output, 1, true)
+  end)
+
+  it("matrix multiplies as one thread does", function()
+    local trace = succeed("examples/matrix.lua", "24", "1"):match("trace is (%S+)")
+    assert.equal(trace, succeed("examples/matrix.lua", "24", "3"):match("trace is (%S+)"))
+    local expected = 0
+    for i = 0, 23 do
+      for k = 0, 23 do
+        expected = expected + ((i * 24 + k) % 7 - 3) / 2 * (((k * 24 + i) % 5 - 2) / 4)
+      end
+    end
+    assert.equal(("%.3f"):format(expected), trace)
+  end)
+
   it("exceptions logs what failed and goes on", function()
     local output = succeed("examples/exceptions.lua", "log")
     assert.equal(2, count(output,

@@ -103,6 +103,14 @@ describe("compiled loops", function()
         port:dequeue()
       end
     end ]],
+    ["atomics"] = [[ function(n)
+      atomic = atomic or require "iocp".Atomic()
+      for i = 1, n do
+        atomic:set(i)
+        atomic:sub(atomic:add(i) - atomic:get())
+        atomic:compare_exchange(2 * i, 0)
+      end
+    end ]],
     ["batches"] = [[ function(n, port)
       local keys, batch = {}, {}
       for i = 1, 64 do keys[i] = i end
@@ -364,6 +372,28 @@ describe("in a thread that requires the module, they", function()
       local before = crosses()
       for _ = 1, 100 do port:dequeue(0) end
       return before, crosses(), is_compiled "enqueue"
+    ]])
+  end)
+
+  it("come for atomics, and for the view of an array with the first look", function()
+    assert.same({ true, true, false, true, true, 100 }, run [[
+      local atomic, array = iocp.Atomic(), iocp.Array("double", 4)
+      local function is_loaded(name) return package.loaded["iocp.jit." .. name] ~= nil end
+      atomic:set(0)
+      local early = not is_loaded "atomic" and not is_loaded "array"
+      local of_tables = type(array:view()) == "table"
+      for _ = 1, 100 do atomic:add(1) end
+      return early, of_tables, is_loaded "array", is_loaded "atomic", atomic:get()
+    ]])
+  end)
+
+  it("come by the looks in a port with a capacity, too, which they leave its own methods", function()
+    assert.same({ true, true, true, "FULL", 1 }, run [[
+      local limited = iocp.IOCompletionPort { capacity = 1, on_full = "refuse" }
+      for _ = 1, 100 do limited:dequeue(0) end
+      local ok = limited:enqueue(1)
+      local _, _, code = limited:enqueue(2)
+      return is_compiled "dequeue", ok, code, (limited:dequeue(0))
     ]])
   end)
 

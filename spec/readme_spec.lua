@@ -16,7 +16,7 @@ describe("README and reference", function()
 
   local programs = {}
   local pages = { readme, reference }
-  for i, name in ipairs { "sockets", "files", "scheduler", "luasocket", "pool" } do
+  for i, name in ipairs { "sockets", "files", "scheduler", "luasocket", "pool", "shared" } do
     pages[2 + i] = support.read("doc/" .. name .. ".md")
   end
   for program in table.concat(pages):gmatch("```lua\n(.-)```") do
@@ -58,7 +58,7 @@ describe("README and reference", function()
   it("have headings for what they, and the guides, link to", function()
     local links = 0
     for _, from in ipairs { "README.md", "doc/reference.md", "doc/pool.md", "doc/concurrency.md", "doc/message.md",
-      "doc/sockets.md", "doc/files.md", "doc/scheduler.md" } do
+      "doc/sockets.md", "doc/files.md", "doc/scheduler.md", "doc/shared.md" } do
       local folder = from:match("^.*/") or ""
       for file, anchor in support.read(from):gmatch("%]%(([%w_./]*)#([^)]*)%)") do
         local to = file == "" and from or (folder .. file):gsub("^doc/%.%./", "")
@@ -80,7 +80,9 @@ describe("README and reference", function()
     end
     for noun, object in pairs { port = iocp.IOCompletionPort(), heap = iocp.Heap(),
       thread = iocp.Thread { body = "", suspended = true }, pool = iocp.Pool(0), task = iocp.Pool(0):task(""),
-      socket = iocp.Socket(), file = iocp.File.temporary() } do
+      socket = iocp.Socket(), file = iocp.File.temporary(),
+      atomic = iocp.Atomic(), dict = iocp.Dict(),
+      array = iocp.Array("double", 1) } do
       for name in pairs(getmetatable(object).__index) do
         assert.is_truthy(reference:find(noun .. ":" .. name .. "(", 1, true), noun .. ":" .. name)
       end

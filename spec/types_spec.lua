@@ -54,7 +54,7 @@ describe("types/iocp.d.lua", function()
   end)
 
   it("has the functions of its classes, which can be called", function()
-    for _, name in ipairs { "IOCompletionPort", "Heap", "Thread", "Pool", "Socket" } do
+    for _, name in ipairs { "IOCompletionPort", "Heap", "Thread", "Pool", "Socket", "Atomic", "Dict", "Array" } do
       local class = types.classes["iocp." .. name .. "Class"]
       assert.same(keys(iocp[name]), keys(class.functions), name)
       assert.equal(1, class.overloads, name)
@@ -65,7 +65,8 @@ describe("types/iocp.d.lua", function()
     local port, pool = iocp.IOCompletionPort(), iocp.Pool(0)
     local timer = port:enqueue_after(1e9, 1)
     for name, object in pairs { IOCompletionPort = port, Heap = iocp.Heap(), Timer = timer, Signal = iocp.signal("INT"),
-      Lookup = iocp.resolve("localhost"),
+      Lookup = iocp.resolve("localhost"), Atomic = iocp.Atomic(), Dict = iocp.Dict(),
+      Array = iocp.Array("double", 1),
       Thread = iocp.Thread { body = "", suspended = true }, Pool = pool, Task = pool:task(""),
       Process = iocp.Process { support.interpreter(), "-v", stdout = false, stderr = false },
       Socket = iocp.Socket(), Condition = iocp.Condition(),
@@ -89,7 +90,7 @@ describe("types/iocp.d.lua", function()
 
   it("has the counters of every stats()", function()
     local port, heap, pool = iocp.IOCompletionPort(), iocp.Heap(), iocp.Pool(0)
-    for name, object in pairs { PortStats = port, HeapStats = heap, PoolStats = pool } do
+    for name, object in pairs { PortStats = port, HeapStats = heap, PoolStats = pool, DictStats = iocp.Dict() } do
       assert.same(keys(object:stats()), keys(types.classes["iocp." .. name].fields), name)
     end
     assert.same(keys(pool:stats().run_ms), keys(types.classes["iocp.Times"].fields))

@@ -85,6 +85,9 @@ typedef struct iocp_heap iocp_heap;
 typedef struct iocp_thread iocp_thread;
 typedef struct iocp_socket iocp_socket;
 typedef struct iocp_file iocp_file;
+typedef struct iocp_atomic iocp_atomic;
+typedef struct iocp_dict iocp_dict;
+typedef struct iocp_array iocp_array;
 
 /* A name for a live object: below 2^52, so that a double holds it exactly; never given to a second object. */
 typedef uint64_t iocp_handle;
@@ -155,7 +158,7 @@ typedef struct iocp_thread_options {
 				  ** to go up needs the right to */
 } iocp_thread_options;
 
-/* ---- process ------------------------------------------------------------------------------------------------- */
+/* ---- process ----------------------------------------------------------------------------------------------------- */
 
 IOCP_API const char *iocp_version(void);
 /* "TIMEOUT" and so on for a negative code, NULL for any other. The string is static. */
@@ -181,7 +184,7 @@ IOCP_API void iocp_yield(void);
 ** IOCP_OK or the system's code. Calling it again is harmless. */
 IOCP_API int iocp_pin(void);
 
-/* ---- signals ------------------------------------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
 
 /* What a user or the system asks of the process. Windows: Ctrl-C, the system's shutdown, the console's end, Ctrl-Break;
 ** after the second and third the system gives the process some seconds. Linux: SIGINT, SIGTERM, SIGHUP, and the last
@@ -194,7 +197,7 @@ enum { IOCP_SIGNAL_INT = 1, IOCP_SIGNAL_TERM = 2, IOCP_SIGNAL_HUP = 3, IOCP_SIGN
 ** system's code. Source: Microsoft's SetConsoleCtrlHandler, sigaction(2). */
 IOCP_API int iocp_signal_notify(int signal, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
 
-/* ---- completion port ----------------------------------------------------------------------------------------- */
+/* ---- completion port --------------------------------------------------------------------------------------------- */
 
 /* A new port. concurrency: how many threads may work on its packets at a time, 0 (the number of processors) .. 2^32-1;
 ** doc/concurrency.md has the rules. IOCP_NOMEM. Source: Microsoft's CreateIoCompletionPort. */
@@ -218,6 +221,19 @@ IOCP_API int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, u
 /* Posts packets[0..count-1] in this order: all of them or, on failure, none; on Windows, whose kernel takes one at a
 ** time, those before the one that failed are queued. */
 IOCP_API int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count);
+/* From now on, for as long as it lives, the port has a capacity: who posts reserves room for a packet first, which
+** there is while fewer packets are queued, and reserved, than that. iocp_port_enqueue does not ask for it, nor do I/O,
+** timers and notifications: what they post passes the capacity. `ms`: for how long scripts that post wait. To be called
+** once, before others know the port; capacity >= 1. IOCP_INVALID, IOCP_NOMEM. */
+IOCP_API int iocp_port_set_capacity(iocp_port *port, uint64_t capacity, double ms);
+/* 0: it has none; else *ms, if `ms` is not NULL, is what was given above. */
+IOCP_API uint64_t iocp_port_capacity(const iocp_port *port, double *ms);
+/* Reserves room for one packet, waiting up to `ms`, first come, first served; a thread that waits counts at no port
+** meanwhile. IOCP_OK: iocp_port_unreserve is to be called once the packet is posted, or given up. A port without a
+** capacity has room. IOCP_TIMEOUT: it is full; IOCP_CLOSED, IOCP_ABANDONED, IOCP_CANCELLED, IOCP_INTERRUPTED,
+** IOCP_NOMEM. */
+IOCP_API int iocp_port_reserve(iocp_port *port, double ms);
+IOCP_API void iocp_port_unreserve(iocp_port *port);
 /* Takes the oldest packet, waiting up to `ms` for one. IOCP_TIMEOUT, IOCP_CLOSED, IOCP_ABANDONED, IOCP_CANCELLED,
 ** IOCP_NOMEM, IOCP_INTERRUPTED: `packet` is untouched. Source: Microsoft's GetQueuedCompletionStatus. */
 IOCP_API int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms);
@@ -282,7 +298,7 @@ IOCP_API int iocp_timer_cancel(iocp_timer timer);
 IOCP_API int iocp_block_enter(void);
 IOCP_API void iocp_block_leave(void);
 
-/* ---- heap ---------------------------------------------------------------------------------------------------- */
+/* ---- heap -------------------------------------------------------------------------------------------------------- */
 
 /* A new heap. initial: bytes to map ahead; maximum: what the blocks may take together, 0 for no limit. A maximum
 ** counts whole blocks, rounded up to the heap's size classes. IOCP_NOMEM. Source: Microsoft's HeapCreate. */
@@ -339,7 +355,7 @@ IOCP_API int iocp_heap_stats(iocp_heap *heap, iocp_heap_info *info);
 ** HeapDestroy. */
 IOCP_API int iocp_heap_destroy(iocp_heap *heap);
 
-/* ---- thread -------------------------------------------------------------------------------------------------- */
+/* ---- thread ------------------------------------------------------------------------------------------------------ */
 
 /* A new thread. IOCP_NOMEM or the system's code; `destroy` is then not called. IOCP_INVALID: the options are of a
 ** newer version than the library, a processor does not exist, or the process may run on none of them; as the
@@ -389,7 +405,7 @@ IOCP_API int iocp_thread_cancelled(void);
 ** often. Other threads write it; it is to be read atomically. NULL: out of memory. */
 IOCP_API const void *iocp_thread_cancel_word(void);
 
-/* ---- socket -------------------------------------------------------------------------------------------------- */
+/* ---- socket ------------------------------------------------------------------------------------------------------ */
 
 /* Results. In this part a positive result is the number of an I/O error: iocp_io_error_name.
 **
@@ -514,7 +530,7 @@ IOCP_API uint32_t iocp_socket_cancel(iocp_socket *socket, const uintptr_t *overl
 ** again. IOCP_INVALID: it was closed before. Source: closesocket, close(2). */
 IOCP_API int iocp_socket_close(iocp_socket *socket);
 
-/* ---- file ---------------------------------------------------------------------------------------------------- */
+/* ---- file -------------------------------------------------------------------------------------------------------- */
 
 /* What is said of sockets holds for files, too: results, operations, `done`, memory, the association, and the end of
 ** the port.
@@ -601,6 +617,120 @@ IOCP_API uint32_t iocp_file_cancel(iocp_file *file, const uintptr_t *overlapped)
 /* Closes: pending operations are cancelled, each sends its packet. The handle is never valid again. IOCP_INVALID: it
 ** was closed before. Source: Microsoft's CloseHandle, close(2). */
 IOCP_API int iocp_file_close(iocp_file *file);
+
+/* ---- atomic ------------------------------------------------------------------------------------------------------ */
+
+/* A 64-bit integer that threads share. All that is done to one is in one order, the same for every thread, and what a
+** thread did before happens-before what another does that saw its value (sequentially consistent). Nothing here waits
+** but iocp_atomic_wait. Source: C11's stdatomic.h, WaitOnAddress, futex(2). */
+
+/* IOCP_NOMEM. */
+IOCP_API int iocp_atomic_create(int64_t initial, iocp_atomic **atomic);
+/* One more reference by handle. IOCP_INVALID: no live one answers to it. */
+IOCP_API int iocp_atomic_open(iocp_handle handle, iocp_atomic **atomic);
+IOCP_API iocp_atomic *iocp_atomic_retain(iocp_atomic *atomic);
+/* NULL is allowed. */
+IOCP_API void iocp_atomic_release(iocp_atomic *atomic);
+IOCP_API iocp_handle iocp_atomic_handle(const iocp_atomic *atomic);
+IOCP_API int64_t iocp_atomic_get(const iocp_atomic *atomic);
+IOCP_API void iocp_atomic_set(iocp_atomic *atomic, int64_t value);
+/* The value that it had. */
+IOCP_API int64_t iocp_atomic_exchange(iocp_atomic *atomic, int64_t value);
+/* 1: it was *expected and is `value` now; 0: it was not, and *expected is what it is. */
+IOCP_API int iocp_atomic_compare_exchange(iocp_atomic *atomic, int64_t *expected, int64_t value);
+/* The value that it has now; past the largest integer it goes on at the smallest one. */
+IOCP_API int64_t iocp_atomic_add(iocp_atomic *atomic, int64_t by);
+/* The same where the sum lies within -limit..limit (limit >= 2^53 - 1); INT64_MIN: it does not, and the value stays.
+** Where others put a value beyond 2^52 there at the same time, they may see the sum before it is taken back. */
+IOCP_API int64_t iocp_atomic_add_within(iocp_atomic *atomic, int64_t by, int64_t limit);
+/* Makes it the larger, or the smaller, of both; the value that it has now. */
+IOCP_API int64_t iocp_atomic_max(iocp_atomic *atomic, int64_t value);
+IOCP_API int64_t iocp_atomic_min(iocp_atomic *atomic, int64_t value);
+/* Waits while the value is `expected`, until a wake: a thread that changes the value wakes those who wait for that.
+** IOCP_OK: it was something else, or a wake came; look again. A thread that waits counts at no port meanwhile.
+** IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM. */
+IOCP_API int iocp_atomic_wait(iocp_atomic *atomic, int64_t expected, double ms);
+/* Wakes up to `count` threads that wait, those first that have waited longest, and has all ports told that asked by the
+** next function. Returns how many threads. */
+IOCP_API uint32_t iocp_atomic_wake(iocp_atomic *atomic, uint32_t count);
+/* Posts one packet with 0 bytes to `port` at the next wake, at once if the value is not `expected`: as
+** iocp_thread_notify. IOCP_NOMEM. */
+IOCP_API int iocp_atomic_notify(
+	iocp_atomic *atomic, int64_t expected, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
+
+/* ---- dict -------------------------------------------------------------------------------------------------------- */
+
+/* A dictionary that threads share: values by keys, both of which are bytes that are copied. Each call on a key happens
+** at one moment, in an order that is the same for every thread. Nothing here waits but for others' calls. Lua scripts
+** keep other values in it, too: to C they are there, but not to be read. Source: OpenResty's lua_shared_dict. */
+typedef struct iocp_dict_info {
+	size_t size;      /* yours: sizeof(iocp_dict_info), before the call */
+	uint64_t count;   /* entries whose time has not passed */
+	uint64_t bytes;   /* that they take, with what it takes to keep them; never above the maximum */
+	uint64_t maximum; /* what they may take, 0 for no limit */
+	uint64_t evicted; /* entries that had to go for others, ever */
+	uint64_t expired; /* entries that went as their time had passed, ever */
+} iocp_dict_info;
+
+enum {
+	IOCP_DICT_SET = 0,    /* in any case */
+	IOCP_DICT_ADD = 1,    /* if there is none */
+	IOCP_DICT_REPLACE = 2 /* if there is one */
+};
+
+/* maximum: bytes that all entries may take, with some 150 for each besides its key and value; an entry that is to go in
+** drives out those which were used the longest time ago. 0: no limit. IOCP_NOMEM. */
+IOCP_API int iocp_dict_create(uint64_t maximum, iocp_dict **dict);
+/* One more reference by handle. IOCP_INVALID: no live one answers to it. */
+IOCP_API int iocp_dict_open(iocp_handle handle, iocp_dict **dict);
+IOCP_API iocp_dict *iocp_dict_retain(iocp_dict *dict);
+/* Drops a reference; the last one frees all that is in it. NULL is allowed. */
+IOCP_API void iocp_dict_release(iocp_dict *dict);
+IOCP_API iocp_handle iocp_dict_handle(const iocp_dict *dict);
+/* Puts a value there for `ms`, IOCP_INFINITE for good; how: IOCP_DICT_... above. IOCP_INVALID: there is one, or none;
+** IOCP_NOMEM: out of memory, or the entry alone would pass the maximum. Then all is as it was, but for what was driven
+** out. */
+IOCP_API int iocp_dict_set(
+	iocp_dict *dict, const void *key, size_t key_size, const void *value, size_t value_size, double ms, int how);
+/* Copies up to `capacity` bytes of a value to `buffer`; *value_size: how many it has. IOCP_INVALID: there is none;
+** IOCP_ERROR: it is a script's, and no string. */
+IOCP_API int iocp_dict_get(
+	iocp_dict *dict, const void *key, size_t key_size, void *buffer, size_t capacity, size_t *value_size);
+/* IOCP_INVALID: there is none. */
+IOCP_API int iocp_dict_delete(iocp_dict *dict, const void *key, size_t key_size);
+/* Deletes all that was there before the call. */
+IOCP_API void iocp_dict_flush(iocp_dict *dict);
+/* Fills info->size bytes of *info at most. Takes each lock in turn: exact where nobody changes it meanwhile. */
+IOCP_API void iocp_dict_stats(iocp_dict *dict, iocp_dict_info *info);
+
+/* ---- array --------------------------------------------------------------------------------------------------- */
+
+/* Numbers of one type, one behind the other, in memory that threads share. Nothing orders what they do to it: who reads
+** what another thread writes is told that it is there by something else, a packet, a task's end, an atomic. */
+enum iocp_element {
+	IOCP_INT8 = 0,
+	IOCP_UINT8 = 1,
+	IOCP_INT16 = 2,
+	IOCP_UINT16 = 3,
+	IOCP_INT32 = 4,
+	IOCP_UINT32 = 5,
+	IOCP_INT64 = 6,
+	IOCP_FLOAT = 7,
+	IOCP_DOUBLE = 8
+};
+
+/* count elements, 1..2^31-1, all 0. IOCP_INVALID: no such type, or count; IOCP_NOMEM. */
+IOCP_API int iocp_array_create(enum iocp_element type, size_t count, iocp_array **array);
+/* One more reference by handle. IOCP_INVALID: no live one answers to it. */
+IOCP_API int iocp_array_open(iocp_handle handle, iocp_array **array);
+IOCP_API iocp_array *iocp_array_retain(iocp_array *array);
+/* Drops a reference; the last one frees the memory. NULL is allowed. */
+IOCP_API void iocp_array_release(iocp_array *array);
+IOCP_API iocp_handle iocp_array_handle(const iocp_array *array);
+/* The first element, at a multiple of 64: valid as long as the caller has a reference. */
+IOCP_API void *iocp_array_data(iocp_array *array);
+IOCP_API size_t iocp_array_count(const iocp_array *array);
+IOCP_API enum iocp_element iocp_array_type(const iocp_array *array);
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,9 @@
 ---| "ERROR"     # from join and wait: the body raised an error
 ---| "RAW"       # from receive: a packet that enqueue posted
 ---| "MESSAGE"   # from dequeue: a packet that send posted
+---| "EXISTS"    # from dict:add: the key has a value
+---| "MISSING"   # from dict:replace and dict:incr: it has none
+---| "FULL"      # from enqueue and send: as many packets are queued as the port has capacity for
 ---| string      # of an I/O that failed: POSIX' name, a key of iocp.E; of a lookup EAI_NONAME and its like
 ---| integer     # the system's own number
 
@@ -27,8 +30,8 @@
 
 --- What crosses between states, as a copy: nil, booleans, numbers, strings, tables (shared parts and cycles kept), Lua
 --- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata,
---- lightuserdata; and references to ports, heaps, threads, sockets, files. Anything else raises an error that names the
---- path to it.
+--- lightuserdata; and references to ports, heaps, threads, sockets, files, atomics, dictionaries, arrays. Anything else
+--- raises an error that names the path to it.
 ---@alias iocp.Value any
 
 ---@class iocp
@@ -42,6 +45,9 @@
 ---@field Pool iocp.PoolClass
 ---@field Socket iocp.SocketClass
 ---@field File iocp.FileClass
+---@field Atomic iocp.AtomicClass
+---@field Dict iocp.DictClass
+---@field Array iocp.ArrayClass
 ---@field stdin iocp.FileStream the process' own, in the one thread that uses it first; elsewhere it blocks
 ---@field stdout iocp.FileStream
 ---@field stderr iocp.FileStream
@@ -600,8 +606,16 @@ function service:stats() end
 ---@return string|nil host, integer port
 function service:address() end
 
+---@class iocp.PortOptions
+---@field concurrency? integer as below
+---@field capacity? integer from 1 on: enqueue, enqueue_many and send need room, which there is while fewer packets are
+--- queued than that. What I/O, timers, notifications and pools post passes it
+---@field on_full? "wait"|"refuse" where there is none; default "wait": a thread counts at no port meanwhile, in a fiber
+--- others run
+---@field wait? number milliseconds after which a wait gives up; nil: never
+
 ---@class iocp.IOCompletionPortClass
----@overload fun(concurrency: integer?): iocp.IOCompletionPort|nil, string?, iocp.Code?
+---@overload fun(concurrency: integer|iocp.PortOptions|nil): iocp.IOCompletionPort|nil, string?, iocp.Code?
 --- concurrency: how many threads may work on its packets at a time, 0..2^32-1, default and 0: the number of processors.
 --- NOMEM. Source: Microsoft's CreateIoCompletionPort.
 local IOCompletionPort = {}
@@ -618,6 +632,7 @@ function IOCompletionPort.open(handle) end
 function IOCompletionPort.adopt(native) end
 
 ---@class iocp.PortStats
+---@field capacity integer 0: it has none
 ---@field queued integer packets
 ---@field peak integer the most that were ever queued
 ---@field posted integer ever
@@ -633,18 +648,20 @@ function IOCompletionPort.adopt(native) end
 ---@operator len: integer
 local port = {}
 
---- Posts a packet; never blocks. Source: Microsoft's PostQueuedCompletionStatus.
+--- Posts a packet; never blocks, but for a port with a capacity. Source: Microsoft's PostQueuedCompletionStatus.
 ---@param key iocp.Address the completion key, mostly a block's address
 ---@param bytes integer? 0..2^32-1, default 0
 ---@param overlapped iocp.Address? never dereferenced
----@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is queued
+---@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is queued; with a
+--- capacity also FULL, ABANDONED, CANCELLED
 function port:enqueue(key, bytes, overlapped) end
 
---- Posts all keys of an array, in order and in one step, or none (on Windows those before the one that fails).
+--- Posts all keys of an array, in order and in one step, or none (on Windows those before the one that fails); to a
+--- port with a capacity one after the other, as far as there is room.
 ---@param keys iocp.Address[]
 ---@param bytes integer? of each packet
 ---@param overlapped iocp.Address? of each packet
----@return integer|nil count, string? message, iocp.Code? code CLOSED, NOMEM
+---@return integer|nil count, string? message, iocp.Code? code CLOSED, NOMEM; with a capacity as enqueue, if none was
 function port:enqueue_many(keys, bytes, overlapped) end
 
 --- A packet that is to come: what enqueue_after and every notify give.
@@ -706,9 +723,11 @@ function port:dequeue_many(max, ms, batch) end
 ---@return fun(): iocp.Address?, integer?, iocp.Address?
 function port:packets(batch) end
 
---- Posts values, as a packet that receive takes; never blocks. They are copied before the port is touched.
+--- Posts values, as a packet that receive takes; never blocks, but for a port with a capacity. They are copied before
+--- the port is touched.
 ---@param ... iocp.Value
----@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is sent
+---@return true|nil, string? message, iocp.Code? code CLOSED, NOMEM: nothing is sent; with a
+--- capacity also FULL, ABANDONED, CANCELLED
 function port:send(...) end
 
 --- Takes the oldest message, as dequeue takes a packet, and rebuilds its values.
@@ -745,6 +764,239 @@ function port:native() end
 
 ---@return iocp.PortStats
 function port:stats() end
+
+---@class iocp.AtomicClass
+---@overload fun(initial: integer?): iocp.Atomic|nil, string?, iocp.Code?
+--- An integer that threads share; it crosses as a reference. NOMEM. Source: C11's stdatomic.h, WaitOnAddress, futex(2).
+local Atomic = {}
+
+---@param handle iocp.Handle
+---@return iocp.Atomic|nil, string? message, iocp.Code? code INVALID
+function Atomic.open(handle) end
+
+--- From Lua 5.3 on any 64-bit integer, and sums go on at the smallest behind the largest; elsewhere from -(2^53-1) to
+--- 2^53-1, and what would leave that is refused, with INVALID, and changes nothing. What happens to one, and to
+--- several, has one order for all threads.
+---@class iocp.Atomic
+local atomic = {}
+
+---@return integer|nil value, string? message, iocp.Code? code INVALID: a C host has put there what no number is
+function atomic:get() end
+
+---@param value integer
+---@return true
+function atomic:set(value) end
+
+---@return string # "0x" and 16 digits, for open in another state
+function atomic:handle() end
+
+---@param by integer
+---@return integer|nil value what it is now, string? message, iocp.Code? code INVALID
+function atomic:add(by) end
+
+---@param by integer
+---@return integer|nil value what it is now, string? message, iocp.Code? code INVALID
+function atomic:sub(by) end
+
+---@param value integer
+---@return integer|nil value what it was, string? message, iocp.Code? code INVALID
+function atomic:exchange(value) end
+
+--- Makes it `value` where it is `expected`.
+---@param expected integer
+---@param value integer
+---@return boolean done
+---@return integer|nil found what it was
+function atomic:compare_exchange(expected, value) end
+
+--- Makes it `value` where that is larger.
+---@param value integer
+---@return integer|nil value what it is now
+function atomic:max(value) end
+
+--- Makes it `value` where that is smaller.
+---@param value integer
+---@return integer|nil value what it is now
+function atomic:min(value) end
+
+--- Waits while it is `expected`, until a wake; in a fiber others run meanwhile. The thread counts at no port for the
+--- time. Look again then, and wait again if need be.
+---@param expected integer
+---@param ms number? milliseconds from 0 on; nil for ever
+---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
+function atomic:wait(expected, ms) end
+
+--- Wakes those threads that have waited longest, and every fiber and port that waits. Who changes the value calls it
+--- behind that.
+---@param n integer? threads at most; nil: all that wait
+---@return integer # how many threads
+function atomic:wake(n) end
+
+--- Posts one packet with 0 bytes at the next wake, at once if it is not `expected`: as thread:notify.
+---@param target iocp.IOCompletionPort
+---@param key iocp.Address
+---@param overlapped iocp.Address?
+---@param expected integer
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+function atomic:notify(target, key, overlapped, expected) end
+
+---@class iocp.DictOptions
+---@field maximum? integer bytes, from 1 on, that all entries may take, with some 150 for each besides its key and
+--- value: what was used the longest time ago goes for what is to come in
+
+---@class iocp.DictClass
+---@overload fun(options: iocp.DictOptions?): iocp.Dict|nil, string?, iocp.Code?
+--- A dictionary that threads share; it crosses as a reference. NOMEM. Source: OpenResty's lua_shared_dict.
+local Dict = {}
+
+---@param handle iocp.Handle
+---@return iocp.Dict|nil, string? message, iocp.Code? code INVALID
+function Dict.open(handle) end
+
+---@class iocp.DictStats
+---@field count integer keys
+---@field bytes integer that they take
+---@field maximum integer 0: there is none
+---@field evicted integer keys that had to go for others, ever
+---@field expired integer keys that went as their time had passed, ever
+
+--- Keys are strings, values whatever crosses, as copies. Each call on a key happens at one moment, in one order for all
+--- threads; none waits for a thread that runs Lua but get_or_set for another one's.
+---@class iocp.Dict
+local dict = {}
+
+---@return string # "0x" and 16 digits, for open in another state
+function dict:handle() end
+
+---@param key string
+---@return iocp.Value # nil: there is none
+function dict:get(key) end
+
+---@param key string
+---@param value iocp.Value nil deletes
+---@param ms number? for how long; nil: for good
+---@return true|nil, string? message, iocp.Code? code NOMEM: out of memory, or the entry alone would pass the maximum
+function dict:set(key, value, ms) end
+
+--- Puts a value there if there is none.
+---@param key string
+---@param value iocp.Value not nil
+---@param ms number? for how long; nil: for good
+---@return true|nil, string? message, iocp.Code? code EXISTS, NOMEM
+function dict:add(key, value, ms) end
+
+--- Puts a value there if there is one.
+---@param key string
+---@param value iocp.Value not nil
+---@param ms number? for how long; nil: for good
+---@return true|nil, string? message, iocp.Code? code MISSING, NOMEM
+function dict:replace(key, value, ms) end
+
+---@param key string
+---@return boolean # whether there was one
+function dict:delete(key) end
+
+---@param key string
+---@return boolean
+function dict:exists(key) end
+
+--- Adds to a number, which lives as long as it was to.
+---@param key string
+---@param by number
+---@param initial number? what is added to where there is none
+---@param ms number? for how long the sum is there then; nil: for good
+---@return number|nil sum, string? message, iocp.Code? code MISSING: there is none, and no initial one; INVALID: it is
+--- no number; NOMEM
+function dict:incr(key, by, initial, ms) end
+
+---@return string[]|nil keys in no order, string? message, iocp.Code? code NOMEM
+function dict:keys() end
+
+---@return integer
+function dict:count() end
+
+--- Deletes all that is there.
+---@return true
+function dict:flush() end
+
+---@return iocp.DictStats
+function dict:stats() end
+
+--- The value; where there is none what f returns, which is put there. One caller in all threads computes, the others
+--- wait, in a fiber while others run. An error of f is this call's, and the next one computes. What somebody else puts
+--- there meanwhile stays, and is the result.
+---@param key string
+---@param f fun(key: string): iocp.Value, number? the value, nil for none, and for how many milliseconds, if not ms
+---@param ms number? for how long; nil: for good
+---@return iocp.Value value, string? message, iocp.Code? code CANCELLED, NOMEM; TIMEOUT: in a fiber
+function dict:get_or_set(key, f, ms) end
+
+--- Puts what f returns in the place of the value, and calls it again if that has changed meanwhile.
+---@param key string
+---@param f fun(value: iocp.Value, key: string): iocp.Value, number? the new value, nil deletes, and for how many
+--- milliseconds, if not as long as the old one
+---@return iocp.Value value the new one, string? message, iocp.Code? code NOMEM
+function dict:update(key, f) end
+
+---@alias iocp.Element "double"|"float"|"int8"|"uint8"|"int16"|"uint16"|"int32"|"uint32"|"int64"
+
+---@class iocp.ArrayClass
+---@overload fun(type: iocp.Element, n: integer): iocp.Array|nil, string?, iocp.Code?
+--- n numbers of one type, 1..2^31-1, all 0, in memory that threads share; it crosses as a reference. NOMEM.
+local Array = {}
+
+---@param handle iocp.Handle
+---@return iocp.Array|nil, string? message, iocp.Code? code INVALID
+function Array.open(handle) end
+
+--- An element is read and written in one step; nothing else is ordered: who reads what another thread writes learns
+--- from a packet, a task's end or an atomic that it is there. An int64 beyond 2^53 is rounded where Lua has no
+--- integers.
+---@class iocp.Array
+---@operator len: integer
+local array = {}
+
+---@return string # "0x" and 16 digits, for open in another state
+function array:handle() end
+
+---@return iocp.Element
+function array:type() end
+
+---@param index integer from 1 to its length
+---@return number
+function array:get(index) end
+
+---@param index integer from 1 to its length
+---@param value number for a type of integers one in its range
+---@return true
+function array:set(index, value) end
+
+---@param value number
+---@param first integer? default 1
+---@param last integer? default its length
+---@return true
+function array:fill(value, first, last) end
+
+--- Copies from[first .. last] to self[to ...]; parts of one array may overlap.
+---@param from iocp.Array|number[] an array of the same type, or a list
+---@param first integer? default 1
+---@param last integer? default the length
+---@param to integer? default 1
+---@return true
+function array:copy(from, first, last, to) end
+
+---@param first integer? default 1
+---@param last integer? default its length
+---@return number[]
+function array:list(first, last) end
+
+--- What reads and writes the elements as a table does, from 1 to the length, and raises outside of that. On LuaJIT
+--- loops over it compile to loads and stores, and a value is converted as C does it; elsewhere it calls get and set. It
+--- keeps the array, and does not cross.
+---@param first integer? the element that is its first one; default 1
+---@param last integer? default its length; not less than first
+---@return number[]
+function array:view(first, last) end
 
 ---@class iocp.HeapClass
 ---@overload fun(initial: integer?, maximum: integer?): iocp.Heap|nil, string?, iocp.Code?

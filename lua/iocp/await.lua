@@ -49,6 +49,22 @@ function await.packet(me, object, notify, limit)
   return nil
 end
 
+--- The same, if the fiber may wait at all: true; or nil, message, code.
+function await.allowed(me, object, notify, limit)
+  local code, message = refused(me), nil
+  if not code and limit and clock() >= limit then
+    code = "TIMEOUT"
+  elseif not code then
+    code, message = await.packet(me, object, notify, limit)
+  end
+  if message then
+    return nil, message, code
+  elseif code then
+    return refusal(me, code)
+  end
+  return true
+end
+
 -- ---- many who wait --------------------------------------------------------------------------------------------------
 
 -- A source is what several fibers wait for, in the order in which they came, from `first` to `last`. It is asked for

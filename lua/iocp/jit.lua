@@ -12,8 +12,8 @@
 -- caller is not to be compiled (jit.off).
 --
 -- jit/library.lua finds the functions in C, jit/fast.lua has what the methods share, jit/operation.lua what those of
--- operations share besides; jit/port.lua, jit/heap.lua, jit/socket.lua and jit/file.lua have the methods, and load the
--- others.
+-- operations share besides; jit/port.lua, jit/heap.lua, jit/socket.lua, jit/file.lua, jit/atomic.lua and jit/array.lua
+-- have the methods, and load the others.
 -- @module iocp.jit
 require "iocp.core" -- a thread's state may not have required anything so far
 local private = require "iocp.private"
@@ -21,7 +21,9 @@ local jit, getenv = jit, os.getenv
 
 local PARTS = {
   IOCompletionPort = "iocp.jit.port", Heap = "iocp.jit.heap", Socket = "iocp.jit.socket", File = "iocp.jit.file",
+  Atomic = "iocp.jit.atomic", Array = "iocp.jit.array",
 }
+local ONCE = { packets = true, view = true } -- are called once: what they gave is then what loops
 local ENOUGH = 32 -- calls: fewer than those after which the compiler takes a loop, so that it finds what is to stay
 
 --- Not where the compiler is off, since interpreted FFI calls are some ten times slower than classic ones; with
@@ -66,7 +68,7 @@ local function put_off(name, ...)
   end
   for _, method in ipairs { ... } do
     now[method] = function(...)
-      left = method == "packets" and 0 or left - 1 -- which is called once, and then loops
+      left = ONCE[method] and 0 or left - 1
       if left > 0 then
         return classic[method](...)
       end

@@ -1,5 +1,6 @@
---- What waits in this module, inside fibers: iocp.sleep, thread:join, lookup:wait, process:wait, and heap:lock, which
--- blocks; waits_port.lua has the gets of ports, waits_pool.lua what waits of pools and tasks. Where no fiber runs the
+--- What waits in this module, inside fibers: iocp.sleep, thread:join, lookup:wait, process:wait, atomic:wait, and
+-- heap:lock, which blocks; waits_port.lua has the gets of ports, waits_pool.lua what waits of pools and tasks,
+-- shared_waits.lua what waits for dictionaries and ports with a capacity. Where no fiber runs the
 -- methods are what they were.
 -- @module iocp.waits
 local core, private, fibers = require "iocp.core", require "iocp.private", require "iocp.fiber"
@@ -53,6 +54,28 @@ local function replace_wait(class, name)
   end
 end
 
+-- ---- atomic:wait ----------------------------------------------------------------------------------------------------
+
+--- Who was woken has waited, whatever the value is by then.
+local function replace_wait_of_atomics()
+  local atomics = methods["iocp.Atomic"]
+  local blocking, notify = atomics.wait, atomics.notify
+
+  function atomics.wait(self, expected, ms)
+    if not current() then
+      return blocking(self, expected, ms)
+    end
+    local limit, me = fibers.limit(ms, "wait"), enter()
+    local ok, message, code = blocking(self, expected, 0)
+    if ok or code ~= "TIMEOUT" then
+      return ok, message, code
+    end
+    return await.allowed(me, self, function(object, port, key, overlapped)
+      return notify(object, port, key, overlapped, expected)
+    end, limit)
+  end
+end
+
 -- ---- heap:lock -----------------------------------------------------------------------------------------------------
 
 local heap_methods = methods["iocp.Heap"]
@@ -89,6 +112,20 @@ function fibers.holds_lock()
   return false
 end
 
+-- ---- what is there once it is used ----------------------------------------------------------------------------------
+
+--- Has part `name` of iocp.shared_waits set up what it replaces, once that is there.
+local function replace_waits_of(name)
+  local function replace()
+    require "iocp.shared_waits"[name](private[name])
+  end
+  if private[name] then
+    replace()
+  else
+    private[name .. "_opened"] = replace
+  end
+end
+
 -- ---- all of it -----------------------------------------------------------------------------------------------------
 
 return function()
@@ -103,4 +140,7 @@ return function()
   else
     private.pools_opened = function() require "iocp.waits_pool" end
   end
+  replace_wait_of_atomics()
+  replace_waits_of "dict"
+  replace_waits_of "limited"
 end

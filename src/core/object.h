@@ -22,7 +22,10 @@ enum iocp_kind {
 	IOCP_KIND_SOCKET = 64,
 	IOCP_KIND_LOOKUP = 128, /* has none either */
 	IOCP_KIND_FILE = 256,
-	IOCP_KIND_PROCESS = 512 /* has none either */
+	IOCP_KIND_PROCESS = 512, /* has none either */
+	IOCP_KIND_ATOMIC = 1024,
+	IOCP_KIND_DICT = 2048,
+	IOCP_KIND_ARRAY = 4096
 };
 
 enum { IOCP_SLOT_BITS = 22 }; /* of a handle: 4,194,304 objects */

@@ -54,6 +54,8 @@ int iocp_thread_end_event(struct iocp_thread *thread, struct iocp_event **end);
 struct iocp_port;
 struct iocp_event *iocp_port_ready_event(struct iocp_port *port);
 int iocp_port_ask(struct iocp_port *port, int *ready);
+/* That there may be room in a port with a capacity, of which it is told again and again; NULL: it has none. */
+struct iocp_event *iocp_port_room_event(struct iocp_port *port);
 
 /* Signals of the process, by iocp.h's numbers. From iocp_signal_begin to iocp_signal_end `came` is called for each, in
 ** a thread without a lock; if it returns 0 nobody wanted it, and it does what it did before. iocp_signals_ready comes

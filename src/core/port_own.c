@@ -1,6 +1,6 @@
 /*
-** port_own.c - what every port has besides its queue, on all backends: a heap of its own, and what is to be done with
-** the packets that it drops.
+** port_own.c - what every port has besides its queue, on all backends: a heap of its own, what is to be done with the
+** packets that it drops, and perhaps a capacity (room.c).
 **
 ** Ownership: the port holds the one reference to its heap.
 **
@@ -73,7 +73,25 @@ void iocp_port_own_discard(iocp_port_own *own, iocp_port *port, const iocp_packe
 	}
 }
 
+int iocp_port_own_set_room(iocp_port_own *own, const iocp_room *like)
+{
+	if (own->room || !like->capacity)
+		return IOCP_INVALID;
+	own->room = iocp_room_new(like);
+	return own->room ? IOCP_OK : IOCP_NOMEM;
+}
+
+uint64_t iocp_port_own_capacity(const iocp_port_own *own, double *ms)
+{
+	if (!own->room)
+		return 0;
+	if (ms)
+		*ms = own->room->patience;
+	return own->room->capacity;
+}
+
 void iocp_port_own_free(iocp_port_own *own)
 {
+	iocp_room_free(own->room);
 	iocp_heap_release(atomic_load_explicit(&own->heap, memory_order_relaxed)); /* nobody else is left */
 }

@@ -236,7 +236,11 @@ enum iocp_class {
 	IOCP_CLASS_LOOKUP = 6,
 	IOCP_CLASS_FILE = 7,
 	IOCP_CLASS_PROCESS = 8,
-	IOCP_CLASS_COUNT = 9
+	IOCP_CLASS_ATOMIC = 9,
+	IOCP_CLASS_DICT = 10,
+	IOCP_CLASS_ARRAY = 11,
+	IOCP_CLASS_COUNT = 12,
+	IOCP_LIMITED_PORTS = IOCP_CLASS_COUNT /* no class, but for iocp_class_load: see limited.c */
 };
 
 /* What a userdata holds: see object.c; lua/iocp/jit/fast.lua knows it. */
@@ -265,6 +269,9 @@ void iocp_methods_push(lua_State *L);
 /* Pushes the metatable and its table of methods; what the class's row in object.c says it has comes besides `methods`.
 ** */
 void iocp_class_begin(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
+/* With these two at the top: what of the class is Lua's. Calls what lua/iocp's file `name` returns with the methods, to
+** which it adds, and a table of the parts in C that it needs. */
+void iocp_class_complete(lua_State *L, const char *name, const luaL_Reg *parts);
 /* With these two at the top, which are popped, and whatever else was put into them: the class is registered. */
 void iocp_class_end(lua_State *L, enum iocp_class c);
 /* Both. */
@@ -308,7 +315,8 @@ void iocp_living_push(lua_State *L, enum iocp_class c, int (*lives)(void *object
 int iocp_listed_open(lua_State *L, enum iocp_class c, int (*is_open)(const void *object));
 /* Pushes open(handle). */
 void iocp_class_push_open(lua_State *L, enum iocp_class c);
-/* Pushes what stands in the module table under that name: called it makes an object, and it has open and adopt. */
+/* Pushes what stands in the module table under that name: called it makes an object, and it has open and, unless that
+** is NULL, adopt. */
 void iocp_class_make(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create, lua_CFunction adopt);
 
 /* ---- state.c: new states ----------------------------------------------------------------------------------------- */
@@ -347,17 +355,28 @@ void iocp_lua_open_socket(lua_State *L);
 void iocp_lua_open_lookup(lua_State *L);
 void iocp_lua_open_file(lua_State *L);
 void iocp_lua_open_process(lua_State *L);
+void iocp_lua_open_atomic(lua_State *L);
+void iocp_lua_open_dict(lua_State *L);
+void iocp_lua_open_array(lua_State *L);
 /* Each pushes what stands for its class in the module table. */
 void iocp_lua_push_port(lua_State *L);
 void iocp_lua_push_heap(lua_State *L);
 void iocp_lua_push_thread(lua_State *L);
 void iocp_lua_push_socket(lua_State *L);
 void iocp_lua_push_file(lua_State *L);
+void iocp_lua_push_atomic(lua_State *L);
+void iocp_lua_push_dict(lua_State *L);
+void iocp_lua_push_array(lua_State *L);
 /* Each adds to a class that has begun. */
 void iocp_message_add_methods(lua_State *L); /* a port's */
 void iocp_timer_add_methods(lua_State *L);   /* a port's */
 void iocp_address_add_methods(lua_State *L); /* a socket's */
 void iocp_peer_add_method(lua_State *L);     /* a heap's */
+void iocp_calls_add_methods(lua_State *L);   /* a dictionary's */
+void iocp_view_add_method(lua_State *L);     /* an array's */
+/* Registry key of the metatable that ports with a capacity have, and what makes it. */
+#define IOCP_LIMITED "iocp.limited"
+void iocp_lua_open_limited(lua_State *L);
 /* iocp.Process(options) */
 int iocp_lua_process(lua_State *L);
 /* iocp.resolve(host [, service]) */

@@ -8,8 +8,9 @@
 ** they have been called often.
 **
 ** A state that has not required the module, where objects came as arguments of its thread, comes to that when it has
-** looked for such methods LOOKS_ENOUGH times, or for `packets`, which is looked for once and then loops. By then the
-** script has also had its chance to switch the compiler off on top (jit.off()), which keeps the methods that there are.
+** looked for such methods LOOKS_ENOUGH times, or for `packets` or `view`, which are looked for once, before a loop. By
+** then the script has also had its chance to switch the compiler off on top (jit.off()), which keeps the methods that
+** there are.
 */
 
 #include <string.h>
@@ -27,6 +28,8 @@ static const char *const hot[IOCP_CLASS_COUNT][MOST_HOT + 1] = {
 	[IOCP_CLASS_HEAP] = {"alloc", "free", "size", "read", "write"},
 	[IOCP_CLASS_SOCKET] = {"receive", "send", "ready"},
 	[IOCP_CLASS_FILE] = {"read", "write"},
+	[IOCP_CLASS_ATOMIC] = {"get", "set", "add", "sub", "compare_exchange"},
+	[IOCP_CLASS_ARRAY] = {"view"},
 };
 
 /* Calls the function that is at the top, which is popped, with the name of the class and those of its hot methods. */
@@ -56,7 +59,7 @@ static int weight(lua_State *L, enum iocp_class c, int index)
 	int i;
 	for (i = 0; hot[c][i] && (hot[c][i][0] != name[0] || strcmp(hot[c][i], name) != 0); i++)
 		; /* a loop over receive comes by each time */
-	return !hot[c][i] ? 0 : strcmp(name, "packets") == 0 ? LOOKS_ENOUGH : 1;
+	return !hot[c][i] ? 0 : strcmp(name, "packets") == 0 || strcmp(name, "view") == 0 ? LOOKS_ENOUGH : 1;
 }
 
 static int has_required(lua_State *L)

@@ -84,6 +84,9 @@ static const struct {
 	[IOCP_CLASS_LOOKUP] = {NULL, NULL, {iocp_lua_open_lookup}},
 	[IOCP_CLASS_FILE] = {"File", iocp_lua_push_file, {iocp_lua_open_file}},
 	[IOCP_CLASS_PROCESS] = {NULL, NULL, {iocp_lua_open_process}},
+	[IOCP_CLASS_ATOMIC] = {"Atomic", iocp_lua_push_atomic, {iocp_lua_open_atomic}},
+	[IOCP_CLASS_DICT] = {"Dict", iocp_lua_push_dict, {iocp_lua_open_dict, iocp_calls_add_methods}},
+	[IOCP_CLASS_ARRAY] = {"Array", iocp_lua_push_array, {iocp_lua_open_array, iocp_view_add_method}},
 };
 
 /* open(class): registers it. */
@@ -91,6 +94,10 @@ static int open_class(lua_State *L)
 {
 	enum iocp_class c = (enum iocp_class)lua_tointeger(L, 1);
 	size_t i;
+	if (c == IOCP_LIMITED_PORTS) {
+		iocp_lua_open_limited(L);
+		return 0;
+	}
 	if (!classes[c].parts[0]) {
 		lua_getglobal(L, "require");
 		lua_pushliteral(L, "iocp");

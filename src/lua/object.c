@@ -1,6 +1,6 @@
 /*
-** object.c - the userdata: one counted reference to a port, heap, thread, pool, task, socket, lookup or file. Another
-** kind is a row here and its methods.
+** object.c - the userdata: one counted reference to a port, heap, thread, pool, task, socket, lookup, file or what
+** threads share. Another kind is a row here and its methods.
 **
 ** A userdata is known by a mark in its payload, which is some 30 ns faster than comparing metatables. `object` is
 ** first, so that it is what an ffi.cast of the userdata to a pointer to pointer finds. It is NULL before
@@ -37,6 +37,9 @@ static const struct class_row {
 	{"iocp.Lookup", IOCP_KIND_LOOKUP, 0},
 	{"iocp.File", IOCP_KIND_FILE, HANDLE | LISTED},
 	{"iocp.Process", IOCP_KIND_PROCESS, 0},
+	{"iocp.Atomic", IOCP_KIND_ATOMIC, HANDLE},
+	{"iocp.Dict", IOCP_KIND_DICT, HANDLE},
+	{"iocp.Array", IOCP_KIND_ARRAY, HANDLE},
 };
 
 static iocp_box *to_box(lua_State *L, int index)
@@ -224,6 +227,16 @@ void iocp_class_begin(lua_State *L, enum iocp_class c, const luaL_Reg *methods, 
 	}
 }
 
+void iocp_class_complete(lua_State *L, const char *name, const luaL_Reg *parts)
+{
+	lua_getglobal(L, "require");
+	lua_pushstring(L, name);
+	lua_call(L, 1, 1);
+	lua_pushvalue(L, -2);
+	iocp_new_table(L, parts, 0);
+	lua_call(L, 2, 0);
+}
+
 void iocp_class_end(lua_State *L, enum iocp_class c)
 {
 	iocp_methods_push(L);
@@ -261,10 +274,24 @@ void iocp_object_push(lua_State *L, enum iocp_class c)
 	lua_setmetatable(L, -2);
 }
 
+/* The port at the top has a capacity, and methods that keep to it. */
+static void set_limited(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LIMITED);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		iocp_class_load(L, IOCP_LIMITED_PORTS);
+		lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LIMITED);
+	}
+	lua_setmetatable(L, -2);
+}
+
 void iocp_object_set(lua_State *L, void *object)
 {
 	iocp_box *b = lua_touserdata(L, -1);
 	b->object = object;
+	if (b->mark == MARK + IOCP_CLASS_PORT && iocp_port_capacity(object, NULL))
+		set_limited(L); /* if that raises, the userdata has the reference */
 }
 
 void iocp_object_enlist(lua_State *L)
@@ -455,8 +482,10 @@ void iocp_class_make(lua_State *L, enum iocp_class c, const char *name, lua_CFun
 	lua_createtable(L, 0, 2);
 	iocp_class_push_open(L, c);
 	lua_setfield(L, -2, "open");
-	lua_pushcfunction(L, adopt);
-	lua_setfield(L, -2, "adopt");
+	if (adopt) {
+		lua_pushcfunction(L, adopt);
+		lua_setfield(L, -2, "adopt");
+	}
 	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, create);
 	lua_pushstring(L, name);

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lua/value/format.h"
 
@@ -347,8 +348,10 @@ static int port_length(lua_State *L)
 static int port_stats(lua_State *L)
 {
 	iocp_port_info info = {.size = sizeof(info)};
-	iocp_port_stats(check_port(L), &info);
-	lua_createtable(L, 0, 10);
+	iocp_port *port = check_port(L);
+	iocp_port_stats(port, &info);
+	lua_createtable(L, 0, 11);
+	iocp_set_count(L, "capacity", iocp_port_capacity(port, NULL));
 	iocp_set_count(L, "queued", info.queued);
 	iocp_set_count(L, "peak", info.peak);
 	iocp_set_count(L, "posted", info.posted);
@@ -378,13 +381,80 @@ static int port_to_string(lua_State *L)
 	return iocp_object_to_string(L, detail);
 }
 
+/* What a port is made with. */
+typedef struct options {
+	uint32_t concurrency;
+	uint64_t capacity; /* 0: none */
+	double wait;       /* for room; 0: refuses */
+} options;
+
+/* Raises: option `name` of the table at 1 is the value at the top. */
+static void refuse_option(lua_State *L, const char *name, const char *expected)
+{
+	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, iocp_got(L, lua_gettop(L)));
+	luaL_argerror(L, 1, lua_tostring(L, -1));
+}
+
+/* The option whose value is at the top. */
+static void read_option(lua_State *L, const char *name, options *o, int *refuses)
+{
+	const int index = lua_gettop(L);
+	uint64_t value = 0;
+	if (strcmp(name, "concurrency") == 0) {
+		if (!iocp_to_integer(L, index, UINT32_MAX, &value))
+			refuse_option(L, name, "an integer from 0 to 4294967295");
+		o->concurrency = (uint32_t)value;
+	} else if (strcmp(name, "capacity") == 0) {
+		if (!iocp_to_integer(L, index, UINT32_MAX, &o->capacity) || o->capacity == 0)
+			refuse_option(L, name, "an integer from 1 to 4294967295");
+	} else if (strcmp(name, "on_full") == 0) {
+		const char *what = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
+		*refuses = strcmp(what, "refuse") == 0;
+		if (!*refuses && strcmp(what, "wait") != 0)
+			refuse_option(L, name, "\"wait\" or \"refuse\"");
+	} else if (strcmp(name, "wait") == 0) {
+		o->wait = lua_type(L, index) == LUA_TNUMBER ? (double)lua_tonumber(L, index) : -1;
+		if (!(o->wait >= 0))
+			refuse_option(L, name, "milliseconds, a number from 0 on");
+	} else {
+		lua_pushfstring(L, "options: '%s' is none of concurrency, capacity, on_full, wait", name);
+		luaL_argerror(L, 1, lua_tostring(L, -1));
+	}
+}
+
+static options read_options(lua_State *L)
+{
+	options o = {0, 0, IOCP_INFINITE};
+	int refuses = 0;
+	lua_pushnil(L);
+	while (lua_next(L, 1)) {
+		const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
+		read_option(L, name, &o, &refuses);
+		lua_pop(L, 1);
+	}
+	if (!o.capacity && (refuses || o.wait >= 0))
+		luaL_argerror(L, 1, "options: on_full and wait are for a port with a capacity");
+	if (refuses)
+		o.wait = 0;
+	return o;
+}
+
 static int port_create(lua_State *L)
 {
-	uint32_t concurrency = (uint32_t)iocp_opt_integer(L, 1, "concurrency", UINT32_MAX, 0);
+	options o = {0, 0, IOCP_INFINITE};
 	iocp_port *port;
 	int r;
+	if (lua_istable(L, 1))
+		o = read_options(L);
+	else
+		o.concurrency = (uint32_t)iocp_opt_integer(L, 1, "concurrency", UINT32_MAX, 0);
 	iocp_object_push(L, IOCP_CLASS_PORT);
-	r = iocp_port_create(concurrency, &port);
+	r = iocp_port_create(o.concurrency, &port);
+	if (r == IOCP_OK && o.capacity) {
+		r = iocp_port_set_capacity(port, o.capacity, o.wait);
+		if (r != IOCP_OK)
+			iocp_port_release(port);
+	}
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	iocp_object_set(L, port);

@@ -255,6 +255,7 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 		r = wait_for_packets(port, context, packets, max, count, ms); /* releases the lock */
 		if (r == IOCP_OK && *count < max)
 			*count += take_more(port, packets + *count, max - *count);
+		iocp_port_own_freed(&port->own, r);
 		return r;
 	}
 	watch = iocp_port_begins_to_stick(port);
@@ -263,6 +264,7 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 		iocp_chunks_free(garbage);
 	if (watch)
 		iocp_port_watch(port);
+	iocp_port_own_freed(&port->own, r);
 	return r;
 }
 
@@ -289,6 +291,7 @@ int iocp_port_pick(iocp_port *port, iocp_packet *packet)
 	watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
 	iocp_chunks_free(garbage);
+	iocp_port_own_freed(&port->own, r);
 	if (watch)
 		iocp_port_watch(port);
 	return r;
@@ -352,6 +355,7 @@ void iocp_port_close(iocp_port *port)
 		iocp_poll_end(poll);
 	}
 	iocp_event_happen(&port->ready);
+	iocp_port_own_close(&port->own);
 	discard_chunks(port, discarded);
 }
 
@@ -432,6 +436,42 @@ int iocp_port_ask(iocp_port *port, int *ready)
 		port->asked = 1;
 	iocp_lock_release(&port->lock);
 	return IOCP_OK;
+}
+
+static uint64_t queued(iocp_port *port)
+{
+	uint64_t count;
+	iocp_lock_acquire(&port->lock);
+	count = port->queue.count;
+	iocp_lock_release(&port->lock);
+	return count;
+}
+
+int iocp_port_set_capacity(iocp_port *port, uint64_t capacity, double ms)
+{
+	const iocp_room like = {.capacity = capacity, .patience = ms, .port = port, .queued = queued};
+	return iocp_port_own_set_room(&port->own, &like);
+}
+
+uint64_t iocp_port_capacity(const iocp_port *port, double *ms)
+{
+	return iocp_port_own_capacity(&port->own, ms);
+}
+
+int iocp_port_reserve(iocp_port *port, double ms)
+{
+	return port->own.room ? iocp_room_reserve(port->own.room, ms) : IOCP_OK;
+}
+
+void iocp_port_unreserve(iocp_port *port)
+{
+	if (port->own.room)
+		iocp_room_unreserve(port->own.room);
+}
+
+iocp_event *iocp_port_room_event(iocp_port *port)
+{
+	return port->own.room ? &port->own.room->freed : NULL;
 }
 
 int iocp_port_heap(iocp_port *port, iocp_heap **heap)

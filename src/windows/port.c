@@ -111,6 +111,7 @@ void iocp_port_close(iocp_port *port)
 	iocp_lock_release(&port->lock);
 	iocp_port_end_associations(port);
 	iocp_port_end_ready(port);
+	iocp_port_own_close(&port->own);
 	iocp_port_leave(port);
 }
 
@@ -263,6 +264,7 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 		*count = taken;
 	}
 	iocp_port_leave(port);
+	iocp_port_own_freed(&port->own, r);
 	return r;
 }
 
@@ -311,6 +313,7 @@ int iocp_port_pick(iocp_port *port, iocp_packet *packet)
 	if (nobodys)
 		(void)GetQueuedCompletionStatus(nobodys, &bytes, &key, &overlapped, 0);
 	iocp_port_leave(port);
+	iocp_port_own_freed(&port->own, r);
 	return r;
 }
 
@@ -378,6 +381,40 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 }
 
 /* ---- what it owns ------------------------------------------------------------------------------------------------ */
+
+static uint64_t queued(iocp_port *port)
+{
+	iocp_port_info info = {.size = sizeof(info)};
+	iocp_port_stats(port, &info);
+	return info.queued;
+}
+
+int iocp_port_set_capacity(iocp_port *port, uint64_t capacity, double ms)
+{
+	const iocp_room like = {.capacity = capacity, .patience = ms, .port = port, .queued = queued};
+	return iocp_port_own_set_room(&port->own, &like);
+}
+
+uint64_t iocp_port_capacity(const iocp_port *port, double *ms)
+{
+	return iocp_port_own_capacity(&port->own, ms);
+}
+
+int iocp_port_reserve(iocp_port *port, double ms)
+{
+	return port->own.room ? iocp_room_reserve(port->own.room, ms) : IOCP_OK;
+}
+
+void iocp_port_unreserve(iocp_port *port)
+{
+	if (port->own.room)
+		iocp_room_unreserve(port->own.room);
+}
+
+iocp_event *iocp_port_room_event(iocp_port *port)
+{
+	return port->own.room ? &port->own.room->freed : NULL;
+}
 
 int iocp_port_heap(iocp_port *port, iocp_heap **heap)
 {

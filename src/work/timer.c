@@ -517,3 +517,17 @@ double iocp_wall_time(void)
 {
 	return iocp_system_time();
 }
+
+int iocp_port_room_notify(iocp_port *port, iocp_port *target, const iocp_packet *packet, iocp_timer *name)
+{
+	iocp_event *freed = iocp_port_room_event(port);
+	int r = freed ? iocp_event_notify(freed, target, packet, name) : IOCP_INVALID;
+	if (r != IOCP_OK)
+		return r;
+	r = iocp_port_reserve(port, 0);
+	if (r == IOCP_OK)
+		iocp_port_unreserve(port);
+	if (r != IOCP_TIMEOUT)
+		iocp_event_tell(freed);
+	return IOCP_OK;
+}

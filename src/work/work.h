@@ -17,6 +17,10 @@
 **   process.c     child processes
 **   signal.c      signals of the process as packets: iocp.h
 **   timer.c       packets that are posted later: iocp.h, and when an event happens
+**   atomic.c      integers that threads share, and wait for: iocp.h
+**   dict.c        dictionaries that threads share: iocp.h, and what their values are
+**   dict_claim.c  who computes a value for all
+**   array.c       arrays of numbers that threads share: iocp.h
 **
 ** What a worker runs, and with what, is the pool's owner's: a `body` and payloads, of which only the owner's calls know
 ** what is in them. pool.h and task.h have what the files here share.
@@ -87,8 +91,68 @@ int iocp_semaphore_notify(iocp_semaphore *semaphore, iocp_port *port, const iocp
 /* An event that happens again and again happens: posts their packets to all who asked, who stay, but for those whose
 ** port is closed. How many got one. */
 int iocp_event_post(iocp_event *event);
+/* Posts the packet when a port with a capacity may have room, or is closed; at once if it has: as iocp_thread_notify.
+** IOCP_INVALID: it has no capacity. */
+int iocp_port_room_notify(iocp_port *port, iocp_port *target, const iocp_packet *packet, iocp_timer *timer);
 /* Whether anybody has asked for it and does so still. */
 int iocp_event_is_asked(const iocp_event *event);
+
+/* ---- dict.c ------------------------------------------------------------------------------------------------------ */
+
+enum iocp_dict_kind { IOCP_DICT_BYTES, IOCP_DICT_INTEGER, IOCP_DICT_NUMBER, IOCP_DICT_PARCEL };
+
+/* A value, which never changes, and what refers to it: the dictionary, and who reads it. */
+typedef struct iocp_dict_value {
+	_Atomic uint32_t references;
+	enum iocp_dict_kind kind; /* whose bytes only the owner of the parcels knows */
+	/* Called without a lock before it is freed; NULL: nothing is to be done. */
+	void (*discard)(const struct iocp_dict_value *value);
+	const void *dict; /* whose it is: it does not keep that */
+	size_t size;
+	_Alignas(16) unsigned char bytes[];
+} iocp_dict_value;
+
+/* One with a reference, for the caller to fill: see `dict` and `discard`. NULL: out of memory. */
+iocp_dict_value *iocp_dict_value_new(enum iocp_dict_kind kind, const void *bytes, size_t size);
+/* NULL is allowed. */
+void iocp_dict_value_release(iocp_dict_value *value);
+
+#define IOCP_DICT_EXPECT 3   /* besides iocp.h's: if the value there is `expected`, NULL for none */
+#define IOCP_DICT_KEEPS -2.0 /* a time: the one that the entry has */
+/* As iocp_dict_set, of a value whose reference is the dictionary's from now on, whatever comes of it. */
+int iocp_dict_put(iocp_dict *dict, const void *key, size_t key_size, iocp_dict_value *value, double ms, int how,
+	const iocp_dict_value *expected);
+/* The value, with a reference; NULL: there is none. */
+iocp_dict_value *iocp_dict_find(iocp_dict *dict, const void *key, size_t key_size);
+/* Deletes the entry if its value is `expected`: IOCP_INVALID. NULL: whatever it is. */
+int iocp_dict_remove(iocp_dict *dict, const void *key, size_t key_size, const iocp_dict_value *expected);
+/* Copies the keys of one of IOCP_DICT_STRIPES parts, each behind its size, a uint32_t, to memory of malloc's. NULL and
+** *size 0: there are none. IOCP_NOMEM. */
+enum { IOCP_DICT_STRIPES = 32 };
+int iocp_dict_keys(iocp_dict *dict, int stripe, unsigned char **keys, size_t *size);
+
+/* ---- dict_claim.c ------------------------------------------------------------------------------------------------ */
+
+/* The right to compute a key's value, which one at a time has. */
+typedef struct iocp_dict_claim iocp_dict_claim;
+
+/* Waits while somebody else has it. IOCP_OK: *value, with a reference, is there, or else *claim is the caller's.
+** IOCP_TIMEOUT, IOCP_CANCELLED, IOCP_INTERRUPTED, IOCP_NOMEM. */
+int iocp_dict_claim_take(
+	iocp_dict *dict, const void *key, size_t key_size, double ms, iocp_dict_value **value, iocp_dict_claim **claim);
+/* Those who wait look again; one of them has the claim, if there is no value still. */
+void iocp_dict_claim_end(iocp_dict_claim *claim);
+/* Posts a packet when a look may find something else, at once if nobody has the claim: as iocp_thread_notify.
+** IOCP_NOMEM. */
+int iocp_dict_claim_notify(
+	iocp_dict *dict, const void *key, size_t key_size, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+
+/* ---- array.c ----------------------------------------------------------------------------------------------------- */
+
+/* "int8" ...; NULL: there is no such type. */
+const char *iocp_element_name(int type);
+/* Bytes of an element. */
+size_t iocp_element_size(enum iocp_element type);
 
 /* ---- lookup.c ---------------------------------------------------------------------------------------------------- */
 

@@ -27,6 +27,13 @@ local DECLARATIONS = [[
     __asm__("iocp_file_write");
   int iocp_jit_file_write_copy(void *, const char *, size_t, uint64_t, uintptr_t, int64_t *)
     __asm__("iocp_file_write_copy");
+  int64_t iocp_jit_atomic_get(void *) __asm__("iocp_atomic_get");
+  void iocp_jit_atomic_set(void *, int64_t) __asm__("iocp_atomic_set");
+  int64_t iocp_jit_atomic_add(void *, int64_t, int64_t) __asm__("iocp_atomic_add_within");
+  int iocp_jit_atomic_compare_exchange(void *, int64_t *, int64_t) __asm__("iocp_atomic_compare_exchange");
+  size_t iocp_jit_array_count(const void *) __asm__("iocp_array_count");
+  int iocp_jit_array_type(const void *) __asm__("iocp_array_type");
+  void *iocp_jit_array_data(void *) __asm__("iocp_array_data");
   double iocp_jit_clock(void) __asm__("iocp_clock");
   const char *iocp_jit_error_name(int) __asm__("iocp_error_name");
   void iocp_jit_error_text(int, char *, size_t) __asm__("iocp_error_text");

@@ -1,0 +1,33 @@
+--- array:view() where there is no FFI: a table whose elements are the array's. On LuaJIT iocp.jit.array has a quicker
+-- one.
+-- @module iocp.array
+
+--- src/lua/array.c calls this with the methods of arrays, once a state.
+return function(arrays)
+  local get, set = arrays.get, arrays.set
+
+  --- An index that the view of `count` elements has, as the array's.
+  local function at(first, count, i)
+    if type(i) ~= "number" or not (i >= 1 and i <= count) then
+      error(("bad index %s (expected an integer from 1 to %d)"):format(tostring(i), count), 3)
+    end
+    return first - 1 + i
+  end
+
+  --- What is read and written as a table is, from 1 to its length: elements `first` to `last`, or all. It keeps the
+  -- array.
+  function arrays.view(self, first, last)
+    first, last = first or 1, last or #self
+    get(self, first) -- both raise for what is no index
+    get(self, last)
+    if first > last then
+      error("bad argument 'last' to 'view' (expected an index that is not less than the first one)", 2)
+    end
+    local count = last - first + 1
+    return setmetatable({}, {
+      __index = function(_, i) return get(self, at(first, count, i)) end,
+      __newindex = function(_, i, value) set(self, at(first, count, i), value) end,
+      __len = function() return count end,
+    })
+  end
+end
