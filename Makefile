@@ -68,7 +68,7 @@ $(foreach lua,$(LUAS),$(eval $(call for_lua,$(lua))))
 
 $(BUILD)/c/%: spec/c/%.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASE) -o $@ $^ -lcmocka $(LIBRARIES)
+	$(CC) $(CFLAGS) $(BASE) -o $@ $(filter %.c %.o,$^) -lcmocka $(LIBRARIES)
 
 $(BUILD)/c/embed_test: spec/c/embed_test.c $(BUILD)/lua5.4/iocp/core.so
 	@mkdir -p $(@D)

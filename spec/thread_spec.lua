@@ -562,6 +562,34 @@ describe("cancelling", function()
     end
   end)
 
+  it("hard says when nothing can be interrupted, and cancels all the same", function()
+    local numbers = {}
+    for number = 34, 64 do
+      numbers[#numbers + 1] = number
+    end
+    local linux = require "support.linux"
+    linux.environment = ("trap '' USR1 USR2 %s;"):format(table.concat(numbers, " ")) -- taken, all of them
+    local code, output = support.child([[
+      local iocp = require "iocp"
+      local began, port = iocp.IOCompletionPort(), iocp.IOCompletionPort()
+      local thread = iocp.Thread("local began, port = ... began:enqueue(1) repeat until #port == 1 "
+        .. "return require('iocp').cancelled()", began, port)
+      began:dequeue()
+      local ok, message, code = thread:cancel("hard")
+      assert(ok == nil and type(code) == "number" and message:find("its code goes on", 1, true))
+      port:enqueue(1)
+      print(thread:join(10000))
+      local pool = iocp.Pool(1)
+      local task = pool:submit(function() repeat local cancelled = iocp.cancelled() until cancelled return "told" end)
+      repeat iocp.sleep(1) until task:status() == "running"
+      ok, message, code = task:cancel("hard")
+      assert(ok == nil and type(code) == "number" and message:find("its code goes on", 1, true))
+      print(task:wait(10000))
+    ]])
+    linux.environment = nil
+    assert.same({ 0, "true\ttrue\ntrue\ttold" }, { code, output })
+  end)
+
   it("hard before the start, or after the end, is harmless", function()
     local thread = iocp.Thread({ suspended = true, body = "return 1" })
     thread:cancel("hard")

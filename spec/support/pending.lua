@@ -46,6 +46,7 @@ return {
   { "-", "stream", "moves much, both ways at once", "wine",
     "Wine now and then ends a send that waits behind others with 0 bytes and no error" },
   { "-", "notify", "leaves nothing behind", "scaled", BOOKS, measure = true },
+  { "-", "thread", "hard says when nothing can be interrupted", "windows", "Windows stops threads without a signal" },
   { "-", "timer", "takes 64 bytes at most", "scaled", BOOKS, measure = true },
   { "-", "parallel", "leaves nothing behind in workers", "scaled", BOOKS, measure = true },
   { "-", "pool_stress", "leaves nothing behind", "scaled", BOOKS, measure = true },

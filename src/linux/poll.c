@@ -5,9 +5,7 @@
 ** It would take 2^64 - 2 writes to fill it. Source: epoll(7), eventfd(2).
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/prim.h"
 

@@ -2,9 +2,7 @@
 ** child.c - child processes, by posix_spawn. Owns nothing.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -77,13 +75,28 @@ static int copy_of(int descriptor)
 	return copy;
 }
 
+/* What not every C library has is looked up. */
+typedef int (*add_number)(posix_spawn_file_actions_t *, int);
+typedef int (*add_path)(posix_spawn_file_actions_t *, const char *);
+
+/* glibc 2.34; where there is none, what other code left open is inherited. */
+static int add_close_from(posix_spawn_file_actions_t *actions, int descriptor)
+{
+	add_number add = (add_number)(uintptr_t)dlsym(RTLD_DEFAULT, "posix_spawn_file_actions_addclosefrom_np");
+	return add ? add(actions, descriptor) : 0;
+}
+
+/* glibc 2.29, musl 1.1.24, macOS 10.15. */
+static int add_directory(posix_spawn_file_actions_t *actions, const char *path)
+{
+	add_path add = (add_path)(uintptr_t)dlsym(RTLD_DEFAULT, "posix_spawn_file_actions_addchdir_np");
+	return add ? add(actions, path) : ENOSYS;
+}
+
 /* What is to be done in the child before its program runs. The streams are copies above those that they are to become,
 ** so that none is overwritten before it was used. */
 static int add_actions(posix_spawn_file_actions_t *actions, const iocp_child_options *options, int copies[STREAMS])
 {
-	/* glibc 2.34; looked up, since an older one does without: then what other code left open is inherited. */
-	int (*close_from)(posix_spawn_file_actions_t *, int) = (int (*)(posix_spawn_file_actions_t *, int))(uintptr_t)dlsym(
-		RTLD_DEFAULT, "posix_spawn_file_actions_addclosefrom_np");
 	int i, r = 0;
 	for (i = 0; i < STREAMS && r == 0; i++) {
 		if (options->streams[i].kind == IOCP_STREAM_NOTHING) {
@@ -96,10 +109,8 @@ static int add_actions(posix_spawn_file_actions_t *actions, const iocp_child_opt
 		}
 	}
 	if (r == 0 && options->directory)
-		r = posix_spawn_file_actions_addchdir_np(actions, options->directory);
-	if (r == 0 && close_from)
-		r = close_from(actions, STREAMS);
-	return r;
+		r = add_directory(actions, options->directory);
+	return r != 0 ? r : add_close_from(actions, STREAMS);
 }
 
 /* Signals do what they do at first, and none is blocked. */

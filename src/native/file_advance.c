@@ -9,9 +9,7 @@
 ** Locking: the file's lock is held in all of this, and no call of the system in it waits.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/file.h"
 

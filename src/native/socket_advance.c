@@ -13,9 +13,7 @@
 ** Locking: the socket's lock is held in all of this, and no call of the system in it waits.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/socket.h"
 
