@@ -27,8 +27,8 @@ TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test sanitize soak model bench bench-net bench-file env rock lint picture \
-	clean packages c-tests lib install install-lua rockspec
+.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file env rock lint \
+	picture clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -143,6 +143,10 @@ test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one
 	$(call need,$(sort $(CHOSEN) lua5.4),$(FOR_SPECS) luacheck clang-format strace)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests
 	@tools/test $(CHOSEN)
+
+ports: ## musl, older glibc, static programs, large pages, ARM, big-endian, Lua 5.5, newer LuaJIT; ONLY="musl pages"
+	$(call need,lua5.4,busted luarocks tap dpkg-source musl qemu cross)
+	@tools/ports $(ONLY)
 
 sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan
 	$(call need,lua5.4,$(FOR_SPECS))

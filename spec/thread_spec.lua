@@ -149,7 +149,7 @@ describe("an error in a body", function()
       assert.same({ "ERROR", expected }, { code, value })
     end
     for body, text in pairs {
-      ["error({})"] = "error object is a table value", ["error()"] = "nil",
+      ["error({})"] = "error object is a table value", ["error()"] = support.no_error,
       ["error(setmetatable({}, { __tostring = function() return 'mine' end }))"] = "mine",
       ["error(setmetatable({}, { __tostring = error }))"] = "",
       ["local t = nil; t.x = 1"] = "attempt to index",

@@ -92,11 +92,6 @@ end
 
 -- ---- methods ----
 
--- A table that has nothing but names would count as an empty list.
-local function is_list(list)
-  return type(list) == "table" and (#list > 0 or next(list) == nil)
-end
-
 local LOOKED_THROUGH = 1024 -- items of a list whose every key is looked at: of a longer one it would take too long
 
 -- Where a list has a hole, or nil. In a long list only what may lie behind the end is looked for here, where that costs
@@ -117,6 +112,11 @@ local function hole_of(list)
     i = i + 1
   end
   return i <= last and i or nil
+end
+
+-- A table that has nothing but names would count as an empty list.
+local function is_list(list)
+  return type(list) == "table" and (#list > 0 or next(list) == nil or hole_of(list) ~= nil)
 end
 
 local NO_HOLES = "a table with items from 1 on and no holes"

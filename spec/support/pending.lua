@@ -1,8 +1,9 @@
 --- What cannot be shown everywhere: the specs in this table are pending where its fourth column says so. helper.lua
 -- reads it. A row: the statement of the contract, the spec file, a piece of the spec's name, where, and why. Where:
--- "linux", "windows" (under Wine or not), "wine" (every version), "wine8", "wine10", "sanitizer", "scaled" (sanitizers
--- and Wine), "puc" (not LuaJIT), "lua5.1" and its like. With measure = true the spec runs, but what it measures is not
--- judged (support.measures). When a row is no longer needed nothing says so: now and then, run without it.
+-- "linux", "windows" (under Wine or not), "wine" (every version), "wine8", "wine10", "sanitizer", "scaled" (sanitizers,
+-- Wine and tools/ports), "puc" (not LuaJIT), "lua5.1" and its like, "port" and each of tools/ports by its name. With
+-- measure = true the spec runs, but what it measures is not judged (support.measures). When a row is no longer needed
+-- nothing says so: now and then, run without it.
 local BOOKS = "a sanitizer's own bookkeeping, or Wine's, is not ours to judge"
 
 return {
@@ -38,6 +39,8 @@ return {
   { "-", "heap", "takes no memory of its initial size", "scaled", BOOKS, measure = true },
   { 33, "heap", "gives the memory back", "scaled", BOOKS, measure = true },
   { "-", "resolve", "a resolver that", "windows", "spec/c/resolver.c takes the place of a function of Linux'" },
+  { "-", "resolve", "a resolver that", "glibc", "what is preloaded is of this machine's C library" },
+  { "-", "resolve", "knows localhost and digits", "glibc", "an unpacked C library does not find its own plug-ins" },
   { "-", "resolve", "a resolver that", "sanitizer", "a preloaded library and a sanitizer do not go together" },
   { "-", "signal_notify", "has Ctrl-Break", "linux", "Linux has no Ctrl-Break" },
   { "-", "signal_notify", "has Ctrl-Break", "wine", "Wine sends no handler a Ctrl-Break" },

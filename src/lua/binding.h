@@ -19,7 +19,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* ---- compat.c: one C API for LuaJIT and Lua 5.1 to 5.4 ----------------------------------------------------------- */
+/* ---- compat.c: one C API for LuaJIT and Lua 5.1 to 5.5 ----------------------------------------------------------- */
 
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen lua_objlen

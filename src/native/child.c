@@ -43,13 +43,18 @@ const char *iocp_child_signal_name(int signal)
 	return NULL;
 }
 
-int iocp_child_kill(const iocp_child *child, const char *name)
+int iocp_child_signal(const char *name)
 {
 	size_t i;
 	for (i = 0; i < SIGNALS; i++)
 		if (strcmp(signals[i].name, name) == 0)
-			return kill((pid_t)child->id, signals[i].number) == 0 ? IOCP_OK : iocp_number_of(errno);
-	return IOCP_INVALID;
+			return signals[i].number;
+	return 0;
+}
+
+int iocp_child_kill(const iocp_child *child, int signal)
+{
+	return kill((pid_t)child->id, signal) == 0 ? IOCP_OK : iocp_number_of(errno);
 }
 
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
@@ -77,7 +82,6 @@ static int copy_of(int descriptor)
 
 /* What not every C library has is looked up. */
 typedef int (*add_number)(posix_spawn_file_actions_t *, int);
-typedef int (*add_path)(posix_spawn_file_actions_t *, const char *);
 
 /* glibc 2.34; where there is none, what other code left open is inherited. */
 static int add_close_from(posix_spawn_file_actions_t *actions, int descriptor)
@@ -86,11 +90,17 @@ static int add_close_from(posix_spawn_file_actions_t *actions, int descriptor)
 	return add ? add(actions, descriptor) : 0;
 }
 
-/* glibc 2.29, musl 1.1.24, macOS 10.15. */
+/* glibc 2.29, which some have brought into older ones; musl 1.1.24, macOS 10.15. Where it is sure to be there it is not
+** looked up: a static program cannot. */
 static int add_directory(posix_spawn_file_actions_t *actions, const char *path)
 {
+#if defined(__GLIBC__) && __GLIBC__ == 2 && __GLIBC_MINOR__ < 29
+	typedef int (*add_path)(posix_spawn_file_actions_t *, const char *);
 	add_path add = (add_path)(uintptr_t)dlsym(RTLD_DEFAULT, "posix_spawn_file_actions_addchdir_np");
 	return add ? add(actions, path) : ENOSYS;
+#else
+	return posix_spawn_file_actions_addchdir_np(actions, path);
+#endif
 }
 
 /* What is to be done in the child before its program runs. The streams are copies above those that they are to become,
