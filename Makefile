@@ -19,11 +19,14 @@ CFLAGS ?= -O2 -g
 BASE := -fPIC -Isrc $(WARNINGS) -MMD -MP
 LIBRARIES := -lpthread -lm -ldl
 LINK := -shared -Wl,-z,nodelete
-BUILD := build
+# What is under src/native: linux, or posix, which is for macOS and the BSDs, and runs on Linux to be tested.
+BACKEND ?= linux
+BUILD := build$(if $(filter-out linux,$(BACKEND)),/$(BACKEND))
 
-CORE := $(wildcard src/core/*.c src/work/*.c src/native/*.c src/native/*/*.c src/linux/*.c)
+CORE := $(wildcard src/core/*.c src/work/*.c src/native/*.c src/native/*/*.c src/$(BACKEND)/*.c)
 BINDING := $(wildcard src/lua/*.c src/lua/*/*.c)
-TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
+TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test),\
+	$(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c)))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
@@ -139,10 +142,10 @@ others: ## the tests of luasocket, lua-cjson and lpeg, from Debian's sources, in
 
 EXAMPLES_ON = $(if $(LUA),$(LUA),luajit lua5.4)
 
-test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one
+test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one; BACKEND=posix as on macOS and BSD
 	$(call need,$(sort $(CHOSEN) lua5.4),$(FOR_SPECS) luacheck clang-format strace)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests
-	@tools/test $(CHOSEN)
+	@BACKEND=$(BACKEND) tools/test $(CHOSEN)
 
 ports: ## musl, older glibc, static programs, large pages, ARM, big-endian, Lua 5.5, newer LuaJIT; ONLY="musl pages"
 	$(call need,lua5.4,busted luarocks tap dpkg-source musl qemu cross)
@@ -285,7 +288,7 @@ picture: ## doc/house.svg: the house, drawn from the code
 
 # Whose symbols tools/arrows.lua reads: the binding's with the core and each backend that can be built here.
 READ = build-lua5.4 $(if $(HAS_MINGW),$(WINDOWS_CORE_OBJECTS))
-OBJECTS = linux=$(BUILD)/core,$(BUILD)/lua5.4/obj \
+OBJECTS = $(BACKEND)=$(BUILD)/core,$(BUILD)/lua5.4/obj \
 	$(if $(HAS_MINGW),windows=$(WINDOWS)/core,$(BUILD)/lua5.4/obj)
 HAS_MINGW = $(shell command -v $(MINGW)gcc)
 

@@ -12,6 +12,9 @@ end
 if support.divisor > 1 then
   here["scaled"], here["sanitizer"] = true, not wine and not port
 end
+if os.getenv("IOCP_SPEC_BACKEND") then -- make test BACKEND=
+  here[os.getenv("IOCP_SPEC_BACKEND")] = true
+end
 if port then -- tools/ports
   here["port"], here[port] = true, true
 end

@@ -66,6 +66,11 @@ int iocp_prim_set_change(const iocp_prim_set *set, int descriptor, uint32_t what
 	return control(set, EPOLL_CTL_MOD, descriptor, events_of(what), name);
 }
 
+void iocp_prim_set_used(const iocp_prim_set *set, int descriptor, uint32_t what)
+{
+	(void)set, (void)descriptor, (void)what; /* the kernel keeps edges by itself */
+}
+
 void iocp_prim_set_remove(const iocp_prim_set *set, int descriptor)
 {
 	(void)control(set, EPOLL_CTL_DEL, descriptor, 0, 0);

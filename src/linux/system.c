@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -161,22 +160,6 @@ void iocp_prim_unmap(void *address, size_t bytes)
 void iocp_prim_forget_content(void *address, size_t bytes)
 {
 	madvise(address, bytes, MADV_DONTNEED);
-}
-
-int iocp_terminal_columns(int descriptor)
-{
-	enum { USUAL = 80 };
-	struct winsize size = {0};
-	if (!isatty(descriptor))
-		return 0;
-	(void)ioctl(descriptor, TIOCGWINSZ, &size);
-	return size.ws_col ? size.ws_col : USUAL;
-}
-
-uintptr_t iocp_stream_native(FILE *stream)
-{
-	(void)fflush(stream);
-	return (uintptr_t)fileno(stream);
 }
 
 int iocp_prim_pin(void (*inside)(void))

@@ -31,6 +31,8 @@ enum {
 static int wait_for(iocp_file *file, uint32_t side)
 {
 	file->possible &= (uint8_t)~side;
+	if (file->poll && file->interest)
+		iocp_prim_set_used(&file->poll->set, file->descriptor, side);
 	return IOCP_WAIT;
 }
 

@@ -99,7 +99,8 @@ int iocp_prim_take_signal(void (*handler)(int number));
 /* ---- a set of descriptors to wait for ---------------------------------------------------------------------------- */
 
 typedef struct iocp_prim_set {
-	int set, alarm; /* the system's own */
+	int set, alarm; /* the system's own, all of it */
+	void *own;
 } iocp_prim_set;
 
 enum {
@@ -121,6 +122,8 @@ void iocp_prim_set_close(iocp_prim_set *set);
 /* Edges: an event comes when a descriptor becomes ready, and for what it is when it is added or changed. */
 int iocp_prim_set_add(const iocp_prim_set *set, int descriptor, uint32_t what, uint64_t name);
 int iocp_prim_set_change(const iocp_prim_set *set, int descriptor, uint32_t what, uint64_t name);
+/* What an event told is used up: the next one comes when it is so again. */
+void iocp_prim_set_used(const iocp_prim_set *set, int descriptor, uint32_t what);
 /* Before the descriptor is closed. */
 void iocp_prim_set_remove(const iocp_prim_set *set, int descriptor);
 /* Waits for events, `max` at most, and returns how many came: each comes once, to whoever waits. 0: none, and *why is 0
