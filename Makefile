@@ -31,8 +31,8 @@ TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test)
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file env rock lint \
-	picture clean packages c-tests lib install install-lua rockspec
+.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http env \
+	rock lint picture clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -149,8 +149,15 @@ test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one; BAC
 	@BACKEND=$(BACKEND) tools/test $(CHOSEN)
 
 ports: ## musl, older glibc, static programs, large pages, ARM, big-endian, Lua 5.5, newer LuaJIT; ONLY="musl pages"
-	$(call need,lua5.4,busted luarocks tap dpkg-source musl qemu cross)
-	@tools/ports $(ONLY)
+	$(call need,lua5.4,busted tap dpkg-source $(foreach port,$(or $(ONLY),$(PORTS)),$(need_$(port))))
+	@tools/ports $(or $(ONLY),$(PORTS))
+
+PORTS := strict musl glibc static pages aarch64 s390x lua5.5 luajit
+need_musl := musl luarocks
+need_glibc := luarocks
+need_static := musl
+need_aarch64 := qemu cross
+need_s390x := qemu cross
 
 sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan
 	$(call need,lua5.4,$(FOR_SPECS))
@@ -214,6 +221,24 @@ $(BUILD)/file/%: bench/file/%.c bench/file/file.c bench/file/file.h bench/net/ne
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -Ibench -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
 
+HTTP := $(addprefix $(BUILD)/http/,epoll measure)
+
+bench-http: ## HTTP servers, beside epoll, nginx, Node and others; ONLY=, ROUNDS=, SECONDS=; PAGE=1 writes its page
+	$(call need,$(BENCHED),wrk nginx $(if $(PAGE),gnuplot))
+	@for need in $(OTHER_SERVERS); do CC="$(CC)" tools/packages $$need || :; done
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(HTTP)
+	@bench/http/prepare
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" PAGE="$(PAGE)" lua5.4 bench/http/run.lua
+
+# What cannot be installed is left out of the table.
+OTHER_SERVERS := go node luv cqueues copas lua-http
+
+$(BUILD)/http/measure: bench/net/child.c
+
+$(BUILD)/http/%: bench/http/%.c bench/net/net.c bench/net/net.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c,$^) $(LIBRARIES)
+
 VERSION := $(shell sed -n 's/^.define IOCP_VERSION "\([^"]*\)".*/\1/p' src/iocp.h)
 MAJOR := $(firstword $(subst ., ,$(VERSION)))
 PREFIX ?= /usr/local
@@ -254,6 +279,8 @@ install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks
 	install -m 755 $(BUILD)/$(LUA)/iocp/core.so '$(LUA_LIB)'
 	install -m 644 types/iocp.d.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
 	install -m 644 examples/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples'
+	install -d '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
+	install -m 644 examples/httpd/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
 
 LUA_VERSION = $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
 LUA_SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/iocp

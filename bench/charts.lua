@@ -70,8 +70,8 @@ local function markdown(charts, measure, header, results)
     "if there is no C. The yardstick is a ring under a mutex with a condition variable, malloc, or what the row names.",
     "\"Asked\" is what this module set out for. What waits and wakes spreads by a factor of 2, ping-pong by 10, by",
     "whether two threads share a processor; what only computes by 25 %. [The way of a message](message.md) says what",
-    "the figures are made of. Sockets have [a page of their own](bench-net.md), by `make bench-net`, and files "
-      .. "[another](bench-file.md), by\n`make bench-file`.", "",
+    "the figures are made of. Sockets have [a page of their own](bench-net.md), by `make bench-net`, and so have files",
+    "([this](bench-file.md), by `make bench-file`) and HTTP ([this](bench-http.md), by `make bench-http`).", "",
     "| " .. table.concat(header, " | ") .. " | asked |",
     "|---|---|---|---|---|---|---|---|---|---|---|",
   }

@@ -12,7 +12,8 @@ end
 
 local only, count = rounds.setting("ONLY", ""), tonumber(rounds.setting("ROUNDS", 5))
 
-local function is_wanted(row)
+--- Whether ONLY names the row, or is not there.
+function rounds.is_wanted(row)
   for word in only:gmatch("[^,]+") do
     if row.title:sub(1, #word) == word then
       return true
@@ -44,9 +45,9 @@ local function spread(values)
   return { median = values[math.ceil(#values / 2)], min = values[1], max = values[#values] }
 end
 
--- For each contender the figures of all rounds, by name, and `ratio`, the row's figure beside the yardstick's of the
+--- For each contender the figures of all rounds, by name, and `ratio`, the row's figure beside the yardstick's of the
 -- same round, which is the first's. One round before the first warms up, if there are several.
-local function measure_row(row, run)
+function rounds.measure(row, run)
   local all, last = {}, row.rounds or count
   for round = last > 1 and 0 or 1, last do
     local yardstick
@@ -93,7 +94,7 @@ function rounds.report(bench)
   local lines = {}
   print(bench.format:format(table.unpack(bench.header)))
   for _, row in ipairs(bench.rows) do
-    local all = is_wanted(row) and measure_row(row, bench.run) or {}
+    local all = rounds.is_wanted(row) and rounds.measure(row, bench.run) or {}
     for i, contender in ipairs(row) do
       if all[i] then
         local line = bench.line_of(row, i, contender, all[i])

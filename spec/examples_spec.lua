@@ -29,6 +29,16 @@ describe("the example", function()
     assert.matches("%d+ +%d+ +%d+ +%d+  spec/examples_spec.lua", output)
   end)
 
+  it("results counts primes as they come, and gives up what takes too long", function()
+    local output = succeed("examples/results.lua", "20000", "2")
+    assert.matches("^imap: 2262 primes below 20000\n", output)
+    for _, line in ipairs { "2262 primes below 20000", "1229 primes below 10000", "669 primes below 5000",
+      "367 primes below 2500" } do
+      assert.matches("\nas_completed: " .. line .. "\n", output)
+    end
+    assert.matches("\ntimeout: TIMEOUT: the task ran out of its time, 20 ms", output)
+  end)
+
   it("pipeline sends functions through three stages", function()
     local output = succeed("examples/pipeline.lua", "20")
     assert.matches("even 20: 'the' 40 times, through 3 stages", output, 1, true)
@@ -234,13 +244,31 @@ describe("the example", function()
     assert.equal(2000, echoed)
   end)
 
-  it("http answers", function()
-    local output = succeed("examples/http.lua")
+  it("httpd answers", function()
+    local output = succeed("examples/httpd.lua")
     assert.matches("3 requests, one behind the other: 3 answers", output, 1, true)
-    for _, status in ipairs { 200, 400, 404, 405, 413, 505 } do
+    for _, status in ipairs { 200, 206, 301, 400, 404, 405, 411, 416, 501, 505 } do
       assert.matches((" %d "):format(status), output, 1, true)
     end
     assert.matches("stopped%s+true", output)
+  end)
+
+  it("load asks at its rate, and tells how long the answers took", function()
+    local output = succeed("examples/load.lua")
+    assert.matches("^500 answers in [%d.]+ s", output)
+    assert.matches("99 %% +[%d.]+ ms\n", output)
+    local counted = 0
+    for n in output:gmatch(" ms +(%d+)  #") do
+      counted = counted + n
+    end
+    assert.equal(500, counted)
+  end)
+
+  it("spider finds each page once, and the link that leads to nothing", function()
+    local output = succeed("examples/spider.lua")
+    assert.equal(6, count("\n" .. output, "\n200 "))
+    assert.matches("404         0  /nothing.html\n  the link is in /a/deeper/c.html", output, 1, true)
+    assert.matches("\n7 pages, 353 bytes in [%d.]+ s; 1 broken links", output)
   end)
 
   it("chat tells each what the others say", function()
@@ -252,6 +280,11 @@ describe("the example", function()
     local output = succeed("examples/proxy.lua")
     assert.matches("QUESTION 1, QUESTION 2, QUESTION 3, QUESTION 4, QUESTION 5\n5 connections, 100 bytes passed on",
       output, 1, true)
+  end)
+
+  it("tls_proxy passes on what came through TLS", function()
+    local output = succeed("examples/tls_proxy.lua")
+    assert.matches(pcall(require, "ssl") and "20 answers came through TLS" or "LuaSec is not there", output, 1, true)
   end)
 
   it("ping has its datagrams come back", function()

@@ -285,6 +285,9 @@ describe("the fast path", function()
           parts.layout[name] = parts.layout[name] + change
           return parts
         end
+        for _ = 1, 100 do
+          port:dequeue(0)
+        end
         local kind = debug.getinfo(port.dequeue, "S").what
         package.loaded["iocp.jit.fast"] = nil
         local ok, message = pcall(require, "iocp.jit.fast")
@@ -310,6 +313,73 @@ describe("the fast path", function()
       print(debug.getinfo(require("iocp").IOCompletionPort().enqueue, "S").what)
     ]])
     assert.same({ 0, "C" }, { code, output })
+  end)
+end)
+
+describe("in a thread that requires the module, they", function()
+  local function run(body, ...)
+    local iocp = require "iocp"
+    return { iocp.Thread([[
+      local iocp, port = require "iocp", ...
+      local methods = package.loaded["iocp.methods"]["iocp.IOCompletionPort"]
+      local function is_compiled(name)
+        return debug.getinfo(methods[name], "S").source:find("jit[/\\\\]port.lua") ~= nil
+      end
+    ]] .. body, iocp.IOCompletionPort(), ...):join(10000) }
+  end
+
+  it("come when one has been called often, each class's by themselves", function()
+    assert.same({ true, false, true, true, false, false }, run [[
+      port:enqueue(1)
+      local before = is_compiled "enqueue"
+      for _ = 1, 100 do port:dequeue(0) end
+      return before, is_compiled "enqueue", is_compiled "packets", package.loaded["iocp.jit.heap"] ~= nil,
+        package.loaded["iocp.jit.socket"] ~= nil
+    ]])
+  end)
+
+  it("come for a method that was kept from the first look on, whose loop compiles", function()
+    assert.same({ true, true, 0, true }, run [[
+      local dequeue, aborts, made = port.dequeue, 0, 0
+      jit.attach(function(what)
+        made = made + (what == "stop" and 1 or 0)
+        aborts = aborts + (what == "abort" and 1 or 0)
+      end, "trace")
+      local function loop(n) for _ = 1, n do dequeue(port, 0) end end
+      loop(1000)
+      aborts = 0
+      loop(10000)
+      return made > 0, aborts, dequeue ~= port.dequeue
+    ]])
+  end)
+
+  it("cross by name before they come and after", function()
+    assert.same({ true, true, true, true }, run [[
+      local enqueue = port.enqueue
+      local function crosses()
+        local has_sent, message = port:send(enqueue)
+        local _, got = port:receive(0)
+        return (assert(has_sent, message) and got(port, 7)) == true and port:dequeue(0) == 7
+      end
+      local before = crosses()
+      for _ = 1, 100 do port:dequeue(0) end
+      return before, crosses(), is_compiled "enqueue"
+    ]])
+  end)
+
+  it("leave alone what the scheduler has put in their place", function()
+    assert.same({ true, true, true, true }, run [[
+      port:enqueue(1)
+      local run = iocp.run
+      local dequeue = methods.dequeue
+      for _ = 1, 100 do port:dequeue(0) end
+      local got
+      run(function()
+        iocp.spawn(function() iocp.sleep(1) port:enqueue(5) end)
+        got = port:dequeue()
+      end)
+      return methods.dequeue == dequeue, is_compiled "enqueue", got == 5
+    ]])
   end)
 end)
 

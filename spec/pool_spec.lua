@@ -85,7 +85,7 @@ describe("a pool", function()
       assert.has_error(function() pool:submit { body = 1 } end,
         "bad argument 'f' (body: expected a function or a string, got 1)")
       assert.has_error(function() pool:submit { bodi = "" } end,
-        "bad argument 'f' ('bodi' is none of body, name, worker)")
+        "bad argument 'f' ('bodi' is none of body, name, worker, timeout, hard, retries, backoff, priority, jit)")
     end)
 
     it("nothing else", function()
@@ -1046,7 +1046,8 @@ describe("a pool", function()
 
   it("refuses wrong options and arguments by name", function()
     local wrong = {
-      { { workers = -1 }, "bad argument 'workers' (expected an integer from 0 to 100000, got -1)" },
+      { { workers = -1 }, "bad argument 'workers' (expected an integer from 0 to 100000, or two of them, the least and "
+        .. "the most, got -1)" },
       { { workers = 1.5 }, "'workers' (expected an integer" },
       { { concurrency = "2" }, "'concurrency' (expected an integer from 0 to 4294967295, got string" },
       { { on_error = "ignore" }, '(expected "keep", "log", "raise" or a function' },

@@ -16,7 +16,7 @@ describe("README and reference", function()
 
   local programs = {}
   local pages = { readme, reference }
-  for i, name in ipairs { "sockets", "files", "scheduler", "luasocket" } do
+  for i, name in ipairs { "sockets", "files", "scheduler", "luasocket", "pool" } do
     pages[2 + i] = support.read("doc/" .. name .. ".md")
   end
   for program in table.concat(pages):gmatch("```lua\n(.-)```") do

@@ -36,10 +36,10 @@ describe("iocp.run", function()
   end)
 
   it("is a scope of its own inside a fiber", function()
-    local log = {}
+    local log, between = {}, iocp.Condition()
     run(function()
       spawn(function()
-        iocp.sleep(60)
+        between:wait()
         log[#log + 1] = "outer"
       end)
       assert.equal("result", run(function()
@@ -50,6 +50,7 @@ describe("iocp.run", function()
         return "result"
       end))
       log[#log + 1] = "between"
+      between:signal()
     end)
     assert.same({ "inner", "between", "outer" }, log)
   end)
@@ -105,6 +106,40 @@ describe("iocp.run", function()
         assert.equal("ERROR", (select(3, fiber:result())))
       end,
     })
+  end)
+
+  it("tells every error to on_error, also once the scope has been cancelled", function()
+    local told = {}
+    local ok = pcall(run, {
+      main = function()
+        for i = 1, 3 do
+          spawn(error, { i })
+        end
+        iocp.sleep(60000)
+      end,
+      on_error = function(_, about)
+        told[#told + 1] = about.value[1]
+        error(about.value, 0)
+      end,
+    })
+    assert.is_false(ok)
+    assert.same({ 1, 2, 3 }, told)
+  end)
+
+  it("is cancelled by f's error, also if somebody waits for f", function()
+    local code
+    fails("boom", run, function()
+      local outer = iocp.fiber()
+      run(function()
+        local main = iocp.fiber()
+        spawn(function() assert.equal("ERROR", select(3, main:wait())) end)
+        spawn(function() code = select(3, iocp.sleep(60000)) end)
+        assert.not_equal(outer, main)
+        iocp.yield()
+        error("boom")
+      end)
+    end)
+    assert.equal("CANCELLED", code)
   end)
 
   it("tells on the error output what was to be logged, and what was kept and nobody asked for", function()
@@ -170,9 +205,9 @@ end)
 describe("a fiber", function()
   it("can be waited for by many, again and again", function()
     run(function()
-      local gate = iocp.IOCompletionPort()
+      local gate = iocp.Condition()
       local fiber = spawn(function(...)
-        gate:dequeue()
+        gate:wait()
         return ..., nil
       end, "a")
       local got = {}
@@ -182,7 +217,7 @@ describe("a fiber", function()
       assert.equal("TIMEOUT", select(3, fiber:wait(1)))
       assert.equal("TIMEOUT", select(3, fiber:wait(0)))
       assert.equal("TIMEOUT", select(3, fiber:result()))
-      gate:enqueue(1)
+      gate:signal()
       assert.same({ true, "a" }, { fiber:wait() })
       assert.same({ true, "a" }, { fiber:wait(0) })
       iocp.yield()
@@ -320,19 +355,18 @@ end)
 
 describe("time", function()
   it("passes for each fiber by itself", function()
-    local order = {}
-    local took = time(function()
-      run(function()
-        for i = 5, 1, -1 do
-          spawn(function()
-            iocp.sleep(10 * i)
-            order[#order + 1] = i
-          end)
-        end
-      end)
+    local asleep, most = 0, 0
+    run(function()
+      for i = 5, 1, -1 do
+        spawn(function()
+          asleep = asleep + 1
+          most = math.max(most, asleep)
+          assert.is_true(time(function() iocp.sleep(10 * i) end) >= 10 * i)
+          asleep = asleep - 1
+        end)
+      end
     end)
-    assert.same({ 1, 2, 3, 4, 5 }, order)
-    assert.is_true(took >= 50 and took < support.patience(500))
+    assert.equal(5, most)
   end)
 
   it("is kept for 10,000 sleepers", function()
@@ -349,16 +383,22 @@ describe("time", function()
   end)
 
   it("begins fibers later, and again and again", function()
-    local times, after = 0, nil
+    local times, after, enough = 0, nil, iocp.Condition()
     local took = time(function()
       run(function()
-        iocp.spawn_every(10, function(by) times = times + by end, 1)
-        iocp.spawn_after(55, function(v) after = v end, "later")
+        iocp.spawn_every(5, function(by)
+          times = times + by
+          if times == 3 then
+            enough:signal()
+          end
+        end, 1)
+        iocp.spawn_after(20, function(v) after = v end, "later")
+        enough:wait()
+        assert.is_true(times >= 3)
       end)
     end)
     assert.equal("later", after)
-    assert.is_true(took >= 55)
-    assert.is_true(times >= 1 and times <= 5)
+    assert.is_true(took >= 20)
   end)
 
   it("tells the error of what is done again and again", function()
@@ -540,16 +580,19 @@ describe("inside a fiber", function()
   it("packets() ends with the port", not is_51 and function()
     local keys = {}
     run(function()
-      local port = iocp.IOCompletionPort()
+      local port, taken = iocp.IOCompletionPort(), iocp.Condition()
       spawn(function()
-        port:enqueue(1)
-        iocp.sleep(1)
-        port:enqueue(2)
-        iocp.sleep(1)
+        for i = 1, 2 do
+          port:enqueue(i)
+          while #keys < i do
+            taken:wait()
+          end
+        end
         port:close()
       end)
       for key in port:packets() do
         keys[#keys + 1] = key
+        taken:signal()
       end
     end)
     assert.same({ 1, 2 }, keys)

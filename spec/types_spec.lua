@@ -19,6 +19,12 @@ local function a_stream()
   return (iocp.connect(server:address()))
 end
 
+local function a_scope(pool)
+  local scope
+  pool:scope(function(its_scope) scope = its_scope end)
+  return scope
+end
+
 describe("types/iocp.d.lua", function()
   local text = support.read("types/iocp.d.lua")
   local types = luacats.read(text)
@@ -35,7 +41,9 @@ describe("types/iocp.d.lua", function()
   end)
 
   it("has the functions and fields of iocp, no other", function()
-    assert.is_truthy(iocp.connect and iocp.listen and iocp.datagram and iocp.serve)
+    assert.is_truthy(iocp.connect and iocp.listen and iocp.datagram and iocp.serve and iocp.wait_any
+      and iocp.wait_all and iocp.as_completed)
+    assert.is_truthy(iocp.open_file and iocp.read_file and iocp.write_file)
     for name in pairs(types.classes.iocp.fields) do
       assert.is_truthy(iocp[name], name) -- some are loaded when they are asked for
     end
@@ -62,7 +70,9 @@ describe("types/iocp.d.lua", function()
       Process = iocp.Process { support.interpreter(), "-v", stdout = false, stderr = false },
       Socket = iocp.Socket(), Condition = iocp.Condition(),
       Fiber = iocp.run(iocp.fiber), Server = iocp.listen("127.0.0.1"), Datagram = iocp.datagram("127.0.0.1"),
-      Stream = a_stream(), Service = iocp.serve { host = "127.0.0.1", workers = 1, handler = print } } do
+      Stream = a_stream(), FileStream = iocp.open_file(iocp.File.temporary()),
+      Results = (pool:imap({}, print)), PoolScope = a_scope(pool),
+      Service = iocp.serve { host = "127.0.0.1", workers = 1, handler = print } } do
       local class, metatable = types.classes["iocp." .. name], getmetatable(object)
       if type(metatable.__index) == "table" then -- else it has fields of the object besides
         assert.same(keys(metatable.__index, function(value) return type(value) == "function" end),

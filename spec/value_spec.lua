@@ -376,6 +376,19 @@ describe("a method that crosses by name", function()
     assert.same({ true, true }, { is_same, found })
   end)
 
+  it("is one of a class that its state has met after it sent something", function()
+    assert.same({ true, true, true, true, true }, { iocp.Thread([[
+      local iocp = require "iocp"
+      local port = iocp.IOCompletionPort()
+      port:send(print)
+      port:receive(0)
+      local Heap, adopt, walk = iocp.Heap, iocp.Socket.adopt, iocp.Heap().walk
+      assert(port:send(Heap, adopt, walk))
+      local ok, a, b, c = port:receive(0)
+      return ok, a == Heap, b == adopt, c == walk
+    ]]):join(10000) })
+  end)
+
   it("works where it arrives", function()
     local send, enqueue, alloc, wait = port.send, port.enqueue, heap.alloc, task.wait
     assert.same({ true, true, true }, {

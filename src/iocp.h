@@ -228,6 +228,10 @@ IOCP_API int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms);
 /* Takes up to `max` (>= 1) packets in order; waits only for the first. On IOCP_OK *count is 1..max.
 ** Source: Microsoft's GetQueuedCompletionStatusEx. */
 IOCP_API int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, size_t *count, double ms);
+/* Takes the oldest packet that a get with a timeout of 0 would, but goes on belonging to the port that the thread last
+** got from, and takes no slot of this one: for schedulers, whose thread gets from a port of its own. IOCP_TIMEOUT,
+** IOCP_CLOSED, IOCP_CANCELLED, IOCP_NOMEM: `packet` is untouched. */
+IOCP_API int iocp_port_pick(iocp_port *port, iocp_packet *packet);
 /* Gives packets taken but not used back to the head of the queue, in their order; on Windows, whose kernel appends,
 ** behind it. On a closed port they are dropped as the queue was. IOCP_NOMEM: none is queued. */
 IOCP_API int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count);
@@ -448,6 +452,9 @@ IOCP_API iocp_handle iocp_socket_handle(const iocp_socket *socket);
 IOCP_API int iocp_socket_is_open(const iocp_socket *socket);
 /* The descriptor or SOCKET; UINTPTR_MAX once it is closed. */
 IOCP_API uintptr_t iocp_socket_native(iocp_socket *socket);
+/* Closes, but leaves the descriptor open, and gives it to the caller: for libraries that own theirs. IOCP_INVALID: it
+** is closed, or adopted; on Windows always, where a socket completes to its port for life. */
+IOCP_API int iocp_socket_detach(iocp_socket *socket, uintptr_t *native);
 /* What its operations complete to, and with which key. IOCP_INVALID: it is closed, or associated already. IOCP_CLOSED:
 ** the port is. Source: Microsoft's CreateIoCompletionPort. */
 IOCP_API int iocp_socket_associate(iocp_socket *socket, iocp_port *port, uintptr_t key);
@@ -468,8 +475,8 @@ IOCP_API int iocp_socket_multicast(iocp_socket *socket, const char *group, const
 /* The next connection becomes `client`, which is fresh: created, and neither bound nor associated. When it is done the
 ** client is associated, its key its own handle: with `port` or, if that is NULL, with the listener's; with
 ** IOCP_UNASSOCIATED in flags with none. The operation keeps a reference to it. Accepted without a port it stays open
-** all the same, until it is associated, closed, or the listener's port ends. IOCP_INVALID: it is not fresh. Source:
-** Microsoft's AcceptEx. */
+** all the same, if a packet tells of it, until it is associated, closed, or the listener's port ends; done at once it
+** is open as long as its references. IOCP_INVALID: it is not fresh. Source: Microsoft's AcceptEx. */
 enum { IOCP_UNASSOCIATED = 1 };
 IOCP_API int iocp_socket_accept(
 	iocp_socket *socket, iocp_socket *client, iocp_port *port, int flags, uintptr_t overlapped, int64_t *done);

@@ -42,6 +42,9 @@
 ---@field Pool iocp.PoolClass
 ---@field Socket iocp.SocketClass
 ---@field File iocp.FileClass
+---@field stdin iocp.FileStream the process' own, in the one thread that uses it first; elsewhere it blocks
+---@field stdout iocp.FileStream
+---@field stderr iocp.FileStream
 ---@field coroutine table create, wrap and resume whose coroutines fibers can wait in, and the rest of Lua's
 local iocp = {}
 
@@ -103,6 +106,27 @@ function iocp.threads() end
 --- reference, which keeps the pool.
 ---@return iocp.Pool[]
 function iocp.pools() end
+
+--- What ends once: wait_any, wait_all and as_completed take any of them.
+---@alias iocp.Ends iocp.Task|iocp.Thread|iocp.Process|iocp.Lookup|iocp.Fiber
+
+--- Waits until one of them has ended. Inside a fiber the others run meanwhile; a worker of a pool that waits so counts
+--- as blocked. May be called by any thread, with what it has references to. Source: Python's concurrent.futures.wait.
+---@param list iocp.Ends[] not empty
+---@param ms? number how long, from 0 on; default for ever
+---@return iocp.Ends|nil ended, integer|string index or message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
+function iocp.wait_any(list, ms) end
+
+--- Waits until all of them have ended, however they did: each is to be asked for what came of it.
+---@param list iocp.Ends[]
+---@param ms? number how long, from 0 on; default for ever
+---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
+function iocp.wait_all(list, ms) end
+
+--- Each of them and its index, in the order in which they end. Raises where the wait for the next is in vain.
+---@param list iocp.Ends[]
+---@return fun(): iocp.Ends|nil, integer?
+function iocp.as_completed(list) end
 
 --- Tables with this metatable cross with its name, and get the one that is registered under it in the state they arrive
 --- in.
@@ -401,6 +425,13 @@ function stream:shutdown(side) end
 ---@return true
 function stream:close() end
 
+--- Goes on in TLS, by LuaSec; not on Windows. From here on a write waits for the system, and shutdown is an error. A
+--- client (with a name, or mode "client") verifies the certificate's chain and name, unless verify is "none".
+---@param context table|userdata what LuaSec's newcontext takes (capath "/etc/ssl/certs" if left out); or a context
+---@param name? string the server's, which it is told; nil: this is the server
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code EPROTO, ECONNRESET, TIMEOUT, CANCELLED ...
+function stream:starttls(context, name) end
+
 --- How long each operation takes at most from now on.
 ---@param ms number|nil milliseconds from 0 on; nil: for ever
 ---@return iocp.Stream
@@ -413,6 +444,73 @@ function stream:peer() end
 --- Its own.
 ---@return string|nil host, integer|string port, iocp.Code? code
 function stream:address() end
+
+---@class iocp.FileStreamOptions
+---@field timeout? number milliseconds that each operation takes at most
+---@field max_line? integer bytes of a line, default 1048576
+---@field max_unsent? integer bytes of a pipe that may be unsent before a writer waits, default 65536
+---@field linger? number milliseconds that close goes on writing, default 5000
+
+--- Opens a file as a stream. That itself may wait for the device, without others running.
+---@param path string|iocp.File in UTF-8; or a file that is associated with nothing, as a process' pipes are
+---@param mode? string of a path: as iocp.File
+---@param options? iocp.FileStreamOptions
+---@return iocp.FileStream|nil stream, string? message, iocp.Code? code ENOENT, EACCES ...
+function iocp.open_file(path, mode, options) end
+
+---@param path string
+---@return string|nil data all that the file holds, string? message, iocp.Code? code ENOENT, EACCES ...
+function iocp.read_file(path) end
+
+--- Makes that all that a file holds, or adds it.
+---@param path string
+---@param data string
+---@param mode? string "w" if left out; "a", "wx" ...
+---@return true|nil, string? message, iocp.Code? code ENOENT, EACCES, ENOSPC ...
+function iocp.write_file(path, data, mode) end
+
+--- A file, a pipe or a terminal.
+---@class iocp.FileStream
+local file_stream = {}
+
+--- As a stream's; a line's end is "\n" alone. At the end of a file that grows the next read goes on.
+---@param format? string|integer "l" (default), "L", "a", each also with a star; how many bytes
+---@return string|nil data nil: the end, string? message, iocp.Code? code
+function file_stream:read(format) end
+
+--- Reads what is there, waiting only for the first byte.
+---@param max? integer bytes at most
+---@return string|nil data nil: the end, string? message, iocp.Code? code
+function file_stream:read_some(max) end
+
+--- Iterates until the end, a cancel, or the stream's close. Raises what fails.
+---@param format? string|integer as read
+---@return fun(): string|nil
+function file_stream:lines(format) end
+
+--- Writes strings and numbers at the file's place, in mode a to its end; each call is whole among others'.
+---@param ... string|number
+---@return iocp.FileStream|nil stream, string? message, iocp.Code? code ENOSPC, EPIPE, TIMEOUT, CANCELLED, CLOSED ...
+function file_stream:write(...) end
+
+--- Waits until the system has all that was written.
+---@return iocp.FileStream|nil stream, string? message, iocp.Code? code as write
+function file_stream:flush() end
+
+--- Where the next read or write is to be.
+---@param whence? "set"|"cur"|"end" "cur" if left out
+---@param offset? integer bytes, 0 if left out
+---@return integer|nil place, string? message, iocp.Code? code ESPIPE: a pipe has none; EINVAL, CLOSED
+function file_stream:seek(whence, offset) end
+
+--- Closes, behind what was written.
+---@return true|nil, string? message, iocp.Code? code what was written is not all there
+function file_stream:close() end
+
+--- How long each operation takes at most from now on.
+---@param ms number|nil milliseconds from 0 on; nil: for ever
+---@return iocp.FileStream
+function file_stream:timeout(ms) end
 
 ---@class iocp.Server
 local server = {}
@@ -1127,13 +1225,19 @@ function file:native() end
 ---@alias iocp.OnError fun(message: string, about: {pool: string, task: string, worker: integer})
 
 ---@class iocp.PoolOptions
----@field workers? integer 0..100000; default: as many as processors
+---@field workers? integer|integer[] 0..100000; default: as many as processors. Two of them: the least and the most
+---@field idle? number with two: ms that one more than the least waits for a task before it ends; default 10000
 ---@field concurrency? integer how many of them work at a time, 0..2^32-1; 0 (default): as many as processors
 ---@field name? string of its threads, and in messages; at most 63 bytes, none of them 0, as all names here
 ---@field stack? integer bytes of a worker's C stack; from 262144 on; default 2 MiB
 ---@field affinity? "spread"|integer[] the processors that workers may run on, by number; or each has one of its own
 ---@field thread_priority? integer -2 to 2: steps below or above the thread that makes the pool
 ---@field init? fun(): any each worker calls it first; what it returns is the state that tasks may ask for
+---@field fini? fun(state: any) each worker calls it last, with what init returned, unless it dies
+---@field tasks_per_worker? integer how many one runs before another takes its place, from 1 on
+---@field fresh? boolean each task has a new Lua state
+---@field grace? number ms that code has to leave which a hard cancel has ended; default 100
+---@field on_error_here? iocp.OnError called in the state that makes the pool, at its next call that waits for it
 ---@field on_error? "keep"|"log"|"raise"|iocp.OnError what becomes of failures, besides being kept by their task
 ---@field logger? fun(text: string) for "log", in the worker; default: standard error
 ---@field replace? boolean whether a worker that died is replaced; default true. One whose init failed never is
@@ -1149,6 +1253,17 @@ local PoolClass = {}
 ---@return iocp.Pool|nil, string? message, iocp.Code? code INVALID
 function PoolClass.open(handle) end
 
+--- The open pool that has this name in the process, in whatever state; the first who asks makes it. Any thread may.
+---@param name string 1 to 63 bytes
+---@param options? integer|iocp.PoolOptions without a name; they say nothing if the pool is there
+---@return iocp.Pool|nil, string? message, iocp.Code? code as Pool
+function PoolClass.named(name, options) end
+
+--- The stats of all named pools, by name.
+---@param format? "json"
+---@return table<string, iocp.PoolStats>|string
+function PoolClass.status(format) end
+
 --- Where a worker runs: its pool and its number.
 ---@return iocp.Pool?, integer? worker
 function PoolClass.current() end
@@ -1162,7 +1277,19 @@ function pool:handle() end
 
 --- A function that crosses to each worker once; a chunk; "module:function"; or a table with a name for messages and
 --- traces, and worker = true to be called with what init returned first.
----@alias iocp.Work function|string|{body: function|string, name?: string, worker?: boolean}
+---@alias iocp.Work function|string|iocp.Treated
+
+--- A function, and how a task that calls it is treated.
+---@class iocp.Treated
+---@field body function|string
+---@field name? string
+---@field worker? boolean
+---@field timeout? number ms from when it is submitted, or due, until it has ended, 0.001 to 1e15: else with TIMEOUT
+---@field hard? boolean with a timeout: ends the worker, too, as cancel("hard")
+---@field retries? integer how often it runs again if it fails, 0 to 1e9
+---@field backoff? number ms before it runs again, each time twice as much, 0 to 1e15; default 0
+---@field priority? "high"|"normal"|"low" high ones overtake what is queued, low ones give way; nobody starves
+---@field jit? boolean false: LuaJIT leaves it to its interpreter, so that "hard" comes into its loops
 
 --- Queues a call of f(...) in a worker.
 ---@param f iocp.Work
@@ -1195,36 +1322,86 @@ function pool:submit_every(ms, f, ...) end
 ---@return iocp.Task|nil, string? message, iocp.Code? code NOMEM
 function pool:task(f, ...) end
 
----@class iocp.LoopOptions
----@field chunk? integer items in a task, from 1 on
----@field errors? "raise"|"collect" the first error cancels the rest and is raised; or all are collected (not by reduce)
----@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines
+--- What a loop calls its function with, and what counts of what that returns.
+---@class iocp.CallOptions
+---@field args? any[] what comes behind item and index; with nils in it, n says how many
+---@field index? boolean whether the index comes behind the item (true, not of parallel_for and reduce)
+---@field results? "first"|"all" all: a table of them with n; of imap they come one behind the other
 ---@field name? string
 
+---@class iocp.LoopOptions: iocp.CallOptions
+---@field chunk? integer items in a task, from 1 on
+---@field errors? "raise"|"collect" the first error cancels the rest and is raised; or all are collected (not by reduce)
+---@field timeout? number ms that all of it may take, from 0 on
+---@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines
+
 --- The results of f(item, index), in order. Raises the first error: the value, or of a text the message with its item.
----@param list any[]
----@param f fun(item: any, index: integer): any
+---@param list any[]|fun(): any an iterator is read to its end first
+---@param f iocp.Work
 ---@param options? iocp.LoopOptions
 ---@return any[]|nil results, table|string? errors, table|iocp.Code? values of the errors; or CLOSED, CANCELLED
 function pool:map(list, f, options) end
 
 --- f(i) for i = from, to, step.
----@overload fun(self: iocp.Pool, from: number, to: number, f: fun(i: number), options?: iocp.LoopOptions): true|nil
+---@overload fun(self: iocp.Pool, from: number, to: number, f: iocp.Work, options?: iocp.LoopOptions): true|nil
 ---@param from number
 ---@param to number
 ---@param step number not 0; may be left out
----@param f fun(i: number)
+---@param f iocp.Work
 ---@param options? iocp.LoopOptions
 ---@return true|nil, table|string? errors, table|iocp.Code? values as map
 function pool:parallel_for(from, to, step, f, options) end
 
+---@class iocp.ImapOptions: iocp.CallOptions
+---@field ordered? boolean in the order of the input (default), or as they come
+---@field window? integer tasks that are under way, or whose results nobody has taken; default 4 for each worker
+---@field chunk? integer items in a task; default 1
+---@field timeout? number ms that all of it may take, from 0 on; then it raises
+---@field errors? "raise"|"collect" the first one cancels the rest and is raised; or each result comes behind true
+
+--- For a for-loop: index and result of f(item, index), as they come. It may be left at any time: what is left is
+--- cancelled by close, on Lua 5.4 where the loop is left, else once it is collected. Inside a fiber the others run
+--- meanwhile (on Lua 5.1 only if it is called, not by a for-loop). Its thread's alone.
+---@param input any[]|fun(): any an iterator, called in this thread, gives items until nil
+---@param f iocp.Work
+---@param options? iocp.ImapOptions
+---@return iocp.Results results, nil, nil, iocp.Results closed where the loop is left
+function pool:imap(input, f, options) end
+
+---@class iocp.Results
+---@overload fun(): integer?, any ...
+local results = {}
+
+--- Cancels what is left, and waits until nothing of it runs.
+---@return true
+function results:close() end
+
 --- The items combined with f, which must be associative.
----@param list any[]
----@param f fun(a: any, b: any): any
+---@param list any[]|fun(): any
+---@param f iocp.Work without worker = true
 ---@param initial? any comes first
 ---@param options? iocp.LoopOptions
 ---@return any result, string? message, iocp.Code? code as map
 function pool:reduce(list, f, initial, options) end
+
+--- Tasks that end together: waits for all that f has submitted; the first that does not complete, or an error of f,
+--- cancels the others, and is raised when they have ended. Inside a fiber the others run meanwhile.
+---@param f fun(scope: iocp.PoolScope): any ...
+---@return any ... results of f, or nil, message, code CANCELLED (who waits)
+function pool:scope(f) end
+
+---@class iocp.PoolScope
+local pool_scope = {}
+
+--- As pool:submit, for a task of the scope.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code as pool:submit
+function pool_scope:submit(f, ...) end
+
+--- Cancels what has not ended.
+---@return true
+function pool_scope:cancel() end
 
 --- How many workers there are to be.
 ---@param n? integer 0..100000
@@ -1293,7 +1470,8 @@ local task = {}
 
 --- Until it has ended. A worker runs a queued task of its own pool itself, on the spot.
 ---@param ms? number
----@return true|nil, any ... results; or message with traceback, iocp.Code, error value
+---@return true|nil, any ... results; or message with traceback, iocp.Code, error value. TIMEOUT: not yet, or, with the
+--- ms that it had in place of the value, it ran out of its time
 function task:wait(ms) end
 
 --- As wait, at once; TIMEOUT: it has not ended.
@@ -1329,6 +1507,19 @@ function task:submit(ms) end
 ---@param ... iocp.Value
 ---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM
 function task:then_(f, ...) end
+
+--- A new task that calls f with message, code and error value of this one, then the arguments, if this one did not
+--- complete; else it has this one's results.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM
+function task:catch(f, ...) end
+
+--- A new task that calls f with the arguments when this one has ended, and ends as this one, unless f fails.
+---@param f iocp.Work
+---@param ... iocp.Value
+---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM
+function task:finally(f, ...) end
 
 --- What it was named, or the file and line of its function, or "a C function".
 ---@return string

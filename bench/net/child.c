@@ -1,5 +1,5 @@
 /*
-** child.c - the server that is measured: a child, and what the system says that it used.
+** child.c - the server that is measured: a child, with children of its own, and what the system says that they used.
 **
 ** Its processor time is the process' own clock, which also has what threads used that have ended. The system brings
 ** that of a thread that runs up to date with each tick only, so it is asked while nothing is on its way.
@@ -102,18 +102,50 @@ uint16_t start_server(char **command)
 
 /* ---- what it used ------------------------------------------------------------------------------------------------ */
 
-static FILE *open_file(const char *format, const char *of)
+static FILE *open_of(pid_t process, const char *format, const char *of)
 {
 	char path[320];
-	snprintf(path, sizeof(path), format, (int)server, of);
+	snprintf(path, sizeof(path), format, (int)process, of);
 	return fopen(path, "r");
 }
 
-static double cpu_of_server(void)
+static FILE *open_file(const char *format, const char *of)
+{
+	return open_of(server, format, of);
+}
+
+static pid_t parent_of(pid_t process)
+{
+	int parent = 0;
+	FILE *file = open_of(process, "/proc/%d/stat", "");
+	if (file && fscanf(file, "%*d (%*[^)]) %*c %d", &parent) != 1)
+		parent = 0;
+	if (file)
+		fclose(file);
+	return parent;
+}
+
+/* The sum of what f says of the server and its children. */
+static double sum_of_server(double (*f)(pid_t process))
+{
+	double sum = f(server);
+	const struct dirent *entry;
+	DIR *folder = opendir("/proc");
+	or_die(folder != NULL, "/proc");
+	while ((entry = readdir(folder)) != NULL) {
+		pid_t process = (pid_t)atol(entry->d_name);
+		if (process > 0 && parent_of(process) == server)
+			sum += f(process);
+	}
+	closedir(folder);
+	return sum;
+}
+
+static double cpu_of_process(pid_t process)
 {
 	clockid_t clock;
 	struct timespec used;
-	or_die(clock_getcpuclockid(server, &clock) == 0 && clock_gettime(clock, &used) == 0, "the server's clock");
+	or_die(clock_getcpuclockid(process, &clock) == 0 && clock_gettime(clock, &used) == 0, "the server's clock");
 	return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
@@ -191,7 +223,7 @@ usage usage_now(void)
 	nanosleep(&idle, NULL);
 	getrusage(RUSAGE_SELF, &own);
 	now.own = own.ru_nvcsw;
-	now.cpu = cpu_of_server();
+	now.cpu = sum_of_server(cpu_of_process);
 	now.user = user_of_server();
 	ask_threads(&now);
 	now.at = seconds_now();
@@ -221,15 +253,20 @@ usage usage_since(const usage *before)
 	return now;
 }
 
-double memory_of_server(void)
+static double memory_of_process(pid_t process)
 {
 	char line[256];
 	double kilobytes = -1;
-	FILE *file = open_file("/proc/%d/smaps_rollup", "");
+	FILE *file = open_of(process, "/proc/%d/smaps_rollup", "");
 	while (file && fgets(line, sizeof(line), file))
 		if (sscanf(line, "Anonymous: %lf", &kilobytes) == 1)
 			break;
 	or_die(file && kilobytes >= 0, "smaps_rollup");
 	fclose(file);
 	return kilobytes * 1024;
+}
+
+double memory_of_server(void)
+{
+	return sum_of_server(memory_of_process);
 }

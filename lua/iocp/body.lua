@@ -1,7 +1,7 @@
 --- What a task runs: a function, a chunk of Lua, "module:function", or a table of one of them with a name and whether
 -- it is called with the worker's state. A function crosses to each worker once.
 local load_chunk = rawget(_G, "loadstring") or load
-local options = require "iocp.options"
+local options, terms = require "iocp.options", require "iocp.terms"
 local parts -- those of this state: see the end
 
 local NAMES, TEXTS = 64, 256 -- that are remembered for a function, and of texts
@@ -35,16 +35,20 @@ local function by_name(module, name)
   end
 end
 
--- The last work objects of a function by name and wish for the state: a table with both is made anew for each submit.
+-- The last work objects of a function by name, wish for the state and terms: a table with all of them is made anew for
+-- each submit.
 local named = setmetatable({}, { __mode = "k" })
 
-local function renew(last, f, name, wants_state)
-  return parts.work(f, name, wants_state, last)
+local function renew(last, f, name, wants_state, its_terms)
+  return parts.work(f, name, wants_state, last, its_terms)
 end
 
-local function named_work(f, name, wants_state)
+local NONE = { key = "-", wanting_key = "+" }
+
+local function named_work(f, name, wants_state, its_terms)
   named[f] = named[f] or new_generations(NAMES)
-  return named[f]((wants_state and "+" or "-") .. (name or ""), renew, f, name, wants_state)
+  local key = (its_terms or NONE)[wants_state and "wanting_key" or "key"]
+  return named[f](name and key .. name or key, renew, f, name, wants_state, its_terms)
 end
 
 -- Its end says more than its beginning.
@@ -69,7 +73,7 @@ local function compile(found, text)
     message = ('%s; a function of a module is written "%s:%s"'):format(message, module, name)
   end
   if not f then
-    error("bad argument 'f' (" .. tostring(message) .. ")", 6) -- where the pool's method was called
+    error("bad argument 'f' (" .. tostring(message) .. ")", 7) -- where the pool's method was called
   end
   return { f }
 end
@@ -82,39 +86,76 @@ local function function_of(text)
   return found[1], found[2]
 end
 
-local function bad_work(message, ...)
-  error(("bad argument 'f' (" .. message .. ")"):format(...), 4) -- as above
+-- What is wrong with a table of a body and what goes with it; nil: nothing.
+local function fault_of(f)
+  if f.body == nil and getmetatable(f) and getmetatable(f).__call then
+    return "expected a function, got a table with __call: pass a function that calls it"
+  end
+  local has_terms = false
+  for name in pairs(f) do
+    if name ~= "body" and name ~= "name" and name ~= "worker" then
+      if not terms.has(name) then
+        return ("'%s' is none of body, name, worker, timeout, hard, retries, backoff, priority, jit"):format(
+          tostring(name))
+      end
+      has_terms = true
+    end
+  end
+  if f.name ~= nil and not options.is_name(f.name) then
+    return ("name: expected %s, got %s"):format(options.NAME[3], options.got(f.name))
+  elseif f.worker ~= nil and type(f.worker) ~= "boolean" then
+    return ("worker: expected a boolean, got %s"):format(options.got(f.worker))
+  elseif type(f.body) ~= "function" and type(f.body) ~= "string" then
+    return ("body: expected a function or a string, got %s"):format(options.got(f.body))
+  end
+  return has_terms and terms.fault_of(f) or nil, has_terms
+end
+
+-- The function that `f` says, its name if it has one, whether it is called with the worker's state, and the terms.
+-- Called by what a pool's method calls, where an error is raised.
+local function describe(f)
+  local kind, fault, has_terms = type(f), nil, false
+  if kind == "table" then
+    fault, has_terms = fault_of(f)
+  elseif kind ~= "function" and kind ~= "string" then
+    fault = ('expected a function, a chunk, "module:function" or a table, got %s'):format(options.got(f))
+  end
+  if fault then
+    error(("bad argument 'f' (%s)"):format(fault), 4)
+  end
+  local given = kind == "table" and f or { body = f }
+  local its_terms = has_terms and terms.of(f) or nil
+  if type(given.body) == "function" then
+    return given.body, given.name, given.worker, its_terms
+  end
+  local body, name = function_of(given.body)
+  return body, given.name or name, given.worker, its_terms
+end
+
+local PLAIN = { body = true, name = true, worker = true, priority = true }
+
+-- Whether it is a table of a function that says nothing which is dear to look at, and nothing wrong.
+local function is_plain(f)
+  for name in pairs(f) do
+    if not PLAIN[name] then
+      return false
+    end
+  end
+  local name, worker, priority = f.name, f.worker, f.priority
+  return type(f.body) == "function" and (name == nil or options.is_name(name))
+    and (worker == nil or type(worker) == "boolean") and (priority == nil or terms.by_priority[priority] ~= nil)
 end
 
 -- What stands for a function, as a work object.
 local function resolve(f)
-  if type(f) == "string" then
-    return named_work(function_of(f))
-  elseif type(f) ~= "table" then
-    bad_work('expected a function, a chunk, "module:function" or a table, got %s', options.got(f))
-  elseif f.body == nil and getmetatable(f) and getmetatable(f).__call then
-    bad_work("expected a function, got a table with __call: pass a function that calls it")
+  if type(f) == "table" and is_plain(f) then
+    return named_work(f.body, f.name, f.worker, f.priority and terms.by_priority[f.priority])
   end
-  for name in pairs(f) do
-    if name ~= "body" and name ~= "name" and name ~= "worker" then
-      bad_work("'%s' is none of body, name, worker", tostring(name))
-    end
-  end
-  local body, name = f.body, f.name
-  if name ~= nil and not options.is_name(name) then
-    bad_work("name: expected %s, got %s", options.NAME[3], options.got(name))
-  elseif f.worker ~= nil and type(f.worker) ~= "boolean" then
-    bad_work("worker: expected a boolean, got %s", options.got(f.worker))
-  elseif type(body) == "string" then
-    body, name = function_of(body)
-  elseif type(body) ~= "function" then
-    bad_work("body: expected a function or a string, got %s", options.got(body))
-  end
-  return named_work(body, f.name or name, f.worker)
+  return named_work(describe(f))
 end
 
 return function(its_parts)
   parts = its_parts
-  parts.named_work = named_work
+  parts.named_work, parts.describe = named_work, describe
   parts.set_resolver(resolve)
 end

@@ -5,7 +5,7 @@
 -- of the packets that it expects, a number (see expect), or any table. What it is woken with is what `park` returns: a
 -- string, TIMEOUT or CANCELLED, says that it has waited in vain.
 -- @module iocp.fiber
-local core, timers = require "iocp.core", require "iocp.timers"
+local core, private, timers = require "iocp.core", require "iocp.private", require "iocp.timers"
 local co_create, co_resume, co_status = coroutine.create, coroutine.resume, coroutine.status
 local co_running, co_yield = coroutine.running, coroutine.yield
 local error, setmetatable, tostring, type = error, setmetatable, tostring, type
@@ -95,12 +95,18 @@ local function message_of(fiber, value)
   return debug.traceback(fiber.thread, text)
 end
 
---- Tells those who wait for the fiber's end; whether there were any.
+--- Tells those who wait for the fiber's end, fibers and functions; whether there were any.
 local function tell_joiners(fiber)
   local joiners, told = fiber.joiners, false
   fiber.joiners = nil
   for i = 1, joiners and #joiners or 0 do
-    told = joiners[i] and wake(joiners[i], fiber, true) or told
+    local joiner = joiners[i]
+    if type(joiner) == "function" then
+      joiner()
+      told = true
+    elseif joiner then
+      told = wake(joiner, fiber, true) or told
+    end
   end
   return told
 end
@@ -134,6 +140,26 @@ local function end_of_turn(fiber, ok, ...)
     fiber.results = n > 0 and { n = n, ... } or nil
     fiber.message = fiber.stopped and "the fiber was cancelled" or nil
     finish(fiber, fiber.kind == "periodic" and fiber.stopped and "cancelled" or "completed")
+  end
+end
+
+local LONG = 100 -- ms
+
+--- With IOCP_DEBUG=1: what a fiber's turn gave, and that it was a long one.
+local function told(fiber, began, ...)
+  local ms = clock() - began
+  if ms >= LONG then
+    local where = fiber.thread and debug.traceback(fiber.thread) or ""
+    io.stderr:write(("iocp: fiber %s ran for %.0f ms without a wait, which all others waited for%s\n"):format(
+      fiber:name(), ms, where:gsub("^stack traceback:\n", ":\n")))
+  end
+  return ...
+end
+
+if private.debugs() then
+  local resume = co_resume
+  function co_resume(thread, ...)
+    return told(current, clock(), resume(thread, ...))
   end
 end
 
@@ -520,7 +546,7 @@ function Fiber:cancel(how)
   if how then
     self.hard = true
   end
-  if self.arguments then
+  if self.arguments and self.kind ~= "report" then
     self.message = "the fiber was cancelled before it began"
     finish(self, "cancelled")
   elseif self.waits ~= nil and not self.shielded then
@@ -547,14 +573,38 @@ function Fiber:result()
   return nil, self.message, outcome == "failed" and "ERROR" or "CANCELLED", self.value
 end
 
+--- One more who is told of the end of a fiber that has not ended: a fiber that waits for it, or a function. Returns the
+-- list of them and its place there, which is false once it is to be told no more.
+local function add_joiner(fiber, joiner)
+  local joiners = fiber.joiners or {}
+  local index = #joiners + 1
+  fiber.joiners, joiners[index] = joiners, joiner
+  return joiners, index
+end
+
+--- Calls f() when the fiber has ended, at once if it has. Returns a function that takes it back.
+function fibers.when_ended(fiber, f)
+  if fiber.outcome then
+    f()
+    return function() end
+  end
+  local joiners, index = add_joiner(fiber, f)
+  return function()
+    joiners[index] = false
+  end
+end
+
+--- Whether a value is a fiber.
+function fibers.is_fiber(value)
+  return getmetatable(value) == class
+end
+
 local function join(me, fiber, limit)
   local code = fibers.refused(me)
   if code or fiber.outcome then
     return code
   end
-  local joiners = fiber.joiners or {}
-  local index = #joiners + 1
-  fiber.joiners, joiners[index] = joiners, me
+  local joiners, index = add_joiner(fiber, me)
   local value = fibers.park(me, fiber, limit)
   if type(value) == "string" then
     joiners[index] = false

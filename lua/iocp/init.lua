@@ -4,66 +4,21 @@
 local core = require "iocp.core"
 local private = require "iocp.private" -- what only the module's own files use; iocp.core brings it
 
-if rawget(_G, "jit") then
-  local function load()
-    if pcall(require, "ffi") then -- a LuaJIT can be built without
-      require "iocp.jit"()
-    end
-  end
-  if core.current() then
-    private.load_when_used(load)
-  else
-    load()
-  end
+-- A thread's state gets LuaJIT's fast methods when they pay: src/lua/late.c.
+if rawget(_G, "jit") and not private.in_thread() and pcall(require, "ffi") then -- a LuaJIT can be built without
+  require "iocp.jit"()
 end
 
--- What the scheduler gives: it is loaded with the first look for one of them, which then stands in core itself.
-local scheduled = {}
-for name in ("run spawn spawn_after spawn_every fibers fiber port within Condition coroutine pcall"):gmatch "%S+" do
-  scheduled[name] = true
-end
--- Its parts, which are one in a state, though a script may clear package.loaded meanwhile, as frameworks for tests do.
-local parts = {}
-local function load_part(load)
-  for name, part in pairs(parts) do
-    package.loaded[name] = package.loaded[name] or part
-  end
-  local loaded = load()
-  for name, part in pairs(package.loaded) do
-    if name:find("^iocp%.") then
-      parts[name] = part
-    end
-  end
-  return loaded
-end
-local function streams(name, load)
-  scheduled[name] = function()
-    local _ = core.run
-    core[name] = load_part(load)
-  end
-end
-streams("connect", function() return require "iocp.connect" end)
-streams("listen", function() return require("iocp.server").listen end)
-streams("serve", function() return require "iocp.serve" end)
-streams("datagram", function() return require "iocp.datagram" end)
-
+-- Classes that were not asked for yet are in C, the rest in iocp.later.
+local find_class, later = getmetatable(core).__index, nil
 setmetatable(core, {
   __index = function(_, name)
-    if name == "Pool" then
-      require "iocp.pool"(core, private.open_pool()) -- which sets core.Pool
-      if private.pools_opened then
-        private.pools_opened()
-      end
-    elseif scheduled[name] then
-      if type(scheduled[name]) == "function" then
-        scheduled[name]()
-      else
-        load_part(function() require("iocp.scheduler").install() end)
-      end
-    elseif name == "E" then
-      core.E = private.io_errors()
+    local class = find_class(core, name)
+    if class == nil then
+      later = later or require "iocp.later"
+      return later(core, private, name)
     end
-    return rawget(core, name)
+    return class
   end,
 })
 

@@ -12,15 +12,87 @@
 -- caller is not to be compiled (jit.off).
 --
 -- jit/library.lua finds the functions in C, jit/fast.lua has what the methods share, jit/operation.lua what those of
--- operations share besides; jit/port.lua, jit/heap.lua, jit/socket.lua and jit/file.lua have the methods.
+-- operations share besides; jit/port.lua, jit/heap.lua, jit/socket.lua and jit/file.lua have the methods, and load the
+-- others.
 -- @module iocp.jit
+require "iocp.core" -- a thread's state may not have required anything so far
+local private = require "iocp.private"
+local jit, getenv = jit, os.getenv
 
---- Replaces the methods of this state's metatables, where that pays.
-return function()
-  if require "iocp.jit.library" then
-    require "iocp.jit.port"()
-    require "iocp.jit.heap"()
-    require "iocp.jit.socket"()
-    require "iocp.jit.file"()
+local PARTS = {
+  IOCompletionPort = "iocp.jit.port", Heap = "iocp.jit.heap", Socket = "iocp.jit.socket", File = "iocp.jit.file",
+}
+local ENOUGH = 32 -- calls: fewer than those after which the compiler takes a loop, so that it finds what is to stay
+
+--- Not where the compiler is off, since interpreted FFI calls are some ten times slower than classic ones; with
+-- IOCP_NOJIT=1 in the environment; or with IOCP_DEBUG=1, which is to see what waits and what is refused.
+local function are_wanted()
+  return jit.status() and getenv("IOCP_NOJIT") ~= "1" and not private.debugs()
+end
+
+local function copy(methods)
+  local all = {}
+  for method, f in pairs(methods) do
+    all[method] = f
+  end
+  return all
+end
+
+--- The compiled methods of a class, which has these; the same, if there are to be no others.
+local function load_part(name, classic)
+  if are_wanted() and require "iocp.jit.library" then
+    private.classic[name] = classic
+    return require(PARTS[name])()
+  end
+  return classic
+end
+
+--- Has the part loaded when the classic methods have been called often, by functions in their place, which stay good
+-- for who keeps one in a local. A method that somebody else has replaced meanwhile stays replaced.
+local function put_off(name, ...)
+  local index, left = private.class(name).__index, ENOUGH
+  local classic, ours, now = copy(index), {}, {}
+  local function load_now()
+    for method in pairs(ours) do
+      now[method] = classic[method]
+    end
+    local loaded, compiled = pcall(load_part, name, classic)
+    for method, f in pairs(ours) do
+      now[method] = loaded and compiled[method] or classic[method]
+      if index[method] == f then
+        index[method] = now[method]
+      end
+    end
+  end
+  for _, method in ipairs { ... } do
+    now[method] = function(...)
+      left = method == "packets" and 0 or left - 1 -- which is called once, and then loops
+      if left > 0 then
+        return classic[method](...)
+      end
+      load_now()
+      return now[method](...)
+    end
+    ours[method] = function(self, a, b, c, d, e) -- as many as any of them has
+      return now[method](self, a, b, c, d, e)
+    end
+    index[method] = ours[method]
+  end
+end
+
+private.classic = {} -- by class: the methods that its part is to replace
+
+--- Replaces the methods of all classes; or with the name of a class those that are named behind it, when it pays.
+return function(name, ...)
+  if not are_wanted() then
+    return
+  elseif name then
+    return put_off(name, ...)
+  end
+  for class in pairs(PARTS) do
+    local index = private.class(class).__index
+    for method, f in pairs(load_part(class, copy(index))) do
+      index[method] = f
+    end
   end
 end

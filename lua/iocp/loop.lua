@@ -24,12 +24,12 @@ local function new(pool, job, own)
   return {
     pool = pool,
     job = job,
-    work = options.name and parts.named_work(job.f, options.name) or job.f,
     size = chunk_size(options.chunk, job.count, workers),
     window = workers * WINDOW, -- how many chunks may be open
     update = update,
     stop = stop,
     own = own,
+    deadline = options.timeout and core.clock() + options.timeout,
     notices = assert(parts.notices()), -- the numbers of chunks that have ended
     waits = false,
     chunks = {}, -- those that are open, by their numbers
@@ -49,9 +49,10 @@ end
 -- The chunk is in the table before it is under way, so that no lack of memory comes between.
 local function post(loop, chunk, refused)
   local key = loop.key + 1
-  loop.key, loop.chunks[key] = key, chunk
-  local fine, task, message, code = pcall(parts.submit_chunk, loop.pool, loop.job.runner, loop.notices, key, loop.work,
-    chunk.first, chunk.n, chunk.packed, chunk.extra, refused)
+  loop.key, loop.chunks[key], chunk.key = key, chunk, key
+  local job = loop.job
+  local fine, task, message, code = parts.pcall(parts.submit_chunk, loop.pool, job.runner, loop.notices, key, job.work,
+    chunk.first, chunk.n, chunk.packed, chunk.extra, refused, job.how)
   if not fine or not task then
     loop.chunks[key] = nil
   end
@@ -71,7 +72,8 @@ local function refusals(items, n)
   return refused, least
 end
 
--- Submits a chunk: its task; or nil, message, code. An item that cannot be sent is an error of its own.
+-- Submits a chunk: its task; or nil, message, code. An item that cannot be sent is an error of its own. loop: pool,
+-- job, notices (nil: who submits is told otherwise), chunks and key, as below.
 local function offer(loop, chunk)
   local job = loop.job
   local fine, task, message, code = post(loop, chunk)
@@ -144,9 +146,10 @@ end
 local function receive(loop)
   run_one(loop)
   local _, one = next(loop.chunks)
-  local chunk, message, code = next_ended(loop, nil, one)
+  local left = loop.deadline and math.max(0, loop.deadline - core.clock())
+  local chunk, message, code = next_ended(loop, left, one)
   if not chunk then
-    return nil, message, code
+    return nil, code == "TIMEOUT" and "the loop ran out of its time" or message, code
   end
   local completed, a, b, c = chunk.task:result()
   loop.done = loop.done + chunk.n
@@ -197,7 +200,7 @@ local function abandon(loop, ms)
   end
 end
 
-local lib = {}
+local lib = { offer = offer }
 
 --- Raises an error of a function that the loop calls, here or in a worker. A text, or what had a text of its own that
 -- it lost on its way, since its metatable is not registered: as the message, which has the item and the traceback;
@@ -209,7 +212,8 @@ function lib.raise(message, value)
   error(is_text and message or value, 0)
 end
 
---- Runs a job: a table with runner, f, count (of items) and options; job:cut(first, n), what a chunk is called with
+--- Runs a job: a table with runner, work and how (see calls.lua), count (of items) and options; job:cut(first, n), what
+--- a chunk is called with
 -- besides, or nil and the number of an item that is missing; job:take(chunk, completed, results ...), called for each
 -- that has ended, in any order, with `chunk.first`, `chunk.n` and `chunk.packed`, the first value that cut gave;
 -- job:close(), called when no chunk is open any more; job.collects, whether an item that cannot be sent is told to the
@@ -223,7 +227,7 @@ function lib.run(pool, job)
     return nil, "init cannot run loops over its own pool, whose worker is to run them", "INVALID"
   end
   local loop = new(pool, job, current == pool)
-  local returned, ok, message, code, value = pcall(go_on, loop)
+  local returned, ok, message, code, value = parts.pcall(go_on, loop)
   if loop.stop and not (returned and ok) then
     loop.stop()
   end
@@ -245,5 +249,6 @@ end
 
 return function(its_core, its_parts)
   core, parts = its_core, its_parts
+  parts.pcall = parts.pcall or pcall -- waits_pool.lua has one in which fibers can wait everywhere
   return lib
 end

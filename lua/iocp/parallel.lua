@@ -4,6 +4,7 @@
 -- loop.lua.
 local options = require "iocp.options"
 local runners = require "iocp.runners"
+local calls, inputs = require "iocp.calls", require "iocp.inputs"
 local check = options.check
 local methods = {}
 local core, parts, numbers, slices_of, loop -- those of this state: see the end
@@ -12,19 +13,20 @@ local rules = {
   { "chunk", function(v) return type(v) == "number" and v >= 1 and v % 1 == 0 end, "an integer from 1 on" },
   { "errors", function(v) return v == "raise" or v == "collect" end, '"raise" or "collect"' },
   { "progress", function(v) return type(v) == "boolean" or type(v) == "function" end, "a boolean or a function" },
-  options.NAME,
+  { "timeout", function(v) return type(v) == "number" and v >= 0 end, "milliseconds, a number from 0 on" },
+  options.NAME, calls.ARGS, calls.INDEX, calls.RESULTS,
 }
 
 -- ---- jobs: see run in loop.lua ----
 
 -- Of a list: what its chunks are called with are slices of it.
-local function list_job(runner, f, list, given)
+local function list_job(runner, call, list, given)
   local slices = slices_of(list)
-  return {
-    runner = runner, f = f, count = #list, options = given, slices = slices,
+  return calls.apply(call, runner, {
+    count = #list, options = given, slices = slices,
     cut = function(_, first, n) return slices:cut(first, n) end,
     close = function() slices:close() end,
-  }
+  })
 end
 
 -- What was collected in a chunk, by places in it: into `all`, by key_of(index).
@@ -39,8 +41,8 @@ local function itself(index)
 end
 
 -- results: a list to be filled; errors, values: tables, if they are collected.
-local function map_job(f, list, given, results, errors, values)
-  local job = list_job(errors and runners.COLLECT or runners.MAP, f, list, given)
+local function map_job(call, list, given, results, errors, values)
+  local job = list_job(errors and runners.COLLECT or runners.MAP, call, list, given)
   job.collects = errors ~= nil
   function job.take(_, chunk, completed, some, wrong, why)
     if completed and not numbers.unpack(some, chunk.n, results, chunk.first) then
@@ -58,8 +60,8 @@ local function map_job(f, list, given, results, errors, values)
 end
 
 -- firsts: a list of where the pieces begin, in the order in which they came.
-local function reduce_job(f, list, given, pieces, firsts)
-  local job = list_job(runners.REDUCE, f, list, given)
+local function reduce_job(call, list, given, pieces, firsts)
+  local job = list_job(runners.REDUCE, call, list, given)
   function job.take(_, chunk, completed, piece)
     if completed then
       pieces[chunk.first] = piece
@@ -72,7 +74,7 @@ end
 
 local function nothing() end
 
-local function for_job(f, from, step, count, given, errors, values)
+local function for_job(call, from, step, count, given, errors, values)
   local function key_of(index)
     return from + (index - 1) * step
   end
@@ -82,48 +84,15 @@ local function for_job(f, from, step, count, given, errors, values)
       gather(values, chunk, why, key_of)
     end
   end
-  return {
-    runner = errors and runners.FOR_COLLECT or runners.FOR, f = f, count = count, options = given,
+  return calls.apply(call, errors and runners.FOR_COLLECT or runners.FOR, {
+    count = count, options = given,
     cut = function() return from, step end,
     take = errors and take or nothing,
     close = nothing,
-  }
+  })
 end
 
 -- ---- methods ----
-
-local LOOKED_THROUGH = 1024 -- items of a list whose every key is looked at: of a longer one it would take too long
-
--- Where a list has a hole, or nil. In a long list only what may lie behind the end is looked for here, where that costs
--- nothing: a hole before it is found when the items are copied (slices.lua).
-local function hole_of(list)
-  local n = #list
-  if getmetatable(list) or n > LOOKED_THROUGH and next(list, n) == nil then
-    return nil
-  end
-  local count, last = 0, n
-  for key in next, list do
-    if type(key) == "number" and key >= 1 and key % 1 == 0 then
-      count, last = count + 1, math.max(last, key)
-    end
-  end
-  local i = count < last and 1 or last + 1
-  while i <= last and list[i] ~= nil do
-    i = i + 1
-  end
-  return i <= last and i or nil
-end
-
--- A table that has nothing but names would count as an empty list.
-local function is_list(list)
-  return type(list) == "table" and (#list > 0 or next(list) == nil or hole_of(list) ~= nil)
-end
-
-local NO_HOLES = "a table with items from 1 on and no holes"
-
-local function about_hole(hole)
-  return hole and ("; item %.0f is nil, and others come behind it"):format(hole)
-end
 
 -- Two tables if errors are to be collected, else nothing.
 local function collectors(given)
@@ -133,22 +102,26 @@ local function collectors(given)
 end
 
 --- Calls f(item, index) for each item of a list, in the workers.
--- @tparam table list
--- @tparam function f
+-- @tparam table|function list or an iterator, which is read to its end first
+-- @tparam function|string|table f what submit takes
 -- @tparam[opt] table given the options: chunk (items in a task), errors ("raise": the first error cancels the rest and
--- is raised; "collect": see what is returned), progress (true, or a function(done, total, ms)), name
+-- is raised; "collect": see what is returned), progress (true, or a function(done, total, ms)), name, timeout (ms that
+-- all of it may take), args (a list of what comes behind item and index), index (false: f is called without), results
+-- ("all": a table with n of each call's)
 -- @return the results, in the list's order; with "collect" also the messages with tracebacks, and the error values, by
 -- index. Or nil, message, code: CLOSED, CANCELLED, TIMEOUT
 function methods.map(pool, list, f, given)
   options.check_self(pool, parts.methods)
-  check("list", list, is_list(list), "a table with items from 1 on")
-  check("f", f, type(f) == "function", "a function")
+  check("list", list, inputs.is_input(list), inputs.WHAT)
+  check("f", f, calls.is_work(f), calls.WORK)
   given = options.read(given, rules)
-  local hole = hole_of(list)
-  check("list", list, not hole, NO_HOLES, about_hole(hole))
+  list = inputs.to_list(list)
+  local hole = inputs.hole_of(list)
+  check("list", list, not hole, inputs.NO_HOLES, inputs.about_hole(hole))
+  local call = calls.read(parts, f, given)
   local results, errors, values = parts.new_list(#list), collectors(given)
-  local ok, message, code = loop.run(pool, map_job(f, list, given, results, errors, values))
-  check("list", list, code ~= "HOLE", NO_HOLES, code == "HOLE" and about_hole(message))
+  local ok, message, code = loop.run(pool, map_job(call, list, given, results, errors, values))
+  check("list", list, code ~= "HOLE", inputs.NO_HOLES, code == "HOLE" and inputs.about_hole(message))
   if not ok then
     return nil, message, code
   end
@@ -159,22 +132,26 @@ end
 -- @return true; with "collect" also the messages and the error values, by i. Or nil, message, code
 function methods.parallel_for(pool, from, to, step, f, given)
   options.check_self(pool, parts.methods)
-  if type(step) == "function" then
+  if calls.is_work(step) then
     step, f, given = 1, step, f
   end
   check("from", from, type(from) == "number", "a number")
   check("to", to, type(to) == "number", "a number")
-  check("f", f, f ~= nil or step ~= nil, "a function")
+  check("f", f, f ~= nil or step ~= nil, calls.WORK)
   check("step", step, type(step) == "number" and step ~= 0, "a number that is not 0")
-  check("f", f, type(f) == "function", "a function")
+  check("f", f, calls.is_work(f), calls.WORK)
   given = options.read(given, rules)
+  check("results", given.results, given.results ~= "all", '"first" or nil, as nothing is kept of what f returns')
+  check("index", given.index, given.index ~= true, "false or nil, as f is called with the number alone")
   local count = math.floor((to - from) / step) + 1
   local bounded = count < 2 ^ 53 -- neither infinite nor NaN
   if not bounded then
     check("from, to, step", ("%.14g, %.14g, %.14g"):format(from, to, step), false, "numbers that bound a loop")
   end
+  given.index = false
+  local call = calls.read(parts, f, given)
   local errors, values = collectors(given)
-  local ok, message, code = loop.run(pool, for_job(f, from, step, math.max(0, count), given, errors, values))
+  local ok, message, code = loop.run(pool, for_job(call, from, step, math.max(0, count), given, errors, values))
   if not ok then
     return nil, message, code
   end
@@ -225,20 +202,25 @@ end
 -- @return what came of it: `initial` or nil for an empty list; or nil, message, code
 function methods.reduce(pool, list, f, initial, given)
   options.check_self(pool, parts.methods)
-  check("list", list, is_list(list), "a table with items from 1 on")
-  check("f", f, type(f) == "function", "a function")
+  check("list", list, inputs.is_input(list), inputs.WHAT)
+  check("f", f, calls.is_work(f), calls.WORK)
   check("initial", initial, not are_options(initial, given), "nil or a value to begin with; options come behind it")
   given = options.read(given, rules)
-  local hole = hole_of(list)
-  check("list", list, not hole, NO_HOLES, about_hole(hole))
+  list = inputs.to_list(list)
+  local hole = inputs.hole_of(list)
+  check("list", list, not hole, inputs.NO_HOLES, inputs.about_hole(hole))
   check("errors", given.errors, given.errors ~= "collect", '"raise", as what came of every item is needed')
+  check("results", given.results, given.results ~= "all", '"first" or nil, as f gives one of two')
+  check("index", given.index, given.index == nil, "nil, as f is called with two items")
+  local call = calls.read(parts, f, given)
+  check("f", f, not call.worker, "a function without worker = true, as the parts are combined in the caller")
   local pieces, firsts = {}, {}
-  local ok, message, code = loop.run(pool, reduce_job(f, list, given, pieces, firsts))
-  check("list", list, code ~= "HOLE", NO_HOLES, code == "HOLE" and about_hole(message))
+  local ok, message, code = loop.run(pool, reduce_job(call, list, given, pieces, firsts))
+  check("list", list, code ~= "HOLE", inputs.NO_HOLES, code == "HOLE" and inputs.about_hole(message))
   if not ok then
     return nil, message, code
   end
-  return combine(f, initial, pieces, firsts)
+  return combine(calls.in_caller(call), initial, pieces, firsts)
 end
 
 return function(its_core, its_parts)

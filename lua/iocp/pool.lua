@@ -5,7 +5,9 @@
 local body = require "iocp.body"
 local options = require "iocp.options"
 local parallel = require "iocp.parallel"
+local json, told = require "iocp.json", require "iocp.told"
 local trace = require "iocp.trace"
+local private = require "iocp.private"
 local core, parts -- those of this state: see the end
 
 local function is_count(least, most)
@@ -28,8 +30,26 @@ local function is_affinity(v)
   return is_list or v == "spread"
 end
 
+local is_worker_count = is_count(0, 100000)
+
+local function is_workers(v)
+  if type(v) ~= "table" then
+    return is_worker_count(v)
+  end
+  return is_worker_count(v[1]) and is_worker_count(v[2]) and v[1] <= v[2] and v[2] > 0 and #v == 2
+end
+
+local function is_ms(v)
+  return type(v) == "number" and v >= 0
+end
+
+local function is_boolean(v)
+  return type(v) == "boolean"
+end
+
 local rules = {
-  { "workers", is_count(0, 100000), "an integer from 0 to 100000" },
+  { "workers", is_workers, "an integer from 0 to 100000, or two of them, the least and the most" },
+  { "idle", is_ms, "milliseconds, a number from 0 on" },
   { "concurrency", is_count(0, 4294967295), "an integer from 0 to 4294967295" },
   options.NAME,
   { "stack", function(v) return v == 0 or is_count(262144, 2 ^ 40)(v) end,
@@ -37,21 +57,58 @@ local rules = {
   { "affinity", is_affinity, '"spread", or a list of 1 to 1024 numbers of processors, from 0 on' },
   { "thread_priority", is_count(-2, 2), "an integer from -2 to 2" },
   { "init", is_function, "a function" },
+  { "fini", is_function, "a function" },
+  { "tasks_per_worker", is_count(1, 2 ^ 53), "an integer from 1 on" },
+  { "fresh", is_boolean, "a boolean" },
+  { "grace", is_ms, "milliseconds, a number from 0 on" },
   { "on_error", function(v) return v == "keep" or v == "log" or v == "raise" or is_function(v) end,
     [["keep", "log", "raise" or a function]] },
+  { "on_error_here", is_function, "a function" },
   { "logger", is_function, "a function" },
-  { "replace", function(v) return type(v) == "boolean" end, "a boolean" },
+  { "replace", is_boolean, "a boolean" },
   { "queue_limit", is_count(1, 1000000), "an integer from 1 to 1000000" },
-  { "queue_wait", function(v) return type(v) == "number" and v >= 0 end, "milliseconds, a number from 0 on" },
+  { "queue_wait", is_ms, "milliseconds, a number from 0 on" },
 }
 
+local IDLE, GRACE = 10000, 100 -- ms
+
+--- What parts.new_pool gets of options that were checked.
+local function plan_of(given, name)
+  local workers = given.workers or core.processors()
+  local range = type(workers) == "table" and workers or { workers, workers }
+  return {
+    workers = range[1],
+    most = range[2],
+    idle = given.idle or IDLE,
+    concurrency = given.concurrency or 0,
+    name = name,
+    stack = given.stack or 0,
+    affinity = given.affinity ~= "spread" and given.affinity or nil,
+    spread = given.affinity == "spread",
+    thread_priority = given.thread_priority or 0,
+    replace = given.replace ~= false,
+    raises = given.on_error == "raise",
+    queue_limit = given.queue_limit or 0,
+    queue_wait = given.queue_wait,
+    tasks_per_worker = given.tasks_per_worker or 0,
+    fresh = given.fresh or false,
+    grace = given.grace or GRACE,
+    setup = { name = name, init = given.init, fini = given.fini, on_error = given.on_error, logger = given.logger,
+      told = given.on_error_here and core.IOCompletionPort() or nil },
+  }
+end
+
 --- Makes a pool.
--- @tparam[opt] number|table options how many workers (as many as processors), or a table: workers; concurrency, how
--- many of them work at a time (0: as many as processors); name; stack, bytes; affinity, the numbers of the processors
--- that they may run on, or "spread": each on one of its own; thread_priority, -2 to 2; init, a function that each
--- worker calls first; on_error, "keep", "log", "raise" or a function(message, {pool=, task=, worker=}) that runs in the
--- worker; logger, a function(text) for "log"; replace, whether a worker that died is replaced (true); queue_limit, how
--- many tasks may be queued; queue_wait, how many ms submit waits for room (for ever).
+-- @tparam[opt] number|table options how many workers (as many as processors), or a table: workers, also { least, most
+-- }, then idle, how many ms one more than the least waits for a task before it ends (10000); concurrency, how many of
+-- them work at a time (0: as many as processors); name; stack, bytes; affinity, the numbers of the processors that
+-- they may run on, or "spread": each on one of its own; thread_priority, -2 to 2; init, a function that each worker
+-- calls first, fini, a function(state) that it calls at its end, if that is no death; tasks_per_worker, after how
+-- many another takes its place; fresh, whether each task has a new Lua state; grace, ms that code ended by
+-- cancel("hard") has to leave (100); on_error, "keep", "log", "raise" or a function(message, {pool=, task=, worker=})
+-- that runs in the worker; on_error_here, the same in the thread that makes the pool, at its next call that waits;
+-- logger, a function(text) for "log"; replace, whether a worker that died is replaced (true); queue_limit, how many
+-- tasks may be queued; queue_wait, how many ms submit waits for room (for ever).
 -- @return the pool; or nil, message, code
 local function new(_, given)
   if given == core then
@@ -64,22 +121,63 @@ local function new(_, given)
   options.check("queue_wait", given.queue_wait, not given.queue_wait or given.queue_limit,
     "nil without a queue_limit")
   options.check("logger", given.logger, not given.logger or given.on_error, 'nil without on_error = "log"')
-  local name = given.name or "iocp pool"
-  local pool, message, code = parts.new_pool {
-    workers = given.workers or core.processors(),
-    concurrency = given.concurrency or 0,
-    name = name,
-    stack = given.stack or 0,
-    affinity = given.affinity ~= "spread" and given.affinity or nil,
-    spread = given.affinity == "spread",
-    thread_priority = given.thread_priority or 0,
-    replace = given.replace ~= false,
-    raises = given.on_error == "raise",
-    queue_limit = given.queue_limit or 0,
-    queue_wait = given.queue_wait,
-    setup = { name = name, init = given.init, on_error = given.on_error, logger = given.logger },
-  }
+  options.check("idle", given.idle, not given.idle or type(given.workers) == "table",
+    "nil without workers = { least, most }")
+  local plan = plan_of(given, given.name or "iocp pool")
+  local pool, message, code = parts.new_pool(plan)
+  if pool and given.on_error_here then
+    told.add(parts, pool, plan.setup.told, given.on_error_here)
+  end
   return pool, message, code -- no tail call, which would not be seen: new_pool looks for who called this
+end
+
+--- The pool that has this name in the process, whichever state made it; the first who asks makes it.
+-- @tparam string name
+-- @tparam[opt] number|table options as for Pool, without a name; for who is not the first they say nothing
+-- @return the pool; or nil, message, code
+local function named(name, given)
+  options.check("name", name, options.is_name(name) and #name > 0, "a string of 1 to 63 bytes, none of them 0")
+  local pool = parts.find_named(name)
+  if pool then
+    return pool
+  end
+  given = options.read(type(given) == "number" and { workers = given } or given, rules)
+  options.check("options", given.name, given.name == nil or given.name == name, "no name but the first argument")
+  local plan = plan_of(given, name)
+  local least, most = plan.workers, plan.most
+  plan.workers, plan.most = 0, 0 -- none begins if another state is faster
+  local message, code
+  pool, message, code = parts.new_pool(plan)
+  if not pool then
+    return nil, message, code
+  end
+  local other = parts.enter_named(pool)
+  if other then
+    pool:close()
+    return other
+  end
+  local ok
+  ok, message, code = parts.set_range(pool, least, most)
+  if not ok then
+    pool:close()
+    return nil, message, code
+  end
+  if given.on_error_here then
+    told.add(parts, pool, plan.setup.told, given.on_error_here)
+  end
+  return pool
+end
+
+--- What the pools with a name do: their stats by name.
+-- @tparam[opt] string format "json"
+-- @return a table, or a text
+local function status(format)
+  options.check("format", format, format == nil or format == "json", '"json" or nil')
+  local all = {}
+  for _, pool in ipairs(parts.named_pools()) do
+    all[pool:name()] = pool:stats()
+  end
+  return format and json(all) or all
 end
 
 --- Finishes what is queued, then ends the workers.
@@ -132,6 +230,12 @@ return function(its_core, its_parts)
   core, parts = its_core, its_parts
   body(parts)
   parts.methods.shutdown = shutdown
+  for name, module in pairs { imap = "iocp.imap", scope = "iocp.pool_scope" } do
+    parts.methods[name] = function(...)
+      parts.methods[name] = private.load_with_scheduler(module)
+      return parts.methods[name](...)
+    end
+  end
   parts.class.__close = close
   parallel(core, parts)
   trace(parts)
@@ -140,5 +244,7 @@ return function(its_core, its_parts)
     --- One more userdata for the pool that a handle names; or nil, message, code.
     open = parts.open,
     current = current,
+    named = named,
+    status = status,
   }, { __call = new })
 end

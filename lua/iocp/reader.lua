@@ -160,6 +160,8 @@ local function receive(stream, limit)
 end
 reader.receive = receive
 
+-- What follows reads any stream, by `fill` of its class: as receive.
+
 -- ---- pieces ---------------------------------------------------------------------------------------------------------
 
 local MANY = 64
@@ -174,7 +176,7 @@ end
 --- Adds what comes next: it; nil: the end; or nil, message, code, and all is as it was.
 local function add(stream, pieces, limit)
   stream.data, stream.at = "", 1
-  local chunk, message, code = receive(stream, limit)
+  local chunk, message, code = getmetatable(stream).fill(stream, limit)
   if not chunk then
     if code then
       pieces[pieces.n + 1] = stream.data
@@ -247,7 +249,10 @@ local function take_line(stream, keeps_end)
   else
     stream.at = last + 1
   end
-  return keeps_end and sub(data, at, last) or line
+  if keeps_end or stream.keeps_cr then
+    return sub(data, at, keeps_end and last or last - 1)
+  end
+  return line
 end
 
 --- The end came before a newline did.
@@ -279,7 +284,7 @@ function reader.line(stream, keeps_end, limit)
   local data = stream.data
   if data == "" then -- what comes mostly has a whole line
     local message, code
-    data, message, code = receive(stream, limit)
+    data, message, code = getmetatable(stream).fill(stream, limit)
     if not data then
       return nil, message, code
     end
@@ -329,7 +334,7 @@ end
 --- What is there, at most `max` bytes; waits only for the first.
 function reader.some(stream, max, limit)
   if stream.data == "" then
-    local chunk, message, code = receive(stream, limit)
+    local chunk, message, code = getmetatable(stream).fill(stream, limit)
     if not chunk then
       return nil, message, code
     end

@@ -2,8 +2,10 @@
 -- function crosses. Before each item a runner writes which one it is to a cell, where an error finds it, and looks at a
 -- word whether it is to stop. An error goes through as it is; the worker tells it, with the item.
 local runners = {
-  MAP = 1, COLLECT = 2, FOR = 3, FOR_COLLECT = 4, REDUCE = 5, -- their numbers
+  MAP = 1, COLLECT = 2, FOR = 3, FOR_COLLECT = 4, REDUCE = 5, ADAPT = 6, ADAPT_STATE = 7, -- their numbers
 }
+local unpack = rawget(table, "unpack") or unpack
+
 
 -- The loops of loops.c, for LuaJIT, compiled: the cell `at` and the word `stop` are pointers to int32_t. (The compiler
 -- does not take the load of one out of the loop, since the store to the other might be to the same address.)
@@ -129,6 +131,36 @@ run[runners.REDUCE] = function(f, first, n, packed)
   if not ok then
     parts.fail_item(n, message)
   end
+end
+
+-- ---- what the function is called with ----
+
+local function pack(...)
+  return { n = select("#", ...), ... }
+end
+
+-- f as the runners call it, with an item and what comes behind it. how: see calls.lua.
+local function adapt(f, how, state)
+  local args, n = how.args, how.n
+  local call
+  if how.worker and how.index then
+    call = function(item, index) return f(state, item, index, unpack(args, 1, n)) end
+  elseif how.worker then
+    call = function(item) return f(state, item, unpack(args, 1, n)) end
+  elseif how.index then
+    call = function(item, index) return f(item, index, unpack(args, 1, n)) end
+  else
+    call = function(item) return f(item, unpack(args, 1, n)) end
+  end
+  return how.all and function(item, index) return pack(call(item, index)) end or call
+end
+
+run[runners.ADAPT] = function(f, first, n, a, b, refused, how)
+  return run[how.runner](adapt(f, how), first, n, a, b, refused)
+end
+
+run[runners.ADAPT_STATE] = function(f, state, first, n, a, b, refused, how)
+  return run[how.runner](adapt(f, how, state), first, n, a, b, refused)
 end
 
 --- Makes the runners known to the workers of this state.

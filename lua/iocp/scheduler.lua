@@ -2,8 +2,8 @@
 -- port, waiting for it while nobody can run.
 --
 -- fiber.lua has what fibers wait by, scope.lua run and spawn, timers.lua who is due when, condition.lua, deadline.lua
--- and coroutines.lua what they are named for, waits.lua the module's own waits inside fibers. Nothing of it is loaded
--- before a script asks for it.
+-- and coroutines.lua what they are named for, await.lua and waits.lua the module's own waits inside fibers. Nothing of
+-- it is loaded before a script asks for it.
 -- @module iocp.scheduler
 local core, fibers = require "iocp.core", require "iocp.fiber"
 local scopes, timers = require "iocp.scope", require "iocp.timers"
@@ -55,16 +55,16 @@ local function wake_reader()
   end
 end
 
---- Takes a packet of the port that is not the scheduler's own; false: there is none.
+--- Takes a packet of the port that is not the scheduler's own: key, bytes, overlapped; or nil, nil, TIMEOUT.
 function scheduler.take()
   local first = inbox.first
   if first > inbox.last then
-    return false
+    return nil, nil, "TIMEOUT"
   end
   local key, bytes, overlapped = inbox[first], inbox[first + 1], inbox[first + 2]
   inbox[first], inbox[first + 1], inbox[first + 2] = nil, nil, nil
   inbox.first = first + 3
-  return true, key, bytes, overlapped or nil
+  return key, bytes, overlapped or nil
 end
 
 --- Waits until there may be one: nil, or TIMEOUT, CANCELLED.
@@ -263,7 +263,7 @@ function scheduler.install()
   core.Condition = require("iocp.condition").new
   core.within = require "iocp.deadline"
   core.coroutine, core.pcall = require "iocp.coroutines"()
-  require "iocp.waits"(scheduler)
+  require "iocp.waits"()
 end
 
 return scheduler

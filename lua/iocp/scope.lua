@@ -37,7 +37,8 @@ local function new_scope(on_error)
   return scope
 end
 
---- Begins a fiber in the scope. kind: "periodic", it does not wait for it; "report", it tells of an error.
+--- Begins a fiber in the scope. kind: "periodic", it does not wait for it; "report", it tells of an error, or is to run
+-- for another reason, also when it is cancelled.
 function Scope:begin(kind, f, name, due, ...)
   local fiber = fibers.new(self, f, name, due, ...)
   self.fibers[fiber] = true
@@ -111,7 +112,7 @@ function Scope:ended(fiber, is_told)
   else
     self.count = self.count - 1
   end
-  if fiber.outcome == "failed" and not is_told then
+  if fiber.outcome == "failed" and (fiber == self.main or not is_told) then
     report(self, fiber)
   end
   if self.count > 0 or self.over then

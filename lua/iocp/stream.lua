@@ -12,7 +12,8 @@ local LINGER = 5000 -- ms
 
 -- Methods, and what few streams have otherwise.
 local Stream = { max_line = 1048576, max_unsent = 65536, unsent = 0 }
-local class = { __index = Stream }
+local class = { __index = Stream, fill = receive } -- fill(stream, limit): the next bytes; see reader.lua
+local classes = { [class] = true } -- and those that are made of it
 
 local function is_count(v)
   return type(v) == "number" and v >= 1 and v % 1 == 0
@@ -33,6 +34,14 @@ streams.rules = {
 
 local OWN = { timeout = "ms", max_line = "max_line", max_unsent = "max_unsent", linger = "linger" }
 
+function streams.set_options(stream, given)
+  for from, to in pairs(OWN) do
+    if given[from] then
+      stream[to] = given[from]
+    end
+  end
+end
+
 --- The stream of a connected socket that is associated with the scheduler's port.
 function streams.new(socket, given, is_unix)
   if not is_unix and given.nodelay ~= false then
@@ -44,22 +53,19 @@ function streams.new(socket, given, is_unix)
     data = "", at = 1, -- reader.lua has these, and slot and reader
     can_send = true, -- writer.lua
   }, class)
-  for from, to in pairs(OWN) do
-    if given[from] then
-      stream[to] = given[from]
-    end
-  end
+  streams.set_options(stream, given)
   return stream
 end
 
 -- ---- reading and writing --------------------------------------------------------------------------------------------
 
 local function check_self(self, name)
-  if getmetatable(self) ~= class then
+  if not classes[getmetatable(self)] then
     error(("bad argument 'self' to '%s' (expected a stream, got %s; methods are called with a colon)"):format(name,
       type(self)), 3)
   end
 end
+streams.check_self = check_self
 
 --- When an operation that begins now is to have ended; nil: whenever.
 local function limit_of(stream)
@@ -141,7 +147,17 @@ end
 -- @param max bytes at most; nil: all of it
 -- @return as read
 function Stream:read_some(max)
-  check_self(self, "read_some")
+  if getmetatable(self) ~= class then
+    check_self(self, "read_some")
+  elseif max == nil and self.data == "" and fibers.left > 0 and not self.is_closed then -- what comes next
+    local ms = self.ms
+    local data, message, code = receive(self, ms and clock() + ms)
+    if not data then
+      return finish(nil, message, code)
+    end
+    fibers.left = fibers.left - 1
+    return data
+  end
   options.check("max", max, max == nil or is_count(max), "an integer from 1 on")
   local is_hindered, value, message, code = hindrance(self)
   if not is_hindered then
@@ -165,6 +181,7 @@ function Stream:lines(format)
   end
 end
 
+--- What is written, as one string.
 local function text_of(...)
   local n, parts = select("#", ...), { ... }
   for i = 1, n do
@@ -180,7 +197,8 @@ end
 function Stream:write(data, more, ...)
   if getmetatable(self) ~= class then
     check_self(self, "write")
-  elseif more ~= nil or type(data) ~= "string" then
+  end
+  if more ~= nil or type(data) ~= "string" then
     data = more == nil and text_of(data) or text_of(data, more, ...)
   end
   local left = fibers.left
@@ -205,6 +223,9 @@ function Stream:flush()
   end
   return finish(value, message, code)
 end
+
+streams.write, streams.text_of, streams.hindrance, streams.finish = Stream.write, text_of, hindrance, finish
+streams.limit_of = limit_of
 
 -- ---- the rest -------------------------------------------------------------------------------------------------------
 
@@ -231,6 +252,18 @@ function Stream:shutdown(side)
     return self.socket:shutdown("read")
   end
   return writer.shut(self)
+end
+
+--- Goes on in TLS, by LuaSec, which is loaded then.
+-- @param context a table of what LuaSec's newcontext takes, or what that gave. For a client (mode "client", the default
+-- with a name) the peer's certificate is to lead to one of cafile's or capath's (the system's, by default), and to be
+-- for the name, unless verify is "none"
+-- @param name the server's, which it is told; nil: this is the server
+-- @return the stream, whose writes wait for the system from here on; or nil, message, code: EPROTO, TIMEOUT, CANCELLED
+-- ... Then the connection is of no use
+function Stream:starttls(context, name)
+  check_self(self, "starttls")
+  return require "iocp.tls"(self, context, name)
 end
 
 --- Closes: sends what was written, for as long as the option `linger` says, also in a cancelled fiber; what is unsent
@@ -267,6 +300,22 @@ end
 function class:__tostring()
   return ("iocp.Stream: %s (%s)"):format(self.host and ("%s:%d"):format(self.host, self.port) or "?",
     self.is_closed and "closed" or "open")
+end
+
+--- A class of streams that are filled in another way, with `own` methods, and of sockets' streams what is no method and
+-- those of these names.
+function streams.derive(own, names, fill)
+  local derived = { __index = own, fill = fill, __close = own.close }
+  for name, value in pairs(Stream) do
+    if type(value) ~= "function" and own[name] == nil then
+      own[name] = value
+    end
+  end
+  for _, name in ipairs(names) do
+    own[name] = Stream[name]
+  end
+  classes[derived] = true
+  return derived
 end
 
 --- The scheduler's port, for those who make streams.

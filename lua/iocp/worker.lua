@@ -1,5 +1,5 @@
 --- What a pool's worker does in its own Lua state before its first task. Called by the C part with the pool's setup;
--- returns a function that lets failures be known, or nil, and init.
+-- returns a function that lets failures be known, or nil, init and fini.
 require "iocp" -- the methods of what tasks are called with
 
 local function to_stderr(text)
@@ -29,6 +29,19 @@ local function reporter(setup)
   return nil
 end
 
+--- Also tells the thread that made the pool, by a port: see told.lua.
+local function telling_maker(setup, report)
+  if not setup.told then
+    return report
+  end
+  return function(message, task, worker)
+    setup.told:send(message, task, worker)
+    if report then
+      report(message, task, worker)
+    end
+  end
+end
+
 return function(setup)
-  return reporter(setup), setup.init
+  return telling_maker(setup, reporter(setup)), setup.init, setup.fini
 end

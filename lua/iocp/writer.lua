@@ -7,8 +7,9 @@ local park, said = fibers.park, fibers.failure
 local pending = scheduler.pending
 local writer = {}
 
--- `can_send`: nothing of what follows is in the way of a write. A stream with unsent bytes has `sends`: the pending
--- ones in their order, each { size, overlapped, transferred, is_over }, and `unsent`, their bytes. Who waits is
+-- `can_send`: nothing of what follows is in the way of a write. A stream with unsent bytes has `sends`: how many are
+-- pending, and `unsent`, their bytes. What stands for one is { size, overlapped, transferred, is_over }: one that is
+-- cancelled may end before others that began earlier. Who waits is
 -- `waiter`, until `unsent` is at most `threshold`; only one fiber at a time does, whose turn it is (`turn`), and others
 -- wait for it in `queue`. Once the write side has ended there are `write_code` and `write_message`.
 
@@ -33,12 +34,8 @@ local function settle(stream)
 end
 writer.settle = settle
 
---- The first pending send has ended.
-local function ended(stream, bytes)
-  local sends = stream.sends
-  local send = sends[sends.first]
-  sends[sends.first] = nil
-  sends.first = sends.first + 1
+--- A pending send has ended.
+local function ended(stream, send, bytes)
   send.transferred = bytes
   if bytes >= 0 and bytes < send.size then -- which is to be no outcome of a send
     stream.write_code, stream.write_message = "EPIPE", BROKEN
@@ -52,9 +49,9 @@ local function ended(stream, bytes)
     end
   end
   send.is_over = true
-  stream.unsent = stream.unsent - send.size
-  if sends.first > sends.last then
-    stream.sends, stream.unsent = nil, 0
+  stream.sends, stream.unsent = stream.sends - 1, stream.unsent - send.size
+  if stream.sends == 0 then
+    stream.sends = nil
     pending[stream.key] = nil
     if stream.is_shut and not stream.is_closed then
       stream.socket:shutdown("write")
@@ -68,40 +65,35 @@ local function ended(stream, bytes)
 end
 
 local function note(stream, send)
-  local sends = stream.sends
-  if not sends then
-    sends = { first = 1, last = 0 }
-    stream.sends = sends
-  end
-  sends.last = sends.last + 1
-  sends[sends.last] = send
-  stream.unsent = stream.unsent + send.size
+  stream.sends, stream.unsent = (stream.sends or 0) + 1, stream.unsent + send.size
   stream.can_send = false
   return send
 end
 
 -- Not in `send`: what makes closures LuaJIT does not compile.
-local function end_of(stream)
-  return function(bytes) ended(stream, bytes) end
+local function end_of(stream, send)
+  return function(bytes) ended(stream, send, bytes) end
 end
 
 --- Sends it behind others that are pending: what stands for it; or nil, message, code.
 local function send_behind(stream, data)
-  local overlapped = fibers.expect(end_of(stream))
-  local ok, message, code = stream.socket:send(data, overlapped)
+  local send = { size = #data, transferred = 0 }
+  send.overlapped = fibers.expect(end_of(stream, send))
+  local ok, message, code = stream.socket:send(data, send.overlapped)
   if not ok then
-    fibers.forget(overlapped)
+    fibers.forget(send.overlapped)
     return refused(stream, message, code)
   end
-  return note(stream, { size = #data, overlapped = overlapped, transferred = 0 })
+  return note(stream, send)
 end
 
 --- What a send gave before which none was pending: true: it is sent; or what stands for it; or nil, message, code.
 local function first_send(stream, data, bytes, message, code)
   if bytes == true then
+    local send = { size = #data, overlapped = 0, transferred = 0 }
     stream.key = tonumber(stream.socket:handle())
-    pending[stream.key] = end_of(stream)
-    return note(stream, { size = #data, overlapped = 0, transferred = 0 })
+    pending[stream.key] = end_of(stream, send)
+    return note(stream, send)
   elseif bytes then
     return true
   end
@@ -124,7 +116,7 @@ end
 -- ---- turns ----------------------------------------------------------------------------------------------------------
 
 --- Waits for the turn: nil, or TIMEOUT, CANCELLED.
-local function take_turn(stream, me, limit, shielded)
+function writer.take_turn(stream, me, limit, shielded)
   if not stream.turn then
     stream.turn, stream.can_send = true, false
     return nil
@@ -133,12 +125,14 @@ local function take_turn(stream, me, limit, shielded)
   return condition.await(stream.queue, me, limit, shielded) -- who wakes us leaves us the turn
 end
 
-local function pass_turn(stream)
+function writer.pass_turn(stream)
   if not stream.queue or stream.queue:signal() == 0 then
     stream.turn = nil
     settle(stream)
   end
 end
+
+local take_turn, pass_turn = writer.take_turn, writer.pass_turn
 
 -- ---- writing --------------------------------------------------------------------------------------------------------
 

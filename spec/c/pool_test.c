@@ -112,7 +112,7 @@ static iocp_pool *new_pool(uint32_t workers, uint64_t queue_limit)
 	return pool;
 }
 
-static iocp_task *new_task(iocp_pool *pool, function *call, int argument)
+static iocp_task *new_treated(iocp_pool *pool, function *call, int argument, const iocp_terms *terms)
 {
 	c_body *body = calloc(1, sizeof(*body));
 	iocp_payload payload = new_payload(argument);
@@ -120,10 +120,17 @@ static iocp_task *new_task(iocp_pool *pool, function *call, int argument)
 	atomic_fetch_add(&bodies, 1);
 	iocp_body_begin(&body->body, free_body);
 	body->body.holds = argument % 3 == 0;
+	body->body.terms = *terms;
 	body->call = call;
 	task = iocp_task_new(pool, &body->body, &payload);
 	iocp_body_release(&body->body);
 	return task;
+}
+
+static iocp_task *new_task(iocp_pool *pool, function *call, int argument)
+{
+	static const iocp_terms none;
+	return new_treated(pool, call, argument, &none);
 }
 
 static iocp_task *submit(iocp_pool *pool, function *call, int argument)
@@ -366,7 +373,7 @@ static void a_hard_cancel_ends_the_worker_which_is_replaced(void **state)
 	iocp_task *running = submit(pool, hold_on, 0);
 	iocp_pool_info info;
 	wait_for(&at, 1);
-	assert_int_equal(iocp_task_cancel_hard(running), IOCP_TIMEOUT);
+	assert_int_equal(iocp_task_cancel_hard(running, IOCP_BY_CALL), IOCP_TIMEOUT);
 	assert_int_equal(end_and_release(running), IOCP_TASK_CANCELLED);
 	assert_int_equal(end_and_release(submit(pool, add, 1)), IOCP_TASK_COMPLETED);
 	iocp_pool_stats(pool, &info);
@@ -386,7 +393,7 @@ static void a_hard_cancel_says_that_it_told_a_task_which_ends_at_once(void **sta
 		atomic_store(&go, 0);
 		running = submit(pool, hold, 0);
 		wait_for(&at, i);
-		assert_int_equal(iocp_task_cancel_hard(running), IOCP_TIMEOUT);
+		assert_int_equal(iocp_task_cancel_hard(running, IOCP_BY_CALL), IOCP_TIMEOUT);
 		assert_int_equal(end_and_release(running), IOCP_TASK_CANCELLED);
 	}
 	finish(pool);
@@ -593,6 +600,108 @@ static void a_pool_whose_workers_cannot_begin_is_closed(void **state)
 	(void)state;
 }
 
+/* ---- how tasks are treated --------------------------------------------------------------------------------------- */
+
+static iocp_task *submit_treated(iocp_pool *pool, function *call, int argument, iocp_terms terms)
+{
+	iocp_task *task = new_treated(pool, call, argument, &terms);
+	assert_int_equal(iocp_task_submit(task, 0, 0), IOCP_OK);
+	return task;
+}
+
+static int ran[8];
+
+static enum iocp_task_state note(iocp_worker *worker, iocp_run *innermost)
+{
+	ran[atomic_fetch_add(&at, 1)] = value_of(iocp_task_payload(innermost->task));
+	(void)worker;
+	return IOCP_TASK_COMPLETED;
+}
+
+static void high_ones_overtake_and_low_ones_give_way(void **state)
+{
+	static const int priority[] = {IOCP_LOW, IOCP_NORMAL, IOCP_HIGH, IOCP_LOW, IOCP_NORMAL, IOCP_HIGH};
+	static const int order[] = {2, 5, 1, 4, 0, 3};
+	iocp_pool *pool = new_pool(1, 0);
+	iocp_task *first = submit(pool, hold, 1), *task[6];
+	int i;
+	wait_for(&at, 1);
+	for (i = 0; i < 6; i++)
+		task[i] = submit_treated(pool, note, i, (iocp_terms){.priority = (enum iocp_priority)priority[i]});
+	atomic_store(&go, 1);
+	for (i = 0; i < 6; i++)
+		assert_int_equal(end_and_release(task[i]), IOCP_TASK_COMPLETED);
+	for (i = 0; i < 6; i++)
+		assert_int_equal(ran[i + 1], order[i]);
+	assert_int_equal(end_and_release(first), IOCP_TASK_COMPLETED);
+	finish(pool);
+	(void)state;
+}
+
+static void time_that_is_over_ends_what_is_queued_and_what_runs(void **state)
+{
+	iocp_pool *pool = new_pool(1, 0);
+	iocp_task *runs = submit_treated(pool, hold, 1, (iocp_terms){.timeout = 20});
+	iocp_task *queued = submit_treated(pool, add, 2, (iocp_terms){.timeout = 0.001, .priority = IOCP_HIGH});
+	iocp_task *keeps = submit_treated(pool, add, 3, (iocp_terms){.timeout = 1e9});
+	assert_int_equal(end_of(runs), IOCP_TASK_CANCELLED);
+	assert_int_equal(iocp_task_reason(runs), IOCP_BY_TIME);
+	(void)end_of(queued); /* it may have been quicker */
+	assert_int_equal(end_of(keeps), IOCP_TASK_COMPLETED);
+	iocp_task_release(runs);
+	iocp_task_release(queued);
+	iocp_task_release(keeps);
+	finish(pool);
+	(void)state;
+}
+
+static void time_that_is_over_ends_the_worker_too(void **state)
+{
+	iocp_pool *pool = new_pool(1, 0);
+	iocp_task *task = submit_treated(pool, hold_on, 1, (iocp_terms){.timeout = 5, .hard = 1});
+	assert_int_equal(end_of(task), IOCP_TASK_CANCELLED);
+	assert_int_equal(iocp_task_reason(task), IOCP_BY_TIME);
+	iocp_task_release(task);
+	finish(pool);
+	(void)state;
+}
+
+/* Whatever happens to them at once, each ends once, and nothing is left. */
+static void treated_tasks_end_once(void **state)
+{
+	enum { ROUNDS = 30, TASKS = 60 };
+	iocp_pool_info info;
+	int round, i;
+	for (round = 0; round < ROUNDS; round++) {
+		iocp_pool *pool = new_pool(3, 0);
+		iocp_task *task[TASKS];
+		atomic_store(&go, 1);
+		atomic_store(&at, 0);
+		for (i = 0; i < TASKS; i++) {
+			unsigned kind = (unsigned)(round * 31 + i * 7);
+			iocp_terms terms = {.timeout = kind % 3 ? 0 : 0.001 + kind % 5 * 0.05,
+				.hard = kind % 24 == 0,
+				.retries = kind % 4,
+				.backoff = kind % 2 * 0.05,
+				.priority = (enum iocp_priority)(kind / 2 % 3)};
+			task[i] = submit_treated(pool, kind % 5 == 0 ? fails : kind % 5 == 1 ? hold : add, i, terms);
+			if (kind % 6 == 1)
+				(void)iocp_task_cancel(task[i], IOCP_BY_CALL);
+		}
+		if (round % 3 == 0)
+			iocp_pool_close(pool);
+		for (i = 0; i < TASKS; i++)
+			assert_true(end_and_release(task[i]) >= IOCP_TASK_COMPLETED);
+		iocp_pool_shutdown(pool);
+		assert_int_equal(iocp_pool_wait_end(pool, SOON), IOCP_OK);
+		iocp_pool_stats(pool, &info);
+		assert_int_equal(info.submitted, TASKS);
+		assert_int_equal(info.completed + info.failed + info.cancelled, TASKS);
+		finish(pool);
+	}
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -613,6 +722,10 @@ int main(void)
 		cmocka_unit_test_setup(a_periodic_task_runs_again_and_again, start),
 		cmocka_unit_test_setup(a_pool_ends_that_nobody_refers_to, start),
 		cmocka_unit_test_setup(a_pool_whose_workers_cannot_begin_is_closed, start),
+		cmocka_unit_test_setup(high_ones_overtake_and_low_ones_give_way, start),
+		cmocka_unit_test_setup(time_that_is_over_ends_what_is_queued_and_what_runs, start),
+		cmocka_unit_test_setup(time_that_is_over_ends_the_worker_too, start),
+		cmocka_unit_test_setup(treated_tasks_end_once, start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

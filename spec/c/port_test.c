@@ -54,6 +54,29 @@ static void a_failed_get_leaves_the_packet_alone(void **state)
 	(void)state;
 }
 
+static void picking_takes_no_slot(void **state)
+{
+	iocp_port *own;
+	iocp_packet packet;
+	iocp_port_info info = {.size = sizeof(info)};
+	assert_int_equal(iocp_port_create(1, &own), IOCP_OK);
+	iocp_port_enqueue(own, 1, 0, 0);
+	assert_int_equal(iocp_port_dequeue(own, &packet, 0), IOCP_OK);
+	assert_int_equal(iocp_port_pick(port, &packet), IOCP_TIMEOUT);
+	iocp_port_enqueue(port, 2, 3, 4);
+	iocp_port_enqueue(port, 5, 0, 0);
+	assert_int_equal(iocp_port_pick(port, &packet), IOCP_OK);
+	assert_true(packet.key == 2 && packet.bytes == 3 && packet.overlapped == 4);
+	iocp_port_stats(port, &info);
+	assert_true(info.active == 0 && info.dequeued == 1 && info.queued == 1);
+	iocp_port_stats(own, &info);
+	assert_int_equal(info.active, 1);
+	iocp_port_close(port);
+	assert_int_equal(iocp_port_pick(port, &packet), IOCP_CLOSED);
+	iocp_port_release(own);
+	(void)state;
+}
+
 static void packets_put_back_come_first(void **state)
 {
 	iocp_packet packets[600];
@@ -463,6 +486,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(keys_use_every_bit, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_failed_get_leaves_the_packet_alone, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(picking_takes_no_slot, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(packets_put_back_come_first, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_batch_wakes_no_more_threads_than_it_fills, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_queue_of_any_shape_keeps_order, new_port, drop_port),

@@ -2,6 +2,9 @@
 ** socket_test.c - sockets on the port without Lua: what only C can say, and stress for the sanitizers.
 */
 
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -337,6 +342,134 @@ static void an_accepted_client_is_kept(void **state)
 	(void)state;
 }
 
+static void a_client_that_no_packet_names_goes_with_its_last_reference(void **state)
+{
+	iocp_socket *listener = make(IOCP_INET, IOCP_STREAM, 1), *client, *found;
+	iocp_socket *outside = make(IOCP_INET, IOCP_STREAM, 2);
+	uint16_t number = listen_at(listener, "127.0.0.1");
+	char *in = block(8);
+	iocp_handle handle;
+	int64_t done;
+	assert_int_equal(iocp_socket_connect(outside, "127.0.0.1", number, 6, NULL), IOCP_OK);
+	expect_packet(2, 0, 6, 0);
+	assert_int_equal(iocp_socket_create(IOCP_INET, IOCP_STREAM, &client), IOCP_OK);
+	handle = iocp_socket_handle(client);
+	assert_int_equal(iocp_socket_accept(listener, client, NULL, IOCP_UNASSOCIATED, 5, &done), IOCP_OK);
+	assert_int_equal(done, 0);
+	iocp_socket_release(client);
+	assert_int_equal(iocp_socket_open(handle, &found), IOCP_INVALID);
+	assert_int_equal(iocp_socket_receive(outside, in, 0, 8, 7, NULL), IOCP_OK);
+	expect_packet(2, 0, 7, 0); /* it is closed */
+	end_block(in);
+	end(outside);
+	end(listener);
+	(void)state;
+}
+
+/* As others have it, who mean to wait in their own accept. */
+static void a_listener_that_waits_is_not_waited_for(void **state)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(address);
+	int theirs = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), i;
+	iocp_socket *listener, *outside = make(IOCP_INET, IOCP_STREAM, 2), *clients[2];
+	assert_true(
+		theirs >= 0 && bind(theirs, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(theirs, 8) == 0);
+	assert_int_equal(getsockname(theirs, (struct sockaddr *)&address, &length), 0);
+	assert_int_equal(iocp_socket_adopt((uintptr_t)theirs, &listener), IOCP_OK);
+	assert_int_equal(iocp_socket_associate(listener, port, 1), IOCP_OK);
+	for (i = 0; i < 2; i++) { /* one before there is a connection, and one more than there are */
+		assert_int_equal(iocp_socket_create(IOCP_INET, IOCP_STREAM, &clients[i]), IOCP_OK);
+		assert_int_equal(iocp_socket_accept(listener, clients[i], NULL, 0, 10 + (uintptr_t)i, NULL), IOCP_OK);
+	}
+	no_packet();
+	assert_int_equal(iocp_socket_connect(outside, "127.0.0.1", ntohs(address.sin_port), 6, NULL), IOCP_OK);
+	for (i = 0; i < 2; i++) {
+		iocp_packet packet = next_packet();
+		assert_int_equal(packet.code, 0);
+		assert_true((packet.key == 1 && packet.overlapped == 10) || (packet.key == 2 && packet.overlapped == 6));
+	}
+	no_packet();
+	assert_int_equal(fcntl(theirs, F_GETFL) & O_NONBLOCK, 0); /* it is as it was */
+	assert_int_equal(iocp_socket_cancel(listener, NULL), 1);
+	expect_packet(1, 0, 11, IOCP_ECANCELED);
+	end(clients[0]);
+	end(clients[1]);
+	end(outside);
+	end(listener);
+	close(theirs);
+	(void)state;
+}
+
+/* How often the watcher has waited; -1: there is none. */
+static long waits_of_watcher(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
+	long waits = -1;
+	assert_non_null(tasks);
+	while (waits < 0 && (task = readdir(tasks))) {
+		char path[320], line[128];
+		int ours = 0;
+		FILE *status;
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", task->d_name);
+		status = fopen(path, "r"); /* NULL: it is no thread, or not any more */
+		while (status && fgets(line, sizeof(line), status)) {
+			ours |= strcmp(line, "Name:\tiocp watcher\n") == 0;
+			if (ours && sscanf(line, "voluntary_ctxt_switches: %ld", &waits) == 1)
+				break;
+		}
+		if (status)
+			fclose(status);
+	}
+	closedir(tasks);
+	return waits;
+}
+
+static uint64_t queued(void)
+{
+	iocp_port_info info = {.size = sizeof(info)};
+	iocp_port_stats(port, &info);
+	return info.queued;
+}
+
+static void sleep_ms(int ms)
+{
+	const struct timespec time = {ms / 1000, ms % 1000 * 1000000L};
+	nanosleep(&time, NULL);
+}
+
+/* Nobody is in a get: the watcher sleeps until there is something, and sees to that. */
+static void an_idle_port_costs_nothing(void **state)
+{
+	iocp_socket *ends[2];
+	char *in = block(8);
+	long before, waits = -1;
+	int64_t done;
+	int round, i;
+	pair_of(ends);
+	for (round = 0; round < 3; round++) {
+		assert_int_equal(iocp_socket_receive(ends[0], in, 0, 8, 1, NULL), IOCP_OK);
+		for (i = 0, before = -2; before != waits; i++) {
+			assert_true(i < SOON / 100);
+			before = waits;
+			sleep_ms(100);
+			waits = waits_of_watcher();
+		}
+		assert_int_equal(queued(), 0);
+		assert_int_equal(iocp_socket_send_copy(ends[1], "hello", 5, 0, &done), IOCP_OK);
+		for (i = 0; queued() == 0; i++) {
+			assert_true(i < SOON);
+			sleep_ms(1);
+		}
+		expect_packet(2, 5, 1, 0);
+	}
+	end_block(in);
+	end(ends[0]);
+	end(ends[1]);
+	(void)state;
+}
+
 static void datagrams(void **state)
 {
 	iocp_socket *a = make(IOCP_INET, IOCP_DATAGRAM, 1), *b = make(IOCP_INET, IOCP_DATAGRAM, 2);
@@ -510,6 +643,9 @@ int main(void)
 		TEST(cancelled_by_overlapped),
 		TEST(a_port_that_closes_ends_operations),
 		TEST(an_accepted_client_is_kept),
+		TEST(a_client_that_no_packet_names_goes_with_its_last_reference),
+		TEST(a_listener_that_waits_is_not_waited_for),
+		TEST(an_idle_port_costs_nothing),
 		TEST(datagrams),
 		TEST(a_large_send_goes_on_without_a_get),
 		TEST(many_threads_serve_many_connections),

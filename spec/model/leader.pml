@@ -30,6 +30,8 @@
 **   -DCANCEL=1   the first waiter is cancelled, some time
 **   -DBLOCK=1    the first waiter blocks behind each get, in foreign code, until all packets are delivered
 **   -DLOOK=1     who gets may look into the set before it takes
+**   -DARM=1      who leaves the role due may arm the port instead of having it watched: the watcher is told, once, when
+**                the set has something, or has it already; who leads disarms it
 **
 ** -DBROKEN=n breaks one rule, which must be found: 1 who serves the leader takes the role from it at once, 2 a leader
 ** that was served drops what it harvested, 3 a port whose role is due is not watched, 4 a cancel changes the word of
@@ -37,7 +39,8 @@
 ** keeps the role, 6 a leader whose wake-up was deferred is woken by its word, 7 a leader that times out keeps the role,
 ** 8 a thread is made the leader though it does not sleep, 9 a leader leads on however much is queued, 10 the watcher
 ** looks in one section whether it is needed, and goes in another, 11 who takes more than it was handed does not look
-** whether the role is due then.
+** whether the role is due then, 12 who leads disarms the port behind the section in which it was made the leader, 13
+** the watcher that is told of an armed port does not have it watched.
 */
 
 #ifndef LIMIT
@@ -82,6 +85,9 @@
 #ifndef LOOK
 #define LOOK 0
 #endif
+#ifndef ARM
+#define ARM 0
+#endif
 #ifndef LOOK_IN_VAIN
 #define LOOK_IN_VAIN 1
 #endif
@@ -104,7 +110,7 @@
 mtype = { ARMED, ASLEEP, POLLING, SERVED, DELIVERED, TIMED_OUT, CANCELLED, CLOSED, ABANDONED, PARKED };
 
 /* The port, under its lock. */
-bool closed, has_io, watched;
+bool closed, has_io, watched, armed;
 byte queue, io_queued;          /* the packets that wait, and how many of them are of I/O */
 byte waiters[WAITERS], waiting; /* a stack: the newest is waiters[waiting - 1] */
 byte leader = NOBODY;
@@ -114,6 +120,7 @@ byte working;
 /* The kernel's: what the set would give, and whether its alarm was written since it last did. */
 byte ready;
 bool alarm_is_set;
+bool tells, told; /* the set is to tell the watcher; it has */
 
 /* The threads. */
 mtype word[WAITERS], result[WAITERS];
@@ -129,13 +136,33 @@ bool events_are_over;
 #define IS_DUE (has_io && !closed && leader == NOBODY && io_queued < AHEAD)
 #define NEEDS_WATCH (STUCK || (IS_DUE && BROKEN != 3))
 #define MOST_AT_ONCE (ONE_EVENT -> 1 : EVENTS)
-#define INVARIANT (!(STUCK && HAS_ROOM) && (watched || !NEEDS_WATCH) && io_queued < AHEAD + MOST_AT_ONCE)
+#define IS_SEEN_TO (watched || !NEEDS_WATCH || (armed && !STUCK))
+#define INVARIANT (!(STUCK && HAS_ROOM) && IS_SEEN_TO && io_queued < AHEAD + MOST_AT_ONCE)
 
 /* Ends each section that may make a packet stuck, or the role due. */
 inline watch_if_needed()
 {
-	watched = watched || NEEDS_WATCH;
+	if
+	:: IS_SEEN_TO
+	:: !IS_SEEN_TO -> watched = true
+	:: !IS_SEEN_TO && ARM && !STUCK -> armed = true; tells = true
+	fi;
 	assert(INVARIANT)
+}
+
+inline disarm()
+{
+	armed = false;
+	tells = tells && BROKEN == 12
+}
+
+/* What was left to do: nothing, if no rule is broken. */
+inline disarm_late()
+{
+	if
+	:: BROKEN == 12 && ARM -> tells = false
+	:: else
+	fi
 }
 
 /* What a section found out that its thread is to do, once the lock is released: `to_wake` by their futexes, and
@@ -255,6 +282,7 @@ inline promote()
 	if
 	:: CAN_PROMOTE ->
 		leader = NEWEST;
+		disarm();
 		word[leader] = POLLING;
 		to_wake = to_wake | BIT(leader)
 	:: else
@@ -346,7 +374,7 @@ inline look(me)
 proctype Watcher()
 {
 	byte i, who, to_wake, harvested;
-	bool to_alarm, goes;
+	bool to_alarm, goes, looked;
 end:
 	do
 	:: atomic { watched && !NEEDS_WATCH && BROKEN != 10 -> watched = false }
@@ -357,7 +385,19 @@ end:
 	:: atomic { watched && CAN_PROMOTE -> promote(); watch_if_needed() }
 		wake()
 	:: atomic { watched && IS_DUE && waiting == 0 && MAY_LOOK -> leader = LOOKING }
-		look(LOOKING)
+		look(LOOKING);
+		looked = ARM
+#if ARM
+	:: atomic { looked && watched && IS_DUE && waiting == 0 ->
+			looked = false;
+			watched = false;
+			armed = true;
+			tells = true;
+			assert(INVARIANT)
+		}
+	:: atomic { tells && (ready != 0 || alarm_is_set) -> tells = false; told = true }
+	:: atomic { told -> told = false; armed = false; watched = watched || (NEEDS_WATCH && BROKEN != 13) }
+#endif
 	od
 }
 
@@ -529,7 +569,7 @@ inline begin_to_wait(me)
 		waiting++;
 		outcome = PARKED;
 		if
-		:: IS_DUE -> leader = me; leads = true
+		:: IS_DUE -> leader = me; leads = true; disarm()
 		:: else
 		fi;
 		if
@@ -575,6 +615,7 @@ proctype Waiter(byte me)
 		}
 		if
 		:: outcome == PARKED ->
+			disarm_late();
 			park(me);
 			if
 			:: given_up != 0 -> give_up_waiting(me)

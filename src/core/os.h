@@ -63,6 +63,10 @@ int iocp_signals_ready(int (*came)(int signal));
 int iocp_signal_begin(int signal);
 void iocp_signal_end(int signal);
 
+/* Calls call(data), which may write to what nobody reads from, without the signal that this raises: for libraries that
+** write themselves. */
+void iocp_run_quietly(void (*call)(void *data), void *data);
+
 /* A child process. Results: IOCP_OK, IOCP_NOMEM, or the number of an I/O error. */
 /* OUTPUT: of the errors, where this process' own output goes. */
 enum iocp_child_stream_kind {

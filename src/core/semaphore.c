@@ -4,6 +4,10 @@
 ** A post that finds a thread waiting hands its one over under the lock, past the count, so nobody who comes later gets
 ** it first; and whether a wait was served or ended otherwise is decided under the same lock, so none is lost to a
 ** timeout or a cancel. spec/model/pool.pml has it as a model.
+**
+** Who asks for `ready` does so first, then looks at the count under the lock; a post changes the count under the lock,
+** then tells. So either the look comes after the post, and finds it, or the post after the look, and with it after the
+** asking: nobody is left untold.
 */
 
 #include "core/semaphore.h"
@@ -35,6 +39,16 @@ void iocp_semaphore_post(iocp_semaphore *semaphore)
 	}
 	semaphore->count++;
 	iocp_lock_release(&semaphore->lock);
+	iocp_event_tell(&semaphore->ready);
+}
+
+int iocp_semaphore_is_ready(iocp_semaphore *semaphore)
+{
+	int ready;
+	iocp_lock_acquire(&semaphore->lock);
+	ready = semaphore->closed || semaphore->count > 0;
+	iocp_lock_release(&semaphore->lock);
+	return ready;
 }
 
 void iocp_semaphore_close(iocp_semaphore *semaphore)
@@ -43,4 +57,5 @@ void iocp_semaphore_close(iocp_semaphore *semaphore)
 	semaphore->closed = 1;
 	iocp_lock_release(&semaphore->lock);
 	iocp_waiters_serve_all(&semaphore->waiters, &semaphore->lock, IOCP_ABANDONED); /* nobody joins them any more */
+	iocp_event_happen(&semaphore->ready);
 }

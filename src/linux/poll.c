@@ -122,6 +122,14 @@ size_t iocp_prim_set_wait(const iocp_prim_set *set, iocp_prim_event *events, siz
 	return count;
 }
 
+/* With EPOLLONESHOT an event switches it off. */
+int iocp_prim_set_tell(const iocp_prim_set *outer, const iocp_prim_set *set, uint64_t name, int tells)
+{
+	uint32_t events = EPOLLONESHOT | (tells ? (uint32_t)EPOLLIN : 0);
+	int r = control(outer, EPOLL_CTL_MOD, set->set, events, name);
+	return r == ENOENT ? control(outer, EPOLL_CTL_ADD, set->set, events, name) : r;
+}
+
 int iocp_prim_set_takes(int descriptor)
 {
 	iocp_prim_set set;

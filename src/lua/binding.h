@@ -198,8 +198,12 @@ int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
 typedef struct iocp_running {
 	_Atomic(lua_State *) state; /* while code of a script may run */
 	_Atomic int hard;           /* iocp_running_cancel was called */
+	/* What raises, in the place of iocp_raise_cancelled. NULL: that. Fixed before the first begin. */
+	lua_Hook raise;
 } iocp_running;
 
+/* A hook: raises that the thread was cancelled. */
+void iocp_raise_cancelled(lua_State *L, lua_Debug *activation);
 /* Around what scripts run, in their thread. */
 void iocp_running_begin(iocp_running *running, lua_State *L);
 void iocp_running_end(iocp_running *running, lua_State *L);
@@ -245,22 +249,27 @@ typedef struct iocp_box {
 
 /* ---- late.c: what comes when it pays ----------------------------------------------------------------------------- */
 
-enum { IOCP_LOOKS_ENOUGH = 32 };
+/* The class has been registered in a thread's state of LuaJIT: the compiled methods are to come when they pay. */
+void iocp_late_watch(lua_State *L, enum iocp_class c);
 
-/* Calls the function at the top, which is popped, after so many looks for methods that have a compiled twin; instead
-** of one that was to be called so far. */
-void iocp_load_after(lua_State *L, int looks);
-/* private.load_when_used(load): calls load() with the first such look. */
-int iocp_lua_load_when_used(lua_State *L);
+/* ---- object.c: the classes --------------------------------------------------------------------------------------- */
 
-/* Opens iocp.core in a state that objects have reached before it asked for the module; with `pool` all that pools
-** and tasks need, which is loaded when it is first asked for. */
-void iocp_state_open(lua_State *L, int pool);
+/* A state has the classes of which it has met objects, or which its script has asked for: see module.c. */
+
+/* Has the class registered. */
+void iocp_class_load(lua_State *L, enum iocp_class c);
+/* Pushes its metatable, which is made if it is not there. */
+void iocp_class_push(lua_State *L, enum iocp_class c);
 /* Pushes package.loaded[IOCP_METHODS], from the name of a class to its methods: so they cross by name, as functions of
 ** modules do. */
 #define IOCP_METHODS "iocp.methods"
 void iocp_methods_push(lua_State *L);
-/* Creates the metatable, once a state; what its row in object.c says it has comes besides `methods`. */
+/* Pushes the metatable and its table of methods; what the class's row in object.c says it has comes besides `methods`.
+** */
+void iocp_class_begin(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
+/* With these two at the top, which are popped, and whatever else was put into them: the class is registered. */
+void iocp_class_end(lua_State *L, enum iocp_class c);
+/* Both. */
 void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods);
 /* Pushes a userdata without an object, then iocp_object_set gives it the caller's reference. In two steps, so that a
 ** memory error of Lua comes before there is a reference to lose. */
@@ -271,8 +280,9 @@ void iocp_object_set(lua_State *L, void *object);
 /* After that: of a class of whose objects a state has one userdata each, the one that it has takes the place of the one
 ** at the top, or that one is it from now on. */
 void iocp_object_enlist(lua_State *L);
-/* Registry key of those: a weak table, by handle as a number. */
+/* Registry key of those: a weak table, by handle as a number. Pushes it, made if it is not there. */
 #define IOCP_LISTED "iocp.listed"
+void iocp_listed_push(lua_State *L);
 /* The object of a userdata of the class, else raises with the argument's name. */
 void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name);
 /* For a class' own __tostring: pushes class and handle of the first argument, and `detail`, if not NULL, in brackets.
@@ -300,14 +310,14 @@ void iocp_living_push(lua_State *L, enum iocp_class c, int (*lives)(void *object
 int iocp_listed_open(lua_State *L, enum iocp_class c, int (*is_open)(const void *object));
 /* Pushes open(handle). */
 void iocp_class_push_open(lua_State *L, enum iocp_class c);
-/* Makes t[name] a class, for the table at the top: called it makes an object, and it has open and adopt. */
-void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create, lua_CFunction adopt);
+/* Pushes what stands in the module table under that name: called it makes an object, and it has open and adopt. */
+void iocp_class_make(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create, lua_CFunction adopt);
 
 /* ---- state.c: new states ----------------------------------------------------------------------------------------- */
 
 /* Registry keys of what module.c gives every state. */
 #define IOCP_PREPARE "iocp.prepare" /* prepare(): makes the module known to a fresh state */
-#define IOCP_OPEN "iocp.open"       /* open(pool): see iocp_state_open */
+#define IOCP_OPEN "iocp.open"       /* open(class): see iocp_class_load */
 
 typedef struct iocp_description iocp_description; /* see value/format.h */
 
@@ -325,27 +335,39 @@ void iocp_parts_open(lua_State *L, int path);
 /* A state has required the module: if it is the first one, its files are found where that state's package.path
 ** leads. */
 void iocp_parts_remember(lua_State *L);
+/* Whether a function's source, as lua_Debug has it, is one of these files. */
+int iocp_parts_include(const char *source);
 
 /* ---- the classes ------------------------------------------------------------------------------------------------- */
 
 IOCP_API int luaopen_iocp_core(lua_State *L);
-/* Each adds its class to the module table at the top. */
+/* Each begins its class: see iocp_class_begin. */
 void iocp_lua_open_port(lua_State *L);
 void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
-void iocp_lua_open_timer(lua_State *L); /* after the port, whose methods it adds to */
 void iocp_lua_open_socket(lua_State *L);
-/* After the socket and the heap, whose methods it adds to. */
-void iocp_lua_open_addresses(lua_State *L);
 void iocp_lua_open_lookup(lua_State *L);
 void iocp_lua_open_file(lua_State *L);
 void iocp_lua_open_process(lua_State *L);
+/* Each pushes what stands for its class in the module table. */
+void iocp_lua_push_port(lua_State *L);
+void iocp_lua_push_heap(lua_State *L);
+void iocp_lua_push_thread(lua_State *L);
+void iocp_lua_push_socket(lua_State *L);
+void iocp_lua_push_file(lua_State *L);
+/* Each adds to a class that has begun. */
+void iocp_message_add_methods(lua_State *L); /* a port's */
+void iocp_timer_add_methods(lua_State *L);   /* a port's */
+void iocp_address_add_methods(lua_State *L); /* a socket's */
+void iocp_peer_add_method(lua_State *L);     /* a heap's */
 /* iocp.Process(options) */
 int iocp_lua_process(lua_State *L);
 /* iocp.resolve(host [, service]) */
 int iocp_lua_resolve(lua_State *L);
 /* iocp.signal(name) */
 int iocp_lua_signal(lua_State *L);
+/* private.quietly(f, ...): f(...), whose writes to who is gone raise no SIGPIPE. */
+int iocp_lua_quietly(lua_State *L);
 /* private.open_pool(), for lua/iocp/init.lua: makes the classes of pools and tasks, which need methods that are
 ** Lua's; a table of what the files in Lua need for that. */
 int iocp_lua_open_pool(lua_State *L);
@@ -396,6 +418,8 @@ uintptr_t iocp_check_native_file(lua_State *L, int index, const char *name);
 /* ---- socket.c ---------------------------------------------------------------------------------------------------- */
 
 iocp_socket *iocp_check_socket(lua_State *L, int index, const char *name);
+/* private.detach_socket(socket): its descriptor, which is the caller's; the socket is closed. */
+int iocp_lua_detach_socket(lua_State *L);
 /* nil, message, code for what a function of a socket's returned; `invalid`: what IOCP_INVALID says of an open one.
 ** Returns 3. */
 int iocp_socket_failure(lua_State *L, iocp_socket *socket, int r, const char *invalid);
@@ -430,15 +454,17 @@ int iocp_is_message(const iocp_packet *packet);
 ** gives. */
 iocp_timer *iocp_notify_arguments(lua_State *L, iocp_port **target, iocp_packet *packet);
 
+/* ---- port.c ------------------------------------------------------------------------------------------------------ */
+
+/* private.pick(port) */
+int iocp_lua_pick(lua_State *L);
+
 /* ---- message.c --------------------------------------------------------------------------------------------------- */
 
 /* For a message that dequeue met: nil, message, "MESSAGE" and the values. The number of results. */
 int iocp_message_push(lua_State *L, iocp_port *port, const iocp_packet *packet);
 /* For a message that goes out as a packet: port:unpack finds it by its key. */
 void iocp_message_keep(lua_State *L, iocp_port *port, const iocp_packet *packet);
-/* Adds send, receive and unpack to the methods of ports, and MESSAGE to the module table at the top. */
-void iocp_lua_open_messages(lua_State *L);
-
 #pragma GCC visibility pop
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "lua/binding.h"
 
-static void raise_cancelled(lua_State *L, lua_Debug *activation)
+void iocp_raise_cancelled(lua_State *L, lua_Debug *activation)
 {
 	(void)activation;
 	luaL_error(L, "the thread was cancelled");
@@ -15,9 +15,10 @@ static void raise_cancelled(lua_State *L, lua_Debug *activation)
 
 /* Raises at the next instruction, again and again until the body is left, whatever pcall catches. lua_sethook is one of
 ** the few functions that a signal handler may call. */
-static void arm(lua_State *L)
+static void arm(const iocp_running *running, lua_State *L)
 {
-	lua_sethook(L, raise_cancelled, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+	lua_sethook(
+		L, running->raise ? running->raise : iocp_raise_cancelled, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
 void iocp_running_interrupted(iocp_running *running)
@@ -25,7 +26,7 @@ void iocp_running_interrupted(iocp_running *running)
 	/* Relaxed: written by this very thread, which this handler has stopped. */
 	lua_State *L = atomic_load_explicit(&running->state, memory_order_relaxed);
 	if (L)
-		arm(L);
+		arm(running, L);
 }
 
 /* Sequentially consistent, both: either the canceller's write of `hard` is seen here, or its interrupt, which follows
@@ -34,7 +35,7 @@ void iocp_running_begin(iocp_running *running, lua_State *L)
 {
 	atomic_store_explicit(&running->state, L, memory_order_seq_cst);
 	if (atomic_load_explicit(&running->hard, memory_order_seq_cst))
-		arm(L);
+		arm(running, L);
 }
 
 void iocp_running_end(iocp_running *running, lua_State *L)
@@ -52,7 +53,7 @@ void iocp_hook_save(iocp_running *running, lua_State *L, iocp_hook *hook)
 		(void)iocp_hook_drop(L);
 	}
 	if (atomic_load_explicit(&running->hard, memory_order_seq_cst)) /* see iocp_running_begin */
-		arm(L);
+		arm(running, L);
 }
 
 int iocp_hook_drop(lua_State *L)
@@ -68,7 +69,7 @@ void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hoo
 	if (lua_gethook(L) != hook->f)
 		lua_sethook(L, hook->f, hook->mask, hook->count);
 	if (atomic_load_explicit(&running->hard, memory_order_seq_cst)) /* see iocp_running_begin */
-		arm(L);
+		arm(running, L);
 }
 
 int iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*interrupted)(iocp_thread *))

@@ -327,20 +327,6 @@ static int file_to_string(lua_State *L)
 
 /* ---- the class --------------------------------------------------------------------------------------------------- */
 
-/* Adds to the class, whose name the module table at the top has, what ports do not have, or not like this. */
-static void add_functions(lua_State *L)
-{
-	lua_getfield(L, -1, "File");
-	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
-	lua_pushcclosure(L, file_open, 1);
-	lua_setfield(L, -2, "open");
-	lua_pushcfunction(L, file_pipe);
-	lua_setfield(L, -2, "pipe");
-	lua_pushcfunction(L, file_temporary);
-	lua_setfield(L, -2, "temporary");
-	lua_pop(L, 1);
-}
-
 void iocp_lua_open_file(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {
@@ -361,7 +347,17 @@ void iocp_lua_open_file(lua_State *L)
 		{"close", file_close},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_FILE, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_FILE, "File", file_create, file_adopt);
-	add_functions(L);
+	iocp_class_begin(L, IOCP_CLASS_FILE, methods, metamethods);
+}
+
+void iocp_lua_push_file(lua_State *L)
+{
+	iocp_class_make(L, IOCP_CLASS_FILE, "File", file_create, file_adopt);
+	iocp_listed_push(L);
+	lua_pushcclosure(L, file_open, 1);
+	lua_setfield(L, -2, "open");
+	lua_pushcfunction(L, file_pipe);
+	lua_setfield(L, -2, "pipe");
+	lua_pushcfunction(L, file_temporary);
+	lua_setfield(L, -2, "temporary");
 }

@@ -449,10 +449,12 @@ void iocp_lua_open_heap(lua_State *L)
 		{"destroy", heap_destroy},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_HEAP, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_HEAP, "Heap", heap_create, heap_adopt);
-	lua_getfield(L, -1, "Heap");
+	iocp_class_begin(L, IOCP_CLASS_HEAP, methods, metamethods);
+}
+
+void iocp_lua_push_heap(lua_State *L)
+{
+	iocp_class_make(L, IOCP_CLASS_HEAP, "Heap", heap_create, heap_adopt);
 	lua_pushcfunction(L, heap_process);
 	lua_setfield(L, -2, "process");
-	lua_pop(L, 1);
 }

@@ -1,36 +1,88 @@
 /*
-** late.c - what a new state gets only once it pays.
+** late.c - what a thread's state of LuaJIT gets only once it pays: the methods that compile.
 **
-** What lua/iocp adds to iocp.core for LuaJIT, the methods that compile, takes some 0.1 ms to load, most of what a
-** thread takes to make. So a thread's state that requires the module gets them with the first look for a method that
-** has such a twin, whether the script goes on to call it once or keeps it in a local for a loop.
+** All of them together take as long to load as a thread takes to be made, and twice its memory. So a class of such a
+** state begins with the classic methods alone. Once the script has required the module and looks for a method that has
+** a compiled twin, lua/iocp/jit.lua puts small functions in the place of these methods: so it does not matter whether
+** the script goes on to call one or keeps it in a local for a loop. They load the class's part of lua/iocp/jit when
+** they have been called often.
 **
-** A state that has not required the module, where objects came as arguments of its thread, gets them when it has looked
-** for such methods IOCP_LOOKS_ENOUGH times, or for `packets`, which is looked for once and then loops. By then the
+** A state that has not required the module, where objects came as arguments of its thread, comes to that when it has
+** looked for such methods LOOKS_ENOUGH times, or for `packets`, which is looked for once and then loops. By then the
 ** script has also had its chance to switch the compiler off on top (jit.off()), which keeps the methods that there are.
 */
 
 #include <string.h>
 
-#include "lua/binding.h"
+#include "lua/value/format.h"
 
-#define LOAD "iocp.load" /* registry: what is to be called, in the end */
+#define LOOKS "iocp.looks" /* registry: how many there were, of any class */
 
-enum { CLASS = 1, PORT_METHODS, HEAP_METHODS, LEFT }; /* from CLASS on upvalues of `look` */
+enum { LOOKS_ENOUGH = 32, MOST_HOT = 5 };
 
-/* Pushes the table of methods of the class. */
-static void push_methods(lua_State *L, enum iocp_class c)
+enum { CLASS = 1, METHODS }; /* upvalues of `look` */
+
+static const char *const hot[IOCP_CLASS_COUNT][MOST_HOT + 1] = {
+	[IOCP_CLASS_PORT] = {"packets", "enqueue", "dequeue", "enqueue_many", "dequeue_many"},
+	[IOCP_CLASS_HEAP] = {"alloc", "free", "size", "read", "write"},
+	[IOCP_CLASS_SOCKET] = {"receive", "send", "ready"},
+	[IOCP_CLASS_FILE] = {"read", "write"},
+};
+
+/* Calls the function that is at the top, which is popped, with the name of the class and those of its hot methods. */
+static int call_with_hot(lua_State *L, enum iocp_class c)
 {
-	luaL_getmetatable(L, iocp_class_name(c));
-	lua_getfield(L, -1, "__index");
-	if (lua_isfunction(L, -1)) { /* look, which has it */
-		lua_getupvalue(L, -1, c == IOCP_CLASS_PORT ? PORT_METHODS : HEAP_METHODS);
-		lua_remove(L, -2);
-	}
-	lua_remove(L, -2);
+	int i;
+	lua_pushstring(L, iocp_class_name(c) + sizeof("iocp.") - 1);
+	for (i = 0; hot[c][i]; i++)
+		lua_pushstring(L, hot[c][i]);
+	return lua_pcall(L, 1 + i, 0, 0);
 }
 
-/* Makes the value at `index` the class's __index. */
+/* Runs with the class's methods back in their place. Where there is only iocp.core they stay. */
+static void load(lua_State *L, enum iocp_class c)
+{
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "iocp.jit");
+	if (lua_pcall(L, 1, 1, 0) != 0 || call_with_hot(L, c) != 0)
+		lua_pop(L, 1);
+	iocp_names_forget(L);
+}
+
+/* How much a look for the name at `index` counts. */
+static int weight(lua_State *L, enum iocp_class c, int index)
+{
+	const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
+	int i;
+	for (i = 0; hot[c][i] && (hot[c][i][0] != name[0] || strcmp(hot[c][i], name) != 0); i++)
+		; /* a loop over receive comes by each time */
+	return !hot[c][i] ? 0 : strcmp(name, "packets") == 0 ? LOOKS_ENOUGH : 1;
+}
+
+static int has_required(lua_State *L)
+{
+	int has;
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	lua_getfield(L, -1, "iocp");
+	has = lua_toboolean(L, -1);
+	lua_pop(L, 2);
+	return has;
+}
+
+/* Whether with so many looks more there have been enough. */
+static int is_enough(lua_State *L, int looks)
+{
+	if (looks == 0 || has_required(L))
+		return looks > 0;
+	lua_getfield(L, LUA_REGISTRYINDEX, LOOKS);
+	looks += (int)lua_tointeger(L, -1);
+	lua_pushinteger(L, looks);
+	lua_setfield(L, LUA_REGISTRYINDEX, LOOKS);
+	lua_pop(L, 1);
+	return looks >= LOOKS_ENOUGH;
+}
+
+/* Makes what is at `index` the class's __index. */
 static void set_index(lua_State *L, enum iocp_class c, int index)
 {
 	lua_pushvalue(L, index);
@@ -40,89 +92,38 @@ static void set_index(lua_State *L, enum iocp_class c, int index)
 	lua_pop(L, 1);
 }
 
-/* Pushes what is to be called, and forgets it; 0: there is nothing. */
-static int take_load(lua_State *L)
-{
-	lua_getfield(L, LUA_REGISTRYINDEX, LOAD);
-	lua_pushnil(L);
-	lua_setfield(L, LUA_REGISTRYINDEX, LOAD);
-	if (!lua_isnil(L, -1))
-		return 1;
-	lua_pop(L, 1);
-	return 0;
-}
-
-/* Puts the tables of methods back, and has them replaced. To require the module is to put the rest off once more. */
-static void load_all(lua_State *L)
-{
-	while (take_load(L)) {
-		set_index(L, IOCP_CLASS_PORT, lua_upvalueindex(PORT_METHODS));
-		set_index(L, IOCP_CLASS_HEAP, lua_upvalueindex(HEAP_METHODS));
-		if (lua_pcall(L, 0, 0, 0) != 0) /* where there is only iocp.core, the methods stay what they are */
-			lua_pop(L, 1);
-	}
-}
-
-/* How much a look for the name at `index` counts. */
-static int weight(lua_State *L, int index)
-{
-	static const char *const hot[] = {
-		"enqueue", "dequeue", "enqueue_many", "dequeue_many", "alloc", "free", "size", "read", "write", NULL};
-	const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : "";
-	int i;
-	if (strcmp(name, "packets") == 0)
-		return IOCP_LOOKS_ENOUGH;
-	for (i = 0; hot[i]; i++)
-		if (strcmp(name, hot[i]) == 0)
-			return 1;
-	return 0;
-}
-
-/* __index(object, name) of the class, until it has been called often enough. */
+/* __index(object, name) of the class, until there have been enough looks. */
 static int look(lua_State *L)
 {
 	enum iocp_class c = (enum iocp_class)lua_tointeger(L, lua_upvalueindex(CLASS));
-	lua_Integer left = lua_tointeger(L, lua_upvalueindex(LEFT)) - weight(L, 2);
 	lua_settop(L, 2);
-	lua_pushinteger(L, left);
-	lua_replace(L, lua_upvalueindex(LEFT));
-	if (left <= 0) {
-		load_all(L);
-		push_methods(L, c);
-	} else {
-		lua_pushvalue(L, lua_upvalueindex(c == IOCP_CLASS_PORT ? PORT_METHODS : HEAP_METHODS));
+	if (is_enough(L, weight(L, c, 2))) {
+		set_index(L, c, lua_upvalueindex(METHODS));
+		load(L, c);
 	}
 	lua_pushvalue(L, 2);
-	lua_gettable(L, -2);
+	lua_gettable(L, lua_upvalueindex(METHODS));
 	return 1;
 }
 
-static void look_first(lua_State *L, enum iocp_class c, int looks, int port_methods, int heap_methods)
+static int has_compiler(lua_State *L)
 {
+	int has;
+	lua_getglobal(L, "jit");
+	has = lua_istable(L, -1);
+	lua_pop(L, 1);
+	return has;
+}
+
+void iocp_late_watch(lua_State *L, enum iocp_class c)
+{
+	if (!hot[c][0] || !iocp_thread_current() || !has_compiler(L))
+		return;
 	lua_pushinteger(L, (lua_Integer)c);
-	lua_pushvalue(L, port_methods);
-	lua_pushvalue(L, heap_methods);
-	lua_pushinteger(L, looks);
-	lua_pushcclosure(L, look, LEFT);
+	iocp_class_push(L, c);
+	lua_getfield(L, -1, "__index");
+	lua_remove(L, -2);
+	lua_pushcclosure(L, look, METHODS);
 	set_index(L, c, lua_gettop(L));
-}
-
-void iocp_load_after(lua_State *L, int looks)
-{
-	int top;
-	lua_setfield(L, LUA_REGISTRYINDEX, LOAD);
-	top = lua_gettop(L);
-	push_methods(L, IOCP_CLASS_PORT);
-	push_methods(L, IOCP_CLASS_HEAP);
-	look_first(L, IOCP_CLASS_PORT, looks, top + 1, top + 2);
-	look_first(L, IOCP_CLASS_HEAP, looks, top + 1, top + 2);
-	lua_settop(L, top);
-}
-
-int iocp_lua_load_when_used(lua_State *L)
-{
-	luaL_checktype(L, 1, LUA_TFUNCTION);
-	lua_settop(L, 1);
-	iocp_load_after(L, 1);
-	return 0;
+	lua_pop(L, 1);
 }

@@ -119,5 +119,5 @@ void iocp_lua_open_lookup(lua_State *L)
 		{"cancel", lookup_cancel},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_LOOKUP, methods, metamethods);
+	iocp_class_begin(L, IOCP_CLASS_LOOKUP, methods, metamethods);
 }

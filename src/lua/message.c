@@ -311,22 +311,13 @@ static int port_unpack(lua_State *L)
 	return count >= 0 ? 1 + count : iocp_failure(L, IOCP_INVALID, lua_tostring(L, -1));
 }
 
-void iocp_lua_open_messages(lua_State *L)
+void iocp_message_add_methods(lua_State *L)
 {
 	static const luaL_Reg methods[] = {{"send", port_send}, {"unpack", port_unpack}, {NULL, NULL}};
 	static const luaL_Reg receivers[] = {{"receive", port_receive}, {"receive_many", port_receive_many}, {NULL, NULL}};
-	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_PORT));
-	lua_getfield(L, -1, "__index");
 	iocp_set_functions(L, methods, 0);
 	(void)push_holder(L);
 	iocp_set_functions(L, receivers, 1);
-	lua_pop(L, 2);
-	lua_getfield(L, LUA_REGISTRYINDEX, TAKEN);
-	if (lua_isnil(L, -1)) { /* or the module is opened again */
-		lua_newtable(L);
-		lua_setfield(L, LUA_REGISTRYINDEX, TAKEN);
-	}
-	lua_pop(L, 1);
-	(void)iocp_push_address(L, iocp_message_mark());
-	lua_setfield(L, -2, "MESSAGE");
+	lua_newtable(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, TAKEN);
 }

@@ -1,9 +1,17 @@
 /*
-** module.c - iocp.core: the module table. Opening it twice in a state gives a second table over the same classes.
+** module.c - iocp.core: the module table, and the classes. Opening it twice in a state gives a second table over the
+** same classes.
+**
+** Most threads use few of the classes, and one takes as long to make as anything else of the module: so a state has
+** those that its script looks for in the module table, which get there then, and those of which it has met objects.
 */
+
+#include <string.h>
 
 #include "lua/value/format.h"
 #include "work/work.h"
+
+/* ---- functions --------------------------------------------------------------------------------------------------- */
 
 static int module_processors(lua_State *L)
 {
@@ -61,13 +69,76 @@ static int module_blocking(lua_State *L)
 	return r == 0 ? lua_gettop(L) : lua_error(L);
 }
 
-static int require_all(lua_State *L)
+/* ---- the classes ------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;               /* in the module table; NULL: it is not there */
+	void (*push)(lua_State *L);     /* what is there */
+	void (*parts[3])(lua_State *L); /* begin the class, and add to it; none: in part it is Lua's */
+} classes[IOCP_CLASS_COUNT] = {
+	[IOCP_CLASS_PORT] = {"IOCompletionPort", iocp_lua_push_port,
+		{iocp_lua_open_port, iocp_message_add_methods, iocp_timer_add_methods}},
+	[IOCP_CLASS_HEAP] = {"Heap", iocp_lua_push_heap, {iocp_lua_open_heap, iocp_peer_add_method}},
+	[IOCP_CLASS_THREAD] = {"Thread", iocp_lua_push_thread, {iocp_lua_open_thread}},
+	[IOCP_CLASS_SOCKET] = {"Socket", iocp_lua_push_socket, {iocp_lua_open_socket, iocp_address_add_methods}},
+	[IOCP_CLASS_LOOKUP] = {NULL, NULL, {iocp_lua_open_lookup}},
+	[IOCP_CLASS_FILE] = {"File", iocp_lua_push_file, {iocp_lua_open_file}},
+	[IOCP_CLASS_PROCESS] = {NULL, NULL, {iocp_lua_open_process}},
+};
+
+/* open(class): registers it. */
+static int open_class(lua_State *L)
 {
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "iocp");
-	lua_call(L, 1, 0);
+	enum iocp_class c = (enum iocp_class)lua_tointeger(L, 1);
+	size_t i;
+	if (!classes[c].parts[0]) {
+		lua_getglobal(L, "require");
+		lua_pushliteral(L, "iocp");
+		lua_call(L, 1, 1);
+		lua_getfield(L, -1, "Pool"); /* see lua/iocp/later.lua */
+		return 0;
+	}
+	for (i = 0; i < sizeof(classes->parts) / sizeof(*classes->parts) && classes[c].parts[i]; i++)
+		classes[c].parts[i](L);
+	iocp_class_end(L, c);
+	iocp_late_watch(L, c);
 	return 0;
 }
+
+/* The class of that name; or IOCP_CLASS_COUNT. */
+static int find(const char *name)
+{
+	int c;
+	for (c = 0; c < IOCP_CLASS_COUNT && !(classes[c].name && strcmp(classes[c].name, name) == 0); c++)
+		;
+	return c;
+}
+
+/* __index of the module table. */
+static int find_class(lua_State *L)
+{
+	int c = lua_type(L, 2) == LUA_TSTRING ? find(lua_tostring(L, 2)) : IOCP_CLASS_COUNT;
+	if (c == IOCP_CLASS_COUNT)
+		return 0;
+	classes[c].push(L);
+	lua_pushvalue(L, 2);
+	lua_pushvalue(L, -2);
+	lua_rawset(L, 1);
+	iocp_names_forget(L);
+	return 1;
+}
+
+/* private.class(name): the metatable of the class that has this name in the module table. */
+static int private_class(lua_State *L)
+{
+	int c = find(luaL_checkstring(L, 1));
+	if (c == IOCP_CLASS_COUNT)
+		return iocp_bad_argument(L, 1, "name", "the name of a class");
+	iocp_class_push(L, (enum iocp_class)c);
+	return 1;
+}
+
+/* ---- the module -------------------------------------------------------------------------------------------------- */
 
 static int private_debugs(lua_State *L)
 {
@@ -88,6 +159,13 @@ static int private_host_name(lua_State *L)
 	return 1;
 }
 
+/* private.in_thread(): whether this is the state of a thread of the module's. */
+static int private_in_thread(lua_State *L)
+{
+	lua_pushboolean(L, iocp_thread_current() != NULL);
+	return 1;
+}
+
 /* package.loaded["iocp.private"]: what the files in lua/iocp need of C, and scripts do not. */
 static void open_private(lua_State *L)
 {
@@ -97,10 +175,14 @@ static void open_private(lua_State *L)
 		{"io_error", iocp_lua_io_error},
 		{"io_errors", iocp_lua_io_errors},
 		{"next_line", iocp_lua_next_line},
-		{"load_when_used", iocp_lua_load_when_used},
+		{"class", private_class},
+		{"pick", iocp_lua_pick},
+		{"detach_socket", iocp_lua_detach_socket},
+		{"quietly", iocp_lua_quietly},
 		{"debugs", private_debugs},
 		{"wall_time", private_wall_time},
 		{"host_name", private_host_name},
+		{"in_thread", private_in_thread},
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
@@ -109,31 +191,12 @@ static void open_private(lua_State *L)
 	lua_pop(L, 1);
 }
 
-/* open(pool). What pools and tasks need is Lua's in part. */
-static int open_late(lua_State *L)
-{
-	if (lua_toboolean(L, 1)) {
-		lua_getglobal(L, "require");
-		lua_pushliteral(L, "iocp");
-		lua_call(L, 1, 1);
-		lua_getfield(L, -1, "Pool"); /* see lua/iocp/init.lua */
-		return 0;
-	}
-	(void)luaopen_iocp_core(L);
-	lua_getglobal(L, "jit");
-	if (lua_istable(L, -1)) {
-		lua_pushcfunction(L, require_all);
-		iocp_load_after(L, IOCP_LOOKS_ENOUGH);
-	}
-	return 0;
-}
-
 /* What a state has before it requires the module, and passes on to those that it makes. */
 static int prepare(lua_State *L)
 {
 	lua_pushcfunction(L, prepare);
 	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_PREPARE);
-	lua_pushcfunction(L, open_late);
+	lua_pushcfunction(L, open_class);
 	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_OPEN);
 	iocp_methods_push(L);
 	lua_pop(L, 1);
@@ -178,15 +241,13 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	iocp_new_table(L, functions, 8);
 	lua_pushstring(L, iocp_version());
 	lua_setfield(L, -2, "_VERSION");
+	(void)iocp_push_address(L, iocp_message_mark());
+	lua_setfield(L, -2, "MESSAGE");
+	iocp_set_count(L, "PEER", IOCP_PEER);
 	iocp_dotted_add(L);
-	iocp_lua_open_port(L);
-	iocp_lua_open_heap(L);
-	iocp_lua_open_thread(L);
-	iocp_lua_open_timer(L);
-	iocp_lua_open_socket(L);
-	iocp_lua_open_addresses(L);
-	iocp_lua_open_lookup(L);
-	iocp_lua_open_file(L);
-	iocp_lua_open_process(L);
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, find_class);
+	lua_setfield(L, -2, "__index");
+	lua_setmetatable(L, -2);
 	return 1;
 }

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lua/binding.h"
+#include "lua/value/format.h"
 #include "work/work.h"
 
 #define MARK UINT64_C(0x696f63706f626a00) /* + class */
@@ -19,21 +19,20 @@
 enum {
 	HANDLE = 1 /* a number names it */,
 	NATIVE = 2 /* so does what the system knows it by */,
-	LATE = 4 /* see below */,
 	LISTED =
-		8 /* a state has one userdata for each object: a packet names it, and to find it costs less than to make it */
+		4 /* a state has one userdata for each object: a packet names it, and to find it costs less than to make it */
 };
 
 static const struct class_row {
 	const char *name;
 	enum iocp_kind kind;
-	int has; /* LATE: methods that are in part Lua's, and are loaded when they are first asked for */
+	int has;
 } rows[IOCP_CLASS_COUNT] = {
 	{"iocp.IOCompletionPort", IOCP_KIND_PORT, HANDLE | NATIVE},
 	{"iocp.Heap", IOCP_KIND_HEAP, HANDLE | NATIVE},
 	{"iocp.Thread", IOCP_KIND_THREAD, HANDLE | NATIVE},
-	{"iocp.Pool", IOCP_KIND_POOL, HANDLE | LATE},
-	{"iocp.Task", IOCP_KIND_TASK, LATE},
+	{"iocp.Pool", IOCP_KIND_POOL, HANDLE},
+	{"iocp.Task", IOCP_KIND_TASK, 0},
 	{"iocp.Socket", IOCP_KIND_SOCKET, HANDLE | LISTED},
 	{"iocp.Lookup", IOCP_KIND_LOOKUP, 0},
 	{"iocp.File", IOCP_KIND_FILE, HANDLE | LISTED},
@@ -129,21 +128,35 @@ static int box_native(lua_State *L)
 												   : iocp_failure(L, IOCP_INVALID, "no number of this Lua is exact");
 }
 
-/* __index of the table of methods: `name` is a class and a method of it, with a zero byte between. What a state has not
-** opened yet is pools' and tasks', or everything. */
-static int find_method(lua_State *L)
+void iocp_class_load(lua_State *L, enum iocp_class c)
 {
-	size_t length;
-	const char *name = luaL_checklstring(L, 2, &length);
-	const size_t class = strlen(name);
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_OPEN);
+	lua_pushinteger(L, (lua_Integer)c);
+	lua_call(L, 1, 0);
+}
+
+void iocp_class_push(lua_State *L, enum iocp_class c)
+{
+	luaL_getmetatable(L, rows[c].name);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		iocp_class_load(L, c);
+		luaL_getmetatable(L, rows[c].name);
+	}
+}
+
+/* __index of the table of methods: the name of a class that the state has not opened yet. */
+static int find_methods(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 2);
+	int c;
+	for (c = 0; c < IOCP_CLASS_COUNT && strcmp(rows[c].name, name) != 0; c++)
+		;
+	if (c == IOCP_CLASS_COUNT)
+		return 0;
 	lua_settop(L, 2);
-	iocp_state_open(L, 1);
-	lua_pushlstring(L, name, class);
+	iocp_class_load(L, (enum iocp_class)c);
 	lua_rawget(L, 1);
-	if (lua_isnil(L, -1) || class >= length)
-		return 1;
-	lua_pushlstring(L, name + class + 1, length - class - 1);
-	lua_rawget(L, -2);
 	return 1;
 }
 
@@ -155,7 +168,7 @@ void iocp_methods_push(lua_State *L)
 		lua_pop(L, 1);
 		lua_newtable(L);
 		lua_createtable(L, 0, 1);
-		lua_pushcfunction(L, find_method);
+		lua_pushcfunction(L, find_methods);
 		lua_setfield(L, -2, "__index");
 		lua_setmetatable(L, -2);
 		lua_pushvalue(L, -1);
@@ -171,24 +184,28 @@ static void set_method(lua_State *L, enum iocp_class c, const char *name, lua_CF
 	lua_setfield(L, -2, name);
 }
 
-/* Where the module is opened twice in a state there is one already. */
-static void make_list(lua_State *L)
+void iocp_listed_push(lua_State *L)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
 	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
 		lua_newtable(L);
 		lua_createtable(L, 0, 1);
 		lua_pushliteral(L, "v");
 		lua_setfield(L, -2, "__mode");
 		lua_setmetatable(L, -2);
+		lua_pushvalue(L, -1);
 		lua_setfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
 	}
-	lua_pop(L, 1);
 }
 
-void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods)
+void iocp_class_begin(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods)
 {
-	luaL_newmetatable(L, rows[c].name); /* found again if the module is opened twice in a state */
+	luaL_getmetatable(L, rows[c].name);
+	if (lua_isnil(L, -1)) { /* else the module was opened twice in a state */
+		lua_pop(L, 1);
+		lua_createtable(L, 0, 8);
+	}
 	lua_pushstring(L, rows[c].name);
 	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
 	iocp_set_functions(L, common_metamethods, 0);
@@ -199,21 +216,28 @@ void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *method
 		set_method(L, c, "handle", box_handle);
 	if (rows[c].has & NATIVE)
 		set_method(L, c, "native", box_native);
-	iocp_methods_push(L);
-	lua_pushvalue(L, -2);
-	lua_setfield(L, -2, rows[c].name);
-	lua_pop(L, 1);
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
-	if (rows[c].has & LISTED)
-		make_list(L);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, -3, "__index");
+	if (rows[c].has & LISTED) {
+		iocp_listed_push(L); /* lua/iocp/jit/socket.lua counts on it */
+		lua_pop(L, 1);
+	}
 }
 
-void iocp_state_open(lua_State *L, int pool)
+void iocp_class_end(lua_State *L, enum iocp_class c)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_OPEN);
-	lua_pushboolean(L, pool);
-	lua_call(L, 1, 0);
+	iocp_methods_push(L);
+	lua_insert(L, -2);
+	lua_setfield(L, -2, rows[c].name);
+	lua_pop(L, 1);
+	iocp_names_forget(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, rows[c].name); /* last: without memory for the rest there is no class */
+}
+
+void iocp_class_register(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods)
+{
+	iocp_class_begin(L, c, methods, metamethods);
+	iocp_class_end(L, c);
 }
 
 static void push_box(lua_State *L, enum iocp_class c)
@@ -233,12 +257,7 @@ void iocp_object_push_with(lua_State *L, enum iocp_class c, int metatable)
 void iocp_object_push(lua_State *L, enum iocp_class c)
 {
 	push_box(L, c);
-	luaL_getmetatable(L, rows[c].name);
-	if (lua_isnil(L, -1)) { /* an object reached a new state before its script required the module */
-		lua_pop(L, 1);
-		iocp_state_open(L, rows[c].has & LATE);
-		luaL_getmetatable(L, rows[c].name);
-	}
+	iocp_class_push(L, c);
 	lua_setmetatable(L, -2);
 }
 
@@ -253,7 +272,7 @@ void iocp_object_enlist(lua_State *L)
 	const iocp_box *b = lua_touserdata(L, -1), *other;
 	if (!(rows[b->mark - MARK].has & LISTED))
 		return;
-	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
+	iocp_listed_push(L);
 	(void)iocp_push_address(L, iocp_any_handle(b->object));
 	lua_rawget(L, -2);
 	other = to_box(L, lua_gettop(L));
@@ -431,7 +450,7 @@ static int class_call(lua_State *L)
 	return create(L);
 }
 
-void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create, lua_CFunction adopt)
+void iocp_class_make(lua_State *L, enum iocp_class c, const char *name, lua_CFunction create, lua_CFunction adopt)
 {
 	lua_createtable(L, 0, 2);
 	iocp_class_push_open(L, c);
@@ -445,5 +464,4 @@ void iocp_class_set(lua_State *L, enum iocp_class c, const char *name, lua_CFunc
 	lua_setfield(L, -2, "__call");
 	lua_setmetatable(L, -2);
 	iocp_dotted_add(L);
-	lua_setfield(L, -2, name);
 }

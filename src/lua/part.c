@@ -153,6 +153,15 @@ static int search(lua_State *L)
 	return push_part(L, path, name) || (first && push_part(L, first, name)) ? 2 : 0;
 }
 
+int iocp_parts_include(const char *source)
+{
+	/* Acquire: as in find. */
+	const part *p = atomic_load_explicit(&parts, memory_order_acquire);
+	while (p && (*source != '@' || strcmp(p->file, source + 1) != 0))
+		p = p->next;
+	return p != NULL;
+}
+
 void iocp_parts_remember(lua_State *L)
 {
 	char *none = NULL, *copy = NULL;

@@ -149,6 +149,25 @@ static int port_dequeue_many(lua_State *L)
 	return 2;
 }
 
+/* private.pick(port): a packet as in a batch: key, bytes, overlapped; or nil, message, code. The thread goes on
+** belonging to the port that it got from last. For lua/iocp/waits_port.lua. */
+int iocp_lua_pick(lua_State *L)
+{
+	iocp_port *port = check_port(L);
+	iocp_packet packet;
+	int r;
+	iocp_give_back(L);
+	r = iocp_port_pick(port, &packet);
+	if (r != IOCP_OK)
+		return iocp_failure(L, r, NULL);
+	if (iocp_is_message(&packet))
+		iocp_message_keep(L, port, &packet);
+	(void)iocp_push_key(L, &packet);
+	iocp_push_bytes(L, &packet);
+	iocp_push_overlapped(L, &packet);
+	return 3;
+}
+
 /* ---- packets() --------------------------------------------------------------------------------------------------- */
 
 /* What an iterator says of a packet. */
@@ -403,7 +422,10 @@ void iocp_lua_open_port(lua_State *L)
 		{"timeout", port_timeout},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_PORT, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_PORT, "IOCompletionPort", port_create, port_adopt);
-	iocp_lua_open_messages(L);
+	iocp_class_begin(L, IOCP_CLASS_PORT, methods, metamethods);
+}
+
+void iocp_lua_push_port(lua_State *L)
+{
+	iocp_class_make(L, IOCP_CLASS_PORT, "IOCompletionPort", port_create, port_adopt);
 }

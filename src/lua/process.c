@@ -344,9 +344,8 @@ void iocp_lua_open_process(lua_State *L)
 		{"id", process_id},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_PROCESS, methods, metamethods);
-	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_PROCESS));
-	lua_getfield(L, -1, "__index");
+	iocp_class_begin(L, IOCP_CLASS_PROCESS, methods, metamethods);
+	lua_pushvalue(L, -1);
 	lua_newtable(L);
 	lua_createtable(L, 0, 1);
 	lua_pushliteral(L, "k");
@@ -355,6 +354,5 @@ void iocp_lua_open_process(lua_State *L)
 	lua_pushvalue(L, -1);
 	lua_setfield(L, LUA_REGISTRYINDEX, STREAMS_OF);
 	lua_pushcclosure(L, process_index, 2);
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
+	lua_setfield(L, -3, "__index");
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lua/binding.h"
+#include "work/work.h"
 
 #define SIGNAL "iocp.Signal"
 
@@ -65,4 +66,25 @@ int iocp_lua_signal(lua_State *L)
 	push_metatable(L);
 	lua_setmetatable(L, -2);
 	return 1;
+}
+
+/* ---- SIGPIPE ----------------------------------------------------------------------------------------------------- */
+
+typedef struct call_in_lua {
+	lua_State *L;
+	int status;
+} call_in_lua;
+
+static void call(void *data)
+{
+	call_in_lua *c = data;
+	c->status = lua_pcall(c->L, lua_gettop(c->L) - 1, LUA_MULTRET, 0);
+}
+
+int iocp_lua_quietly(lua_State *L)
+{
+	call_in_lua c = {L, 0};
+	luaL_checkany(L, 1);
+	iocp_any_quietly(call, &c);
+	return c.status == 0 ? lua_gettop(L) : lua_error(L);
 }

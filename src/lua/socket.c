@@ -144,6 +144,16 @@ static int socket_native(lua_State *L)
 	return iocp_push_address(L, native) ? 1 : iocp_failure(L, IOCP_INVALID, "no number of this Lua is exact");
 }
 
+int iocp_lua_detach_socket(lua_State *L)
+{
+	iocp_socket *socket = check_self(L);
+	uintptr_t native;
+	int r = iocp_socket_detach(socket, &native);
+	if (r != IOCP_OK)
+		return iocp_socket_failure(L, socket, r, "on Windows a socket belongs to its port for life");
+	return iocp_push_address(L, native);
+}
+
 static int socket_associate(lua_State *L)
 {
 	iocp_socket *socket = check_self(L);
@@ -318,18 +328,6 @@ static int socket_shutdown(lua_State *L)
 
 /* ---- the class --------------------------------------------------------------------------------------------------- */
 
-/* Adds to the class, whose name the module table at the top has, what ports do not have, or not like this. */
-static void add_functions(lua_State *L)
-{
-	lua_getfield(L, -1, "Socket");
-	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
-	lua_pushcclosure(L, socket_open, 1);
-	lua_setfield(L, -2, "open");
-	lua_pushcfunction(L, socket_pair);
-	lua_setfield(L, -2, "pair");
-	lua_pop(L, 1);
-}
-
 void iocp_lua_open_socket(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {
@@ -352,7 +350,15 @@ void iocp_lua_open_socket(lua_State *L)
 		{"close", socket_close},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_SOCKET, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_SOCKET, "Socket", socket_create, socket_adopt);
-	add_functions(L);
+	iocp_class_begin(L, IOCP_CLASS_SOCKET, methods, metamethods);
+}
+
+void iocp_lua_push_socket(lua_State *L)
+{
+	iocp_class_make(L, IOCP_CLASS_SOCKET, "Socket", socket_create, socket_adopt);
+	iocp_listed_push(L);
+	lua_pushcclosure(L, socket_open, 1);
+	lua_setfield(L, -2, "open");
+	lua_pushcfunction(L, socket_pair);
+	lua_setfield(L, -2, "pair");
 }

@@ -199,18 +199,8 @@ static int socket_to_string(lua_State *L)
 
 /* ---- the classes ------------------------------------------------------------------------------------------------- */
 
-static void add_methods(lua_State *L, enum iocp_class c, const luaL_Reg *methods)
+void iocp_address_add_methods(lua_State *L)
 {
-	luaL_getmetatable(L, iocp_class_name(c));
-	lua_getfield(L, -1, "__index");
-	iocp_set_functions(L, methods, 0);
-	lua_pop(L, 2);
-}
-
-void iocp_lua_open_addresses(lua_State *L)
-{
-	static const luaL_Reg metamethods[] = {{"__tostring", socket_to_string}, {NULL, NULL}};
-	static const luaL_Reg heap_methods[] = {{"peer", heap_peer}, {NULL, NULL}};
 	static const luaL_Reg methods[] = {
 		{"bind", socket_bind},
 		{"listen", socket_listen},
@@ -219,10 +209,13 @@ void iocp_lua_open_addresses(lua_State *L)
 		{"option", socket_option},
 		{NULL, NULL},
 	};
-	add_methods(L, IOCP_CLASS_SOCKET, methods);
-	add_methods(L, IOCP_CLASS_HEAP, heap_methods);
-	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_SOCKET));
-	iocp_set_functions(L, metamethods, 0);
-	lua_pop(L, 1);
-	iocp_set_count(L, "PEER", IOCP_PEER);
+	iocp_set_functions(L, methods, 0);
+	lua_pushcfunction(L, socket_to_string);
+	lua_setfield(L, -3, "__tostring");
+}
+
+void iocp_peer_add_method(lua_State *L)
+{
+	lua_pushcfunction(L, heap_peer);
+	lua_setfield(L, -2, "peer");
 }

@@ -521,6 +521,10 @@ void iocp_lua_open_thread(lua_State *L)
 		{"name", thread_name},
 		{NULL, NULL},
 	};
-	iocp_class_register(L, IOCP_CLASS_THREAD, methods, metamethods);
-	iocp_class_set(L, IOCP_CLASS_THREAD, "Thread", thread_create, thread_adopt);
+	iocp_class_begin(L, IOCP_CLASS_THREAD, methods, metamethods);
+}
+
+void iocp_lua_push_thread(lua_State *L)
+{
+	iocp_class_make(L, IOCP_CLASS_THREAD, "Thread", thread_create, thread_adopt);
 }

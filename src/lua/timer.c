@@ -39,12 +39,33 @@ static int timer_cancel(lua_State *L)
 	return 1;
 }
 
+static void push_metatable(lua_State *L)
+{
+	static const luaL_Reg methods[] = {{"cancel", timer_cancel}, {NULL, NULL}};
+	static const luaL_Reg metamethods[] = {
+		{"__close", timer_cancel}, /* from Lua 5.4 on: local timer <close> */
+		{"__tostring", timer_to_string},
+		{NULL, NULL},
+	};
+	luaL_getmetatable(L, TIMER);
+	if (!lua_isnil(L, -1))
+		return;
+	lua_pop(L, 1);
+	iocp_new_table(L, metamethods, 2);
+	lua_pushliteral(L, TIMER);
+	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
+	iocp_new_table(L, methods, 0);
+	lua_setfield(L, -2, "__index");
+	lua_pushvalue(L, -1);
+	lua_setfield(L, LUA_REGISTRYINDEX, TIMER); /* last: it is found when it has everything */
+}
+
 /* Pushes one that names nothing yet. */
 static iocp_timer *push_timer(lua_State *L)
 {
 	iocp_timer *timer = lua_newuserdata(L, sizeof(*timer));
 	*timer = 0;
-	luaL_getmetatable(L, TIMER);
+	push_metatable(L);
 	lua_setmetatable(L, -2);
 	return timer;
 }
@@ -84,26 +105,8 @@ static int port_notify(lua_State *L)
 	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
 }
 
-void iocp_lua_open_timer(lua_State *L)
+void iocp_timer_add_methods(lua_State *L)
 {
-	static const luaL_Reg timer_methods[] = {{"cancel", timer_cancel}, {NULL, NULL}};
-	static const luaL_Reg timer_metamethods[] = {
-		{"__close", timer_cancel}, /* from Lua 5.4 on: local timer <close> */
-		{"__tostring", timer_to_string},
-		{NULL, NULL},
-	};
-	static const luaL_Reg port_methods[] = {
-		{"enqueue_after", port_enqueue_after}, {"notify", port_notify}, {NULL, NULL}};
-	luaL_newmetatable(L, TIMER);
-	lua_pushliteral(L, TIMER);
-	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
-	iocp_set_functions(L, timer_metamethods, 0);
-	lua_newtable(L);
-	iocp_set_functions(L, timer_methods, 0);
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
-	luaL_getmetatable(L, iocp_class_name(IOCP_CLASS_PORT));
-	lua_getfield(L, -1, "__index");
-	iocp_set_functions(L, port_methods, 0);
-	lua_pop(L, 2);
+	static const luaL_Reg methods[] = {{"enqueue_after", port_enqueue_after}, {"notify", port_notify}, {NULL, NULL}};
+	iocp_set_functions(L, methods, 0);
 }

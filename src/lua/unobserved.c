@@ -141,7 +141,7 @@ void iocp_unobserved_where(lua_State *L, int level, char *made, size_t size)
 	*made = 0;
 	for (; !*made && lua_getstack(L, level, &about); level++) {
 		lua_getinfo(L, "Sl", &about);
-		if (about.currentline > 0)
+		if (about.currentline > 0 && !iocp_parts_include(about.source))
 			snprintf(made, size, "%s:%d", about.short_src, about.currentline);
 	}
 }

@@ -8,8 +8,7 @@
 enum {
 	LOOK_PACKETS = 64,   /* so many gets, or so long, after a look the next get looks, whatever is queued */
 	LOOK_TIME = 2000000, /* ns; also after which the watcher takes a role that is due for left, or has gone on enough */
-	SELDOM = 4,          /* periods between turns of the watcher at a port that mostly has a leader */
-	QUIET_TURNS = 20     /* of the watcher, after which a port that always has a leader is not watched any more */
+	LED_PERIODS = 4      /* between turns of the watcher at a port that mostly has a leader */
 };
 
 static iocp_waiter looking; /* its address is the leader of a port at which the watcher looks */
@@ -31,9 +30,7 @@ static void lock_and_queue(iocp_port *port, iocp_poll *poll, iocp_finished *fini
 			port->peak = port->queue.count;
 	}
 	/* Also of those that did not become the port's packets: it is closed, and they end without. */
-	poll->looks++;
-	poll->taken = 0;
-	poll->looked_at = iocp_prim_nanoseconds();
+	iocp_leader_looked(poll);
 }
 
 /* The leader, which is parked, takes what is queued, and is served. */
@@ -131,7 +128,7 @@ static _Atomic uint32_t *promote(iocp_port *port)
 		|| !atomic_compare_exchange_strong_explicit(
 			&newest->word, &asleep, IOCP_POLLING, memory_order_seq_cst, memory_order_seq_cst))
 		return NULL;
-	iocp_poll_of(port)->leader = newest;
+	iocp_leader_take(port, newest);
 	return &newest->word;
 }
 
@@ -171,39 +168,42 @@ static int is_forgotten(const iocp_port *port)
 	return atomic_load_explicit(&port->object.references, memory_order_relaxed) == 1;
 }
 
-/* Where operations move, as soon as others had their turn; while the role is found due, in a period. Where a leader is
-** found each time, although some left the role between, less often: most of the turns are for nothing there. The lock
-** is held. */
-static int periods_to_next(iocp_poll *poll, int due)
+/* Where operations move, as soon as others had their turn. Where a look found nothing, and nobody came, or there is a
+** leader and looks are seldom, not before the port is armed and has something. Where the role is left and taken all the
+** time, in a period; less often if a leader is found each time: most of the turns are for nothing there. The lock is
+** held. */
+static int periods_to_next(iocp_port *port, iocp_poll *poll, int due, int looked)
 {
-	int needed = due || iocp_poll_has_starved(poll), moved = poll->looks != poll->seen;
-	poll->seen = poll->looks;
-	poll->led = needed ? 0 : poll->led + 1;
-	poll->quiet = needed || moved ? 0 : poll->quiet + 1;
+	int starved = iocp_poll_has_starved(poll);
+	poll->led = due || starved ? 0 : poll->led + 1;
+	if (port->closed || is_forgotten(port))
+		return 0;
 	if (poll->moves)
 		return IOCP_WATCH_SOON;
-	return poll->quiet >= QUIET_TURNS ? 0 : poll->led >= SELDOM ? SELDOM : 1;
+	if (iocp_port_is_stuck(port) || starved)
+		return 1;
+	if (iocp_leader_is_due(port))
+		return !looked || !iocp_leader_arms(port);
+	return iocp_leader_is_seldom(poll) ? 0 : poll->led >= LED_PERIODS ? LED_PERIODS : 1;
 }
 
 int iocp_leader_watch(iocp_port *port)
 {
 	iocp_poll *poll = iocp_poll_of(port);
 	_Atomic uint32_t *asleep;
-	int due, left, periods;
+	int due, left, looks, periods;
 	if (iocp_poll_has_starved(poll))
 		feed(port, poll);
 	iocp_lock_acquire(&port->lock);
 	due = iocp_leader_is_due(port);
 	/* Who looked just now is mostly back in a moment: another thread in its place would take the work away from it. */
 	left = due && iocp_prim_nanoseconds() - poll->looked_at > LOOK_TIME;
-	if ((left || (due && poll->moves)) && !port->waiters.newest)
+	looks = (left || (due && poll->moves)) && !port->waiters.newest;
+	poll->moves = 0;
+	if (looks)
 		look_while_it_moves(port, poll);
-	else
-		poll->moves = 0;
 	asleep = left ? promote(port) : NULL;
-	periods = !port->closed && !is_forgotten(port) ? periods_to_next(poll, due) : 0;
-	if (iocp_port_is_stuck(port))
-		periods = 1;
+	periods = periods_to_next(port, poll, due, looks);
 	/* In the section in which that was seen: who leaves the role behind it has the port watched anew. */
 	port->watched = periods != 0;
 	iocp_lock_release(&port->lock);

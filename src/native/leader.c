@@ -17,16 +17,28 @@
 ** POLLING) is woken by its word, finds out, and leads. A thread that is ARMED is never made the leader: it could be
 ** served without knowing that it was. A cancel finds POLLING, leaves the word as it is and uses the alarm.
 **
+** Where the role is left for microseconds, a hundred thousand times a second, the watcher (watch.c) has a turn now and
+** then. Where looks at the set are further apart the port is armed: the watcher sleeps until the set has something that
+** nobody waits for; who leads next disarms it. That takes two short calls of the system a look, and an idle process
+** nothing at all. Both calls are made under the port's lock, since the late one of a thread that leads might undo what
+** the next that leaves has done; neither waits. Where a leader, or a look, takes the event of which the watcher was
+** told, it has a turn for nothing.
+**
 ** What was harvested is queued also if the leader was served meanwhile, or gives up: events come only once. At most
 ** AHEAD packets of I/O are queued: then nobody leads until some are taken.
 **
-** Locking: the port's lock guards `leader`, `looks`, `queued`, `taken` and `looked_at`. Events are waited for, and
-** operations advanced, without it. spec/model/leader.pml is this protocol as a model.
+** Locking: the port's lock guards `leader`, `queued`, `taken`, `looked_at`, `apart` and `armed`. Events are waited for,
+** and operations advanced, without it. spec/model/leader.pml is this protocol as a model.
 */
 
 #include "native/port.h"
 
-enum { AHEAD = 256 /* packets of I/O in the queue beyond which nobody looks for more */ };
+enum {
+	AHEAD = 256,       /* packets of I/O in the queue beyond which nobody looks for more */
+	SELDOM = 5000000,  /* ns from look to look: the watcher's turns, every few milliseconds, cost more than to arm */
+	PAUSE = 100000000, /* ns: a longer one counts as this in the average of the last ones, */
+	SHARE = 8          /* of which the newest is one part in so many */
+};
 
 int iocp_leader_may_go_on(const iocp_poll *poll)
 {
@@ -40,11 +52,47 @@ int iocp_leader_is_due(iocp_port *port)
 		   && atomic_load_explicit(&poll->used, memory_order_relaxed);
 }
 
-/* The watcher is to see to the port's I/O. */
+/* ---- whom events reach while nobody leads ------------------------------------------------------------------------ */
+
+static int64_t average_with(const iocp_poll *poll, int64_t now)
+{
+	int64_t last = now - poll->looked_at;
+	return poll->apart + ((last < PAUSE ? last : PAUSE) - poll->apart) / SHARE;
+}
+
+void iocp_leader_looked(iocp_poll *poll)
+{
+	int64_t now = iocp_prim_nanoseconds();
+	poll->apart = average_with(poll, now);
+	poll->looked_at = now;
+	poll->taken = 0;
+}
+
+void iocp_leader_was_missed(iocp_poll *poll)
+{
+	if (iocp_prim_nanoseconds() - poll->looked_at < SELDOM)
+		poll->apart = 0;
+}
+
+int iocp_leader_is_seldom(const iocp_poll *poll)
+{
+	return average_with(poll, iocp_prim_nanoseconds()) >= SELDOM;
+}
+
+int iocp_leader_arms(iocp_port *port)
+{
+	iocp_poll *poll = iocp_poll_of(port);
+	/* The average as it is, since the clock may be slow: the look that is over counts already. */
+	if (!poll->armed && poll->apart >= SELDOM)
+		poll->armed = iocp_watch_arm(&poll->set, port->object.handle);
+	return poll->armed;
+}
+
+/* The watcher is to see to the port's I/O, in its turns. */
 static int needs_watch(iocp_port *port)
 {
 	iocp_poll *poll = iocp_poll_of(port);
-	return poll && (iocp_leader_is_due(port) || iocp_poll_has_starved(poll));
+	return poll && (iocp_poll_has_starved(poll) || (iocp_leader_is_due(port) && !iocp_leader_arms(port)));
 }
 
 int iocp_port_begins_to_stick(iocp_port *port)
@@ -55,11 +103,22 @@ int iocp_port_begins_to_stick(iocp_port *port)
 	return 1;
 }
 
+/* ---- the role ---------------------------------------------------------------------------------------------------- */
+
+void iocp_leader_take(iocp_port *port, iocp_waiter *waiter)
+{
+	iocp_poll *poll = iocp_poll_of(port);
+	poll->leader = waiter;
+	if (poll->armed)
+		iocp_watch_disarm(&poll->set, port->object.handle);
+	poll->armed = 0;
+}
+
 int iocp_leader_begin(iocp_port *port, iocp_waiter *waiter)
 {
 	if (!iocp_leader_is_due(port))
 		return 0;
-	iocp_poll_of(port)->leader = waiter;
+	iocp_leader_take(port, waiter);
 	return 1;
 }
 

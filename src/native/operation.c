@@ -56,7 +56,8 @@ int iocp_operation_uses_heap(const iocp_operation *operation, const void *heap)
 
 int iocp_operation_lost_heap(const iocp_operation *operation)
 {
-	return operation->heap && iocp_heap_handle(operation->heap) && !iocp_heap_native(operation->heap);
+	/* A private heap is never destroyed. The news of one that was comes with the lock that is held. */
+	return operation->heap && !iocp_object_is_open((const iocp_object *)operation->heap);
 }
 
 int iocp_number_of(int code)

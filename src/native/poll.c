@@ -23,7 +23,7 @@ enum {
 	RETRY = 100 /* ms until those that failed for want of descriptors try again */
 };
 
-iocp_poll *iocp_poll_new(int *error)
+iocp_poll *iocp_poll_new(iocp_watched *(*told)(uint64_t), int *error)
 {
 	iocp_poll *poll = calloc(1, sizeof(*poll));
 	if (!poll) {
@@ -31,11 +31,14 @@ iocp_poll *iocp_poll_new(int *error)
 		return NULL;
 	}
 	*error = iocp_prim_set_open(&poll->set);
-	if (*error != 0) {
-		free(poll);
-		return NULL;
+	if (*error == 0) {
+		*error = iocp_watch_keep(told);
+		if (*error == 0)
+			return poll;
+		iocp_prim_set_close(&poll->set);
 	}
-	return poll;
+	free(poll);
+	return NULL;
 }
 
 void iocp_poll_free(iocp_poll *poll)
@@ -45,6 +48,7 @@ void iocp_poll_free(iocp_poll *poll)
 			iocp_prim_pollable_close(poll->pollable);
 		free(poll->pollable);
 		iocp_prim_set_close(&poll->set);
+		iocp_watch_let_end();
 		free(poll);
 	}
 }

@@ -14,6 +14,7 @@
 #include "native/native.h"
 #include "native/operation.h"
 #include "native/prim.h"
+#include "native/watch.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -54,15 +55,15 @@ typedef struct iocp_poll {
 	/* Guarded by the port's lock: see leader.c. */
 	iocp_waiter *leader;
 	uint64_t events;              /* the leader's, without the lock: how many came */
-	uint64_t looks;               /* how often somebody looked for events */
 	uint32_t queued;              /* packets of I/O in the queue */
-	uint32_t taken;               /* packets taken since the last look */
-	int64_t looked_at;            /* ns */
+	uint32_t taken;               /* packets taken since somebody looked for events */
+	int64_t looked_at;            /* ns: when that was, */
+	int64_t apart;                /* and how far from each other such looks are, on an average of the last ones */
+	int armed;                    /* the watcher is told of the next event */
 	int raised;                   /* the next is readable */
 	iocp_prim_pollable *pollable; /* for other event loops; NULL: nobody asked. Set once */
-	uint64_t seen;                /* the watcher's: `looks` at its last turn, */
-	int led, quiet;               /* and for how many turns there was a leader, and nothing moved; */
-	int moves;                    /* operations did, when its turn was over */
+	int led;                      /* the watcher's: for how many turns there was a leader; */
+	int moves;                    /* operations moved, when its turn was over */
 	/* Guarded by its own lock, within which none is taken. */
 	iocp_lock lock;
 	iocp_source *members;
@@ -74,8 +75,8 @@ typedef struct iocp_poll {
 
 /* Before its first operation. */
 void iocp_source_begin(iocp_source *source, const iocp_source_calls *calls);
-/* NULL, or the system's code in *error. */
-iocp_poll *iocp_poll_new(int *error);
+/* `told` as of iocp_watch_keep, which goes with it. NULL, and the system's code is in *error. */
+iocp_poll *iocp_poll_new(iocp_watched *(*told)(uint64_t name), int *error);
 /* Nobody uses it any more. NULL is allowed. */
 void iocp_poll_free(iocp_poll *poll);
 /* The source becomes a member, which keeps a reference to it; `waits`: descriptors of it may come into the set, so that

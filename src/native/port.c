@@ -213,17 +213,21 @@ static size_t take_more(iocp_port *port, iocp_packet *packets, size_t max)
 	return taken;
 }
 
-/* Gives the caller's slot back and, if one is free then, takes it again with what is queued. The lock is held. */
-static int take(
-	iocp_port *port, iocp_context *context, iocp_packet *packets, size_t max, size_t *count, iocp_chunk **garbage)
+/* How many of the slots others have than the calling thread. The lock is held. */
+static uint32_t slots_of_others(const iocp_port *port, const iocp_context *context)
 {
-	uint32_t others = port->active - (context->slot == IOCP_SLOT_HELD);
-	context->blocked_looks = 0;
-	if (!port->queue.count || others >= port->limit)
+	/* Relaxed: the calling thread's own. In this order: of another port's thread the slot is guarded by that one. */
+	int is_member = atomic_load_explicit(&context->belongs_to, memory_order_relaxed) == port->object.handle;
+	return port->active - (is_member && context->slot == IOCP_SLOT_HELD);
+}
+
+/* What is queued, if a slot is free for the caller or would be once it gave its own back. The lock is held. */
+static int take(
+	iocp_port *port, const iocp_context *context, iocp_packet *packets, size_t max, size_t *count, iocp_chunk **garbage)
+{
+	if (!port->queue.count || slots_of_others(port, context) >= port->limit)
 		return port->closed ? IOCP_CLOSED : IOCP_TIMEOUT;
 	*count = iocp_port_take(port, packets, max, garbage);
-	if (context->slot != IOCP_SLOT_HELD)
-		iocp_slot_set(port, context, IOCP_SLOT_HELD);
 	return IOCP_OK;
 }
 
@@ -241,8 +245,11 @@ int iocp_port_dequeue_many(iocp_port *port, iocp_packet *packets, size_t max, si
 	iocp_slot_join(port, context);
 	if (iocp_leader_should_look(port, ms))
 		iocp_leader_look(port, context);
+	context->blocked_looks = 0;
 	r = take(port, context, packets, max, count, &garbage);
-	if (r == IOCP_TIMEOUT)
+	if (r == IOCP_OK && context->slot != IOCP_SLOT_HELD)
+		iocp_slot_set(port, context, IOCP_SLOT_HELD);
+	else if (r == IOCP_TIMEOUT)
 		iocp_slot_set(port, context, ms == 0 ? IOCP_SLOT_HELD : IOCP_SLOT_NONE);
 	if (r == IOCP_TIMEOUT && ms != 0) {
 		r = wait_for_packets(port, context, packets, max, count, ms); /* releases the lock */
@@ -263,6 +270,28 @@ int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
 {
 	size_t count;
 	return iocp_port_dequeue_many(port, packet, 1, &count, ms);
+}
+
+int iocp_port_pick(iocp_port *port, iocp_packet *packet)
+{
+	iocp_context *context = iocp_context_get();
+	iocp_chunk *garbage = NULL;
+	size_t count;
+	int watch, r;
+	if (!context)
+		return IOCP_NOMEM;
+	if (iocp_context_cancelled(context))
+		return IOCP_CANCELLED;
+	iocp_lock_acquire(&port->lock);
+	if (iocp_leader_should_look(port, 0))
+		iocp_leader_look(port, context);
+	r = take(port, context, packet, 1, &count, &garbage);
+	watch = iocp_port_begins_to_stick(port);
+	iocp_lock_release(&port->lock);
+	iocp_chunks_free(garbage);
+	if (watch)
+		iocp_port_watch(port);
+	return r;
 }
 
 /* Puts packets before all others: in place of some that were taken or, with a chunk for them, in that, which is then
@@ -331,7 +360,7 @@ int iocp_port_poll(iocp_port *port, iocp_poll **poll)
 	int error = 0;
 	iocp_poll *fresh, *found = iocp_poll_of(port);
 	if (!found) {
-		fresh = iocp_poll_new(&error);
+		fresh = iocp_poll_new(iocp_port_told, &error);
 		if (!fresh)
 			return error == ENOMEM ? IOCP_NOMEM : error;
 		iocp_lock_acquire(&port->lock);
@@ -395,15 +424,10 @@ iocp_event *iocp_port_ready_event(iocp_port *port)
 int iocp_port_ask(iocp_port *port, int *ready)
 {
 	iocp_context *context = iocp_context_get();
-	uint32_t others;
 	if (!context)
 		return IOCP_NOMEM;
 	iocp_lock_acquire(&port->lock);
-	/* Relaxed: the calling thread's own. Its slot, if it has one here, would be given back by its get. */
-	others = port->active
-			 - (context->slot == IOCP_SLOT_HELD
-				 && atomic_load_explicit(&context->belongs_to, memory_order_relaxed) == port->object.handle);
-	*ready = port->closed || (port->queue.count && others < port->limit);
+	*ready = port->closed || (port->queue.count && slots_of_others(port, context) < port->limit);
 	if (!*ready)
 		port->asked = 1;
 	iocp_lock_release(&port->lock);

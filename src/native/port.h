@@ -99,10 +99,20 @@ size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_ch
 
 /* ---- leader.c ---------------------------------------------------------------------------------------------------- */
 
-/* Whether nobody waits in the set of descriptors, and somebody should. The lock is held, as for the next five. */
+/* Whether nobody waits in the set of descriptors, and somebody should. The lock is held, as for the next ten. */
 int iocp_leader_is_due(iocp_port *port);
 /* Whether it may be, as for what is queued. */
 int iocp_leader_may_go_on(const iocp_poll *poll);
+/* Somebody looked for events: those that come next are measured from here. */
+void iocp_leader_looked(iocp_poll *poll);
+/* Something came while nobody led: if somebody had just looked, the port is a busy one. */
+void iocp_leader_was_missed(iocp_poll *poll);
+/* Such looks are so far apart that a port is better armed than watched. */
+int iocp_leader_is_seldom(const iocp_poll *poll);
+/* Nobody leads: the watcher is to be told of the next event. 0: it is not, and is to have its turns. */
+int iocp_leader_arms(iocp_port *port);
+/* The waiter leads from now on. */
+void iocp_leader_take(iocp_port *port, iocp_waiter *waiter);
 /* The waiter, about to park, becomes the leader, if that is due. */
 int iocp_leader_begin(iocp_port *port, iocp_waiter *waiter);
 /* It is none any more, if it was. */
@@ -164,6 +174,8 @@ void iocp_port_settle(iocp_port *port, iocp_after_unlock *after);
 void iocp_port_unlock(iocp_port *port, iocp_after_unlock *after);
 /* Has it watched, until nothing is stuck there. No lock is held. */
 void iocp_port_watch(iocp_port *port);
+/* The set of the armed port with that handle has something: for iocp_watch_keep. No lock is held. */
+iocp_watched *iocp_port_told(uint64_t handle);
 
 #pragma GCC visibility pop
 

@@ -141,6 +141,9 @@ void iocp_prim_pollable_raise(const iocp_prim_pollable *pollable);
 void iocp_prim_pollable_lower(const iocp_prim_pollable *pollable);
 /* Ends the wait of one thread that waits in the set, or that comes next. */
 void iocp_prim_set_alarm(const iocp_prim_set *set);
+/* `outer` has an event of this name, once, when the set has one or its alarm was raised, or has that already; `tells`
+** 0: not any more. 0, or the system's code. */
+int iocp_prim_set_tell(const iocp_prim_set *outer, const iocp_prim_set *set, uint64_t name, int tells);
 /* Whether a set takes the descriptor: a device that is always ready has no place in one. */
 int iocp_prim_set_takes(int descriptor);
 

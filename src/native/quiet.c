@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "core/os.h"
+
 static void pipe_only(sigset_t *set)
 {
 	sigemptyset(set);
@@ -37,4 +39,13 @@ void iocp_quiet_end(const iocp_quiet *quiet, ssize_t n, size_t size)
 			;
 	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
 	errno = error;
+}
+
+void iocp_run_quietly(void (*call)(void *data), void *data)
+{
+	iocp_quiet quiet;
+	iocp_quiet_begin(&quiet);
+	call(data);
+	errno = EPIPE; /* nobody knows better */
+	iocp_quiet_end(&quiet, -1, 0);
 }

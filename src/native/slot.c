@@ -237,14 +237,39 @@ static void give_up(iocp_watched *watched)
 	iocp_port_release(port);
 }
 
-void iocp_port_watch(iocp_port *port)
+static iocp_watched *watching(iocp_port *port)
 {
 	static const iocp_watched_calls calls = {look_after, give_up};
-	iocp_poll *poll = iocp_poll_of(port);
 	port->watching.calls = &calls;
+	return &port->watching;
+}
+
+void iocp_port_watch(iocp_port *port)
+{
+	iocp_watched *watched = watching(port);
 	iocp_port_retain(port);
-	if (poll || iocp_watch_works())
-		iocp_watch(&port->watching);
+	if (iocp_poll_of(port) || iocp_watch_works())
+		iocp_watch(watched);
 	else
-		give_up(&port->watching);
+		give_up(watched);
+}
+
+iocp_watched *iocp_port_told(uint64_t handle)
+{
+	iocp_port *port;
+	int needed;
+	if (iocp_port_open(handle, &port) != IOCP_OK)
+		return NULL;
+	iocp_lock_acquire(&port->lock);
+	iocp_poll_of(port)->armed = 0;
+	needed = !port->watched && iocp_leader_is_due(port);
+	if (needed) {
+		port->watched = 1;
+		iocp_leader_was_missed(iocp_poll_of(port));
+	}
+	iocp_lock_release(&port->lock);
+	if (needed)
+		return watching(port); /* with the reference */
+	iocp_port_release(port);
+	return NULL;
 }

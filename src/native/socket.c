@@ -49,7 +49,7 @@ static void port_ended(iocp_source *source, iocp_poll *poll)
 		(void)iocp_socket_end(socket, NULL, NULL, &dropped);
 	}
 	iocp_lock_release(&socket->lock);
-	iocp_socket_welcome(&dropped);
+	iocp_socket_welcome(&dropped, 0);
 	iocp_finished_drop(&dropped);
 }
 
@@ -57,7 +57,7 @@ static void advance(iocp_source *source, uint32_t what, iocp_finished *finished)
 {
 	iocp_finished ended = {NULL, NULL, 0};
 	iocp_socket_advance((iocp_socket *)source, what, &ended);
-	iocp_socket_welcome(&ended);
+	iocp_socket_welcome(&ended, 1);
 	iocp_finished_join(finished, &ended);
 }
 
@@ -296,8 +296,9 @@ static void give_back(iocp_socket *client)
 	iocp_lock_release(&client->lock);
 }
 
-/* The client gets its connection. 0 or a number. */
-static int welcome(iocp_operation *operation)
+/* The client gets its connection. 0 or a number. Without a port of its own it is kept by the listener's, if a packet
+** names it, as nothing else may; else the caller has it. */
+static int welcome(iocp_operation *operation, int by_packet)
 {
 	iocp_socket *client = (iocp_socket *)operation->of.accept.client;
 	int descriptor = operation->of.accept.descriptor, kept, asked;
@@ -319,7 +320,7 @@ static int welcome(iocp_operation *operation)
 		return 0; /* that port has ended: so be it */
 	if (operation->of.accept.associates)
 		(void)iocp_socket_associate(client, port, (uintptr_t)iocp_socket_handle(client));
-	else {
+	else if (by_packet) {
 		iocp_lock_acquire(&client->lock);
 		(void)join(client, iocp_poll_of(port), operation->of.accept.port);
 		iocp_lock_release(&client->lock);
@@ -328,7 +329,7 @@ static int welcome(iocp_operation *operation)
 	return 0;
 }
 
-void iocp_socket_welcome(iocp_finished *finished)
+void iocp_socket_welcome(iocp_finished *finished, int by_packet)
 {
 	iocp_operation *operation;
 	for (operation = finished->first; operation; operation = operation->next) {
@@ -337,14 +338,14 @@ void iocp_socket_welcome(iocp_finished *finished)
 		if (operation->packet.code != 0)
 			give_back((iocp_socket *)operation->of.accept.client);
 		else if (operation->of.accept.descriptor >= 0)
-			operation->packet.code = welcome(operation);
+			operation->packet.code = welcome(operation, by_packet);
 		operation->of.accept.descriptor = -1; /* that is done */
 	}
 }
 
 void iocp_socket_post(iocp_handle port, iocp_finished *finished)
 {
-	iocp_socket_welcome(finished);
+	iocp_socket_welcome(finished, 1);
 	iocp_finished_post(port, finished);
 }
 
@@ -440,5 +441,21 @@ int iocp_socket_close(iocp_socket *socket)
 	iocp_socket_post(port, &finished);
 	if (left)
 		iocp_object_release(&socket->source.object);
+	return IOCP_OK;
+}
+
+int iocp_socket_detach(iocp_socket *socket, uintptr_t *native)
+{
+	int descriptor = -1;
+	iocp_lock_acquire(&socket->lock);
+	if (!socket->adopted && iocp_socket_need_descriptor(socket) == 0)
+		descriptor = socket->descriptor;
+	if (descriptor >= 0)
+		socket->adopted = 1; /* so nobody closes it here */
+	iocp_lock_release(&socket->lock);
+	if (descriptor < 0)
+		return IOCP_INVALID;
+	*native = (uintptr_t)descriptor;
+	(void)iocp_socket_close(socket);
 	return IOCP_OK;
 }

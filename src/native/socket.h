@@ -59,8 +59,9 @@ int iocp_socket_is_connected(iocp_socket *socket);
 /* Takes the lock of a socket with a descriptor. IOCP_OK; or a number, IOCP_INVALID if it is closed or given to accept,
 ** and the lock is not held. */
 int iocp_socket_lock(iocp_socket *socket);
-/* Clients of accepts that have ended get their connections and are associated, or are fresh again. No lock is held. */
-void iocp_socket_welcome(iocp_finished *finished);
+/* Clients of accepts that have ended get their connections and are associated, or are fresh again. `by_packet`: packets
+** tell of them, and not the calls. No lock is held. */
+void iocp_socket_welcome(iocp_finished *finished, int by_packet);
 /* The same; then the packets are posted to the port, or dropped if it has ended. */
 void iocp_socket_post(iocp_handle port, iocp_finished *finished);
 

@@ -100,7 +100,7 @@ static int conclude(iocp_handle port, iocp_operation *operation, int outcome, in
 		iocp_socket_post(port, &finished);
 		return IOCP_OK;
 	}
-	iocp_socket_welcome(&finished);
+	iocp_socket_welcome(&finished, 0);
 	r = operation->packet.code;
 	if (r == IOCP_OK)
 		*done = operation->packet.bytes;

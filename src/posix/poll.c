@@ -289,6 +289,13 @@ int iocp_prim_set_takes(int descriptor)
 
 /* ---- for others: poll has no descriptor that stands for several -------------------------------------------------- */
 
+/* So the watcher is not told, and has its turns instead. */
+int iocp_prim_set_tell(const iocp_prim_set *outer, const iocp_prim_set *set, uint64_t name, int tells)
+{
+	(void)outer, (void)set, (void)name, (void)tells;
+	return ENOTSUP;
+}
+
 int iocp_prim_pollable_open(iocp_prim_pollable *pollable, const iocp_prim_set *set)
 {
 	(void)pollable, (void)set;

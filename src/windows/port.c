@@ -272,6 +272,48 @@ int iocp_port_dequeue(iocp_port *port, iocp_packet *packet, double ms)
 	return iocp_port_dequeue_many(port, packet, 1, &count, ms);
 }
 
+/* A thread works for the port that it named last in a get, be there something or not. So one that names this, where
+** nothing ever comes, works for none until its next get. The process' own, made once; NULL: the system has none to
+** give, and the thread counts where it took, until then. */
+static HANDLE nobodys_port(void)
+{
+	static _Atomic(HANDLE) nobodys;
+	HANDLE none = NULL, fresh, known = atomic_load_explicit(&nobodys, memory_order_acquire);
+	if (known)
+		return known;
+	fresh = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
+	/* Release and acquire: who finds it finds it made. */
+	if (!fresh
+		|| atomic_compare_exchange_strong_explicit(&nobodys, &none, fresh, memory_order_acq_rel, memory_order_acquire))
+		return fresh;
+	CloseHandle(fresh);
+	return none;
+}
+
+int iocp_port_pick(iocp_port *port, iocp_packet *packet)
+{
+	const iocp_context *context = iocp_context_get();
+	DWORD outcome = WAIT_TIMEOUT, bytes;
+	ULONG_PTR key;
+	OVERLAPPED *overlapped;
+	HANDLE nobodys = nobodys_port();
+	int r = IOCP_OK;
+	if (!context)
+		return IOCP_NOMEM;
+	if (iocp_context_cancelled(context))
+		return IOCP_CANCELLED;
+	if (!iocp_port_enter(port))
+		return IOCP_CLOSED;
+	if (take_queued(port, packet, 1, 0, &outcome) == 0)
+		r = outcome == WAIT_TIMEOUT ? IOCP_TIMEOUT : failed(port, outcome, IOCP_CLOSED);
+	else /* Relaxed: a counter. */
+		atomic_fetch_add_explicit(&port->dequeued, 1, memory_order_relaxed);
+	if (nobodys)
+		(void)GetQueuedCompletionStatus(nobodys, &bytes, &key, &overlapped, 0);
+	iocp_port_leave(port);
+	return r;
+}
+
 /* ---- giving back ------------------------------------------------------------------------------------------------- */
 
 int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)

@@ -231,3 +231,9 @@ int iocp_socket_close(iocp_socket *socket)
 		iocp_socket_release(socket);
 	return IOCP_OK;
 }
+
+int iocp_socket_detach(iocp_socket *socket, uintptr_t *native)
+{
+	(void)socket, (void)native;
+	return IOCP_INVALID;
+}

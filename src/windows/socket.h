@@ -91,6 +91,7 @@ struct iocp_request {
 	unsigned chosen : 1;       /* to be stopped; and */
 	unsigned behind : 1;       /* to be stopped because it is behind such a one */
 	unsigned stopped : 1;      /* the system was asked to stop it, and had not done it */
+	unsigned in_call : 1;      /* its call tells the outcome, unless it is begun; */
 	unsigned unassociated : 1; /* accept's flag; and */
 	unsigned has_client : 1;   /* the client is this accept's */
 	union {

@@ -71,7 +71,9 @@ static void associate_client(iocp_socket *client, iocp_request *request, iocp_po
 {
 	iocp_port *port = request->with.accept.port ? request->with.accept.opened : listeners;
 	client->bound = client->connected = 1;
-	if (request->unassociated) {
+	if (request->unassociated && request->in_call) {
+		; /* no packet names it, and the caller has it */
+	} else if (request->unassociated) {
 		iocp_object_retain(&client->object);
 		/* Not the last reference: the request has one. */
 		if (iocp_port_keep(listeners, &client->association) != IOCP_OK)

@@ -168,6 +168,7 @@ static void begun(iocp_socket *socket, iocp_request *request, iocp_port *port)
 	iocp_heap *heap = request->operation.heap;
 	iocp_operations_add(&socket->operations, &request->operation);
 	iocp_port_expect(port, 1);
+	request->in_call = 0;
 	/* Whoever destroys the heap looks for its operations after that: either he finds this one, or it is seen here. */
 	if (heap && !iocp_heap_native(heap))
 		iocp_socket_stop(socket, is_on, heap);
@@ -198,6 +199,7 @@ int iocp_request_run(iocp_request *request, const void *data, int64_t *done)
 	iocp_outcome outcome = {0};
 	int r;
 	iocp_lock_acquire(&socket->lock);
+	request->in_call = done != NULL;
 	r = start(socket, request, data, &outcome);
 	if (r == IOCP_OK && !outcome.pending && !done) {
 		iocp_packet packet = {socket->key, request->operation.overlapped, outcome.bytes, outcome.code};

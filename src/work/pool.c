@@ -57,6 +57,8 @@ static void free_pool(iocp_deferred *memory)
 		free(spans);
 	}
 	free(pool->last_error);
+	iocp_semaphore_close(&pool->places); /* as it mostly is, with the pool: nobody is to be told any more */
+	iocp_semaphore_close(&pool->end);
 	iocp_placing_end(&pool->placing);
 	free(pool);
 }
@@ -103,6 +105,8 @@ static void begin(iocp_pool *pool, const iocp_pool_options *options, const iocp_
 	snprintf(pool->name, sizeof(pool->name), "%s", options->name);
 	pool->stack_size = options->stack_size;
 	pool->replace = options->replace;
+	pool->tasks_per_worker = options->tasks_per_worker;
+	pool->idle = options->idle;
 	pool->limited = options->queue_limit > 0;
 	pool->places.count = options->queue_limit;
 	iocp_port_set_discard(pool->port, ways->discard, NULL);
@@ -265,17 +269,68 @@ static int adjust(iocp_pool *pool)
 	return r;
 }
 
-int iocp_pool_set_workers(iocp_pool *pool, uint32_t count)
+int iocp_pool_set_range(iocp_pool *pool, uint32_t least, uint32_t most)
 {
 	int closed;
 	iocp_lock_acquire(&pool->lock);
 	closed = atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED;
 	if (!closed) {
-		pool->target = count;
+		pool->target = pool->least = least;
+		pool->most = most;
 		pool->unready = 0; /* the script may know that things have changed */
+		atomic_store_explicit(&pool->elastic, most > least, memory_order_relaxed);
 	}
 	iocp_lock_release(&pool->lock);
 	return closed ? IOCP_CLOSED : adjust(pool);
+}
+
+int iocp_pool_set_workers(iocp_pool *pool, uint32_t count)
+{
+	return iocp_pool_set_range(pool, count, count);
+}
+
+/* How many workers an elastic pool has work for: tasks that could run or do, and one for those that a timer will bring,
+** which tells nobody. The counters need not be of one moment. */
+static uint64_t count_needed(iocp_pool *pool)
+{
+	uint64_t ended = iocp_pool_count_ended(pool), delayed, parked, submitted;
+	delayed = atomic_load_explicit(&pool->delayed, memory_order_seq_cst);
+	parked = delayed + atomic_load_explicit(&pool->waiting, memory_order_seq_cst);
+	submitted = atomic_load_explicit(&pool->submitted, memory_order_seq_cst);
+	if (submitted - ended > parked)
+		return submitted - ended - parked;
+	return delayed > 0;
+}
+
+/* No task is left without a worker: who queues one counts it, then looks at `target` under the lock; who ends takes
+** itself off that, then counts what there is to do. So one of both sees the other. */
+void iocp_pool_stretch(iocp_pool *pool)
+{
+	uint64_t needed = count_needed(pool);
+	int grows;
+	iocp_lock_acquire(&pool->lock);
+	grows = needed > pool->target && pool->target < pool->most;
+	pool->target += grows ? 1 : 0;
+	iocp_lock_release(&pool->lock);
+	if (grows)
+		(void)adjust(pool); /* if none can be started now, those that there are do it, and the next task asks again */
+}
+
+int iocp_pool_shrink(iocp_pool *pool)
+{
+	uint64_t needed = count_needed(pool);
+	int leaves;
+	iocp_lock_acquire(&pool->lock);
+	leaves = pool->target > pool->least && needed < pool->target
+			 && atomic_load_explicit(&pool->phase, memory_order_seq_cst) != IOCP_POOL_CLOSED;
+	if (leaves) {
+		pool->target--;
+		leaves = staying_workers(pool) > wanted_workers(pool);
+		pool->parting += leaves ? 1 : 0;
+	}
+	iocp_lock_release(&pool->lock);
+	iocp_pool_grow(pool);
+	return leaves;
 }
 
 uint32_t iocp_pool_workers(iocp_pool *pool)
@@ -336,7 +391,7 @@ void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker)
 	iocp_lock_release(&pool->lock);
 }
 
-/* A worker has died, and whoever is to take its place is started. 1: nobody is left who could go on. */
+/* A worker has died or retired, and whoever is to take its place is started. 1: nobody is left who could go on. */
 static int is_broken(iocp_pool *pool, uint32_t wanted)
 {
 	int broken;
@@ -351,7 +406,7 @@ static int is_broken(iocp_pool *pool, uint32_t wanted)
 
 void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace)
 {
-	int died = worker->end == IOCP_WORKER_DIED, last;
+	int died = worker->end == IOCP_WORKER_DIED, replaced = died || worker->end == IOCP_WORKER_RETIRED, last;
 	uint32_t wanted;
 	iocp_lock_acquire(&pool->lock);
 	if (worker->next)
@@ -373,7 +428,7 @@ void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace)
 	pool->unready |= died && !worker->initialised;
 	last = pool->live == 0;
 	iocp_lock_release(&pool->lock);
-	if (died && is_broken(pool, wanted))
+	if (replaced && is_broken(pool, wanted))
 		iocp_pool_close(pool);
 	/* Acquire: see nobody_submits. */
 	else if (last && atomic_load_explicit(&pool->object.references, memory_order_acquire) == 0)
@@ -401,7 +456,8 @@ void iocp_pool_close(iocp_pool *pool)
 	iocp_pool_keep(pool);
 	atomic_store_explicit(&pool->phase, IOCP_POOL_CLOSED, memory_order_seq_cst);
 	pool->ways->cancel_parked(pool, 0);
-	iocp_port_close(pool->port); /* which cancels what is queued */
+	iocp_port_close(pool->port);     /* which cancels what is queued, */
+	pool->ways->cancel_listed(pool); /* but for what has no packet of its own */
 	iocp_semaphore_close(&pool->places);
 	tell_end(pool);
 	iocp_pool_drop(pool);
@@ -431,6 +487,16 @@ int iocp_pool_wait_end(iocp_pool *pool, double ms)
 {
 	int r = iocp_semaphore_wait(&pool->end, ms);
 	return r == IOCP_CLOSED || r == IOCP_ABANDONED ? IOCP_OK : r; /* which is how it ends */
+}
+
+int iocp_pool_notify_end(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer)
+{
+	return iocp_semaphore_notify(&pool->end, port, packet, timer);
+}
+
+int iocp_pool_notify_room(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer)
+{
+	return iocp_semaphore_notify(&pool->places, port, packet, timer);
 }
 
 int iocp_pool_is_broken(iocp_pool *pool)

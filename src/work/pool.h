@@ -13,8 +13,9 @@
 
 enum iocp_pool_phase { IOCP_POOL_OPEN = 0, IOCP_POOL_DRAINING = 1, IOCP_POOL_CLOSED = 2 };
 
-/* The kinds of packets in a pool's port, as `bytes`; the key of a task's packet is the task, with a reference. */
-enum { IOCP_QUIT = 0, IOCP_RUN = 1 };
+/* The kinds of packets in a pool's port, as `bytes`; the key of a task's packet is the task, with a reference. The last
+** two have no key, and stand for a task in a list: see turn.c. */
+enum { IOCP_QUIT = 0, IOCP_RUN = 1, IOCP_OVERTAKE = 2, IOCP_GIVE_WAY = 3 };
 
 enum { IOCP_POOL_NAME = 64, IOCP_LINE = 64 /* bytes that one processor has to itself */ };
 
@@ -24,7 +25,21 @@ typedef struct iocp_pool_ways {
 	iocp_discard discard;  /* what its port drops: the packets' tasks are cancelled */
 	/* Cancels what waits for its time or for other tasks; only what is periodic if the rest is to finish. */
 	void (*cancel_parked)(iocp_pool *pool, int periodic_only);
+	void (*cancel_listed)(iocp_pool *pool); /* what is in lists: see turn.c */
 } iocp_pool_ways;
+
+/* Tasks that are queued, each with a reference: first in, first out. */
+typedef struct iocp_line_of_tasks {
+	iocp_task *first, *last;
+} iocp_line_of_tasks;
+
+/* Tasks that are not queued as packets of their own: see turn.c. Guarded by the pool's lock. */
+typedef struct iocp_turns {
+	iocp_line_of_tasks high, passed, low;
+	_Atomic uint32_t ahead; /* how many are in the first two */
+	uint32_t overtakings, givings;
+	int offered; /* a packet for `low` is under way */
+} iocp_turns;
 
 /* Where a pool's workers run, and how much. Fixed but for `workers`. */
 typedef struct iocp_placing {
@@ -49,6 +64,9 @@ struct iocp_pool {
 	char name[IOCP_POOL_NAME];
 	size_t stack_size;
 	int replace;
+	uint64_t tasks_per_worker;
+	double idle;
+	_Atomic int elastic; /* there may be more workers than `least`; relaxed: late is good enough */
 	iocp_placing placing;
 	_Atomic int tracing;
 
@@ -61,11 +79,14 @@ struct iocp_pool {
 	_Atomic uint32_t active; /* tasks that run */
 	_Atomic uint32_t peak_active;
 
-	iocp_task *parked; /* guarded by iocp_tasks */
+	iocp_task *parked;            /* guarded by iocp_tasks */
+	struct iocp_pool *next_named; /* guarded by named.c's lock */
 
-	iocp_lock lock;       /* guards what follows */
+	iocp_lock lock; /* guards what follows */
+	iocp_turns turns;
 	iocp_worker *workers; /* that have begun and not ended */
-	uint32_t target;      /* how many are wanted */
+	uint32_t target;      /* how many are wanted, */
+	uint32_t least, most; /* of an elastic one: between these */
 	uint32_t live;        /* threads that were started and have not ended */
 	uint32_t leaving;     /* of these, how many are to end for a quit packet */
 	uint32_t parting;     /* of these, how many have taken one */
@@ -92,6 +113,15 @@ void iocp_pool_ended(iocp_pool *pool);
 int iocp_pool_is_mine(const iocp_pool *pool);
 /* A worker has taken a quit packet, with this key. 1: it is to end. */
 int iocp_pool_quit(iocp_pool *pool, uintptr_t generation);
+/* A task was queued: there may be more workers for it. */
+void iocp_pool_stretch(iocp_pool *pool);
+static inline void iocp_pool_grow(iocp_pool *pool)
+{
+	if (atomic_load_explicit(&pool->elastic, memory_order_relaxed))
+		iocp_pool_stretch(pool);
+}
+/* A worker has waited in vain for as long as one may. 1: it is to end. */
+int iocp_pool_shrink(iocp_pool *pool);
 /* A worker begins and ends; `replace`: another may be started for it. */
 void iocp_pool_enter(iocp_pool *pool, iocp_worker *worker);
 void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace);

@@ -80,3 +80,8 @@ int iocp_signal_notify(int signal, iocp_port *port, uintptr_t key, uintptr_t ove
 	settle(a);
 	return r;
 }
+
+void iocp_any_quietly(void (*call)(void *data), void *data)
+{
+	iocp_run_quietly(call, data);
+}

@@ -58,6 +58,12 @@ int iocp_task_has_run(const iocp_task *task)
 	return (iocp_task_word(task) & IOCP_WORD_RAN) != 0;
 }
 
+int iocp_task_is_told(const iocp_task *task)
+{
+	uint32_t word = iocp_task_word(task);
+	return (word & IOCP_WORD_STATE) == IOCP_TASK_RUNNING && (word & IOCP_WORD_CANCEL);
+}
+
 int iocp_task_is_submitted(const iocp_task *task)
 {
 	uint32_t word = iocp_task_word(task);
@@ -100,6 +106,21 @@ void iocp_task_set_runner(iocp_task *task, int runner)
 int iocp_task_runner(const iocp_task *task)
 {
 	return task->chunk_runner;
+}
+
+void iocp_task_set_settling(iocp_task *task, int how)
+{
+	task->settling = (unsigned char)how;
+}
+
+int iocp_task_settling(const iocp_task *task)
+{
+	return task->settling;
+}
+
+int iocp_task_is_retried(const iocp_task *task)
+{
+	return task->attempts < task->body->terms.retries && !(iocp_task_word(task) & IOCP_WORD_CANCEL);
 }
 
 void iocp_task_set_posted(iocp_task *task)

@@ -16,9 +16,9 @@ enum { /* in the word, beside the state */
 	IOCP_WORD_CANCEL = 32,    /* running, and told to stop */
 	IOCP_WORD_SUBMITTED = 64, /* unscheduled, until all that it runs after have completed */
 	IOCP_WORD_LINKED = 128,   /* unscheduled, and `extra` says what comes first */
-	IOCP_WORD_REASON = 256,   /* times enum iocp_task_reason, of a cancelled one: IOCP_WORD_REASONS */
-	IOCP_WORD_REASONS = 768,
-	IOCP_WORD_RAN = 1024 /* it has ended, and `payload` is what came of it */
+	IOCP_WORD_REASON = 256,   /* times enum iocp_task_reason, of one that is cancelled or told: IOCP_WORD_REASONS */
+	IOCP_WORD_REASONS = 1792,
+	IOCP_WORD_RAN = 2048 /* it has ended, and `payload` is what came of it */
 };
 
 /* Somebody who is told when a task has ended. */
@@ -29,7 +29,8 @@ typedef struct iocp_watch {
 	iocp_task *task;   /* a reference */
 	iocp_task *of;     /* while it is told: the task that has ended, a reference, if it is not the first one */
 	iocp_event *event; /* the task's own `end`, or NULL */
-	int input;
+	enum iocp_after how;
+	int counts;   /* with it told, `of` has ended for its pool too */
 	iocp_arc arc; /* of a task that runs after this one */
 } iocp_watch;
 
@@ -58,9 +59,13 @@ struct iocp_task {
 	iocp_task_extra *extra;
 	_Atomic(iocp_node *) node;     /* NULL, until it has had an arc */
 	_Atomic(iocp_worker *) runner; /* while it runs */
-	int chunk_runner; /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
-	int has_place;    /* in a queue with a limit; of who has its packet */
-	int posted;       /* nobody asks for its results; set before it is submitted */
+	int chunk_runner;         /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
+	uint32_t attempts;        /* how often it has failed and runs again; of who runs it */
+	unsigned char has_place;  /* in a queue with a limit; of who has its packet */
+	unsigned char posted;     /* nobody asks for its results; set before it is submitted */
+	unsigned char settling;   /* the owner's; set before it is submitted */
+	struct iocp_task *behind; /* in a line of tasks; guarded by the pool's lock */
+	_Atomic iocp_timer limit; /* until when it is to have ended; 0: there is none */
 	/* While a chunk runs on top of the task that called its loop: that one. Guarded by iocp_tasks. */
 	struct iocp_task *caller;
 	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
@@ -103,17 +108,35 @@ void iocp_task_enter(iocp_task *task, iocp_worker *worker);
 void iocp_task_leave(iocp_worker *worker, iocp_task *outer, int told);
 /* Tells the thread of a task that runs. IOCP_INVALID: it does not run any more. IOCP_TIMEOUT: `hard`, and it is just
 ** being claimed or just ending. The system's code: `hard`, and it is only told. */
-int iocp_task_stop(iocp_task *task, int hard);
+int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason);
 
 /* ---- task_flow.c ------------------------------------------------------------------------------------------------- */
 
 /* It ran: `outcome` is the task's from now on, and `outer` or nothing is on the thread. A periodic one that completed
-** waits for its time again. */
-void iocp_task_finish(
+** waits for its time again, and one that failed perhaps too: then 0, and what ran is no run of its own. */
+int iocp_task_finish(
 	iocp_task *task, iocp_worker *worker, iocp_task *outer, enum iocp_task_state state, iocp_payload *outcome);
 /* See iocp_pool_ways. */
 void iocp_task_discard(iocp_port *port, const iocp_packet *packet, void *data);
 void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only);
+void iocp_tasks_cancel_listed(iocp_pool *pool);
+
+/* ---- turn.c ------------------------------------------------------------------------------------------------------ */
+
+/* Queues a task that has become scheduled and is not a normal one, with the packet's reference. IOCP_CLOSED: the
+** reference is the caller's. */
+int iocp_turn_queue(iocp_task *task);
+/* The task whose turn it is with a packet, with its packet's reference; NULL: none. */
+iocp_task *iocp_turn_find(iocp_pool *pool, const iocp_packet *packet);
+static inline iocp_task *iocp_turn_take(iocp_pool *pool, const iocp_packet *packet)
+{
+	/* Relaxed: see turn.c. */
+	if (packet->bytes == IOCP_RUN && atomic_load_explicit(&pool->turns.ahead, memory_order_relaxed) == 0)
+		return (iocp_task *)packet->key;
+	return iocp_turn_find(pool, packet);
+}
+/* Takes any out of the lists; NULL: they are empty. */
+iocp_task *iocp_turn_drop(iocp_pool *pool);
 
 /* ---- task_watch.c ------------------------------------------------------------------------------------------------ */
 

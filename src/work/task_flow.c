@@ -99,10 +99,19 @@ static void drop_arguments(iocp_task *task)
 	}
 }
 
+/* It needs no timer any more that ends it. Sequentially consistent: the word has changed before; who sets the timer
+** stores it, then looks at the word. So one of both sees the other's, and who takes the timer out has its reference,
+** which is not the last. */
+static void drop_limit(iocp_task *task)
+{
+	iocp_timer limit = atomic_load_explicit(&task->limit, memory_order_seq_cst);
+	if (limit && iocp_timer_cancel(limit) == IOCP_OK)
+		iocp_task_release(task);
+}
+
 /* Takes a task that has just left the state `old` out of what the pool knows about it. */
 static void leave_early(iocp_task *task, uint32_t old)
 {
-	iocp_pool *pool = task->pool;
 	int armed = 0;
 	iocp_timer timer = 0;
 	if (old & (IOCP_WORD_DELAYED | IOCP_WORD_SUBMITTED)) {
@@ -114,15 +123,25 @@ static void leave_early(iocp_task *task, uint32_t old)
 	}
 	if (armed && iocp_timer_cancel(timer) == IOCP_OK)
 		iocp_task_release(task); /* the packet's reference; not the last */
+	drop_limit(task);
 	drop_arguments(task);
-	if ((old & IOCP_WORD_STATE) == IOCP_TASK_SCHEDULED || (old & IOCP_WORD_SUBMITTED)) {
-		iocp_count(&pool->cancelled_early, 1);
-		iocp_pool_ended(pool);
-	}
+}
+
+static int was_submitted(uint32_t old)
+{
+	return (old & IOCP_WORD_STATE) == IOCP_TASK_SCHEDULED || (old & IOCP_WORD_SUBMITTED);
+}
+
+/* It was submitted, never ran, and those who watch it were told: what runs whatever came of it is submitted by now, so
+** that a pool which shuts down sees that there is something left. */
+static void count_early(iocp_task *task)
+{
+	iocp_count(&task->pool->cancelled_early, 1);
+	iocp_pool_ended(task->pool);
 }
 
 /* Cancels a task that does not run. 1: it did, and *old is the word before: if that says WATCHED, telling is the
-** caller's. */
+** caller's, and then counting it, if it was submitted. */
 static int cancel_early(iocp_task *task, enum iocp_task_reason reason, uint32_t *old)
 {
 	*old = iocp_task_word(task);
@@ -147,9 +166,14 @@ static int post(iocp_task *task)
 {
 	int r;
 	iocp_task_retain(task); /* the packet's */
-	r = iocp_port_enqueue(task->pool->port, (uintptr_t)task, IOCP_RUN, 0);
+	if (task->body->terms.priority == IOCP_NORMAL)
+		r = iocp_port_enqueue(task->pool->port, (uintptr_t)task, IOCP_RUN, 0);
+	else
+		r = iocp_turn_queue(task);
 	if (r != IOCP_OK)
 		iocp_task_release(task);
+	else
+		iocp_pool_grow(task->pool);
 	return r;
 }
 
@@ -181,6 +205,7 @@ static int set_timer(iocp_task *task, double ms, uint32_t parking)
 	iocp_lock_release(&iocp_tasks);
 	if (!there && iocp_timer_cancel(timer) == IOCP_OK)
 		iocp_task_release(task);
+	iocp_pool_grow(task->pool);
 	return IOCP_OK;
 }
 
@@ -273,7 +298,7 @@ static int advance(iocp_watch *watch, iocp_task *earlier)
 	int ready;
 	iocp_lock_acquire(&iocp_tasks);
 	iocp_arc_remove(&watch->arc);
-	if (watch->input)
+	if (watch->how != IOCP_AFTER)
 		task->extra->input = iocp_task_retain(earlier);
 	ready = --task->extra->unmet == 0 && (iocp_task_word(task) & IOCP_WORD_SUBMITTED);
 	iocp_lock_release(&iocp_tasks);
@@ -287,7 +312,7 @@ static iocp_watch *tell_dependent(iocp_watch *watch, iocp_task *earlier, iocp_wa
 	iocp_task *task = watch->task;
 	iocp_watch *theirs, **link;
 	uint32_t old;
-	if (iocp_task_state(earlier) == IOCP_TASK_COMPLETED) {
+	if (iocp_task_state(earlier) == IOCP_TASK_COMPLETED || watch->how == IOCP_OUTCOME) {
 		int r = advance(watch, earlier);
 		if (r == IOCP_OK)
 			return list;
@@ -298,11 +323,15 @@ static iocp_watch *tell_dependent(iocp_watch *watch, iocp_task *earlier, iocp_wa
 		blame(task, earlier);
 		iocp_lock_release(&iocp_tasks);
 	}
-	if (!cancel_early(task, reason, &old) || !(old & IOCP_WORD_WATCHED))
+	if (!cancel_early(task, reason, &old))
 		return list;
-	theirs = iocp_watches_take(task);
-	for (link = &theirs; *link; link = &(*link)->next)
+	theirs = old & IOCP_WORD_WATCHED ? iocp_watches_take(task) : NULL;
+	for (link = &theirs; *link; link = &(*link)->next) {
 		(*link)->of = iocp_task_retain(task);
+		(*link)->counts = !(*link)->next && was_submitted(old);
+	}
+	if (!theirs && was_submitted(old))
+		count_early(task);
 	*link = list;
 	return theirs;
 }
@@ -315,6 +344,7 @@ static void tell(iocp_task *task)
 	iocp_task *of = NULL;
 	while (list) {
 		iocp_watch *watch = list;
+		int counts = watch->counts;
 		list = watch->next;
 		iocp_task_release(of);
 		of = watch->of;
@@ -328,6 +358,8 @@ static void tell(iocp_task *task)
 			iocp_task_release(watch->task);
 			free(watch);
 		}
+		if (counts) /* it is the last of those who watch `of` */
+			count_early(of);
 	}
 	iocp_task_release(of);
 }
@@ -341,23 +373,25 @@ int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason)
 		if (cancel_early(task, reason, &old)) {
 			if (old & IOCP_WORD_WATCHED)
 				tell(task);
+			if (was_submitted(old))
+				count_early(task);
 			return IOCP_OK;
 		}
 		if ((old & IOCP_WORD_STATE) > IOCP_TASK_RUNNING)
 			return IOCP_INVALID;
-		if (iocp_task_stop(task, 0) == IOCP_OK)
+		if (iocp_task_stop(task, 0, reason) == IOCP_OK)
 			return IOCP_TIMEOUT;
 	}
 }
 
-int iocp_task_cancel_hard(iocp_task *task)
+int iocp_task_cancel_hard(iocp_task *task, enum iocp_task_reason reason)
 {
 	int told = 0;
 	for (;; told = 1) {
-		int r = iocp_task_cancel(task, IOCP_BY_CALL);
+		int r = iocp_task_cancel(task, reason);
 		if (r != IOCP_TIMEOUT)
 			return told && r == IOCP_INVALID ? IOCP_TIMEOUT : r; /* it ended for that */
-		while ((r = iocp_task_stop(task, 1)) == IOCP_TIMEOUT)
+		while ((r = iocp_task_stop(task, 1, reason)) == IOCP_TIMEOUT)
 			iocp_yield();
 		if (r != IOCP_INVALID)
 			return r == IOCP_OK ? IOCP_TIMEOUT : r;
@@ -391,27 +425,118 @@ void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only)
 	} while (task);
 }
 
+void iocp_tasks_cancel_listed(iocp_pool *pool)
+{
+	iocp_task *task;
+	while ((task = iocp_turn_drop(pool)) != NULL) {
+		(void)iocp_task_cancel(task, IOCP_BY_CLOSE);
+		iocp_task_release(task);
+	}
+}
+
+/* ---- its time ---------------------------------------------------------------------------------------------------- */
+
+/* In the timers' thread: it is over. The reference is the timer's. */
+static void time_out(uintptr_t key)
+{
+	iocp_task *task = (iocp_task *)key;
+	if (task->body->terms.hard)
+		(void)iocp_task_cancel_hard(task, IOCP_BY_TIME);
+	else
+		(void)iocp_task_cancel(task, IOCP_BY_TIME);
+	iocp_task_release(task);
+}
+
+/* Sets the timer that ends a task which was submitted. IOCP_NOMEM, or the system's code. */
+static int set_limit(iocp_task *task, double ms)
+{
+	iocp_timer limit;
+	int r;
+	iocp_task_retain(task); /* the timer's */
+	r = iocp_call_after(time_out, (uintptr_t)task, ms, &limit);
+	if (r != IOCP_OK) {
+		iocp_task_release(task);
+		return r;
+	}
+	atomic_store_explicit(&task->limit, limit, memory_order_seq_cst); /* see drop_limit */
+	if ((atomic_load_explicit(&task->word, memory_order_seq_cst) & IOCP_WORD_STATE) >= IOCP_TASK_COMPLETED)
+		drop_limit(task);
+	return IOCP_OK;
+}
+
 /* ---- it has run -------------------------------------------------------------------------------------------------- */
 
-void iocp_task_finish(
+/* One that failed is to run again. 1: it waits for its time, or is cancelled, as its pool was closed; 0: it has
+** failed. */
+static int retry(iocp_task *task)
+{
+	iocp_task_extra *fresh = task->extra ? NULL : calloc(1, sizeof(*fresh));
+	const iocp_terms *terms = &task->body->terms;
+	uint32_t attempt = task->attempts;
+	int r;
+	if (atomic_load_explicit(&task->pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED
+		|| (!task->extra && !fresh)) {
+		free(fresh);
+		return 0;
+	}
+	iocp_lock_acquire(&iocp_tasks);
+	if (fresh)
+		task->extra = fresh;
+	iocp_lock_release(&iocp_tasks);
+	task->attempts++; /* before it can run */
+	r = set_time(task, ldexp(terms->backoff, (int)(attempt < 64 ? attempt : 64)), 1);
+	if (r != IOCP_OK && r != IOCP_INVALID)
+		give_up(task, r);
+	return r != IOCP_INVALID;
+}
+
+/* Its time had passed before it came to its end. Relaxed would do: it is of now or of a moment later. */
+static int is_too_late(const iocp_task *task)
+{
+	return iocp_task_reason(task) == IOCP_BY_TIME;
+}
+
+/* A task that has run, and waits for its time again. */
+static void leave_undone(iocp_task *task, iocp_worker *worker, iocp_task *outer, iocp_payload *outcome)
+{
+	free_payload(task, outcome);
+	iocp_task_leave(worker, outer, 0);
+}
+
+/* The word of one that has run and ended so; what does not count of its outcome is freed. */
+static uint32_t last_word(iocp_task *task, enum iocp_task_state *state, iocp_payload *outcome)
+{
+	uint32_t word = IOCP_WORD_RAN;
+	int periodic = task->extra && task->extra->period > 0, late = is_too_late(task);
+	if (*state == IOCP_TASK_COMPLETED && (periodic || late)) {
+		free_payload(task, outcome);
+		*state = IOCP_TASK_CANCELLED; /* told to stop, or the pool ends, or too late */
+		if (!late && atomic_load_explicit(&task->pool->phase, memory_order_relaxed) != IOCP_POOL_OPEN)
+			word += IOCP_BY_CLOSE * IOCP_WORD_REASON; /* for the message */
+	}
+	if (late) {
+		*state = IOCP_TASK_CANCELLED;
+		word += IOCP_BY_TIME * IOCP_WORD_REASON;
+	}
+	return word | (uint32_t)*state;
+}
+
+int iocp_task_finish(
 	iocp_task *task, iocp_worker *worker, iocp_task *outer, enum iocp_task_state state, iocp_payload *outcome)
 {
-	uint32_t old, word = (uint32_t)state | IOCP_WORD_RAN;
-	int again = state == IOCP_TASK_COMPLETED && task->extra && task->extra->period > 0;
+	uint32_t old, word;
 	/* Relaxed: a canceller who sees it finds the task's end anyway, and one who does not is waited for below. */
 	atomic_store_explicit(&task->runner, NULL, memory_order_relaxed);
-	if (again && repeat(task)) {
+	if (state == IOCP_TASK_COMPLETED && task->extra && task->extra->period > 0 && repeat(task)) {
 		iocp_counts_add(&worker->counts, state); /* the next run is submitted by now: the pool is not idle between */
-		free_payload(task, outcome);
-		iocp_task_leave(worker, outer, 0);
-		return;
+		leave_undone(task, worker, outer, outcome);
+		return 1;
 	}
-	if (again) { /* told to stop, or the pool ends */
-		free_payload(task, outcome);
-		word = IOCP_TASK_CANCELLED | IOCP_WORD_RAN;
-		if (atomic_load_explicit(&task->pool->phase, memory_order_relaxed) != IOCP_POOL_OPEN) /* for the message */
-			word += IOCP_BY_CLOSE * IOCP_WORD_REASON;
+	if (state == IOCP_TASK_FAILED && iocp_task_is_retried(task) && retry(task)) {
+		leave_undone(task, worker, outer, outcome);
+		return 0;
 	}
+	word = last_word(task, &state, outcome);
 	free_payload(task, &task->payload);
 	task->payload = *outcome;
 	if (task->extra) {
@@ -421,8 +546,10 @@ void iocp_task_finish(
 	iocp_counts_add(&worker->counts, state); /* before anybody can know that it has ended */
 	old = atomic_exchange_explicit(&task->word, word, memory_order_seq_cst);
 	iocp_task_leave(worker, outer, (old & IOCP_WORD_CANCEL) != 0);
+	drop_limit(task);
 	if (old & IOCP_WORD_WATCHED)
 		tell(task);
+	return 1;
 }
 
 /* ---- submitting -------------------------------------------------------------------------------------------------- */
@@ -520,6 +647,9 @@ int iocp_task_submit(iocp_task *task, double delay, double period)
 	}
 	if (r != IOCP_OK && r != IOCP_INVALID && r != IOCP_CANCELLED)
 		give_up(task, r);
+	else if (r == IOCP_OK && task->body->terms.timeout > 0
+			 && set_limit(task, delay + task->body->terms.timeout) != IOCP_OK)
+		give_up(task, IOCP_NOMEM); /* it was submitted, and says itself why it has ended */
 	return r;
 }
 
@@ -536,21 +666,21 @@ static int wait_for_earlier(iocp_watch *watch, iocp_task *earlier)
 		return 1;
 	}
 	iocp_arc_remove(&watch->arc);
-	if (iocp_task_state(earlier) != IOCP_TASK_COMPLETED)
+	if (iocp_task_state(earlier) != IOCP_TASK_COMPLETED && watch->how != IOCP_OUTCOME)
 		blame(task, earlier);
-	else if (watch->input)
+	else if (watch->how != IOCP_AFTER)
 		task->extra->input = iocp_task_retain(earlier);
 	return 0;
 }
 
-int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
+int iocp_task_after(iocp_task *task, iocp_task *earlier, enum iocp_after how)
 {
 	iocp_watch *watch = calloc(1, sizeof(*watch));
 	iocp_task_extra *fresh = calloc(1, sizeof(*fresh));
 	int r = watch && fresh ? iocp_arc_prepare(&watch->arc, earlier, task) : IOCP_NOMEM, waits = 0;
 	if (r == IOCP_OK) {
 		watch->task = task;
-		watch->input = input;
+		watch->how = how;
 		iocp_graph_lock();
 		r = link_task(task, &fresh, IOCP_WORD_LINKED);
 		if (r == IOCP_OK && !iocp_arc_add(&watch->arc))
@@ -566,7 +696,7 @@ int iocp_task_after(iocp_task *task, iocp_task *earlier, int input)
 	free(fresh);
 	if (!waits)
 		free(watch);
-	if (r == IOCP_OK && !waits && iocp_task_state(earlier) != IOCP_TASK_COMPLETED)
+	if (r == IOCP_OK && !waits && how != IOCP_OUTCOME && iocp_task_state(earlier) != IOCP_TASK_COMPLETED)
 		(void)iocp_task_cancel(task, IOCP_BY_DEPENDENCY);
 	return r;
 }

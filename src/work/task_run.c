@@ -51,14 +51,15 @@ static int is_told_to_stop(const iocp_task *current)
 	return current != NULL;
 }
 
-int iocp_task_stop(iocp_task *task, int hard)
+int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason)
 {
 	iocp_worker *worker = NULL;
 	uint32_t word = iocp_task_word(task);
 	int told = 0, r = IOCP_OK;
 	iocp_lock_acquire(&iocp_tasks);
 	while ((word & IOCP_WORD_STATE) == IOCP_TASK_RUNNING && !told)
-		told = iocp_task_change(task, &word, word | IOCP_WORD_CANCEL);
+		told = iocp_task_change(task, &word, /* the first reason counts */
+			word & IOCP_WORD_CANCEL ? word : word | IOCP_WORD_CANCEL | (uint32_t)reason * IOCP_WORD_REASON);
 	/* Sequentially consistent: see iocp_task_enter. The worker goes on to nothing else before this task has ended,
 	** whose end now waits for the lock. */
 	if (told)

@@ -47,6 +47,7 @@ void iocp_notices_release(iocp_notices *notices)
 	/* As in core/object.c. */
 	if (notices && atomic_fetch_sub_explicit(&notices->references, 1, memory_order_acq_rel) == 1) {
 		free_list(notices->first);
+		iocp_semaphore_close(&notices->there); /* somebody may be still to be told */
 		free(notices);
 	}
 }
@@ -79,6 +80,11 @@ int iocp_notices_wait(iocp_notices *notices, uintptr_t *key, double ms)
 	*key = watch->key;
 	free(watch);
 	return IOCP_OK;
+}
+
+int iocp_notices_notify(iocp_notices *notices, iocp_port *port, const iocp_packet *packet, iocp_timer *timer)
+{
+	return iocp_semaphore_notify(&notices->there, port, packet, timer);
 }
 
 /* ---- watches ----------------------------------------------------------------------------------------------------- */

@@ -14,11 +14,13 @@
 ** lock after this, and finds the timer. The timers of one that happens again and again stay in its list. Each is posted
 ** once a round, and goes to the list's end then: whatever is added or cancelled meanwhile, those at the front are left.
 **
+** What is called in place of a packet has no port, and holds nothing here: whoever takes it out has its key.
+**
 ** The thread waits for `bell` with a timeout: whoever adds a timer that is the earliest posts there, after it has
 ** released the lock. No deadline is overslept: the thread computes its timeout under the lock, so a timer that is added
 ** later finds its deadline still ahead of what the thread waits for, and rings.
 **
-** Memory: 40 bytes a timer and 16 in the heap; 40 for the list of an event. Both arrays double, outside the lock.
+** Memory: 48 bytes a timer and 16 in the heap; 40 for the list of an event. Both arrays double, outside the lock.
 */
 
 #include <stdlib.h>
@@ -34,7 +36,8 @@ enum { LEAST = 64, AT_ONCE = 64, RETRY = 10 /* ms */ };
 
 /* In an array that is never shrunk. The timers of an event are a ring with its head, which is one without a port. */
 typedef struct timer {
-	iocp_port *port; /* NULL: free, or a head */
+	iocp_port *port;         /* NULL: free, a head, or */
+	void (*call)(uintptr_t); /* this is called in the thread with `key`, instead of a packet */
 	uintptr_t key, overlapped;
 	uint32_t bytes;      /* of what happens again and again, which has none: the round in which it was posted */
 	uint32_t place;      /* where in the heap it is, or the next in the ring, or the next free one */
@@ -114,6 +117,7 @@ static uint32_t new_timer(iocp_port *port, const iocp_packet *packet, iocp_timer
 	}
 	taken++;
 	timers[index].port = port ? iocp_port_retain(port) : NULL;
+	timers[index].call = NULL;
 	timers[index].key = packet->key;
 	timers[index].overlapped = packet->overlapped;
 	timers[index].bytes = packet->bytes;
@@ -124,6 +128,7 @@ static uint32_t new_timer(iocp_port *port, const iocp_packet *packet, iocp_timer
 static void free_timer(uint32_t index)
 {
 	timers[index].port = NULL;
+	timers[index].call = NULL;
 	timers[index].generation++;
 	timers[index].place = first_free;
 	first_free = index;
@@ -174,6 +179,10 @@ static int post(const timer *t, uint32_t bytes)
 {
 	const iocp_packet packet = {.key = t->key, .overlapped = t->overlapped, .bytes = bytes};
 	int r;
+	if (t->call) {
+		t->call(t->key);
+		return 1;
+	}
 	while ((r = post_once(t->port, &packet)) == IOCP_NOMEM)
 		(void)iocp_sleep(RETRY);
 	iocp_port_release(t->port);
@@ -277,7 +286,7 @@ static int lock_with_room(uint32_t more)
 	}
 }
 
-int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double ms, iocp_timer *name)
+static int add(iocp_port *port, const iocp_packet *packet, void (*call)(uintptr_t), double ms, iocp_timer *name)
 {
 	deadline d;
 	int earliest, r = start();
@@ -288,6 +297,7 @@ int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double m
 	d.at = iocp_clock() + (ms > 0 ? ms : 0);
 	d.index = new_timer(port, packet, name);
 	timers[d.index].previous = NOWHERE;
+	timers[d.index].call = call;
 	sift_up(pending++, d);
 	earliest = heap[0].index == d.index;
 	iocp_lock_release(&lock);
@@ -296,11 +306,23 @@ int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double m
 	return IOCP_OK;
 }
 
+int iocp_port_enqueue_after(iocp_port *port, const iocp_packet *packet, double ms, iocp_timer *name)
+{
+	return add(port, packet, NULL, ms, name);
+}
+
+int iocp_call_after(void (*call)(uintptr_t key), uintptr_t key, double ms, iocp_timer *name)
+{
+	const iocp_packet packet = {.key = key};
+	return add(NULL, &packet, call, ms, name);
+}
+
 /* The lock is held. */
 static int names_pending(iocp_timer name)
 {
 	uint32_t index = (uint32_t)name;
-	return index > 0 && index < used && timers[index].port && timers[index].generation == (uint32_t)(name >> 32);
+	return index > 0 && index < used && (timers[index].port || timers[index].call)
+		   && timers[index].generation == (uint32_t)(name >> 32);
 }
 
 int iocp_timer_is_pending(iocp_timer name)
@@ -328,7 +350,7 @@ int iocp_timer_cancel(iocp_timer name)
 	iocp_port_release(out.port);
 	if (empty)
 		empty->left(empty);
-	return out.port ? IOCP_OK : IOCP_INVALID;
+	return out.port || out.call ? IOCP_OK : IOCP_INVALID;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
@@ -466,6 +488,14 @@ int iocp_thread_notify(iocp_thread *thread, iocp_port *port, uintptr_t key, uint
 	iocp_event *end;
 	int r = iocp_thread_end_event(thread, &end);
 	return r == IOCP_OK ? iocp_event_notify(end, port, &packet, name) : r;
+}
+
+int iocp_semaphore_notify(iocp_semaphore *semaphore, iocp_port *port, const iocp_packet *packet, iocp_timer *name)
+{
+	int r = iocp_event_notify(&semaphore->ready, port, packet, name);
+	if (r == IOCP_OK && iocp_semaphore_is_ready(semaphore))
+		iocp_event_tell(&semaphore->ready);
+	return r;
 }
 
 int iocp_port_notify(iocp_port *port, iocp_port *target, uintptr_t key, uintptr_t overlapped, iocp_timer *name)

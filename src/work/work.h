@@ -4,11 +4,13 @@
 **   object.c      objects of any kind
 **   pool.c        a pool's life: its port, how many workers there are to be, its end
 **   placing.c     where its workers run
+**   named.c       pools that have a name in the process
 **   worker.c      a worker: its thread, a step of its loop over the port
 **   stats.c       counters, times and spans
 **   task.c        a task: its one atomic state, the list of those that are parked
 **   task_run.c    a task and the thread that runs it, and is told to stop
 **   task_flow.c   when a task runs, and what follows from its end
+**   turn.c        which of the tasks that are queued is next
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles
 **   lookup.c      the addresses of hosts
@@ -40,6 +42,7 @@
 #include "core/event.h"
 #include "core/object.h"
 #include "core/os.h"
+#include "core/semaphore.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -68,11 +71,19 @@ void *iocp_any_native(const void *object);
 /* As core/os.h has it. */
 uintptr_t iocp_any_file(FILE *stream);
 
+/* ---- signal.c ---------------------------------------------------------------------------------------------------- */
+
+/* As iocp_run_quietly. */
+void iocp_any_quietly(void (*call)(void *data), void *data);
+
 /* ---- timer.c ----------------------------------------------------------------------------------------------------- */
 
 /* Posts the packet when the event happens, at once if it has: as iocp_thread_notify. IOCP_NOMEM. An event that may have
 ** such packets pending happens before its memory is freed. */
 int iocp_event_notify(iocp_event *event, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+/* Posts the packet when a wait for the semaphore need not wait, or it is closed; at once if it is so now. It says
+** "look": others may be faster, and who finds nothing asks again. As the above. */
+int iocp_semaphore_notify(iocp_semaphore *semaphore, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 /* An event that happens again and again happens: posts their packets to all who asked, who stay, but for those whose
 ** port is closed. How many got one. */
 int iocp_event_post(iocp_event *event);
@@ -124,11 +135,23 @@ int iocp_process_kill(iocp_process *process, const char *name);
 
 enum { IOCP_BODY_NAME = 64 };
 
+enum iocp_priority { IOCP_NORMAL = 0, IOCP_HIGH = 1, IOCP_LOW = 2 };
+
+/* How the tasks of a body are treated. Zeroed: as any. Fixed before its first task. */
+typedef struct iocp_terms {
+	double timeout;   /* ms from when it is submitted, or due, until it is to have ended; 0: it has time */
+	int hard;         /* who runs it then is ended with it */
+	uint32_t retries; /* how often it runs again if it fails, */
+	double backoff;   /* so many ms later, and each time twice as many */
+	enum iocp_priority priority;
+} iocp_terms;
+
 /* What a task runs. Its owner puts more behind this. */
 typedef struct iocp_body {
 	iocp_deferred deferred; /* its `free` is the owner's */
 	_Atomic uint32_t references;
 	int holds; /* it may hold the last reference to an object */
+	iocp_terms terms;
 	char name[IOCP_BODY_NAME];
 } iocp_body;
 
@@ -223,7 +246,12 @@ int iocp_progress_columns(void);
 
 /* ---- worker.c ---------------------------------------------------------------------------------------------------- */
 
-enum iocp_worker_end { IOCP_WORKER_TOLD, IOCP_WORKER_CLOSED, IOCP_WORKER_DIED };
+enum iocp_worker_end {
+	IOCP_WORKER_TOLD,   /* there were too many */
+	IOCP_WORKER_CLOSED, /* the pool was */
+	IOCP_WORKER_DIED,
+	IOCP_WORKER_RETIRED /* it has run as many tasks as one may: another takes its place */
+};
 
 enum { IOCP_WORKER_DEPTH = 32 }; /* tasks that may run within each other on a thread */
 
@@ -250,6 +278,7 @@ struct iocp_worker {
 	uint32_t index; /* from 1 on, in the order of their starts */
 	uint32_t place; /* see iocp_placing_take */
 	int depth;
+	uint64_t tasks;               /* that it has taken from the queue and run */
 	iocp_run *run;                /* the innermost */
 	_Atomic(iocp_task *) current; /* its task; see task_flow.c */
 	enum iocp_worker_end end;
@@ -295,11 +324,13 @@ typedef struct iocp_pool_calls {
 typedef struct iocp_pool_options {
 	const iocp_pool_calls *calls; /* live as long as the pool */
 	void *owner;
-	const char *name;     /* copied, cut */
-	uint32_t concurrency; /* as of a port */
-	size_t stack_size;    /* of a worker, bytes; 0: as threads have */
-	int replace;          /* start another for a worker that died */
-	uint64_t queue_limit; /* how many tasks may be queued; 0: as many as come */
+	const char *name;          /* copied, cut */
+	uint32_t concurrency;      /* as of a port */
+	size_t stack_size;         /* of a worker, bytes; 0: as threads have */
+	int replace;               /* start another for a worker that died */
+	uint64_t queue_limit;      /* how many tasks may be queued; 0: as many as come */
+	uint64_t tasks_per_worker; /* how many one runs before another takes its place; 0: any number */
+	double idle;               /* ms for which a worker more than the least waits for a task before it ends */
 	/* Which processors workers may run on, and how much they are preferred: as of a thread. A worker that starts
 	** another one gives it its own priority. */
 	const uint32_t *processors;
@@ -319,6 +350,8 @@ void *iocp_pool_owner(const iocp_pool *pool);
 const char *iocp_pool_name(const iocp_pool *pool);
 /* Sets how many workers there are to be. IOCP_CLOSED, or as iocp_thread_create: there are fewer. */
 int iocp_pool_set_workers(iocp_pool *pool, uint32_t count);
+/* The same, and that there may be up to `most`: as many as there are tasks that could run. */
+int iocp_pool_set_range(iocp_pool *pool, uint32_t least, uint32_t most);
 uint32_t iocp_pool_workers(iocp_pool *pool);
 /* Around a worker's wait for a task: a pool always has a worker that does not. IOCP_NOMEM, the system's code or
 ** IOCP_ERROR (workers die at once): there would be none, and it is not to wait. */
@@ -330,6 +363,10 @@ void iocp_pool_shutdown(iocp_pool *pool);
 void iocp_pool_close(iocp_pool *pool);
 /* Waits until the pool is closed and its workers have ended: IOCP_OK; else as iocp_thread_join. */
 int iocp_pool_wait_end(iocp_pool *pool, double ms);
+/* Posts a packet when that need not wait: as iocp_thread_notify. IOCP_NOMEM. */
+int iocp_pool_notify_end(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+/* The same when there may be a place in a queue with a limit, for iocp_task_take_place; or it is closed. */
+int iocp_pool_notify_room(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 /* It was closed because its last worker died. */
 int iocp_pool_is_broken(iocp_pool *pool);
 /* It is closed, and its workers have ended. */
@@ -337,12 +374,23 @@ int iocp_pool_has_ended(iocp_pool *pool);
 /* References to the threads of the workers, for joining; up to `capacity` of them. Returns how many there are. */
 uint32_t iocp_pool_threads(iocp_pool *pool, iocp_thread **threads, uint32_t capacity);
 
+/* ---- named.c ----------------------------------------------------------------------------------------------------- */
+
+/* One more reference to the open pool that has been entered under that name; NULL: there is none. */
+iocp_pool *iocp_pool_named(const char *name);
+/* Enters a pool under its name. NULL: it has been; else one more reference to the open one that has that name. */
+iocp_pool *iocp_pool_enter_named(iocp_pool *pool);
+/* References to all of them, up to `capacity`. Returns how many there are. */
+uint32_t iocp_pool_list_named(iocp_pool **pools, uint32_t capacity);
+
 /* ---- timer.c ----------------------------------------------------------------------------------------------------- */
 
 /* Neither posted nor cancelled. */
 int iocp_timer_is_pending(iocp_timer timer);
 /* Seconds since 1970 of the system's clock, which may be set. */
 double iocp_wall_time(void);
+/* As iocp_port_enqueue_after, but calls call(key) in the timers' thread, which is to be short. */
+int iocp_call_after(void (*call)(uintptr_t key), uintptr_t key, double ms, iocp_timer *timer);
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
@@ -350,7 +398,15 @@ enum iocp_task_reason { /* why it was cancelled */
 	IOCP_BY_CALL = 0,
 	IOCP_BY_CLOSE = 1,
 	IOCP_BY_DEPENDENCY = 2, /* what it was to run after did not complete */
-	IOCP_BY_MEMORY = 3
+	IOCP_BY_MEMORY = 3,
+	IOCP_BY_TIME = 4 /* its time had passed: it never ran, or was told, and whatever it did is not kept */
+};
+
+/* What a task that runs after another needs of it. */
+enum iocp_after {
+	IOCP_AFTER = 0,   /* that it completed */
+	IOCP_RESULTS = 1, /* the same, and is called with its results */
+	IOCP_OUTCOME = 2  /* that it ended, and looks what came of it */
 };
 
 /* A new task with one reference, unscheduled; `arguments` are the task's from now on. NULL: out of memory. */
@@ -361,6 +417,8 @@ void iocp_task_release(iocp_task *task);
 enum iocp_task_state iocp_task_state(const iocp_task *task);
 enum iocp_task_reason iocp_task_reason(const iocp_task *task);
 int iocp_task_is_submitted(const iocp_task *task);
+/* Whether it runs, and was told to stop. */
+int iocp_task_is_told(const iocp_task *task);
 /* Whether it ended by running, and did not just never run. */
 int iocp_task_has_run(const iocp_task *task);
 iocp_pool *iocp_task_pool(const iocp_task *task);
@@ -368,8 +426,8 @@ iocp_body *iocp_task_body(const iocp_task *task);
 /* Its arguments, for who runs it; once it has run, its results, or message and error value. Of one that was
 ** cancelled before that: nobody's. */
 const iocp_payload *iocp_task_payload(const iocp_task *task);
-/* A task whose results come before the arguments, or NULL, for who runs it; because of which it was cancelled, if the
-** reason is a dependency. */
+/* A task whose results come before the arguments, or of which what came is looked at, or NULL, for who runs it; because
+** of which it was cancelled, if the reason is a dependency. */
 const iocp_task *iocp_task_input(const iocp_task *task);
 /* Where it was made, for people: copied, and lost where memory is out. Before it is submitted. */
 void iocp_task_set_made(iocp_task *task, const char *made);
@@ -379,6 +437,11 @@ const char *iocp_task_made(const iocp_task *task);
 ** submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);
 int iocp_task_runner(const iocp_task *task);
+/* What the owner has it do with what came of its input: 0, it is called with its results. Before it is submitted. */
+void iocp_task_set_settling(iocp_task *task, int how);
+int iocp_task_settling(const iocp_task *task);
+/* Whether it is to run again if it fails now: for who runs it. */
+int iocp_task_is_retried(const iocp_task *task);
 /* Nobody asks for its results: who runs it need not keep them. Before it is submitted. */
 void iocp_task_set_posted(iocp_task *task);
 int iocp_task_is_posted(const iocp_task *task);
@@ -395,13 +458,13 @@ void iocp_task_give_place(iocp_task *task);
 ** and again. IOCP_INVALID: it was submitted before; IOCP_CANCELLED: it is cancelled; IOCP_CLOSED, IOCP_NOMEM: now it
 ** is. */
 int iocp_task_submit(iocp_task *task, double delay, double period);
-/* Makes `task` run after `earlier`; with `input` it is called with its results first. IOCP_INVALID: it was submitted
-** already; IOCP_ERROR: `earlier` runs after `task`, or waits for it. IOCP_NOMEM. */
-int iocp_task_after(iocp_task *task, iocp_task *earlier, int input);
+/* Makes `task` run after `earlier`. IOCP_INVALID: it was submitted already; IOCP_ERROR: `earlier` runs after `task`, or
+** waits for it. IOCP_NOMEM. */
+int iocp_task_after(iocp_task *task, iocp_task *earlier, enum iocp_after how);
 /* IOCP_OK: it will never run; IOCP_TIMEOUT: it runs, and was told; IOCP_INVALID: it had ended. */
 int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason);
 /* As above, and ends the worker that runs it. The system's code: it was told, but what runs cannot be ended. */
-int iocp_task_cancel_hard(iocp_task *task);
+int iocp_task_cancel_hard(iocp_task *task, enum iocp_task_reason reason);
 
 /* ---- task_watch.c ------------------------------------------------------------------------------------------------ */
 
@@ -411,6 +474,8 @@ iocp_notices *iocp_notices_new(void);
 void iocp_notices_release(iocp_notices *notices);
 /* Takes the oldest notice, waiting for one: IOCP_OK, or as iocp_port_dequeue. */
 int iocp_notices_wait(iocp_notices *notices, uintptr_t *key, double ms);
+/* Posts a packet when that need not wait: as iocp_thread_notify. IOCP_NOMEM. */
+int iocp_notices_notify(iocp_notices *notices, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 /* Has a notice with `key` left when the task has ended; at once if it has. IOCP_NOMEM. */
 int iocp_task_watch(iocp_task *task, iocp_notices *notices, uintptr_t key);
 /* Takes that back, for all keys, unless it has ended. */

@@ -53,7 +53,8 @@ static void run_task(iocp_worker *worker, iocp_task *task, void *context)
 	iocp_times_add(&worker->counts.waited, began > since ? began - since : 0);
 	iocp_times_add(&worker->counts.ran, ended - began);
 	atomic_fetch_sub_explicit(&pool->active, 1, memory_order_relaxed);
-	iocp_task_finish(task, worker, run.outer ? run.outer->task : NULL, state, &run.outcome);
+	if (!iocp_task_finish(task, worker, run.outer ? run.outer->task : NULL, state, &run.outcome))
+		return;
 	/* Sequentially consistent: see pool.c. This thread alone writes it. */
 	atomic_store_explicit(&worker->counts.ended, atomic_load_explicit(&worker->counts.ended, memory_order_relaxed) + 1,
 		memory_order_seq_cst);
@@ -76,7 +77,13 @@ int iocp_worker_step(iocp_worker *worker, void *context)
 	iocp_pool *pool = worker->pool;
 	iocp_packet packet;
 	iocp_task *task;
-	int r = iocp_port_dequeue(pool->port, &packet, IOCP_INFINITE);
+	/* Relaxed: whoever waits for ever when it changes is one of the least. */
+	int elastic = atomic_load_explicit(&pool->elastic, memory_order_relaxed);
+	int r = iocp_port_dequeue(pool->port, &packet, elastic ? pool->idle : IOCP_INFINITE);
+	if (r == IOCP_TIMEOUT) {
+		worker->end = IOCP_WORKER_TOLD;
+		return !iocp_pool_shrink(pool);
+	}
 	if (r == IOCP_INTERRUPTED || r == IOCP_NOMEM) { /* it has no memory to wait with: the next time, perhaps */
 		iocp_yield();
 		return 1;
@@ -87,12 +94,19 @@ int iocp_worker_step(iocp_worker *worker, void *context)
 		worker->end = r == IOCP_OK ? IOCP_WORKER_TOLD : r == IOCP_CANCELLED ? IOCP_WORKER_DIED : IOCP_WORKER_CLOSED;
 		return 0;
 	}
-	task = (iocp_task *)packet.key;
+	task = iocp_turn_take(pool, &packet);
+	if (!task)
+		return 1;
 	iocp_task_give_place(task);
-	if (iocp_task_claim(task, 0))
+	if (iocp_task_claim(task, 0)) {
+		worker->tasks++;
 		run_task(worker, task, context);
+	}
 	iocp_task_release(task);
-	return 1;
+	if (pool->tasks_per_worker == 0 || worker->tasks < pool->tasks_per_worker || iocp_thread_cancelled())
+		return 1;
+	worker->end = IOCP_WORKER_RETIRED;
+	return 0;
 }
 
 /* ---- its thread -------------------------------------------------------------------------------------------------- */
@@ -123,6 +137,7 @@ iocp_worker *iocp_worker_current(void)
 
 int iocp_pool_create(const iocp_pool_options *options, iocp_pool **pool)
 {
-	static const iocp_pool_ways ways = {worker_main, iocp_task_discard, iocp_tasks_cancel_parked};
+	static const iocp_pool_ways ways = {
+		worker_main, iocp_task_discard, iocp_tasks_cancel_parked, iocp_tasks_cancel_listed};
 	return iocp_pool_new(options, &ways, pool);
 }

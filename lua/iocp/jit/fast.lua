@@ -8,7 +8,6 @@
 local C, private, ffi = require "iocp.jit.library", require "iocp.private", require "ffi"
 local cast, istype, new, string_of = ffi.cast, ffi.istype, ffi.new, ffi.string
 local getmetatable, type, floor = getmetatable, type, math.floor
-local registry = debug.getregistry()
 
 local BATCH = 1024 -- packets that are taken or posted at once; what is more is left to the classic method
 
@@ -85,20 +84,9 @@ function fast.object_of(self, class)
   return nil
 end
 
---- The metatable of a class, and a copy of the methods that it has.
+--- The metatable of a class, and the methods that it had.
 function fast.class(name)
-  local class, classic = registry["iocp." .. name], {}
-  for key, method in pairs(class.__index) do
-    classic[key] = method
-  end
-  return class, classic
-end
-
---- Puts methods in the place of those of the same name.
-function fast.replace(class, methods)
-  for name, method in pairs(methods) do
-    class.__index[name] = method
-  end
+  return private.class(name), private.classic[name]
 end
 
 return fast

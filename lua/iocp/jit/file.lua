@@ -74,6 +74,6 @@ function methods.write(self, data, size, offset, overlapped, at)
 end
 
 return function()
-  fast.replace(class, methods)
   core.File.open = operation.open(class, C.iocp_jit_file_is_open, core.File.open)
+  return methods
 end

@@ -110,5 +110,5 @@ function methods.write(self, address, text, offset)
 end
 
 return function()
-  fast.replace(class, methods)
+  return methods
 end

@@ -1,8 +1,6 @@
---- The library's functions for LuaJIT's ffi; false if they are not to be used: where the compiler is off when the
--- module is loaded, since interpreted FFI calls are some ten times slower than classic ones, with IOCP_NOJIT=1 in the
--- environment, with IOCP_DEBUG=1, which is to see what waits and what is refused, and where they cannot be had.
+--- The library's functions for LuaJIT's ffi; false where they cannot be had.
 -- @module iocp.jit.library
-local core, private, ffi = require "iocp.core", require "iocp.private", require "ffi"
+local core, ffi = require "iocp.core", require "ffi"
 
 -- Names of our own for the functions, so that nothing a script declares itself meets them. An address is an integer
 -- here.
@@ -47,8 +45,7 @@ end
 
 local function open()
   local file = package.searchpath("iocp.core", package.cpath)
-  local unwanted = os.getenv("IOCP_NOJIT") == "1" or private.debugs()
-  if not file or unwanted or not jit.status() or not pcall(debug.getregistry) then
+  if not file or not pcall(debug.getregistry) then
     return false
   end
   local loaded, C = pcall(ffi.load, file)

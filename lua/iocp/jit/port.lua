@@ -228,5 +228,5 @@ function methods.packets(self, batch)
 end
 
 return function()
-  fast.replace(class, methods)
+  return methods
 end

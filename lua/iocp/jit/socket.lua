@@ -83,6 +83,6 @@ function methods.ready(self, side, overlapped)
 end
 
 return function()
-  fast.replace(class, methods)
   core.Socket.open = operation.open(class, C.iocp_jit_is_open, core.Socket.open)
+  return methods
 end

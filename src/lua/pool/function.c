@@ -179,20 +179,46 @@ iocp_function *iocp_function_check(lua_State *L, int index)
 	return work;
 }
 
+static double term(lua_State *L, const char *name)
+{
+	double value;
+	lua_getfield(L, 5, name);
+	value = (double)lua_tonumber(L, -1);
+	lua_pop(L, 1);
+	return value;
+}
+
+/* The terms of the table at 5, if there is one. */
+static void read_terms(lua_State *L, iocp_function *function)
+{
+	iocp_terms *terms = &function->body.terms;
+	if (!lua_istable(L, 5))
+		return;
+	terms->timeout = term(L, "timeout");
+	terms->hard = term(L, "hard") != 0;
+	terms->retries = (uint32_t)term(L, "retries");
+	terms->backoff = term(L, "backoff");
+	terms->priority = (enum iocp_priority)term(L, "priority");
+	function->interpreted = term(L, "interpreted") != 0;
+}
+
 int iocp_lua_work(lua_State *L)
 {
 	const char *name = luaL_optstring(L, 2, NULL);
 	iocp_function **like, *work;
 	if (!lua_isfunction(L, 1))
 		return iocp_bad_argument(L, 1, "f", "a function");
-	lua_settop(L, 4);
+	lua_settop(L, 5);
 	like = lua_touserdata(L, 4);
-	if (like && (*like)->constant)
+	if (like && (*like)->constant) {
+		lua_pushvalue(L, 4);
 		return 1;
+	}
 	work = push_work(L, 1, like ? *like : NULL);
 	if (like && work == *like)
 		return 1;
 	work->wants_state = lua_toboolean(L, 3);
+	read_terms(L, work);
 	if (name)
 		snprintf(work->body.name, sizeof(work->body.name), "%s", name);
 	return 1;
@@ -245,6 +271,28 @@ static int find_decoded(lua_State *L, int generation, const iocp_function *funct
 	return 1;
 }
 
+/* Has LuaJIT leave the function at the top, and what is in it, to its interpreter. */
+static void interpret(lua_State *L)
+{
+	int function = lua_gettop(L);
+	lua_getglobal(L, "jit");
+	if (lua_istable(L, -1)) {
+		lua_getfield(L, -1, "off");
+		lua_pushvalue(L, function);
+		lua_pushboolean(L, 1);
+		lua_call(L, 2, 0);
+	}
+	lua_settop(L, function);
+}
+
+static void decode(lua_State *L, const iocp_function *function)
+{
+	if (iocp_values_push(L, &function->code) < 0)
+		lua_error(L);
+	if (function->interpreted)
+		interpret(L);
+}
+
 void iocp_function_push(lua_State *L, iocp_decoded *decoded, const iocp_function *function)
 {
 	if (decoded->latest == function->id) {
@@ -252,8 +300,8 @@ void iocp_function_push(lua_State *L, iocp_decoded *decoded, const iocp_function
 		return;
 	}
 	if (!find_decoded(L, decoded->younger, function)) {
-		if (!find_decoded(L, decoded->older, function) && iocp_values_push(L, &function->code) < 0)
-			lua_error(L);
+		if (!find_decoded(L, decoded->older, function))
+			decode(L, function);
 		keep_decoded(L, decoded, function);
 	}
 	lua_pushvalue(L, -1);

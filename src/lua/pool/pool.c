@@ -38,14 +38,17 @@ static int take_place(void *task, void *argument, double ms)
 	return iocp_task_take_place(task, ms);
 }
 
+enum waiting { WAITS, WAITS_NOT }; /* for a place in the queue */
+
 /* Takes a place for a task, or NULL, and submits it; `notices`, or NULL: with a notice there when it has ended. A
 ** result code; where the queue has a limit it may raise. */
-static int queue_task(lua_State *L, iocp_pool *pool, iocp_task *task, iocp_notices *notices, uintptr_t key)
+static int queue_task(
+	lua_State *L, iocp_pool *pool, iocp_task *task, enum waiting waiting, iocp_notices *notices, uintptr_t key)
 {
 	const iocp_pool_plan *plan = iocp_pool_owner(pool);
 	int r = task ? IOCP_OK : IOCP_NOMEM;
 	if (task && plan->limited)
-		r = iocp_wait_in_lua(L, take_place, task, NULL, plan->queue_wait);
+		r = iocp_wait_in_lua(L, take_place, task, NULL, waiting == WAITS ? plan->queue_wait : 0);
 	if (r != IOCP_OK)
 		return r;
 	if (notices)
@@ -57,18 +60,23 @@ static int queue_task(lua_State *L, iocp_pool *pool, iocp_task *task, iocp_notic
 	return r;
 }
 
-static int pool_submit(lua_State *L)
+static int submit(lua_State *L, enum waiting waiting)
 {
 	iocp_pool *pool = check_pool(L);
 	int r;
 	iocp_pool_raise(L, pool);
-	r = queue_task(L, pool, iocp_task_create(L, pool, 2), NULL, 0);
+	r = queue_task(L, pool, iocp_task_create(L, pool, 2), waiting, NULL, 0);
 	return r == IOCP_OK ? 1 : refuse(L, pool, r);
+}
+
+static int pool_submit(lua_State *L)
+{
+	return submit(L, WAITS);
 }
 
 /* Nobody gets the task, so it needs no userdata; but where it may have to wait for a place, or is to say where it was
 ** made, that may raise. */
-static int pool_post(lua_State *L)
+static int post(lua_State *L, enum waiting waiting)
 {
 	iocp_pool *pool = check_pool(L);
 	int may_raise = is_limited(pool) || iocp_debugs(), r;
@@ -77,13 +85,18 @@ static int pool_post(lua_State *L)
 	task = may_raise ? iocp_task_create(L, pool, 2) : iocp_task_make(L, pool, 2);
 	if (task)
 		iocp_task_set_posted(task);
-	r = queue_task(L, pool, task, NULL, 0);
+	r = queue_task(L, pool, task, waiting, NULL, 0);
 	if (!may_raise)
 		iocp_task_release(task);
 	if (r != IOCP_OK)
 		return refuse(L, pool, r);
 	lua_pushboolean(L, 1);
 	return 1;
+}
+
+static int pool_post(lua_State *L)
+{
+	return post(L, WAITS);
 }
 
 /* The function at 3, its arguments behind; for which nobody waits, so the queue's limit does not count it. */
@@ -109,13 +122,11 @@ static int pool_submit_every(lua_State *L)
 	return submit_later(L, 0.001, 1);
 }
 
-/* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the
-** arguments; a notice with the key when it has ended, be it because it could not be queued. */
-static int submit_chunk(lua_State *L)
+static int make_chunk(lua_State *L, enum waiting waiting)
 {
 	iocp_pool *pool = check_pool(L);
 	int runner = (int)luaL_checkinteger(L, 2);
-	iocp_notices *notices = iocp_notices_check(L, 3);
+	iocp_notices *notices = lua_isnil(L, 3) ? NULL : iocp_notices_check(L, 3);
 	uintptr_t key = iocp_check_address(L, 4, "key");
 	iocp_task *task;
 	int r;
@@ -123,8 +134,68 @@ static int submit_chunk(lua_State *L)
 	task = iocp_task_create(L, pool, 5);
 	if (task)
 		iocp_task_set_runner(task, runner);
-	r = queue_task(L, pool, task, notices, key);
+	r = queue_task(L, pool, task, waiting, notices, key);
 	return r == IOCP_OK ? 1 : refuse(L, pool, r);
+}
+
+/* parts.submit_chunk(pool, runner, notices, key, f, ...): a task that calls the runner of that number with f and the
+** arguments; a notice with the key when it has ended, be it because it could not be queued. Without notices (nil) the
+** task tells otherwise. */
+static int submit_chunk(lua_State *L)
+{
+	return make_chunk(L, WAITS);
+}
+
+/* ---- submitting without a wait, for fibers ----------------------------------------------------------------------- */
+
+/* parts.try_submit, parts.try_post, parts.try_submit_chunk: as those without try_, and TIMEOUT where they would wait
+** for a place. */
+static int try_submit(lua_State *L)
+{
+	return submit(L, WAITS_NOT);
+}
+
+static int try_post(lua_State *L)
+{
+	return post(L, WAITS_NOT);
+}
+
+static int try_submit_chunk(lua_State *L)
+{
+	return make_chunk(L, WAITS_NOT);
+}
+
+/* parts.queue_wait(pool): how many ms submitting waits for a place; nil: for ever. */
+static int queue_wait(lua_State *L)
+{
+	const iocp_pool_plan *plan = iocp_pool_owner(check_pool(L));
+	if (plan->queue_wait < 0)
+		return 0;
+	lua_pushnumber(L, (lua_Number)plan->queue_wait);
+	return 1;
+}
+
+/* parts.notify_room(pool, port, key, overlapped), parts.notify_end: a packet when submitting, or finish_pool, may not
+** have to wait any more. */
+static int notify(
+	lua_State *L, int (*ask)(iocp_pool *pool, iocp_port *port, const iocp_packet *packet, iocp_timer *timer))
+{
+	iocp_pool *pool = check_pool(L);
+	iocp_packet packet;
+	iocp_port *target;
+	iocp_timer *timer = iocp_notify_arguments(L, &target, &packet);
+	int r = ask(pool, target, &packet, timer);
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
+static int notify_room(lua_State *L)
+{
+	return notify(L, iocp_pool_notify_room);
+}
+
+static int notify_end(lua_State *L)
+{
+	return notify(L, iocp_pool_notify_end);
 }
 
 /* parts.set_runners(functions) */
@@ -205,6 +276,76 @@ static int pool_threads(lua_State *L)
 	for (i = 0; i < count && i < capacity; i++) {
 		lua_rawgeti(L, -1, (int)i + 1);
 		iocp_object_set(L, threads[i]);
+		lua_pop(L, 1);
+	}
+	for (; i < capacity; i++) {
+		lua_pushnil(L);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 1;
+}
+
+/* Pushes a pool with the reference; nil for NULL. */
+static int push_pool(lua_State *L, iocp_pool *(*find)(void *), void *argument)
+{
+	iocp_pool *pool;
+	iocp_object_push(L, IOCP_CLASS_POOL); /* first: once there is a reference, nothing may raise */
+	pool = find(argument);
+	if (pool)
+		iocp_object_set(L, pool);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static iocp_pool *find_named(void *name)
+{
+	return iocp_pool_named(name);
+}
+
+static iocp_pool *enter_named(void *pool)
+{
+	return iocp_pool_enter_named(pool);
+}
+
+/* parts.find_named(name): the pool that has that name in the process, or nil. */
+static int lua_find_named(lua_State *L)
+{
+	return push_pool(L, find_named, (void *)(uintptr_t)luaL_checkstring(L, 1));
+}
+
+/* parts.enter_named(pool): nil, it has its name in the process now; or the pool that has it already. */
+static int lua_enter_named(lua_State *L)
+{
+	return push_pool(L, enter_named, check_pool(L));
+}
+
+/* parts.set_range(pool, least, most): true; or nil, message, code. */
+static int set_range(lua_State *L)
+{
+	iocp_pool *pool = check_pool(L);
+	int r = iocp_pool_set_range(pool, (uint32_t)luaL_checknumber(L, 2), (uint32_t)luaL_checknumber(L, 3));
+	if (r != IOCP_OK)
+		return refuse(L, pool, r);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* parts.named_pools(): a table of them. */
+static int named_pools(lua_State *L)
+{
+	enum { SPARE = 16 };
+	uint32_t capacity = iocp_pool_list_named(NULL, 0) + SPARE, count, i;
+	iocp_pool **pools = lua_newuserdata(L, capacity * sizeof(*pools));
+	lua_createtable(L, (int)capacity, 0);
+	for (i = 0; i < capacity; i++) { /* as in pool_threads */
+		iocp_object_push(L, IOCP_CLASS_POOL);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	count = iocp_pool_list_named(pools, capacity);
+	for (i = 0; i < count && i < capacity; i++) {
+		lua_rawgeti(L, -1, (int)i + 1);
+		iocp_object_set(L, pools[i]);
 		lua_pop(L, 1);
 	}
 	for (; i < capacity; i++) {
@@ -306,6 +447,8 @@ static int create(lua_State *L, iocp_pool **pool)
 		.stack_size = (size_t)number(L, "stack"),
 		.replace = is_set(L, "replace"),
 		.queue_limit = (uint64_t)number(L, "queue_limit"),
+		.tasks_per_worker = (uint64_t)number(L, "tasks_per_worker"),
+		.idle = number(L, "idle"),
 		.processors = processors,
 		.processor_count = read_processors(L, processors),
 		.spread = is_set(L, "spread"),
@@ -332,6 +475,8 @@ static int start(lua_State *L, iocp_pool *pool)
 	int r;
 	iocp_unobserved_where(L, 2, plan->made, sizeof(plan->made)); /* who called lua/iocp/pool.lua */
 	plan->raises = is_set(L, "raises");
+	plan->fresh = is_set(L, "fresh");
+	plan->grace = number(L, "grace");
 	plan->limited = number(L, "queue_limit") > 0;
 	lua_getfield(L, 1, "queue_wait");
 	plan->queue_wait = iocp_check_timeout(L, 3);
@@ -344,12 +489,13 @@ static int start(lua_State *L, iocp_pool *pool)
 	if (r != IOCP_OK)
 		return r;
 	iocp_any_announce(pool); /* others may find it: its plan does not change any more */
-	return iocp_pool_set_workers(pool, (uint32_t)number(L, "workers"));
+	return iocp_pool_set_range(pool, (uint32_t)number(L, "workers"), (uint32_t)number(L, "most"));
 }
 
-/* parts.new_pool{workers =, concurrency =, name =, stack =, affinity =, spread =, thread_priority =, replace =,
-** raises =, queue_limit =, queue_wait =, setup =}: lua/iocp/pool.lua has checked them. affinity: a list, or nil.
-** queue_limit 0: none; queue_wait nil: for ever. setup: see lua/iocp/worker.lua. */
+/* parts.new_pool{workers =, most =, idle =, concurrency =, name =, stack =, affinity =, spread =, thread_priority =,
+** replace =, raises =, queue_limit =, queue_wait =, tasks_per_worker =, fresh =, grace =, setup =}: lua/iocp/pool.lua
+** has checked them. workers to most: how many there are. affinity: a list, or nil. queue_limit, tasks_per_worker 0:
+** none; queue_wait nil: for ever. setup: see lua/iocp/worker.lua. */
 static int new_pool(lua_State *L)
 {
 	iocp_pool *pool;
@@ -405,15 +551,28 @@ int iocp_lua_open_pool(lua_State *L)
 		{"task", pool_task},
 		{NULL, NULL},
 	};
-	static const luaL_Reg chunk_makers[] = {{"submit_chunk", submit_chunk}, {NULL, NULL}};
+	static const luaL_Reg chunk_makers[] = {
+		{"submit_chunk", submit_chunk},
+		{"try_submit", try_submit},
+		{"try_post", try_post},
+		{"try_submit_chunk", try_submit_chunk},
+		{NULL, NULL},
+	};
 	static const luaL_Reg functions[] = {
 		{"new_pool", new_pool},
 		{"set_runners", set_runners},
 		{"finish_pool", finish_pool},
 		{"pool_threads", pool_threads},
+		{"find_named", lua_find_named},
+		{"enter_named", lua_enter_named},
+		{"set_range", set_range},
+		{"named_pools", named_pools},
 		{"current_worker", current_worker},
 		{"terminal_columns", terminal_columns},
 		{"work", iocp_lua_work},
+		{"queue_wait", queue_wait},
+		{"notify_room", notify_room},
+		{"notify_end", notify_end},
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_POOL, methods, metamethods);

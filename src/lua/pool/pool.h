@@ -41,6 +41,7 @@ typedef struct iocp_function {
 	iocp_body body;
 	int constant;    /* nothing that it holds can change: it need not be looked at again */
 	int wants_state; /* it is called with the worker's state first */
+	int interpreted; /* LuaJIT is not to compile it, so that cancel("hard") comes into its loops */
 	uint64_t id;     /* never given to a second one */
 	iocp_values code;
 } iocp_function;
@@ -70,8 +71,8 @@ typedef struct iocp_decoded {
 /* Pushes the function, decoded in this state once. Raises if that cannot be done. Always called in the same C function,
 ** whose first upvalue keeps the latest one. */
 void iocp_function_push(lua_State *L, iocp_decoded *decoded, const iocp_function *function);
-/* parts.work(f [, name [, wants_state [, like]]]): a work object; `like` is the last one for the same, which it may
-** still be. */
+/* parts.work(f [, name [, wants_state [, like [, terms]]]]): a work object; `like` is the last one for the same, which
+** it may still be. terms: a table of what lua/iocp/terms.lua has checked. */
 int iocp_lua_work(lua_State *L);
 
 /* ---- worker.c ---------------------------------------------------------------------------------------------------- */
@@ -83,6 +84,8 @@ typedef struct iocp_pool_plan {
 	int limited;                      /* its queue: */
 	double queue_wait;                /* milliseconds that submit waits for a place in it */
 	int raises;                       /* failures, at the next call */
+	int fresh;                        /* each task has a state of its own */
+	double grace;                     /* ms that code has which a hard cancel has ended, to leave */
 	_Atomic(iocp_unobserved *) death; /* of the first worker whose init failed */
 	char made[IOCP_PLACE];            /* where */
 } iocp_pool_plan;
@@ -92,6 +95,7 @@ extern const iocp_pool_calls iocp_lua_pool_calls;
 /* A task's call in Lua. */
 typedef struct iocp_call {
 	iocp_run *run;
+	int fails;                    /* it has failed without an error, and its outcome says how */
 	const _Atomic uint32_t *stop; /* of a chunk's: not 0 when the thread is to stop, */
 	int32_t at;                   /* which item it is at, from 1 on; 0: at none, */
 	double first, step;           /* and by which numbers the caller knows them: first, first + step ... */
@@ -101,8 +105,10 @@ typedef struct iocp_lua_worker {
 	iocp_worker worker;
 	iocp_running running;
 	iocp_decoded decoded;
-	iocp_call *call;                                 /* the innermost */
-	int state, report, perform, handler, keep_error; /* references into the registry */
+	iocp_call *call;                                       /* the innermost */
+	int again;                                             /* it goes on in a new state */
+	double raised;                                         /* when it was ended so, on iocp_clock; 0: it was not */
+	int state, report, fini, perform, handler, keep_error; /* references into the registry */
 } iocp_lua_worker;
 
 static inline iocp_lua_worker *iocp_lua_worker_current(void)
@@ -130,6 +136,11 @@ void iocp_task_set_makers(lua_State *L, const luaL_Reg *functions);
 iocp_task *iocp_task_create(lua_State *L, iocp_pool *pool, int function);
 /* The same without a userdata: its reference is the caller's, who raises nothing while he has it. */
 iocp_task *iocp_task_make(lua_State *L, iocp_pool *pool, int function);
+/* What a task that runs after another does with that. */
+enum { IOCP_CATCH = 1, IOCP_FINALLY = 2 };
+/* Pushes message, code and error value or nil of a task that has ended and not completed, or of the one that it was to
+** run after. Returns 3. */
+int iocp_task_push_failure(lua_State *L, const iocp_task *task);
 /* What parts.notices() gave. */
 iocp_notices *iocp_notices_check(lua_State *L, int index);
 

@@ -6,6 +6,7 @@
 ** spot. That is safe where running just anything would not be: it could go on only after that task anyway.
 */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lua/pool/pool.h"
@@ -167,7 +168,9 @@ static int push_blame(lua_State *L, const iocp_task *cause)
 {
 	iocp_values values = outcome_of(cause);
 	int first = lua_gettop(L) + 1;
-	const char *what = iocp_task_state(cause) == IOCP_TASK_FAILED ? "failed" : "was cancelled";
+	const char *what = iocp_task_state(cause) == IOCP_TASK_FAILED ? "failed"
+					   : iocp_task_reason(cause) == IOCP_BY_TIME  ? "ran out of its time"
+																  : "was cancelled";
 	lua_pushfstring(
 		L, "the task was cancelled: '%s', which it was to run after, %s", iocp_task_body(cause)->name, what);
 	if (values.block && iocp_values_push(L, &values) > 0) {
@@ -177,6 +180,27 @@ static int push_blame(lua_State *L, const iocp_task *cause)
 	}
 	lua_settop(L, first);
 	return iocp_failure(L, IOCP_CANCELLED, lua_tostring(L, first));
+}
+
+/* nil, message, "TIMEOUT" and the milliseconds that it had, which tell it from a wait that was too short. */
+static int push_late(lua_State *L, const iocp_task *task)
+{
+	iocp_values values = outcome_of(task);
+	double ms = iocp_task_body(task)->terms.timeout;
+	char text[96];
+	int first = lua_gettop(L) + 1;
+	snprintf(text, sizeof(text), "the task ran out of its time, %.14g ms%s", ms,
+		iocp_task_has_run(task) ? "" : ", before it began");
+	lua_pushstring(L, text);
+	if (values.block && iocp_values_push(L, &values) > 0) {
+		iocp_unobserved_see(iocp_unobserved_of(&values));
+		lua_pushfstring(L, "%s; what that ended: %s", lua_tostring(L, first), lua_tostring(L, first + 1));
+		lua_replace(L, first);
+	}
+	lua_settop(L, first);
+	(void)iocp_failure(L, IOCP_TIMEOUT, lua_tostring(L, first));
+	lua_pushnumber(L, (lua_Number)ms);
+	return 4;
 }
 
 /* nil, message, "CANCELLED" for a task that never ran; else as a failure. */
@@ -191,6 +215,8 @@ static int push_cancelled(lua_State *L, const iocp_task *task)
 	enum iocp_task_reason reason = iocp_task_reason(task);
 	iocp_pool *pool = iocp_task_pool(task);
 	iocp_values values = outcome_of(task);
+	if (reason == IOCP_BY_TIME)
+		return push_late(L, task);
 	if (values.block)
 		return iocp_outcome_push_failure(L, IOCP_CANCELLED, &values);
 	if (reason == IOCP_BY_DEPENDENCY)
@@ -331,7 +357,14 @@ static int task_wait(lua_State *L)
 			return iocp_failure(L, IOCP_INVALID, message);
 		r = ms == 0 ? IOCP_TIMEOUT : wait_end(L, task, ms);
 	}
-	return r == IOCP_OK || has_ended(task) ? push_outcome(L, task) : push_wait_failure(L, r);
+	if (r == IOCP_OK || has_ended(task))
+		return push_outcome(L, task);
+	if (r == IOCP_TIMEOUT && iocp_task_is_told(task))
+		return iocp_failure(L, r,
+			"the task has not ended in time, though it was told to stop: it does not look (a wait of iocp's, or "
+			"iocp.cancelled()), and \"hard\" does not come into loops that LuaJIT has compiled: submit it with jit = "
+			"false");
+	return push_wait_failure(L, r);
 }
 
 static int task_notify(lua_State *L)
@@ -381,6 +414,38 @@ static int wait_notice(lua_State *L)
 	return 1;
 }
 
+/* parts.notify_notice(notices, port, key, overlapped): a packet when there is a notice. */
+static int notify_notice(lua_State *L)
+{
+	iocp_notices *notices = iocp_notices_check(L, 1);
+	iocp_packet packet;
+	iocp_port *target;
+	iocp_timer *timer = iocp_notify_arguments(L, &target, &packet);
+	int r = iocp_notices_notify(notices, target, &packet, timer);
+	return r == IOCP_OK ? 1 : iocp_failure(L, r, NULL);
+}
+
+/* parts.block(): a fiber of the calling thread is to wait for tasks; a worker's pool has another one meanwhile, until
+** parts.unblock(). true; or nil, message, code: see iocp_pool_block. */
+static int block(lua_State *L)
+{
+	iocp_worker *worker = iocp_worker_current();
+	int r = worker && worker->initialised ? iocp_pool_block(worker->pool) : IOCP_OK;
+	if (r != IOCP_OK)
+		return push_wait_failure(L, r);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int unblock(lua_State *L)
+{
+	iocp_worker *worker = iocp_worker_current();
+	(void)L;
+	if (worker && worker->initialised)
+		iocp_pool_unblock(worker->pool);
+	return 0;
+}
+
 /* ---- cancelling, and what comes first ---------------------------------------------------------------------------- */
 
 static int task_cancel(lua_State *L)
@@ -390,7 +455,7 @@ static int task_cancel(lua_State *L)
 	int hard = strcmp(how, "hard") == 0, r;
 	if (!hard && !lua_isnoneornil(L, 2))
 		return iocp_bad_argument(L, 2, "how", "\"hard\" or nil");
-	r = hard ? iocp_task_cancel_hard(task) : iocp_task_cancel(task, IOCP_BY_CALL);
+	r = hard ? iocp_task_cancel_hard(task, IOCP_BY_CALL) : iocp_task_cancel(task, IOCP_BY_CALL);
 	if (r > 0)
 		return iocp_running_refused(L, r);
 	lua_pushboolean(L, r != IOCP_INVALID);
@@ -404,7 +469,7 @@ static int task_after(lua_State *L)
 	for (i = 2; i <= count; i++)
 		(void)check_task(L, i, "task");
 	for (i = 2; i <= count; i++) {
-		int r = iocp_task_after(task, check_task(L, i, "task"), 0);
+		int r = iocp_task_after(task, check_task(L, i, "task"), IOCP_AFTER);
 		if (r == IOCP_ERROR)
 			return luaL_argerror(
 				L, i, "task: it runs after this one, or waits for it; tasks cannot wait for each other in a circle");
@@ -432,20 +497,56 @@ static int task_submit(lua_State *L)
 	return 1;
 }
 
-/* task:then_(f, ...): a task that calls f with this one's results and the arguments, once it has completed. */
-static int task_then(lua_State *L)
+int iocp_task_push_failure(lua_State *L, const iocp_task *task)
+{
+	const iocp_task *cause =
+		iocp_task_state(task) == IOCP_TASK_CANCELLED && iocp_task_reason(task) == IOCP_BY_DEPENDENCY
+			? iocp_task_input(task)
+			: task;
+	int first = lua_gettop(L) + 1, count = push_outcome(L, cause), base = lua_gettop(L) - count + 1, i;
+	if (count < 4)
+		lua_pushnil(L);       /* there is no error value */
+	for (i = 0; i < 3; i++) { /* what is at `base` is nil, and something may lie beneath */
+		lua_pushvalue(L, base + 1 + i);
+		lua_replace(L, first + i);
+	}
+	lua_settop(L, first + 2);
+	return 3;
+}
+
+/* A task that is made and submitted to run after this one, whatever is to become of that. */
+static int settle(lua_State *L, enum iocp_after how, int settling)
 {
 	iocp_task *earlier = check_task(L, 1, "self"), *task;
 	int r;
 	task = iocp_task_create(L, iocp_task_pool(earlier), 2);
 	if (!task)
 		return iocp_failure(L, IOCP_NOMEM, NULL);
-	r = iocp_task_after(task, earlier, 1);
+	iocp_task_set_settling(task, settling);
+	r = iocp_task_after(task, earlier, how);
 	if (r == IOCP_OK)
 		r = iocp_task_submit(task, 0, 0);
 	if (r != IOCP_OK && r != IOCP_CANCELLED)
 		return iocp_failure(L, r, r == IOCP_CLOSED ? "the pool is closed" : NULL);
 	return 1;
+}
+
+/* task:then_(f, ...): a task that calls f with this one's results and the arguments, once it has completed. */
+static int task_then(lua_State *L)
+{
+	return settle(L, IOCP_RESULTS, 0);
+}
+
+/* task:catch(f, ...): the same with message, code and error value, if it did not complete; else its results. */
+static int task_catch(lua_State *L)
+{
+	return settle(L, IOCP_OUTCOME, IOCP_CATCH);
+}
+
+/* task:finally(f, ...): a task that calls f with the arguments once it has ended, and ends as it did. */
+static int task_finally(lua_State *L)
+{
+	return settle(L, IOCP_OUTCOME, IOCP_FINALLY);
 }
 
 void iocp_lua_open_task(lua_State *L)
@@ -462,12 +563,16 @@ void iocp_lua_open_task(lua_State *L)
 		{"submit", task_submit},
 		{NULL, NULL},
 	};
-	static const luaL_Reg makers[] = {{"then_", task_then}, {NULL, NULL}};
+	static const luaL_Reg makers[] = {
+		{"then_", task_then}, {"catch", task_catch}, {"finally", task_finally}, {NULL, NULL}};
 	static const luaL_Reg functions[] = {
 		{"notices", new_notices},
 		{"set_resolver", set_resolver},
 		{"run_task", run_task},
 		{"wait_notice", wait_notice},
+		{"notify_notice", notify_notice},
+		{"block", block},
+		{"unblock", unblock},
 		{NULL, NULL},
 	};
 	iocp_class_register(L, IOCP_CLASS_TASK, methods, metamethods);

@@ -33,7 +33,7 @@ static void push_runners(lua_State *L)
 	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RUNNERS);
 	if (lua_isnil(L, -1)) {
 		lua_pop(L, 1);
-		iocp_state_open(L, 1);
+		iocp_class_load(L, IOCP_CLASS_POOL);
 		lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RUNNERS);
 	}
 }
@@ -44,35 +44,6 @@ static void keep_results(lua_State *L, iocp_run *run)
 	iocp_encoding encoding = {.first = 1, .count = lua_gettop(L), .what = "result", .owner = run->task};
 	if (encoding.count > 0)
 		iocp_payload_keep(L, &encoding, &run->outcome);
-}
-
-/* Runs protected: calls the innermost task's function and keeps the results, if anybody may ask for them. */
-static int perform(lua_State *L)
-{
-	iocp_lua_worker *worker = iocp_lua_worker_current();
-	iocp_run *run = worker->call->run;
-	const iocp_function *function = iocp_task_function(run->task);
-	const iocp_task *input = iocp_task_input(run->task);
-	int count = 0;
-	if (iocp_task_runner(run->task)) {
-		push_runners(L);
-		lua_rawgeti(L, 1, iocp_task_runner(run->task));
-		lua_remove(L, 1);
-		count++; /* the function */
-	}
-	iocp_function_push(L, &worker->decoded, function);
-	if (function->wants_state) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, worker->state);
-		count++;
-	}
-	if (input)
-		count += push_payload(L, iocp_task_payload(input));
-	count += push_payload(L, iocp_task_payload(run->task));
-	if (iocp_debugs())
-		count += iocp_debug_watch(L, iocp_task_runner(run->task) ? 2 : 1);
-	lua_call(L, count, iocp_task_is_posted(run->task) ? 0 : LUA_MULTRET);
-	keep_results(L, run);
-	return 0;
 }
 
 /* Keeps the text of a failure; `raise`: for the next call too, in a pool that does so. */
@@ -136,6 +107,69 @@ static void note_failure(lua_State *L, iocp_lua_worker *worker, iocp_values *fai
 	iocp_unobserved_add(failure, &who, lua_tostring(L, -1));
 }
 
+/* What came of the task before becomes what comes of this one: its results, or its error. */
+static void pass_on(lua_State *L, iocp_lua_worker *worker, const iocp_task *input)
+{
+	iocp_run *run = worker->call->run;
+	iocp_values failure = {NULL, 0, NULL};
+	lua_settop(L, 0);
+	if (iocp_task_state(input) == IOCP_TASK_COMPLETED) {
+		(void)push_payload(L, iocp_task_payload(input));
+		keep_results(L, run);
+		return;
+	}
+	(void)iocp_task_push_failure(L, input);
+	lua_pushvalue(L, 1); /* the message, behind the error value */
+	iocp_outcome_keep_failure(L, &failure, run->task);
+	note_failure(L, worker, &failure);
+	run->outcome = (iocp_payload){failure.block, failure.size, failure.owner, {0}};
+	worker->call->fails = 1;
+}
+
+/* Pushes what is between the function and its arguments; returns how many values that are. */
+static int push_input(lua_State *L, const iocp_task *task, const iocp_task *input)
+{
+	if (!input || iocp_task_settling(task) == IOCP_FINALLY)
+		return 0;
+	return iocp_task_settling(task) == IOCP_CATCH ? iocp_task_push_failure(L, input)
+												  : push_payload(L, iocp_task_payload(input));
+}
+
+/* Runs protected: calls the innermost task's function and keeps the results, if anybody may ask for them. */
+static int perform(lua_State *L)
+{
+	iocp_lua_worker *worker = iocp_lua_worker_current();
+	iocp_run *run = worker->call->run;
+	const iocp_function *function = iocp_task_function(run->task);
+	const iocp_task *input = iocp_task_input(run->task);
+	int count = 0, settling = iocp_task_settling(run->task);
+	if (settling == IOCP_CATCH && iocp_task_state(input) == IOCP_TASK_COMPLETED) {
+		pass_on(L, worker, input);
+		return 0;
+	}
+	if (iocp_task_runner(run->task)) {
+		push_runners(L);
+		lua_rawgeti(L, 1, iocp_task_runner(run->task));
+		lua_remove(L, 1);
+		count++; /* the function */
+	}
+	iocp_function_push(L, &worker->decoded, function);
+	if (function->wants_state) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, worker->state);
+		count++;
+	}
+	count += push_input(L, run->task, input);
+	count += push_payload(L, iocp_task_payload(run->task));
+	if (iocp_debugs())
+		count += iocp_debug_watch(L, iocp_task_runner(run->task) ? 2 : 1);
+	lua_call(L, count, iocp_task_is_posted(run->task) ? 0 : LUA_MULTRET);
+	if (settling == IOCP_FINALLY)
+		pass_on(L, worker, input);
+	else
+		keep_results(L, run);
+	return 0;
+}
+
 /* Runs protected. At 1 the error value, at 2 what lua_pcall returned; keeps it, and lets failures be known. */
 static int keep_error(lua_State *L)
 {
@@ -152,9 +186,10 @@ static int keep_error(lua_State *L)
 	advise(L, run->task);
 	iocp_chunk_name_item(L, worker->call);
 	iocp_outcome_keep_failure(L, &failure, run->task);
-	note_failure(L, worker, &failure);
+	if (!iocp_task_is_retried(run->task))
+		note_failure(L, worker, &failure);
 	run->outcome = (iocp_payload){failure.block, failure.size, failure.owner, {0}};
-	if (iocp_thread_cancelled())
+	if (iocp_thread_cancelled() || iocp_task_is_retried(run->task))
 		return 0;
 	lua_pushfstring(L, "%s: %s failed in worker %d: %s", iocp_pool_name(pool), name, (int)worker->worker.index,
 		lua_tostring(L, -1));
@@ -175,7 +210,9 @@ static enum iocp_task_state call_task(lua_State *L, iocp_lua_worker *worker)
 	status = lua_pcall(L, 0, 0, top + 1);
 	if (iocp_hook_drop(L))
 		hook.f = NULL; /* debug.sethook has another function for it now */
-	if (status != 0) {
+	if (status == 0 && worker->call->fails) {
+		state = IOCP_TASK_FAILED;
+	} else if (status != 0) {
 		state = iocp_thread_cancelled() ? IOCP_TASK_CANCELLED : IOCP_TASK_FAILED;
 		iocp_payload_free(&worker->call->run->outcome); /* its results, if a cancel came behind them */
 		lua_rawgeti(
@@ -214,6 +251,22 @@ static enum iocp_task_state run(iocp_worker *worker, iocp_run *innermost, void *
 	return state;
 }
 
+/* ---- its end, hard ----------------------------------------------------------------------------------------------- */
+
+/* A hook. The first error is raised at once; what it passes on its way out, __close and what catches it, then has some
+** time in which nothing is raised. */
+static void raise_in_worker(lua_State *L, lua_Debug *activation)
+{
+	iocp_lua_worker *worker = iocp_lua_worker_current();
+	const iocp_pool_plan *plan = iocp_pool_owner(worker->worker.pool);
+	double now = iocp_clock();
+	if (worker->raised > 0 && now < worker->raised + plan->grace)
+		return;
+	if (worker->raised <= 0)
+		worker->raised = now;
+	iocp_raise_cancelled(L, activation);
+}
+
 /* ---- its state --------------------------------------------------------------------------------------------------- */
 
 /* Calls init, at the top, in whose place it leaves the state that tasks may ask for. Raises its message, which was
@@ -234,7 +287,7 @@ static void call_init(lua_State *L, iocp_lua_worker *worker)
 }
 
 /* Runs protected: makes the state what its pool wants. lua/iocp/worker.lua gives a function that reports failures,
-** or nil, and init. */
+** or nil, init and fini. */
 static int initialise(lua_State *L)
 {
 	iocp_lua_worker *worker = iocp_lua_worker_current();
@@ -248,12 +301,14 @@ static int initialise(lua_State *L)
 	worker->handler = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushcfunction(L, keep_error);
 	worker->keep_error = luaL_ref(L, LUA_REGISTRYINDEX);
+	worker->running.raise = raise_in_worker;
 	iocp_running_begin(&worker->running, L);
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "iocp.worker");
 	lua_call(L, 1, 1);
 	count = push_values(L, &plan->setup);
-	lua_call(L, count, 2);
+	lua_call(L, count, 3);
+	worker->fini = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_insert(L, -2);
 	worker->report = luaL_ref(L, LUA_REGISTRYINDEX);
 	if (!lua_isnil(L, -1))
@@ -298,12 +353,40 @@ static int report_death(lua_State *L)
 	return 0;
 }
 
-/* The second article's loop. */
-static void serve(lua_State *L, iocp_worker *worker)
+/* Runs protected: calls fini with the state, if there is one. Its error is a failure of the pool's. */
+static int finish(lua_State *L)
 {
-	do
+	iocp_lua_worker *worker = iocp_lua_worker_current();
+	int status;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->handler);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->fini);
+	if (lua_isnil(L, -1))
+		return 0;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, worker->state);
+	status = lua_pcall(L, 1, 0, 1);
+	(void)iocp_hook_drop(L);
+	if (status == 0)
+		return 0;
+	iocp_outcome_push_message(L, 1, status);
+	lua_pushfstring(L, "%s: fini failed in worker %d: %s", iocp_pool_name(worker->worker.pool),
+		(int)worker->worker.index, lua_tostring(L, -1));
+	fail(worker->worker.pool, lua_tostring(L, -1), 1);
+	lua_pop(L, 1);
+	report(L, worker, "fini");
+	return 0;
+}
+
+/* The second article's loop. 1: it is to go on in a new state. */
+static int serve(lua_State *L, iocp_worker *worker)
+{
+	const iocp_pool_plan *plan = iocp_pool_owner(worker->pool);
+	uint64_t before = worker->tasks;
+	int goes_on;
+	do {
 		iocp_give_back(L);
-	while (iocp_worker_step(worker, L));
+		goes_on = iocp_worker_step(worker, L);
+	} while (goes_on && (!plan->fresh || worker->tasks == before || iocp_thread_cancelled()));
+	return goes_on;
 }
 
 static int supervise(lua_State *L)
@@ -313,27 +396,52 @@ static int supervise(lua_State *L)
 	lua_pushcfunction(L, report_death);
 	lua_pushcfunction(L, initialise);
 	worker->initialised = lua_pcall(L, 0, 0, 0) == 0;
-	if (worker->initialised)
-		serve(L, worker);
+	own->again = worker->initialised && serve(L, worker);
+	if (worker->initialised && (own->again || worker->end != IOCP_WORKER_DIED)) {
+		lua_pushcfunction(L, finish);
+		(void)lua_pcall(L, 0, 0, 0); /* without memory for the message there is none */
+	}
 	iocp_running_end(&own->running, L);
+	if (own->again)
+		return 0;
 	if (worker->initialised)
 		lua_pushliteral(L, "its thread was cancelled");
 	if (worker->end == IOCP_WORKER_DIED)
-		(void)lua_pcall(L, 1, 0, 0); /* without memory for the message there is none */
+		(void)lua_pcall(L, 1, 0, 0); /* as above */
 	return 0;
 }
 
-static void work(iocp_worker *worker)
+/* What of a worker belongs to its state. */
+static void forget_state(iocp_lua_worker *worker)
+{
+	memset(&worker->decoded, 0, sizeof(worker->decoded));
+	worker->state = worker->report = worker->fini = worker->perform = worker->handler = worker->keep_error = 0;
+}
+
+/* In a state of its own; sets again if it is to go on in another. */
+static void work_in_state(iocp_lua_worker *worker)
 {
 	lua_State *L = luaL_newstate();
-	if (iocp_debugs())
-		iocp_debug_say("worker %d begins", (int)worker->index);
+	worker->again = 0;
+	forget_state(worker);
+	worker->worker.end = IOCP_WORKER_DIED;
 	if (L) {
 		(void)iocp_protect(L, supervise, NULL); /* how it went is in the worker */
 		lua_close(L);
 	} else {
-		fail(worker->pool, "a worker died: out of memory for its Lua state", 1);
+		worker->worker.initialised = 0;
+		fail(worker->worker.pool, "a worker died: out of memory for its Lua state", 1);
 	}
+}
+
+static void work(iocp_worker *worker)
+{
+	iocp_lua_worker *own = (iocp_lua_worker *)worker; /* its first member */
+	if (iocp_debugs())
+		iocp_debug_say("worker %d begins", (int)worker->index);
+	do
+		work_in_state(own);
+	while (own->again);
 	if (iocp_debugs())
 		iocp_debug_say("worker %d ends%s", (int)worker->index, worker->end == IOCP_WORKER_DIED ? ": it died" : "");
 }

@@ -198,6 +198,8 @@ int iocp_plain_push(lua_State *L, const void *parcel, size_t size);
 
 /* Pushes the table that knows the names of loaded modules and their C functions, up to date as to modules. */
 void iocp_names_push(lua_State *L);
+/* The state has more that has a name. */
+void iocp_names_forget(lua_State *L);
 /* The addresses of the tables that have names. */
 const void *const *iocp_names_tables(lua_State *L, int names, size_t *count);
 /* Looks for everything anew, for what was not found, or not under its name. */

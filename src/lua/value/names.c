@@ -3,9 +3,9 @@
 ** methods.
 **
 ** In the registry, a state's own: NAMES, from a module or C function to its name, made when a function is first sent,
-** made anew when package.loaded has other values since, and never trusted: what it says is looked up in package.loaded
-** before it is used. A module that has another name now may stand where it stood: then the old name is not found, and
-** the names are made anew too.
+** made anew when package.loaded has other values since or a class of this module was opened, and never trusted: what it
+** says is looked up in package.loaded before it is used. A module that has another name now may stand where it stood:
+** then the old name is not found, and the names are made anew too.
 */
 
 #include <string.h>
@@ -51,8 +51,8 @@ static void add_field(lua_State *L, int names, int name, int field)
 /* Whether the value at the top is a Lua function of one of this module's own files, which set methods. */
 static int is_own(lua_State *L)
 {
-	static const char *const files[] = {"iocp.jit.port", "iocp.jit.heap", "iocp.jit.operation", "iocp.jit.socket",
-		"iocp.jit.file", "iocp.pool", "iocp.parallel", "iocp.trace", NULL};
+	static const char *const files[] = {"iocp.jit", "iocp.jit.port", "iocp.jit.heap", "iocp.jit.operation",
+		"iocp.jit.socket", "iocp.jit.file", "iocp.pool", "iocp.parallel", "iocp.trace", NULL};
 	lua_Debug info, own;
 	int i, found = 0;
 	if (!lua_isfunction(L, -1))
@@ -163,7 +163,7 @@ static addresses *push_addresses(lua_State *L, int table, size_t *capacity)
 }
 
 /* Before the modules are named: what a finalizer loads meanwhile is seen to be new. */
-static void keep_loaded(lua_State *L, int names, int loaded)
+static void push_loaded_addresses(lua_State *L, int loaded)
 {
 	size_t capacity;
 	addresses *a = push_addresses(L, loaded, &capacity);
@@ -171,7 +171,6 @@ static void keep_loaded(lua_State *L, int names, int loaded)
 		if (a->count < capacity)
 			a->of[a->count++] = lua_topointer(L, -1);
 	}
-	lua_rawseti(L, names, LOADED);
 }
 
 static void keep_tables(lua_State *L, int names)
@@ -185,22 +184,24 @@ static void keep_tables(lua_State *L, int names)
 	lua_rawseti(L, names, TABLES);
 }
 
+/* They are registered from the beginning, so that a finalizer may have them forgotten, and current at the end. */
 static void push_new_names(lua_State *L)
 {
 	int names, loaded;
 	lua_newtable(L);
 	names = lua_gettop(L);
+	lua_pushvalue(L, names);
+	lua_setfield(L, LUA_REGISTRYINDEX, NAMES);
 	push_loaded(L);
 	loaded = names + 1;
-	keep_loaded(L, names, loaded);
+	push_loaded_addresses(L, loaded);
 	add_standard(L, names, loaded);
 	lua_pushnil(L);
 	while (lua_next(L, loaded))
 		add_module(L, names);
 	keep_tables(L, names);
+	lua_rawseti(L, names, LOADED); /* the addresses, which are at the top again */
 	lua_settop(L, names);
-	lua_pushvalue(L, names);
-	lua_setfield(L, LUA_REGISTRYINDEX, NAMES);
 }
 
 static const addresses *addresses_of(lua_State *L, int names, int which)
@@ -216,8 +217,10 @@ static const addresses *addresses_of(lua_State *L, int names, int which)
 static int is_current(lua_State *L)
 {
 	int top = lua_gettop(L), same = 1;
-	const addresses *a = addresses_of(L, top, LOADED);
+	const addresses *a = addresses_of(L, top, LOADED); /* NULL: naming them failed, or goes on */
 	size_t i = 0;
+	if (!a)
+		return 0;
 	push_loaded(L);
 	lua_pushnil(L);
 	while (same && lua_next(L, top + 1)) {
@@ -235,6 +238,12 @@ void iocp_names_push(lua_State *L)
 		lua_pop(L, 1);
 		push_new_names(L);
 	}
+}
+
+void iocp_names_forget(lua_State *L)
+{
+	lua_pushnil(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, NAMES);
 }
 
 void iocp_names_rebuild(lua_State *L, int names)
