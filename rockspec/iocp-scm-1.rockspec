@@ -59,6 +59,7 @@ local lua_files = {
   ["iocp.luasocket.options"] = "lua/iocp/luasocket/options.lua",
   ["iocp.luasocket.select"] = "lua/iocp/luasocket/select.lua",
   ["iocp.luasocket.tcp"] = "lua/iocp/luasocket/tcp.lua",
+  ["iocp.luasocket.tls"] = "lua/iocp/luasocket/tls.lua",
   ["iocp.luasocket.udp"] = "lua/iocp/luasocket/udp.lua",
   ["iocp.luasocket.words"] = "lua/iocp/luasocket/words.lua",
   ["iocp.numbers"] = "lua/iocp/numbers.lua",

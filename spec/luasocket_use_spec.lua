@@ -243,3 +243,94 @@ describe("redis-lua over iocp.luasocket", function()
     end)
   end)
 end)
+
+describe("modules of C", function()
+  local has_json, json = pcall(require, "cjson")
+  local has_sql, sql = pcall(require, "luasql.sqlite3")
+
+  it("work in fibers beside what waits: cjson and LuaSQL", function()
+    if not (has_json and has_sql) then
+      pending("lua-cjson or LuaSQL is not installed here")
+      return
+    end
+    local sqlite = assert(sql.sqlite3())
+    serving(answer, function(host, port)
+      local fibers = {}
+      for i = 1, 20 do
+        fibers[i] = iocp.spawn(function()
+          local database = assert(sqlite:connect(":memory:"))
+          assert(database:execute("create table numbers (n integer)"))
+          for n = 1, 5 do
+            local parts, text = {}, json.encode { n = n * i }
+            assert(http.request {
+              url = ("http://%s:%d/"):format(host, port), method = "POST", headers = { ["content-length"] = #text },
+              source = ltn12.source.string(text), sink = ltn12.sink.table(parts),
+            })
+            assert(database:execute(("insert into numbers values (%d)"):format(json.decode(table.concat(parts)).n)))
+          end
+          local cursor = assert(database:execute("select sum(n) from numbers"))
+          local sum = cursor:fetch()
+          cursor:close()
+          database:close()
+          return tonumber(sum)
+        end)
+      end
+      for i, fiber in ipairs(fibers) do
+        assert.equal(15 * i, select(2, assert(fiber:wait())))
+      end
+    end)
+    sqlite:close()
+  end)
+end)
+
+describe("LuaSec over iocp.luasocket", function()
+  local has_luasec, ssl = pcall(require, "ssl")
+  local luasocket, files, pem = require "iocp.luasocket", require "support.files", require "support.tls"
+
+  it("shakes hands, and carries ten megabytes both ways, in fibers", function()
+    if not has_luasec then
+      pending("there is no LuaSec here")
+      return
+    end
+    local key, certificate = files.with(pem.key), files.with(pem.certificate)
+    local part, parts = ("0123456789abcdef"):rep(65536), 10
+    local function tls_of(tcp, parameters)
+      parameters.protocol = "any"
+      local tls = assert(luasocket.wrap(assert(ssl.wrap(tcp, parameters))))
+      tls:settimeout(support.patience(60))
+      assert(tls:dohandshake())
+      return tls
+    end
+    iocp.run(function()
+      local server = assert(socket.bind("127.0.0.1", 0))
+      local host, port = server:getsockname()
+      iocp.spawn(function()
+        local tls = tls_of(assert(server:accept()), { mode = "server", key = key, certificate = certificate })
+        local line = tls:receive()
+        while line do
+          assert(tls:send(line .. "\n"))
+          line = tls:receive()
+        end
+        tls:close()
+      end)
+      local tls = tls_of(assert(socket.connect(host, port)), { mode = "client", verify = "none" })
+      assert.is_truthy(tls:getpeercertificate()) -- LuaSec's own methods are there, too
+      local sender = iocp.spawn(function()
+        for _ = 1, parts do
+          assert(tls:send(part .. "\n"))
+        end
+      end)
+      for _ = 1, parts do
+        assert.is_true(part == assert(tls:receive()))
+      end
+      assert(sender:wait())
+      tls:settimeout(0)
+      assert.same({ nil, "timeout", "" }, { tls:receive() })
+      assert.equal(1, tls:close())
+      assert.equal(1, tls:close())
+      server:close()
+    end)
+    os.remove(key)
+    os.remove(certificate)
+  end)
+end)

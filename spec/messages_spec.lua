@@ -101,10 +101,11 @@ describe("a message says", function()
       { function() port:enqueue(-1) end, "key: expected an address or integer from 0 to ", "got -1)" },
       { function() pool:map(1, print) end, "bad argument 'list' to 'map' (expected a table", "got 1)" },
       { function() pool:reduce("x", print) end, "'list' to 'reduce' (expected a table", 'got string "x")' },
-      { function() pool:map({}, "x") end, "bad argument 'f' to 'map' (expected a function, got string \"x\")" },
+      { function() pool:map({}, 5) end, "'f' to 'map' (expected a function, a chunk,", "or a table, got 5)" },
+      { function() pool:map({}, "x = = 1") end, "bad argument 'f' ([string \"x = = 1\"]:1: " },
       { function() pool:map({}, print, { errors = "all" }) end, "'errors' to 'map' (expected", 'got string "all")' },
       { function() pool:map({}, print, true) end, "'options' to 'map' (expected a table, got boolean)" },
-      { function() pool:parallel_for(1, 10) end, "'f' to 'parallel_for' (expected a function, got nil)" },
+      { function() pool:parallel_for(1, 10) end, "'f' to 'parallel_for' (expected a function, a chunk,", "got nil)" },
       { function() pool:parallel_for(1, math.huge, print) end, "numbers that bound a loop", "1, inf, 1" },
       { function() pool:submit(1) end, 'a function, a chunk, "module:function" or a table, got 1)' },
     }
@@ -123,8 +124,8 @@ describe("a message says", function()
   it("which options there are", function()
     told {
       { function() iocp.Thread { bdy = "" } end, "'bdy' is none of affinity, body, name, priority, stack, suspended" },
-      { function() iocp.Pool { worker = 1 } end, "'worker' is none of workers, concurrency, name" },
-      { function() pool:map({}, print, { chunks = 1 }) end, "'chunks' is none of chunk, errors, progress, name" },
+      { function() iocp.Pool { worker = 1 } end, "'worker' is none of workers, idle, concurrency, name" },
+      { function() pool:map({}, print, { chunks = 1 }) end, "'chunks' is none of chunk, errors, progress, timeout" },
       { function() pool:submit { bdy = "" } end, "'bdy' is none of body, name, worker" },
     }
   end)
@@ -145,7 +146,7 @@ describe("a message says", function()
 
   it("what would have no effect", function()
     told {
-      { function() pool:map({ a = 1 }, print) end, "a table with items from 1 on, got table" },
+      { function() pool:map({ a = 1 }, print) end, "a table with items from 1 on, or an iterator, got table" },
       { function() iocp.Thread { name = ("x"):rep(64) } end, "name: expected a string of at most 63 bytes" },
       { function() iocp.Pool { name = ("x"):rep(64) } end, "'name' to 'Pool' (expected a string of at most 63 bytes" },
       { function() iocp.Pool { queue_wait = 1 } end, "'queue_wait'", "nil without a queue_limit" },

@@ -64,7 +64,9 @@ answer has come, and the figure is the time within which 99 of 100 are answered,
 The servers are in `bench/http`. `epoll.c` is the yardstick: it looks for the empty line, and sends bytes that were made
 before; it reads no file. luv, cqueues and copas do the same, and so do our streams (`stream.lua`: lines are read until
 an empty one). nginx, Go, Node, lua-http and the HTTP example (`examples/httpd`) read requests as the protocol has it;
-the first three and ours send a file from disk, of which ours remembers small ones for a second.]]
+the first three and ours send a file from disk, of which ours remembers small ones for a second. wrk asks the same again
+and again, so what the example remembers of requests' heads nearly always serves: where heads differ a request costs it
+more than here.]]
 
 local COLORS = { iocp = "#1f77b4", others = "#bbbbbb" }
 

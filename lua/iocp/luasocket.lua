@@ -22,6 +22,7 @@ local socket = {
   dns = address.dns,
   select = require "iocp.luasocket.select",
   gettime = private.wall_time,
+  wrap = require "iocp.luasocket.tls",
 }
 
 function socket.sleep(seconds)

@@ -3,8 +3,10 @@
 --
 -- An object has `socket`, an iocp.Socket; nil: there is none yet, or no more. `family` is "inet", "inet6" or "unspec";
 -- `kind` "stream" or "datagram". reader.lua reads it as it does a stream, and has `data`, `at`, `slot` and `reader`.
-local core, fibers, streams = require "iocp.core", require "iocp.fiber", require "iocp.stream"
+local core, private = require "iocp.core", require "iocp.private"
+local fibers, streams = require "iocp.fiber", require "iocp.stream"
 local reader, words = require "iocp.reader", require "iocp.luasocket.words"
+local options = require "iocp.luasocket.options"
 local clock = core.clock
 local object = {}
 
@@ -60,7 +62,6 @@ else
 end
 
 local mine = setmetatable({}, { __mode = "v" }) -- by descriptor: objects
-local lent = {} -- by descriptor: sockets that are with somebody who has asked for the descriptor
 
 --- A new object of the class.
 function object.new(class, kind, family)
@@ -91,7 +92,6 @@ function object.find(fd)
   if self and self.socket then
     return self.socket, self
   end
-  return lent[fd]
 end
 
 --- Has no socket any more.
@@ -122,9 +122,12 @@ function object.open(self, family)
   return object.own(self, socket)
 end
 
---- Somebody has its socket from now on, by the descriptor.
-function object.lend(self)
-  lent[self.socket:native()] = self.socket
+--- Its descriptor is with whoever has asked for it; it has no socket any more.
+local function lend(self)
+  local ok, message = private.detach_socket(self.socket)
+  if not ok then
+    error("setfd: " .. message, 3)
+  end
   object.drop(self)
 end
 
@@ -171,9 +174,10 @@ end
 
 -- ---- what all of them have ------------------------------------------------------------------------------------------
 
---- The methods that objects of a group share. `group`: "tcp" or "udp".
+--- The methods that objects of a group share. `group`: "tcp", "udp", or "tls", which has tcp's options.
 function object.methods(group)
   local any, methods = group .. "{any}", {}
+  local with_options = group == "tls" and "tcp" or group
 
   function methods:settimeout(seconds, mode)
     object.check(self, "settimeout", any)
@@ -211,12 +215,22 @@ function object.methods(group)
     object.check(self, "setfd", any)
     fd = words.number("setfd", 1, fd)
     if self.socket then
-      object.lend(self)
+      lend(self)
     end
     local socket = fd >= 0 and core.Socket.adopt(fd)
     if socket then
       object.own(self, socket)
     end
+  end
+
+  function methods:getoption(name)
+    object.check(self, "getoption", any)
+    return options.get(self, with_options, words.text("getoption", 1, name))
+  end
+
+  function methods:setoption(name, value)
+    object.check(self, "setoption", any)
+    return options.set(self, with_options, words.text("setoption", 1, name), value)
   end
 
   function methods:getsockname()

@@ -4,7 +4,7 @@ local core, fibers = require "iocp.core", require "iocp.fiber"
 local servers = require "iocp.server"
 local object, buffer, words = require "iocp.luasocket.object", require "iocp.luasocket.buffer",
   require "iocp.luasocket.words"
-local address, options = require "iocp.luasocket.address", require "iocp.luasocket.options"
+local address = require "iocp.luasocket.address"
 local tcp = {}
 
 local methods = object.methods "tcp"
@@ -266,14 +266,12 @@ function methods:close()
   return 1
 end
 
-function methods:getoption(name)
-  object.check(self, "getoption", ANY)
-  return options.get(self, "tcp", words.text("getoption", 1, name))
-end
-
-function methods:setoption(name, value)
-  object.check(self, "setoption", ANY)
-  return options.set(self, "tcp", words.text("setoption", 1, name), value)
+local set_descriptor = methods.setfd
+function methods:setfd(fd)
+  if self.socket then
+    buffer.flush(self)
+  end
+  return set_descriptor(self, fd)
 end
 
 methods.setpeername, methods.setsockname = methods.connect, methods.bind

@@ -2,7 +2,7 @@
 -- @module iocp.luasocket.udp
 local core, fibers, scratch = require "iocp.core", require "iocp.fiber", require "iocp.scratch"
 local object, words = require "iocp.luasocket.object", require "iocp.luasocket.words"
-local address, options = require "iocp.luasocket.address", require "iocp.luasocket.options"
+local address = require "iocp.luasocket.address"
 local udp = { _DATAGRAMSIZE = 8192 }
 
 local methods = object.methods "udp"
@@ -225,16 +225,6 @@ function methods:close()
     object.drop(self):close()
   end
   return 1
-end
-
-function methods:getoption(name)
-  object.check(self, "getoption", ANY)
-  return options.get(self, "udp", words.text("getoption", 1, name))
-end
-
-function methods:setoption(name, value)
-  object.check(self, "setoption", ANY)
-  return options.set(self, "udp", words.text("setoption", 1, name), value)
 end
 
 object.classes("udp", methods, CONNECTED, UNCONNECTED)
