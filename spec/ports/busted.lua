@@ -15,8 +15,9 @@ if _VERSION == "Lua 5.5" then
     if not path or not path:find("^/usr/share/lua/") then
       return nil
     end
-    local file <close> = assert(io.open(path))
+    local file = assert(io.open(path)) -- LuaJIT reads this, too: no <close>
     local text = file:read("*a"):gsub("for ([%w_, ]+) in ([^\n]-) do\n", "for %1 in %2 do local %1 = %1\n")
+    file:close()
     return assert(load(text, "@" .. path)), path
   end)
 end
