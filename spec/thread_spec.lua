@@ -580,10 +580,12 @@ describe("cancelling", function()
       port:enqueue(1)
       print(thread:join(10000))
       local pool = iocp.Pool(1)
-      local task = pool:submit(function() repeat local cancelled = iocp.cancelled() until cancelled return "told" end)
+      local gate = iocp.IOCompletionPort()
+      local task = pool:submit(function() repeat until #gate == 1 return iocp.cancelled() and "told" end)
       repeat iocp.sleep(1) until task:status() == "running"
       ok, message, code = task:cancel("hard")
       assert(ok == nil and type(code) == "number" and message:find("its code goes on", 1, true))
+      gate:enqueue(1)
       print(task:wait(10000))
     ]])
     linux.environment = nil
