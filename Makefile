@@ -19,16 +19,20 @@ CFLAGS ?= -O2 -g
 BASE := -fPIC -Isrc $(WARNINGS) -MMD -MP
 LIBRARIES := -lpthread -lm -ldl
 LINK := -shared -Wl,-z,nodelete
-BUILD := build
+# What is under src/native: linux, or posix, which is for macOS and the BSDs, and runs on Linux to be tested.
+BACKEND ?= linux
+BUILD := build$(if $(filter-out linux,$(BACKEND)),/$(BACKEND))
 
-CORE := $(wildcard src/core/*.c src/work/*.c src/native/*.c src/native/*/*.c src/linux/*.c)
+CORE := $(wildcard src/core/*.c src/work/*.c src/native/*.c src/native/*/*.c src/$(BACKEND)/*.c)
 BINDING := $(wildcard src/lua/*.c src/lua/*/*.c)
-TESTS := $(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c))
+# Of quotas, and of barriers that the system makes: only Linux has them.
+TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test),\
+	$(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c)))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test sanitize soak model bench bench-net bench-file bench-http env rock \
-	lint picture clean packages c-tests lib install install-lua rockspec
+.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http env \
+	rock lint picture clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -68,7 +72,7 @@ $(foreach lua,$(LUAS),$(eval $(call for_lua,$(lua))))
 
 $(BUILD)/c/%: spec/c/%.c $(CORE_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(BASE) -o $@ $^ -lcmocka $(LIBRARIES)
+	$(CC) $(CFLAGS) $(BASE) -o $@ $(filter %.c %.o,$^) -lcmocka $(LIBRARIES)
 
 $(BUILD)/c/embed_test: spec/c/embed_test.c $(BUILD)/lua5.4/iocp/core.so
 	@mkdir -p $(@D)
@@ -139,10 +143,21 @@ others: ## the tests of luasocket, lua-cjson and lpeg, from Debian's sources, in
 
 EXAMPLES_ON = $(if $(LUA),$(LUA),luajit lua5.4)
 
-test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one
+test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one; BACKEND=posix as on macOS and BSD
 	$(call need,$(sort $(CHOSEN) lua5.4),$(FOR_SPECS) luacheck clang-format strace)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests
-	@tools/test $(CHOSEN)
+	@BACKEND=$(BACKEND) tools/test $(CHOSEN)
+
+ports: ## musl, older glibc, static programs, large pages, ARM, big-endian, Lua 5.5, newer LuaJIT; ONLY="musl pages"
+	$(call need,lua5.4,busted tap dpkg-source $(foreach port,$(or $(ONLY),$(PORTS)),$(need_$(port))))
+	@tools/ports $(or $(ONLY),$(PORTS))
+
+PORTS := strict musl glibc static pages aarch64 s390x lua5.5 luajit
+need_musl := musl luarocks
+need_glibc := luarocks
+need_static := musl
+need_aarch64 := qemu cross
+need_s390x := qemu cross
 
 sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan
 	$(call need,lua5.4,$(FOR_SPECS))
@@ -301,7 +316,7 @@ picture: ## doc/house.svg: the house, drawn from the code
 
 # Whose symbols tools/arrows.lua reads: the binding's with the core and each backend that can be built here.
 READ = build-lua5.4 $(if $(HAS_MINGW),$(WINDOWS_CORE_OBJECTS))
-OBJECTS = linux=$(BUILD)/core,$(BUILD)/lua5.4/obj \
+OBJECTS = $(BACKEND)=$(BUILD)/core,$(BUILD)/lua5.4/obj \
 	$(if $(HAS_MINGW),windows=$(WINDOWS)/core,$(BUILD)/lua5.4/obj)
 HAS_MINGW = $(shell command -v $(MINGW)gcc)
 

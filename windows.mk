@@ -48,8 +48,8 @@ $(WINDOWS)/lib/workers.exe: examples/c/workers.c src/iocp.h $(WINDOWS)/lib/iocp.
 
 # ---- the interpreters --------------------------------------------------------------------------------------------
 
-$(WINDOWS_SOURCES)/fetched: tools/debian-sources
-	@tools/debian-sources $(WINDOWS_SOURCES) luajit lua5.1 lua5.4 lua-filesystem
+$(WINDOWS_SOURCES)/fetched: tools/debian
+	@tools/debian $(WINDOWS_SOURCES) here luajit lua5.1 lua5.4 lua-filesystem
 	@touch $@
 
 $(WINDOWS)/luajit/luajit.exe $(WINDOWS)/luajit/lua51.dll &: $(WINDOWS_SOURCES)/fetched

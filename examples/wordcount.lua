@@ -36,8 +36,7 @@ local function count_words(path)
   local file = assert(io.open(path))
   local words = {}
   for line in file:lines() do
-    for word in line:gmatch("%a+") do
-      word = word:lower()
+    for word in line:lower():gmatch("%a+") do
       words[word] = (words[word] or 0) + 1
     end
   end

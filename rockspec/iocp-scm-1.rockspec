@@ -8,14 +8,14 @@ source = {
 description = {
   summary = "OS threads for Lua scripts, working off one I/O completion port",
   detailed = [[
-Real OS threads for LuaJIT and Lua 5.1 to 5.4, each with its own Lua state, that share work over an I/O completion port;
+Real OS threads for LuaJIT and Lua 5.1 to 5.5, each with its own Lua state, that share work over an I/O completion port;
 messages are owned by a private heap. On Windows the port and the heap are the kernel's, on Linux the module's own C.]],
   license = "MIT",
   labels = { "threads", "concurrency", "iocp", "queue", "luajit" },
 }
 supported_platforms = { "linux", "windows" }
 dependencies = {
-  "lua >= 5.1, < 5.5",
+  "lua >= 5.1, < 5.6",
 }
 test_dependencies = {
   "busted >= 2.1",

@@ -179,6 +179,7 @@ describe("a process", function()
     local process = assert(lua(""))
     assert.has_error(function() process:kill("NOTHING") end)
     process:wait()
+    assert.has_error(function() process:kill("NOTHING") end) -- also when it has ended
   end)
 end)
 

@@ -149,7 +149,7 @@ describe("an error in a body", function()
       assert.same({ "ERROR", expected }, { code, value })
     end
     for body, text in pairs {
-      ["error({})"] = "error object is a table value", ["error()"] = "nil",
+      ["error({})"] = "error object is a table value", ["error()"] = support.no_error,
       ["error(setmetatable({}, { __tostring = function() return 'mine' end }))"] = "mine",
       ["error(setmetatable({}, { __tostring = error }))"] = "",
       ["local t = nil; t.x = 1"] = "attempt to index",
@@ -560,6 +560,36 @@ describe("cancelling", function()
       assert.matches("the thread was cancelled", message, 1, true)
       assert.equal("cancelled", thread:status())
     end
+  end)
+
+  it("hard says when nothing can be interrupted, and cancels all the same", function()
+    local numbers = {}
+    for number = 34, 64 do
+      numbers[#numbers + 1] = number
+    end
+    local linux = require "support.linux"
+    linux.environment = ("trap '' USR1 USR2 %s;"):format(table.concat(numbers, " ")) -- taken, all of them
+    local code, output = support.child([[
+      local iocp = require "iocp"
+      local began, port = iocp.IOCompletionPort(), iocp.IOCompletionPort()
+      local thread = iocp.Thread("local began, port = ... began:enqueue(1) repeat until #port == 1 "
+        .. "return require('iocp').cancelled()", began, port)
+      began:dequeue()
+      local ok, message, code = thread:cancel("hard")
+      assert(ok == nil and type(code) == "number" and message:find("its code goes on", 1, true))
+      port:enqueue(1)
+      print(thread:join(10000))
+      local pool = iocp.Pool(1)
+      local gate = iocp.IOCompletionPort()
+      local task = pool:submit(function() repeat until #gate == 1 return iocp.cancelled() and "told" end)
+      repeat iocp.sleep(1) until task:status() == "running"
+      ok, message, code = task:cancel("hard")
+      assert(ok == nil and type(code) == "number" and message:find("its code goes on", 1, true))
+      gate:enqueue(1)
+      print(task:wait(10000))
+    ]])
+    linux.environment = nil
+    assert.same({ 0, "true\ttrue\ntrue\ttold" }, { code, output })
   end)
 
   it("hard before the start, or after the end, is harmless", function()

@@ -45,6 +45,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if UINTPTR_MAX < UINT64_MAX
+#error "iocp needs a 64-bit system: its keys are addresses of 64 bits, and a 32-bit one would cut them"
+#endif
+
 #if defined(IOCP_STATIC)
 #define IOCP_API
 #elif defined(_WIN32) && defined(IOCP_BUILDING)
@@ -388,7 +392,7 @@ IOCP_API void iocp_thread_cancel(iocp_thread *thread);
 IOCP_API void iocp_thread_cancel_work(iocp_thread *thread, int on);
 /* Calls function(thread) on behalf of the thread between two of its instructions (Linux: in a signal handler that runs
 ** in it; Windows: in the calling thread, while that one is stopped), so the function may only do what a signal handler
-** may. IOCP_INVALID: it is not running. */
+** may. IOCP_INVALID: it is not running; the system's code: it cannot be interrupted here. */
 IOCP_API int iocp_thread_interrupt(iocp_thread *thread, void (*function)(iocp_thread *thread));
 IOCP_API int iocp_thread_status(const iocp_thread *thread);
 /* The system's number of the running or ended thread, 0 before it has started. */

@@ -1167,7 +1167,8 @@ function thread:status() end
 
 --- From now on every wait of this module in that thread returns CANCELLED, the one it is in included.
 ---@param how "hard"? also raises an error in running Lua code, whatever pcall catches
----@return true
+---@return true|nil, string? message, iocp.Code? code "hard": it is cancelled, but the system does not let its code be
+--- interrupted; the system's number
 function thread:cancel(how) end
 
 --- Starts a thread that was created suspended. Source: Microsoft's ResumeThread.
@@ -1741,7 +1742,7 @@ function task:status() end
 
 --- Before it runs: it never runs. While it runs: its waits return CANCELLED and iocp.cancelled() is true.
 ---@param how? "hard" also raises an error in it, which ends its worker
----@return boolean # false: it had ended
+---@return boolean|nil, string? message, iocp.Code? code false: it had ended; nil: as of a thread
 function task:cancel(how) end
 
 --- Runs when these have completed; cancelled if one fails or is cancelled. Raises for a circle, and after submit.

@@ -1,6 +1,5 @@
 --- What the loops over a pool go through: a list without holes, or an iterator, which gives an item with each call,
---- until
--- that is nil.
+-- until that is nil.
 local inputs = {}
 
 inputs.WHAT = "a table with items from 1 on, or an iterator"
@@ -13,14 +12,8 @@ local function is_iterator(input)
   return type(input) == "function" or type(metatable) == "table" and metatable.__call ~= nil
 end
 
---- Whether it is one of both. A table that has nothing but names would count as an empty list.
-function inputs.is_input(input)
-  return is_iterator(input) or type(input) == "table" and (#input > 0 or next(input) == nil)
-end
-
 --- Where a list has a hole, or nil. In a long list only what may lie behind the end is looked for here, where that
---- costs
--- nothing: a hole before it is found when the items are copied (slices.lua).
+-- costs nothing: a hole before it is found when the items are copied (slices.lua).
 function inputs.hole_of(list)
   local n = #list
   if getmetatable(list) or n > LOOKED_THROUGH and next(list, n) == nil then
@@ -39,7 +32,13 @@ function inputs.hole_of(list)
   return i <= last and i or nil
 end
 
---- What an error says about one.
+--- Whether it is one of both. A table that has nothing but names would count as an empty list.
+function inputs.is_input(input)
+  return is_iterator(input)
+    or type(input) == "table" and (#input > 0 or next(input) == nil or inputs.hole_of(input) ~= nil)
+end
+
+--- What an error says about a hole.
 function inputs.about_hole(hole)
   return hole and ("; item %.0f is nil, and others come behind it"):format(hole)
 end

@@ -1,6 +1,7 @@
 /*
 ** host.c - the smallest interpreter that can run busted: host [-e chunk]... [script [args]]. Built with a sanitizer, it
-** brings the sanitizer's runtime into the process, so that a sanitized module can be loaded.
+** brings the sanitizer's runtime into the process, so that a sanitized module can be loaded. Linked with the module and
+** with what busted needs it has them already, as a static program must.
 */
 
 #include <lauxlib.h>
@@ -10,6 +11,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+extern int luaopen_iocp_core(lua_State *L) __attribute__((weak));
+extern int luaopen_lfs(lua_State *L) __attribute__((weak));
+extern int luaopen_system_core(lua_State *L) __attribute__((weak));
+
+static void preload(lua_State *L, const char *name, lua_CFunction open)
+{
+	lua_getglobal(L, "package");
+	lua_getfield(L, -1, "preload");
+	if (open) {
+		lua_pushcfunction(L, open);
+		lua_setfield(L, -2, name);
+	}
+	lua_pop(L, 2);
+}
 
 static int traceback(lua_State *L)
 {
@@ -66,6 +82,9 @@ int main(int argc, char **argv)
 	lua_State *L = luaL_newstate();
 	int i, good = L != NULL;
 	luaL_openlibs(L);
+	preload(L, "iocp.core", luaopen_iocp_core);
+	preload(L, "lfs", luaopen_lfs);
+	preload(L, "system.core", luaopen_system_core);
 	interrupted = L;
 	signal(SIGINT, on_signal);
 	for (i = 1; good && i + 1 < argc && strcmp(argv[i], "-e") == 0; i += 2)

@@ -80,10 +80,11 @@ static enum iocp_task_state run(iocp_worker *worker, iocp_run *innermost, void *
 	return body->call(worker, innermost);
 }
 
-static void cancel(iocp_worker *worker)
+static int cancel(iocp_worker *worker)
 {
 	iocp_thread_cancel(worker->thread);
 	atomic_store(&go, 1);
+	return IOCP_OK;
 }
 
 static const iocp_pool_calls calls = {

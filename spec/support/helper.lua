@@ -4,13 +4,19 @@ local busted = require "busted"
 local rows = require "support.pending"
 local support = require "support"
 
-local wine = os.getenv("IOCP_SPEC_WINE")
+local wine, port = os.getenv("IOCP_SPEC_WINE"), os.getenv("IOCP_SPEC_PORT")
 local here = { [package.config:sub(1, 1) == "\\" and "windows" or "linux"] = true }
 if wine then
   here["wine"], here["wine" .. wine] = true, true
 end
 if support.divisor > 1 then
-  here["scaled"], here["sanitizer"] = true, not wine
+  here["scaled"], here["sanitizer"] = true, not wine and not port
+end
+if os.getenv("IOCP_SPEC_BACKEND") then -- make test BACKEND=
+  here[os.getenv("IOCP_SPEC_BACKEND")] = true
+end
+if port then -- tools/ports
+  here["port"], here[port] = true, true
 end
 if not rawget(_G, "jit") then
   here["puc"], here["lua" .. _VERSION:match("%d%.%d")] = true, true

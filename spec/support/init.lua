@@ -30,6 +30,9 @@ support.nothing = nil
 --- Whether what the running spec measures is judged: pending.lua says where it is not.
 support.measures = true
 
+--- What an error of nil is told as: Lua 5.5 says that there was none.
+support.no_error = _VERSION == "Lua 5.5" and "<no error object>" or "nil"
+
 --- The program that runs this script.
 function support.interpreter()
   local lowest = 0

@@ -1,8 +1,10 @@
 --- What cannot be shown everywhere: the specs in this table are pending where its fourth column says so. helper.lua
 -- reads it. A row: the statement of the contract, the spec file, a piece of the spec's name, where, and why. Where:
--- "linux", "windows" (under Wine or not), "wine" (every version), "wine8", "wine10", "sanitizer", "scaled" (sanitizers
--- and Wine), "puc" (not LuaJIT), "lua5.1" and its like. With measure = true the spec runs, but what it measures is not
--- judged (support.measures). When a row is no longer needed nothing says so: now and then, run without it.
+-- "linux", "windows" (under Wine or not), "wine" (every version), "wine8", "wine10", "sanitizer", "scaled" (sanitizers,
+-- Wine and tools/ports), "puc" (not LuaJIT), "lua5.1" and its like, "posix" (that backend), "port" and each of
+-- tools/ports by its name. With measure = true the spec runs, but what it measures is not judged (support.measures).
+-- When a row is no longer needed nothing says so: now and then, run without it.
+local PLACES = "POSIX has no say in where threads run, or which of them is preferred"
 local BOOKS = "a sanitizer's own bookkeeping, or Wine's, is not ours to judge"
 
 return {
@@ -38,6 +40,24 @@ return {
   { "-", "heap", "takes no memory of its initial size", "scaled", BOOKS, measure = true },
   { 33, "heap", "gives the memory back", "scaled", BOOKS, measure = true },
   { "-", "resolve", "a resolver that", "windows", "spec/c/resolver.c takes the place of a function of Linux'" },
+  { 26, "port", "starts with empty counters", "posix", "POSIX does not tell which threads block" },
+  { 26, "concurrency", "in a call that nobody knows of", "posix", "POSIX does not tell which threads block" },
+  { "-", "thread", "are those of the one that makes it, or as asked", "posix", PLACES },
+  { "-", "thread", "are what its own threads have", "posix", PLACES },
+  { "-", "thread", "are used by threads that start later, too", "posix", PLACES },
+  { "-", "thread", "are refused if there are no such processors", "posix", PLACES },
+  { "-", "pool", "where and how they are to run", "posix", PLACES },
+  { "-", "pool", "each on a processor of its own", "posix", PLACES },
+  { "-", "pool", "on any system, also those that are spread", "posix", PLACES },
+  { "-", "pool", "on no processor that there is not", "posix", PLACES },
+  { "-", "notify", "is readable while there is something, and no longer", "posix",
+    "poll has no descriptor that stands for several" },
+  { "-", "process", "that does not exist says so", "aarch64", "an emulated vfork does not bring back why exec failed" },
+  { "-", "process", "that does not exist says so", "s390x", "an emulated vfork does not bring back why exec failed" },
+  { "-", "socket", "joins multicast groups", "aarch64", "the emulator does not hand the interface on" },
+  { "-", "socket", "joins multicast groups", "s390x", "the emulator does not hand the interface on" },
+  { "-", "resolve", "a resolver that", "glibc", "what is preloaded is of this machine's C library" },
+  { "-", "resolve", "knows localhost and digits", "glibc", "an unpacked C library does not find its own plug-ins" },
   { "-", "resolve", "a resolver that", "sanitizer", "a preloaded library and a sanitizer do not go together" },
   { "-", "http_files", "are what curl gets", "wine", "there is no curl" },
   { "-", "signal_notify", "has Ctrl-Break", "linux", "Linux has no Ctrl-Break" },
@@ -50,6 +70,7 @@ return {
   { "-", "file_stream", "standard streams are streams", "windows", "what io opened there is not overlapped" },
   { 50, "fault", "without descriptors", "windows", "Windows has no such limit" },
   { "-", "notify", "leaves nothing behind", "scaled", BOOKS, measure = true },
+  { "-", "thread", "hard says when nothing can be interrupted", "windows", "Windows stops threads without a signal" },
   { "-", "timer", "takes 64 bytes at most", "scaled", BOOKS, measure = true },
   { "-", "parallel", "leaves nothing behind in workers", "scaled", BOOKS, measure = true },
   { "-", "pool_stress", "leaves nothing behind", "scaled", BOOKS, measure = true },

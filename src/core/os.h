@@ -101,8 +101,10 @@ void iocp_child_await(const iocp_child *child);
 /* It has ended: the number may be another's from now on. *code: what it said, 0..2^32-1, or -1: nobody knows, since
 ** others took that away, or *signal, which is not 0, ended it. */
 void iocp_child_forget(const iocp_child *child, int64_t *code, int *signal);
-/* Sends it a signal, by name ("TERM" ...). IOCP_INVALID: there is none of this name here. It was not forgotten. */
-int iocp_child_kill(const iocp_child *child, const char *name);
+/* Sends it a signal of iocp_child_signal. It was not forgotten. */
+int iocp_child_kill(const iocp_child *child, int signal);
+/* The signal of that name ("TERM" ...); 0: there is none here. */
+int iocp_child_signal(const char *name);
 /* "TERM" ...; NULL: it has none. Static. */
 const char *iocp_child_signal_name(int signal);
 struct iocp_file;

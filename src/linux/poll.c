@@ -5,9 +5,7 @@
 ** It would take 2^64 - 2 writes to fill it. Source: epoll(7), eventfd(2).
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/prim.h"
 
@@ -66,6 +64,11 @@ int iocp_prim_set_add(const iocp_prim_set *set, int descriptor, uint32_t what, u
 int iocp_prim_set_change(const iocp_prim_set *set, int descriptor, uint32_t what, uint64_t name)
 {
 	return control(set, EPOLL_CTL_MOD, descriptor, events_of(what), name);
+}
+
+void iocp_prim_set_used(const iocp_prim_set *set, int descriptor, uint32_t what)
+{
+	(void)set, (void)descriptor, (void)what; /* the kernel keeps edges by itself */
 }
 
 void iocp_prim_set_remove(const iocp_prim_set *set, int descriptor)

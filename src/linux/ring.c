@@ -11,10 +11,7 @@
 ** ring when it is opened and closed, and a heap's memory be locked.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#define _FILE_OFFSET_BITS 64
+#include "core/features.h"
 
 #include "native/prim.h"
 
@@ -33,6 +30,9 @@
 
 /* ---- what is in memory ------------------------------------------------------------------------------------------- */
 
+/* The kernel's RWF_NOWAIT. The calls by number: not every C library has them. */
+enum { NOWAIT = 8 };
+
 static ssize_t without_wait(ssize_t n)
 {
 	/* Older kernels, and filters of system calls, do not know the call or its flag. */
@@ -46,7 +46,7 @@ static ssize_t without_wait(ssize_t n)
 static ssize_t at_once(long call, int descriptor, void *data, size_t size, int64_t offset)
 {
 	struct iovec memory = {data, size};
-	return without_wait(syscall(call, descriptor, &memory, 1L, (long)offset, (long)(offset >> 32), RWF_NOWAIT));
+	return without_wait(syscall(call, descriptor, &memory, 1L, (long)offset, (long)(offset >> 32), NOWAIT));
 }
 
 ssize_t iocp_prim_read_at_once(int descriptor, void *data, size_t size, int64_t offset)

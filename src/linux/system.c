@@ -1,25 +1,20 @@
 /*
-** system.c - Linux under src/native: what prim.h and core/os.h ask of a system. Owns no state but the answers of the
-** kernel that never change.
+** system.c - Linux under src/native: what prim.h and core/os.h ask of a system, but for processors (processors.c), sets
+** of descriptors (poll.c) and transfers (ring.c). Owns no state but the answers of the kernel that never change.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/prim.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -30,18 +25,26 @@
 
 #define NANOSECONDS INT64_C(1000000000)
 
+/* What the kernel calls these, and never changes: its own headers are a package that a C library may come without. */
+enum { FUTEX_WAKE = 1 | 128, FUTEX_WAIT_BITSET = 9 | 128 /* 128: of this process alone */ };
+#define FUTEX_ANY UINT32_C(0xffffffff)
+enum { BARRIER = 1 << 3, REGISTER_BARRIER = 1 << 4 /* both of this process alone, and expedited */ };
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
 int iocp_prim_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 {
 	struct timespec until = {(time_t)(deadline / NANOSECONDS), (long)(deadline % NANOSECONDS)};
 	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, so a spurious wake does not lengthen the wait. */
-	long r = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, deadline == IOCP_FOREVER ? NULL : &until,
-		NULL, FUTEX_BITSET_MATCH_ANY);
+	long r = syscall(
+		SYS_futex, word, FUTEX_WAIT_BITSET, expected, deadline == IOCP_FOREVER ? NULL : &until, NULL, FUTEX_ANY);
 	return r == 0 ? 0 : errno;
 }
 
 void iocp_prim_wake(_Atomic uint32_t *word)
 {
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 int64_t iocp_prim_nanoseconds(void)
@@ -49,34 +52,6 @@ int64_t iocp_prim_nanoseconds(void)
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * NANOSECONDS + now.tv_nsec;
-}
-
-uint32_t iocp_prim_processors(void)
-{
-	cpu_set_t set;
-	long n;
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		return (uint32_t)CPU_COUNT(&set);
-	n = sysconf(_SC_NPROCESSORS_ONLN); /* more than CPU_SETSIZE processors */
-	return n > 0 ? (uint32_t)n : 1;
-}
-
-size_t iocp_processor_list(uint32_t *numbers, size_t capacity)
-{
-	cpu_set_t set;
-	size_t count = 0;
-	uint32_t i;
-	if (sched_getaffinity(0, sizeof(set), &set) != 0) /* more than CPU_SETSIZE processors */
-		return 0;
-	for (i = 0; i < CPU_SETSIZE && count < capacity; i++)
-		if (CPU_ISSET(i, &set))
-			numbers[count++] = i;
-	return count;
-}
-
-int iocp_prim_processor(void)
-{
-	return sched_getcpu();
 }
 
 void iocp_prim_yield(void)
@@ -97,7 +72,7 @@ int iocp_prim_barrier_works(void)
 {
 	int known = atomic_load_explicit(&barrier_works, memory_order_relaxed);
 	if (known == 0) {
-		known = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 ? 2 : 1;
+		known = membarrier(REGISTER_BARRIER) == 0 ? 2 : 1;
 		atomic_store_explicit(&barrier_works, known, memory_order_relaxed);
 	}
 	return known == 2;
@@ -106,7 +81,7 @@ int iocp_prim_barrier_works(void)
 int iocp_prim_barrier(void)
 {
 	/* Registered, it does not fail, unless a filter of system calls was put up since. */
-	if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
+	if (membarrier(BARRIER) == 0)
 		return 1;
 	atomic_store_explicit(&barrier_works, 1, memory_order_relaxed);
 	return 0;
@@ -145,10 +120,11 @@ void iocp_prim_barrier_slowly(void)
 
 void *iocp_prim_map(size_t bytes, size_t alignment)
 {
-	size_t before, more = alignment > IOCP_SMALL_PAGE ? alignment : 0;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), before, more = alignment > page ? alignment : 0;
 	char *memory, *aligned;
 	if (bytes > SIZE_MAX / 2)
 		return NULL;
+	bytes = (bytes + page - 1) & ~(page - 1); /* what is cut off behind it begins with a page */
 	memory = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return NULL;
@@ -166,6 +142,14 @@ void *iocp_prim_map(size_t bytes, size_t alignment)
 	return aligned;
 }
 
+void iocp_prim_populate(void *address, size_t bytes)
+{
+	size_t i;
+	if (madvise(address, bytes, MADV_POPULATE_WRITE) != 0) /* Linux before 5.14 */
+		for (i = 0; i < bytes; i += IOCP_SMALL_PAGE)
+			((volatile char *)address)[i] = 0;
+}
+
 void iocp_prim_unmap(void *address, size_t bytes)
 {
 	/* At the kernel's limit of mappings none can be cut in two; then at least the memory goes back. */
@@ -178,85 +162,37 @@ void iocp_prim_forget_content(void *address, size_t bytes)
 	madvise(address, bytes, MADV_DONTNEED);
 }
 
-int iocp_terminal_columns(int descriptor)
-{
-	enum { USUAL = 80 };
-	struct winsize size = {0};
-	if (!isatty(descriptor))
-		return 0;
-	(void)ioctl(descriptor, TIOCGWINSZ, &size);
-	return size.ws_col ? size.ws_col : USUAL;
-}
-
-uintptr_t iocp_stream_native(FILE *stream)
-{
-	(void)fflush(stream);
-	return (uintptr_t)fileno(stream);
-}
-
 int iocp_prim_pin(void (*inside)(void))
 {
 	Dl_info info;
-	void *self;
-	if (!dladdr((void *)(uintptr_t)inside, &info) || !info.dli_fname)
-		return ENOENT;
-	/* RTLD_NOLOAD: only raises the flags of what is loaded. Built into an executable there is nothing to find, and
-	** nothing that could be unloaded. The handle is kept on purpose. */
-	self = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+	void *self = NULL;
+	/* RTLD_NOLOAD: only raises the flags of what is loaded. Built into a program there is nothing to find, and nothing
+	** that could be unloaded: a static one does not even know itself. The handle is kept on purpose. */
+	if (dladdr((void *)(uintptr_t)inside, &info) && info.dli_fname)
+		self = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 	(void)self;
 	return 0;
-}
-
-void iocp_system_error_text(int code, char *buffer, size_t size)
-{
-	const char *text = strerrordesc_np(code); /* unlike strerror, one text for all threads */
-	if (text)
-		snprintf(buffer, size, "%s", text);
-	else
-		snprintf(buffer, size, "system error %d", code);
 }
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 uint64_t iocp_prim_thread_id(void)
 {
-	return (uint64_t)gettid();
-}
-
-/* The kernel leaves processors that do not exist out of a set without a word. */
-static int processor_exists(uint32_t number)
-{
-	static const char folder[] = "/sys/devices/system/cpu";
-	char path[64];
-	snprintf(path, sizeof(path), "%s/cpu%u", folder, (unsigned)number);
-	return number < CPU_SETSIZE && (access(path, F_OK) == 0 || access(folder, F_OK) != 0);
-}
-
-int iocp_prim_place(pthread_attr_t *attributes, const uint32_t *processors, size_t count)
-{
-	cpu_set_t set;
-	size_t i;
-	CPU_ZERO(&set);
-	for (i = 0; i < count; i++) {
-		if (!processor_exists(processors[i]))
-			return EINVAL;
-		CPU_SET(processors[i], &set);
-	}
-	return pthread_attr_setaffinity_np(attributes, sizeof(set), &set);
+	return (uint64_t)syscall(SYS_gettid);
 }
 
 /* Linux has a `nice` value a thread. Source: setpriority(2), C library/kernel differences. */
 int iocp_prim_move_priority(int steps, int *before)
 {
 	enum { STEP = 5 };
-	*before = getpriority(PRIO_PROCESS, (id_t)gettid());
-	return setpriority(PRIO_PROCESS, (id_t)gettid(), *before - STEP * steps) == 0 ? 0
-																				  : errno; /* cut to what there is */
+	id_t self = (id_t)iocp_prim_thread_id();
+	*before = getpriority(PRIO_PROCESS, self);
+	return setpriority(PRIO_PROCESS, self, *before - STEP * steps) == 0 ? 0 : errno; /* cut to what there is */
 }
 
 void iocp_prim_restore_priority(int before)
 {
-	setpriority(PRIO_PROCESS, (id_t)gettid(), before);
+	setpriority(PRIO_PROCESS, (id_t)iocp_prim_thread_id(), before);
 }
 
 void iocp_prim_name_thread(const char *name)
@@ -294,6 +230,21 @@ enum iocp_prim_state iocp_prim_thread_state(uint64_t id)
 																				   : IOCP_PRIM_UNTOLD;
 }
 
+/* Whether a thread can be sent the signal: an emulator may keep some for itself. The caller sends it to itself, and
+** takes it away again. */
+static int comes(int number)
+{
+	static const struct timespec at_once = {0, 0};
+	sigset_t one, before;
+	int came;
+	sigemptyset(&one);
+	sigaddset(&one, number);
+	pthread_sigmask(SIG_BLOCK, &one, &before);
+	came = pthread_kill(pthread_self(), number) == 0 && sigtimedwait(&one, NULL, &at_once) == number;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return came;
+}
+
 int iocp_prim_take_signal(void (*handler)(int))
 {
 	struct sigaction old, ours;
@@ -301,7 +252,8 @@ int iocp_prim_take_signal(void (*handler)(int))
 	memset(&ours, 0, sizeof(ours));
 	ours.sa_handler = handler;                            /* without SA_RESTART: a read that blocks is to end */
 	for (number = SIGRTMAX; number >= SIGRTMIN; number--) /* the highest real-time signal: the fewest use it */
-		if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_DFL && sigaction(number, &ours, NULL) == 0)
+		if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_DFL && comes(number)
+			&& sigaction(number, &ours, NULL) == 0)
 			return number;
 	return 0;
 }

@@ -19,7 +19,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* ---- compat.c: one C API for LuaJIT and Lua 5.1 to 5.4 ----------------------------------------------------------- */
+/* ---- compat.c: one C API for LuaJIT and Lua 5.1 to 5.5 ----------------------------------------------------------- */
 
 #if LUA_VERSION_NUM < 502
 #define lua_rawlen lua_objlen
@@ -219,10 +219,12 @@ void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hoo
 /* Whether a hook was left, which is gone then. */
 int iocp_hook_drop(lua_State *L);
 /* Cancels the thread, and raises an error in what it runs: `interrupted` finds the thread's iocp_running for the
-** next. */
-void iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*interrupted)(iocp_thread *));
+** next. IOCP_OK, or why it is cancelled only: the system's code. */
+int iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*interrupted)(iocp_thread *));
 /* Does what a signal handler may. */
 void iocp_running_interrupted(iocp_running *running);
+/* Returns nil, message and code to Lua for what the above fails with. */
+int iocp_running_refused(lua_State *L, int code);
 
 /* ---- object.c: the userdata -------------------------------------------------------------------------------------- */
 

@@ -72,9 +72,20 @@ void iocp_hook_restore(iocp_running *running, lua_State *L, const iocp_hook *hoo
 		arm(running, L);
 }
 
-void iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*interrupted)(iocp_thread *))
+int iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*interrupted)(iocp_thread *))
 {
+	int r;
 	iocp_thread_cancel(thread); /* before `hard`, whose error it explains: a thread that it ended has not failed */
 	atomic_store_explicit(&running->hard, 1, memory_order_seq_cst); /* see iocp_running_begin */
-	(void)iocp_thread_interrupt(thread, interrupted);               /* not running: it looks at `hard` when it starts */
+	r = iocp_thread_interrupt(thread, interrupted);
+	return r == IOCP_INVALID ? IOCP_OK : r; /* not running: it looks at `hard` when it starts */
+}
+
+int iocp_running_refused(lua_State *L, int code)
+{
+	char text[256];
+	iocp_error_text(code, text, sizeof(text));
+	return iocp_failure(L, code,
+		lua_pushfstring(
+			L, "it is cancelled, but its code goes on: this system does not let it be interrupted (%s)", text));
 }

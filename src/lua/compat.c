@@ -1,5 +1,5 @@
 /*
-** compat.c - what LuaJIT and Lua 5.1 to 5.4 do differently, in one place. Owns no state.
+** compat.c - what LuaJIT and Lua 5.1 to 5.5 do differently, in one place. Owns no state.
 */
 
 #include <string.h>

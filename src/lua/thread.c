@@ -353,14 +353,14 @@ static void interrupted(iocp_thread *thread)
 	iocp_running_interrupted(&j->running);
 }
 
-static void cancel_hard(iocp_thread *thread)
+static int cancel_hard(iocp_thread *thread)
 {
 	if (job_of(thread))
-		iocp_running_cancel(&job_of(thread)->running, thread, interrupted);
-	else if (iocp_is_worker(thread))
-		iocp_lua_worker_cancel(iocp_thread_data(thread));
-	else
-		iocp_thread_cancel(thread); /* a C host's, where nothing is raised */
+		return iocp_running_cancel(&job_of(thread)->running, thread, interrupted);
+	if (iocp_is_worker(thread))
+		return iocp_lua_worker_cancel(iocp_thread_data(thread));
+	iocp_thread_cancel(thread); /* a C host's, where nothing is raised */
+	return IOCP_OK;
 }
 
 static int wait_end(void *thread, void *argument, double ms)
@@ -433,13 +433,15 @@ static int thread_cancel(lua_State *L)
 {
 	iocp_thread *thread = check_thread(L);
 	const char *how = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-	int hard = strcmp(how, "hard") == 0;
+	int hard = strcmp(how, "hard") == 0, r = IOCP_OK;
 	if (!hard && !lua_isnoneornil(L, 2))
 		return iocp_bad_argument(L, 2, "how", "\"hard\" or nil");
 	if (hard)
-		cancel_hard(thread);
+		r = cancel_hard(thread);
 	else
 		iocp_thread_cancel(thread);
+	if (r != IOCP_OK)
+		return iocp_running_refused(L, r);
 	lua_pushboolean(L, 1);
 	return 1;
 }

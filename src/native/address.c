@@ -3,9 +3,7 @@
 ** nothing.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/address.h"
 

@@ -2,9 +2,7 @@
 ** child.c - child processes, by posix_spawn. Owns nothing.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -45,13 +43,18 @@ const char *iocp_child_signal_name(int signal)
 	return NULL;
 }
 
-int iocp_child_kill(const iocp_child *child, const char *name)
+int iocp_child_signal(const char *name)
 {
 	size_t i;
 	for (i = 0; i < SIGNALS; i++)
 		if (strcmp(signals[i].name, name) == 0)
-			return kill((pid_t)child->id, signals[i].number) == 0 ? IOCP_OK : iocp_number_of(errno);
-	return IOCP_INVALID;
+			return signals[i].number;
+	return 0;
+}
+
+int iocp_child_kill(const iocp_child *child, int signal)
+{
+	return kill((pid_t)child->id, signal) == 0 ? IOCP_OK : iocp_number_of(errno);
 }
 
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
@@ -77,13 +80,33 @@ static int copy_of(int descriptor)
 	return copy;
 }
 
+/* What not every C library has is looked up. */
+typedef int (*add_number)(posix_spawn_file_actions_t *, int);
+
+/* glibc 2.34; where there is none, what other code left open is inherited. */
+static int add_close_from(posix_spawn_file_actions_t *actions, int descriptor)
+{
+	add_number add = (add_number)(uintptr_t)dlsym(RTLD_DEFAULT, "posix_spawn_file_actions_addclosefrom_np");
+	return add ? add(actions, descriptor) : 0;
+}
+
+/* glibc 2.29, which some have brought into older ones; musl 1.1.24, macOS 10.15. Where it is sure to be there it is not
+** looked up: a static program cannot. */
+static int add_directory(posix_spawn_file_actions_t *actions, const char *path)
+{
+#if defined(__GLIBC__) && __GLIBC__ == 2 && __GLIBC_MINOR__ < 29
+	typedef int (*add_path)(posix_spawn_file_actions_t *, const char *);
+	add_path add = (add_path)(uintptr_t)dlsym(RTLD_DEFAULT, "posix_spawn_file_actions_addchdir_np");
+	return add ? add(actions, path) : ENOSYS;
+#else
+	return posix_spawn_file_actions_addchdir_np(actions, path);
+#endif
+}
+
 /* What is to be done in the child before its program runs. The streams are copies above those that they are to become,
 ** so that none is overwritten before it was used. */
 static int add_actions(posix_spawn_file_actions_t *actions, const iocp_child_options *options, int copies[STREAMS])
 {
-	/* glibc 2.34; looked up, since an older one does without: then what other code left open is inherited. */
-	int (*close_from)(posix_spawn_file_actions_t *, int) = (int (*)(posix_spawn_file_actions_t *, int))(uintptr_t)dlsym(
-		RTLD_DEFAULT, "posix_spawn_file_actions_addclosefrom_np");
 	int i, r = 0;
 	for (i = 0; i < STREAMS && r == 0; i++) {
 		if (options->streams[i].kind == IOCP_STREAM_NOTHING) {
@@ -96,10 +119,8 @@ static int add_actions(posix_spawn_file_actions_t *actions, const iocp_child_opt
 		}
 	}
 	if (r == 0 && options->directory)
-		r = posix_spawn_file_actions_addchdir_np(actions, options->directory);
-	if (r == 0 && close_from)
-		r = close_from(actions, STREAMS);
-	return r;
+		r = add_directory(actions, options->directory);
+	return r != 0 ? r : add_close_from(actions, STREAMS);
 }
 
 /* Signals do what they do at first, and none is blocked. */

@@ -3,6 +3,8 @@
 ** nothing.
 */
 
+#include "core/features.h"
+
 #include "native/native.h"
 
 #include <pthread.h>

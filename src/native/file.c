@@ -10,10 +10,7 @@
 ** Locking: a file's lock is not held while another's is taken, nor while an operation is given to others or dropped.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#define _FILE_OFFSET_BITS 64
+#include "core/features.h"
 
 #include "native/file.h"
 

@@ -9,9 +9,7 @@
 ** Locking: the file's lock is held in all of this, and no call of the system in it waits.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/file.h"
 
@@ -33,6 +31,8 @@ enum {
 static int wait_for(iocp_file *file, uint32_t side)
 {
 	file->possible &= (uint8_t)~side;
+	if (file->poll && file->interest)
+		iocp_prim_set_used(&file->poll->set, file->descriptor, side);
 	return IOCP_WAIT;
 }
 

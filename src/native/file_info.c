@@ -3,10 +3,7 @@
 ** the descriptor stays.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#define _FILE_OFFSET_BITS 64
+#include "core/features.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -5,10 +5,7 @@
 ** Ownership: an operation is the call's until it is queued in the file, under its lock, or given to others.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#define _FILE_OFFSET_BITS 64
+#include "core/features.h"
 
 #include "native/file.h"
 

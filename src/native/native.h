@@ -92,7 +92,13 @@ typedef struct iocp_local {
 	struct iocp_cache *cache;
 } iocp_local;
 
-extern _Thread_local iocp_local iocp_this_thread __attribute__((tls_model("initial-exec")));
+/* Where the C library sets room aside for it, found without a call; others refuse to load a library that asks so. */
+#ifdef __GLIBC__
+#define IOCP_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+#else
+#define IOCP_THREAD_LOCAL _Thread_local
+#endif
+extern IOCP_THREAD_LOCAL iocp_local iocp_this_thread;
 
 /* The deadline `ms` from now; IOCP_FOREVER for a negative, huge or NaN `ms`. */
 int64_t iocp_deadline(double ms);

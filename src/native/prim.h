@@ -32,7 +32,8 @@ void iocp_prim_wake(_Atomic uint32_t *word);
 /* ---- time and processors ----------------------------------------------------------------------------------------- */
 
 int64_t iocp_prim_nanoseconds(void);
-/* How many processors this process may run on, at least 1. */
+/* How many processors this process may use, at least 1: those that it may run on, or fewer, if that is all the time it
+** is given. */
 uint32_t iocp_prim_processors(void);
 /* Which one runs the caller; -1: nobody knows. A hint. */
 int iocp_prim_processor(void);
@@ -50,9 +51,12 @@ void iocp_prim_barrier_slowly(void);
 enum { IOCP_SMALL_PAGE = 4096, IOCP_HUGE_PAGE = 2 << 20 };
 
 /* Maps `bytes`, a multiple of IOCP_SMALL_PAGE, zeroed, at a multiple of `alignment`, a power of two from
-** IOCP_SMALL_PAGE on; of IOCP_HUGE_PAGE for huge pages, if the system has any. NULL: out of memory. */
+** IOCP_SMALL_PAGE on; of IOCP_HUGE_PAGE for huge pages, if the system has any. Where the system's pages are larger than
+** IOCP_SMALL_PAGE, what is left of the last is mapped too. NULL: out of memory. */
 void *iocp_prim_map(size_t bytes, size_t alignment);
-/* Gives it back, or whole pages of it. */
+/* Has the system find memory now for all of what was mapped and is zeroes still. */
+void iocp_prim_populate(void *address, size_t bytes);
+/* Gives it back: what was mapped as one, or megabytes of it. */
 void iocp_prim_unmap(void *address, size_t bytes);
 /* Gives back the memory of mapped pages, which are zeroes afterwards unless they are locked in memory. */
 void iocp_prim_forget_content(void *address, size_t bytes);
@@ -63,9 +67,15 @@ int iocp_prim_pin(void (*inside)(void));
 
 /* The system's number of the calling thread, never 0. */
 uint64_t iocp_prim_thread_id(void);
-/* Threads with these attributes run on these processors only. 0, EINVAL (one does not exist) or ENOMEM; that the
-** process may run on none of them is what their creation says, with EINVAL. */
-int iocp_prim_place(pthread_attr_t *attributes, const uint32_t *processors, size_t count);
+/* Processors, in the system's own form. */
+typedef struct iocp_prim_place {
+	uint64_t bits[16];
+} iocp_prim_place;
+
+/* Has the calling thread, and those that it creates, run on these processors only. 0, EINVAL (one does not exist, or
+** the process may run on none of them), or ENOTSUP: that is not to be had here. `before` is for the next. */
+int iocp_prim_move(const uint32_t *processors, size_t count, iocp_prim_place *before);
+void iocp_prim_move_back(const iocp_prim_place *before);
 /* Moves the priority of the calling thread, which those that it creates have from the start, by -2..2 steps. 0, or the
 ** system's code, for a step up. `before` is for iocp_prim_restore_priority, which may come after a step up. */
 int iocp_prim_move_priority(int steps, int *before);
@@ -89,7 +99,8 @@ int iocp_prim_take_signal(void (*handler)(int number));
 /* ---- a set of descriptors to wait for ---------------------------------------------------------------------------- */
 
 typedef struct iocp_prim_set {
-	int set, alarm; /* the system's own */
+	int set, alarm; /* the system's own, all of it */
+	void *own;
 } iocp_prim_set;
 
 enum {
@@ -111,6 +122,8 @@ void iocp_prim_set_close(iocp_prim_set *set);
 /* Edges: an event comes when a descriptor becomes ready, and for what it is when it is added or changed. */
 int iocp_prim_set_add(const iocp_prim_set *set, int descriptor, uint32_t what, uint64_t name);
 int iocp_prim_set_change(const iocp_prim_set *set, int descriptor, uint32_t what, uint64_t name);
+/* What an event told is used up: the next one comes when it is so again. */
+void iocp_prim_set_used(const iocp_prim_set *set, int descriptor, uint32_t what);
 /* Before the descriptor is closed. */
 void iocp_prim_set_remove(const iocp_prim_set *set, int descriptor);
 /* Waits for events, `max` at most, and returns how many came: each comes once, to whoever waits. 0: none, and *why is 0

@@ -1,9 +1,12 @@
 /*
-** process.c - what iocp.h tells and does for the process as a whole. Owns nothing.
+** process.c - what iocp.h and core/os.h tell and do for the process as a whole. Owns nothing.
 */
+
+#include "core/features.h"
 
 #include "native/native.h"
 
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,4 +53,20 @@ int iocp_pin(void)
 	if (r == IOCP_OK)
 		atomic_store_explicit(&pinned, 1, memory_order_relaxed);
 	return r;
+}
+
+int iocp_terminal_columns(int descriptor)
+{
+	enum { USUAL = 80 };
+	struct winsize size = {0};
+	if (!isatty(descriptor))
+		return 0;
+	(void)ioctl(descriptor, TIOCGWINSZ, &size);
+	return size.ws_col ? size.ws_col : USUAL;
+}
+
+uintptr_t iocp_stream_native(FILE *stream)
+{
+	(void)fflush(stream);
+	return (uintptr_t)fileno(stream);
 }

@@ -13,7 +13,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #ifndef MADV_POPULATE_WRITE /* glibc 2.35 */
 #define MADV_POPULATE_WRITE 23
@@ -49,10 +48,8 @@ size_t iocp_queue_next_size(const iocp_queue *queue)
 static iocp_chunk *map_chunk(size_t bytes)
 {
 	char *memory = iocp_prim_map(bytes, bytes >= IOCP_HUGE_PAGE ? IOCP_HUGE_PAGE : IOCP_SMALL_PAGE);
-	size_t i;
-	if (memory && madvise(memory, bytes, MADV_POPULATE_WRITE) != 0) /* Linux before 5.14 */
-		for (i = 0; i < bytes; i += IOCP_SMALL_PAGE)
-			*(volatile char *)(memory + i) = 0;
+	if (memory)
+		iocp_prim_populate(memory, bytes);
 	return (iocp_chunk *)memory;
 }
 

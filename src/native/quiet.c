@@ -4,6 +4,8 @@
 ** It comes with EPIPE, but also with a count: of what was written until nobody was found to read any more.
 */
 
+#include "core/features.h"
+
 #include "native/quiet.h"
 
 #include <errno.h>

@@ -2,6 +2,8 @@
 ** resolve.c - a host's addresses, by POSIX' getaddrinfo. Owns nothing.
 */
 
+#include "core/features.h"
+
 #include "core/os.h"
 
 #include <netdb.h>

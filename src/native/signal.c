@@ -11,6 +11,8 @@
 ** Locking: none. The caller sees to it that one thread at a time begins and ends.
 */
 
+#include "core/features.h"
+
 #include "native/native.h"
 
 #include <errno.h>

@@ -14,9 +14,7 @@
 ** Locking: a socket's lock is not held while another's is taken, nor while a reference is dropped.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/socket.h"
 

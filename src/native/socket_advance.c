@@ -13,9 +13,7 @@
 ** Locking: the socket's lock is held in all of this, and no call of the system in it waits.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/socket.h"
 
@@ -35,6 +33,8 @@ enum { AT_ONCE = 256 * 1024 };
 static int wait_for(iocp_socket *socket, uint32_t side)
 {
 	socket->possible &= (uint8_t)~side;
+	if (socket->poll && socket->interest)
+		iocp_prim_set_used(&socket->poll->set, socket->descriptor, side);
 	return IOCP_WAIT;
 }
 

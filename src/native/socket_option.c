@@ -2,9 +2,7 @@
 ** socket_option.c - a socket's options, as the system's setsockopt has them. Owns nothing.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/socket.h"
 

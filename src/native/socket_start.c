@@ -6,9 +6,7 @@
 ** list of ended ones it is on.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "core/features.h"
 
 #include "native/socket.h"
 

@@ -18,6 +18,8 @@
 ** process. The library has no destructor and stays mapped (iocp_pin), so a thread never finds its code or data gone.
 */
 
+#include "core/features.h"
+
 #include "native/native.h"
 #include "core/event.h"
 #include "core/sized.h"
@@ -138,24 +140,52 @@ static void *run(void *argument)
 	return NULL;
 }
 
-static int create_system_thread(iocp_thread *thread, const pthread_attr_t *attributes)
+/* What the new thread is to have, the calling one has while it makes it. */
+typedef struct lent {
+	int priority; /* what was before, as the next */
+	iocp_prim_place place;
+	sigset_t mask;
+} lent;
+
+/* 0, or the system's code, for what this process may not have. */
+static int lend(const iocp_thread *thread, lent *before)
 {
-	sigset_t interrupt, before;
-	pthread_t ignored; /* the thread itself says who it is */
-	int priority, r;
-	/* The new thread inherits the priority: so whether this process may raise it is known here. */
-	r = thread->priority > 0 ? iocp_prim_move_priority(thread->priority, &priority) : 0;
+	sigset_t interrupt;
+	int r = 0;
+	if (thread->priority > 0)
+		r = iocp_prim_move_priority(thread->priority, &before->priority);
+	if (r == 0 && thread->processor_count) {
+		r = iocp_prim_move(thread->processors, thread->processor_count, &before->place);
+		if (r != 0 && thread->priority > 0)
+			iocp_prim_restore_priority(before->priority);
+	}
 	if (r != 0)
 		return r;
-	/* It inherits the mask too, but is always to be interrupted. */
+	/* The mask as it is here, but it is always to be interrupted. */
 	sigemptyset(&interrupt);
 	if (interrupt_signal)
 		sigaddset(&interrupt, interrupt_signal);
-	pthread_sigmask(SIG_UNBLOCK, &interrupt, &before);
-	r = pthread_create(&ignored, attributes, run, thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return pthread_sigmask(SIG_UNBLOCK, &interrupt, &before->mask);
+}
+
+static void take_back(const iocp_thread *thread, const lent *before)
+{
+	pthread_sigmask(SIG_SETMASK, &before->mask, NULL);
+	if (thread->processor_count)
+		iocp_prim_move_back(&before->place);
 	if (thread->priority > 0)
-		iocp_prim_restore_priority(priority);
+		iocp_prim_restore_priority(before->priority);
+}
+
+static int create_system_thread(iocp_thread *thread, const pthread_attr_t *attributes)
+{
+	pthread_t ignored; /* the thread itself says who it is */
+	lent before;
+	int r = lend(thread, &before);
+	if (r != 0)
+		return r;
+	r = pthread_create(&ignored, attributes, run, thread);
+	take_back(thread, &before);
 	return r;
 }
 
@@ -168,8 +198,6 @@ static int start_system_thread(iocp_thread *thread)
 		return r;
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	r = pthread_attr_setstacksize(&attributes, thread->stack_size > least ? thread->stack_size : least);
-	if (r == 0 && thread->processor_count)
-		r = iocp_prim_place(&attributes, thread->processors, thread->processor_count);
 	if (r == 0)
 		r = create_system_thread(thread, &attributes);
 	pthread_attr_destroy(&attributes);

@@ -8,10 +8,7 @@
 ** Locking: `lock` guards the queues and the counts. The system is called outside of it.
 */
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#define _FILE_OFFSET_BITS 64
+#include "core/features.h"
 
 #include "native/transfer.h"
 

@@ -28,7 +28,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-_Thread_local iocp_local iocp_this_thread __attribute__((tls_model("initial-exec")));
+IOCP_THREAD_LOCAL iocp_local iocp_this_thread;
 
 static iocp_lock contexts_lock;
 static iocp_context *contexts;

@@ -25,11 +25,13 @@ const char *iocp_child_signal_name(int signal)
 	return signal == TERM ? "TERM" : signal == KILL ? "KILL" : NULL;
 }
 
-int iocp_child_kill(const iocp_child *child, const char *name)
+int iocp_child_signal(const char *name)
 {
-	int signal = strcmp(name, "TERM") == 0 ? TERM : strcmp(name, "KILL") == 0 ? KILL : 0;
-	if (!signal)
-		return IOCP_INVALID;
+	return strcmp(name, "TERM") == 0 ? TERM : strcmp(name, "KILL") == 0 ? KILL : 0;
+}
+
+int iocp_child_kill(const iocp_child *child, int signal)
+{
 	/* One that is just ending says that access is denied. */
 	if (!TerminateProcess((HANDLE)child->native, KILLED_BY | (UINT)signal)
 		&& WaitForSingleObject((HANDLE)child->native, 0) != WAIT_OBJECT_0)

@@ -71,7 +71,7 @@ int iocp_process_start(const iocp_child_options *options, iocp_process **process
 	}
 	r = iocp_child_start(options, &made->child);
 	if (r == IOCP_OK && iocp_thread_resume(thread) != IOCP_OK) { /* nobody would wait for it */
-		(void)iocp_child_kill(&made->child, "KILL");
+		(void)iocp_child_kill(&made->child, iocp_child_signal("KILL"));
 		(void)await_end(NULL, made);
 		r = IOCP_NOMEM;
 	}
@@ -112,10 +112,12 @@ int iocp_process_notify(iocp_process *process, iocp_port *port, const iocp_packe
 
 int iocp_process_kill(iocp_process *process, const char *name)
 {
-	int r = IOCP_ESRCH;
+	int signal = iocp_child_signal(name), r = IOCP_ESRCH;
+	if (!signal)
+		return IOCP_INVALID;
 	iocp_lock_acquire(&process->lock);
 	if (!process->ended)
-		r = iocp_child_kill(&process->child, name);
+		r = iocp_child_kill(&process->child, signal);
 	iocp_lock_release(&process->lock);
 	return r;
 }

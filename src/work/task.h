@@ -107,7 +107,7 @@ void iocp_task_enter(iocp_task *task, iocp_worker *worker);
 /* The task beneath, or nothing, is the thread's again. `told`: the thread was told to stop. */
 void iocp_task_leave(iocp_worker *worker, iocp_task *outer, int told);
 /* Tells the thread of a task that runs. IOCP_INVALID: it does not run any more. IOCP_TIMEOUT: `hard`, and it is just
-** being claimed or just ending. */
+** being claimed or just ending. The system's code: `hard`, and it is only told. */
 int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason);
 
 /* ---- task_flow.c ------------------------------------------------------------------------------------------------- */

@@ -393,8 +393,8 @@ int iocp_task_cancel_hard(iocp_task *task, enum iocp_task_reason reason)
 			return told && r == IOCP_INVALID ? IOCP_TIMEOUT : r; /* it ended for that */
 		while ((r = iocp_task_stop(task, 1, reason)) == IOCP_TIMEOUT)
 			iocp_yield();
-		if (r == IOCP_OK)
-			return IOCP_TIMEOUT;
+		if (r != IOCP_INVALID)
+			return r == IOCP_OK ? IOCP_TIMEOUT : r;
 	}
 }
 

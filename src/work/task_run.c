@@ -55,7 +55,7 @@ int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason)
 {
 	iocp_worker *worker = NULL;
 	uint32_t word = iocp_task_word(task);
-	int told = 0;
+	int told = 0, r = IOCP_OK;
 	iocp_lock_acquire(&iocp_tasks);
 	while ((word & IOCP_WORD_STATE) == IOCP_TASK_RUNNING && !told)
 		told = iocp_task_change(task, &word, /* the first reason counts */
@@ -68,9 +68,9 @@ int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason)
 	if (worker && runs_for(atomic_load_explicit(&worker->current, memory_order_relaxed), task))
 		iocp_thread_cancel_work(worker->thread, 1);
 	if (worker && hard)
-		task->pool->calls->cancel(worker);
+		r = task->pool->calls->cancel(worker);
 	iocp_lock_release(&iocp_tasks);
-	return !told ? IOCP_INVALID : hard && !worker ? IOCP_TIMEOUT : IOCP_OK;
+	return !told ? IOCP_INVALID : hard && !worker ? IOCP_TIMEOUT : r;
 }
 
 void iocp_task_enter(iocp_task *task, iocp_worker *worker)

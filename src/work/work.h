@@ -372,8 +372,9 @@ typedef struct iocp_pool_calls {
 	void (*work)(iocp_worker *worker);
 	/* Runs run->task and leaves what came of it in the run: how it ended. */
 	enum iocp_task_state (*run)(iocp_worker *worker, iocp_run *run, void *context);
-	/* Ends what the worker runs, and the worker. A lock is held: it may not wait. */
-	void (*cancel)(iocp_worker *worker);
+	/* Ends what the worker runs, and the worker. A lock is held: it may not wait. IOCP_OK, or the system's code: it is
+	** only told. */
+	int (*cancel)(iocp_worker *worker);
 	/* Of one that has a block, as for the next. */
 	void (*free_payload)(iocp_payload *payload);
 	/* Whether freeing it may drop the last reference to an object. */
@@ -526,7 +527,7 @@ int iocp_task_submit(iocp_task *task, double delay, double period);
 int iocp_task_after(iocp_task *task, iocp_task *earlier, enum iocp_after how);
 /* IOCP_OK: it will never run; IOCP_TIMEOUT: it runs, and was told; IOCP_INVALID: it had ended. */
 int iocp_task_cancel(iocp_task *task, enum iocp_task_reason reason);
-/* As above, and ends the worker that runs it. */
+/* As above, and ends the worker that runs it. The system's code: it was told, but what runs cannot be ended. */
 int iocp_task_cancel_hard(iocp_task *task, enum iocp_task_reason reason);
 
 /* ---- task_watch.c ------------------------------------------------------------------------------------------------ */

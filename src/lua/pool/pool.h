@@ -117,7 +117,7 @@ static inline iocp_lua_worker *iocp_lua_worker_current(void)
 }
 
 /* As iocp_running_cancel, for the thread of a worker. */
-void iocp_lua_worker_cancel(iocp_worker *worker);
+int iocp_lua_worker_cancel(iocp_worker *worker);
 
 /* ---- stats.c ----------------------------------------------------------------------------------------------------- */
 

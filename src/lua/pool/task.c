@@ -456,6 +456,8 @@ static int task_cancel(lua_State *L)
 	if (!hard && !lua_isnoneornil(L, 2))
 		return iocp_bad_argument(L, 2, "how", "\"hard\" or nil");
 	r = hard ? iocp_task_cancel_hard(task, IOCP_BY_CALL) : iocp_task_cancel(task, IOCP_BY_CALL);
+	if (r > 0)
+		return iocp_running_refused(L, r);
 	lua_pushboolean(L, r != IOCP_INVALID);
 	return 1;
 }

@@ -452,9 +452,9 @@ static void interrupted(iocp_thread *thread)
 	iocp_running_interrupted(&worker->running);
 }
 
-void iocp_lua_worker_cancel(iocp_worker *worker)
+int iocp_lua_worker_cancel(iocp_worker *worker)
 {
-	iocp_running_cancel(&((iocp_lua_worker *)worker)->running, worker->thread, interrupted);
+	return iocp_running_cancel(&((iocp_lua_worker *)worker)->running, worker->thread, interrupted);
 }
 
 /* Nobody can ask for init's failure any more. */

@@ -341,7 +341,8 @@ static void push_lazily_named(lua_State *L, const char *name, size_t module, siz
 
 int iocp_names_resolve(lua_State *L, const char *name, size_t length)
 {
-	size_t module = strnlen(name, length);
+	const char *end = memchr(name, 0, length);
+	size_t module = end ? (size_t)(end - name) : length;
 	push_named(L, name, length);
 	if (!lua_isnil(L, -1))
 		return 1;

@@ -21,8 +21,6 @@
 
 #include "native/native.h"
 
-#include <sys/mman.h>
-
 #include "native/heap/heap.h"
 
 enum { LEAF = 1 << IOCP_LEAF_BITS, LOCKS = 64 };
@@ -40,12 +38,12 @@ static int add_leaf(const void *address)
 {
 	_Atomic(iocp_region *) *place = &iocp_region_leaves[(uintptr_t)address >> IOCP_SEGMENT_BITS >> IOCP_LEAF_BITS];
 	iocp_region *expected = NULL;
-	iocp_region *leaf = mmap(NULL, LEAF * sizeof(*leaf), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (leaf == MAP_FAILED)
+	iocp_region *leaf = iocp_prim_map(LEAF * sizeof(*leaf), IOCP_SMALL_PAGE);
+	if (!leaf)
 		return 0;
 	/* Release: see iocp_region_entry. */
 	if (!atomic_compare_exchange_strong_explicit(place, &expected, leaf, memory_order_release, memory_order_relaxed))
-		munmap(leaf, LEAF * sizeof(*leaf)); /* another thread was first */
+		iocp_prim_unmap(leaf, LEAF * sizeof(*leaf)); /* another thread was first */
 	return 1;
 }
 
