@@ -85,7 +85,8 @@ describe("a failure that nobody asked for", function()
       pool:post(error, "on purpose")
       while pool:stats().failed == 0 do iocp.sleep(1) end
       iocp.sleep(1000) -- its worker may be about to tell it
-      io.stderr:write("the end\n")
+      print("the end") -- Wine now and then loses what this thread writes to the error output behind the worker
+      io.stdout:flush()
     ]])
     assert.matches("on purpose.*the end", output)
   end)

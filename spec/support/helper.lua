@@ -1,5 +1,6 @@
 --- busted's helper: makes the specs that pending.lua names pending, and says of which the measures are not judged.
--- A row that no spec of its file matches is an error, so that the table cannot rot.
+-- A row that no spec of its file matches is an error, so that the table cannot rot; but on Windows, which does not have
+-- all specs, a row of other systems.
 local busted = require "busted"
 local rows = require "support.pending"
 local support = require "support"
@@ -62,7 +63,7 @@ end)
 -- Before the output handler, which prints the sum.
 busted.subscribe({ "suite", "end" }, function(suite)
   for _, row in ipairs(rows) do
-    if files[row[2]] and not filtered and not matched[row] then
+    if files[row[2]] and not filtered and not matched[row] and (here[row[4]] or not support.windows) then
       busted.publish({ "error", "suite" }, suite, nil,
         ("spec/support/pending.lua: no spec of %s_spec.lua is named %q"):format(row[2], row[3]), {})
     end
