@@ -252,6 +252,7 @@ build = {
             "src/work/signal.c",
             "src/work/stats.c",
             "src/work/task.c",
+            "src/work/task_after.c",
             "src/work/task_flow.c",
             "src/work/task_graph.c",
             "src/work/task_run.c",

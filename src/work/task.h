@@ -116,6 +116,12 @@ int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason);
 ** waits for its time again, and one that failed perhaps too: then 0, and what ran is no run of its own. */
 int iocp_task_finish(
 	iocp_task *task, iocp_worker *worker, iocp_task *outer, enum iocp_task_state state, iocp_payload *outcome);
+/* Makes a task that was not submitted yet one that waits for others (IOCP_WORD_LINKED), or is submitted as one
+** (IOCP_WORD_SUBMITTED too). It has an `extra` then, which may be `fresh`. IOCP_INVALID: it was submitted;
+** IOCP_CANCELLED: it is cancelled. The lock is held. */
+int iocp_task_link(iocp_task *task, iocp_task_extra **fresh, uint32_t flags);
+/* Keeps which task it is because of that one is cancelled. The lock is held. */
+void iocp_task_blame(iocp_task *task, iocp_task *earlier);
 /* See iocp_pool_ways. */
 void iocp_task_discard(iocp_port *port, const iocp_packet *packet, void *data);
 void iocp_tasks_cancel_parked(iocp_pool *pool, int periodic_only);

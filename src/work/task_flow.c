@@ -279,8 +279,7 @@ static int repeat(iocp_task *task)
 
 /* ---- telling ----------------------------------------------------------------------------------------------------- */
 
-/* Keeps which task it is because of that one is cancelled. The lock is held. */
-static void blame(iocp_task *task, iocp_task *earlier)
+void iocp_task_blame(iocp_task *task, iocp_task *earlier)
 {
 	iocp_task *cause = earlier;
 	if (iocp_task_state(earlier) == IOCP_TASK_CANCELLED && iocp_task_reason(earlier) == IOCP_BY_DEPENDENCY)
@@ -320,7 +319,7 @@ static iocp_watch *tell_dependent(iocp_watch *watch, iocp_task *earlier, iocp_wa
 	} else {
 		iocp_lock_acquire(&iocp_tasks);
 		iocp_arc_remove(&watch->arc);
-		blame(task, earlier);
+		iocp_task_blame(task, earlier);
 		iocp_lock_release(&iocp_tasks);
 	}
 	if (!cancel_early(task, reason, &old))
@@ -572,10 +571,7 @@ void iocp_task_give_place(iocp_task *task)
 	task->has_place = 0;
 }
 
-/* Makes a task that was not submitted yet one that waits for others (IOCP_WORD_LINKED), or is submitted as one
-** (IOCP_WORD_SUBMITTED too). It has an `extra` then, which may be `fresh`. IOCP_INVALID: it was submitted;
-** IOCP_CANCELLED: it is cancelled. The lock is held. */
-static int link_task(iocp_task *task, iocp_task_extra **fresh, uint32_t flags)
+int iocp_task_link(iocp_task *task, iocp_task_extra **fresh, uint32_t flags)
 {
 	uint32_t old = iocp_task_word(task);
 	do {
@@ -611,7 +607,7 @@ static int submit_linked(iocp_task *task, double delay, double period, int *acce
 	if (!fresh)
 		return IOCP_NOMEM;
 	iocp_lock_acquire(&iocp_tasks);
-	r = link_task(task, &fresh, IOCP_WORD_LINKED | IOCP_WORD_SUBMITTED);
+	r = iocp_task_link(task, &fresh, IOCP_WORD_LINKED | IOCP_WORD_SUBMITTED);
 	if (r == IOCP_OK) {
 		task->extra->delay = delay;
 		task->extra->period = period;
@@ -650,53 +646,5 @@ int iocp_task_submit(iocp_task *task, double delay, double period)
 	else if (r == IOCP_OK && task->body->terms.timeout > 0
 			 && set_limit(task, delay + task->body->terms.timeout) != IOCP_OK)
 		give_up(task, IOCP_NOMEM); /* it was submitted, and says itself why it has ended */
-	return r;
-}
-
-/* ---- after others ------------------------------------------------------------------------------------------------ */
-
-/* Has the task of the watch wait for `earlier`, if that has not ended. The lock is held. 0: it has, and the watch is
-** the caller's still. */
-static int wait_for_earlier(iocp_watch *watch, iocp_task *earlier)
-{
-	iocp_task *task = watch->task;
-	if (iocp_watch_add(earlier, watch)) {
-		iocp_task_retain(task);
-		task->extra->unmet++;
-		return 1;
-	}
-	iocp_arc_remove(&watch->arc);
-	if (iocp_task_state(earlier) != IOCP_TASK_COMPLETED && watch->how != IOCP_OUTCOME)
-		blame(task, earlier);
-	else if (watch->how != IOCP_AFTER)
-		task->extra->input = iocp_task_retain(earlier);
-	return 0;
-}
-
-int iocp_task_after(iocp_task *task, iocp_task *earlier, enum iocp_after how)
-{
-	iocp_watch *watch = calloc(1, sizeof(*watch));
-	iocp_task_extra *fresh = calloc(1, sizeof(*fresh));
-	int r = watch && fresh ? iocp_arc_prepare(&watch->arc, earlier, task) : IOCP_NOMEM, waits = 0;
-	if (r == IOCP_OK) {
-		watch->task = task;
-		watch->how = how;
-		iocp_graph_lock();
-		r = link_task(task, &fresh, IOCP_WORD_LINKED);
-		if (r == IOCP_OK && !iocp_arc_add(&watch->arc))
-			r = IOCP_ERROR;
-		if (r == IOCP_OK)
-			r = link_task(task, &fresh, IOCP_WORD_LINKED); /* it may have been submitted meanwhile */
-		if (r == IOCP_OK)
-			waits = wait_for_earlier(watch, earlier);
-		else
-			iocp_arc_remove(&watch->arc);
-		iocp_graph_unlock();
-	}
-	free(fresh);
-	if (!waits)
-		free(watch);
-	if (r == IOCP_OK && !waits && how != IOCP_OUTCOME && iocp_task_state(earlier) != IOCP_TASK_COMPLETED)
-		(void)iocp_task_cancel(task, IOCP_BY_DEPENDENCY);
 	return r;
 }

@@ -10,6 +10,7 @@
 **   task.c        a task: its one atomic state, the list of those that are parked
 **   task_run.c    a task and the thread that runs it, and is told to stop
 **   task_flow.c   when a task runs, and what follows from its end
+**   task_after.c  tasks that run after others
 **   turn.c        which of the tasks that are queued is next
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles

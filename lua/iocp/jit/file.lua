@@ -7,7 +7,7 @@ local c_has_offsets, c_read, c_write, c_write_copy =
   C.iocp_jit_has_offsets, C.iocp_jit_file_read, C.iocp_jit_file_write, C.iocp_jit_file_write_copy
 local is_integer, object_of, address_of, left = fast.is_integer, fast.object_of, fast.address_of, fast.left
 local is_size, is_at, is_overlapped = operation.is_size, operation.is_at, operation.is_overlapped
-local what_was_done, failure, done = operation.what_was_done, operation.failure, operation.done
+local outcome, done = operation.outcome, operation.done
 local LARGEST, REST = operation.LARGEST, operation.REST
 local class, classic = fast.class "File"
 
@@ -34,12 +34,10 @@ local function of_block(begin, side, otherwise)
     left.busy = 1
     local code =
       begin(file, number, at or 0, size or REST, offset or 0, overlapped or number, overlapped == false and done or nil)
-    local bytes = what_was_done()
-    if code == 0 then
-      return overlapped ~= false or bytes
-    end
-    local message, name = failure(code)
-    if message then
+    local result, message, name = outcome(code, overlapped)
+    if result then
+      return result
+    elseif message then
       return nil, message, name
     end
     return otherwise(self, address, size, offset, overlapped, at)
@@ -62,12 +60,10 @@ function methods.write(self, data, size, offset, overlapped, at)
   end
   left.busy = 1
   local code = c_write_copy(file, data, #data, offset or 0, overlapped or 0, overlapped == false and done or nil)
-  local bytes = what_was_done()
-  if code == 0 then
-    return overlapped ~= false or bytes
-  end
-  local message, name = failure(code)
-  if message then
+  local result, message, name = outcome(code, overlapped)
+  if result then
+    return result
+  elseif message then
     return nil, message, name
   end
   return classic_write(self, data, offset, overlapped)

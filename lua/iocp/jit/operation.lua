@@ -14,7 +14,7 @@ local done = ffi.new("int64_t[1]")
 local operation = {
   LARGEST = LARGEST,
   REST = cast("size_t", cast("int64_t", -1)), -- a size: what the block has (a double below 0 would not do)
-  done = done, -- where C says what was done at once; `left.busy` is set from the call until `what_was_done`
+  done = done, -- where C says what was done at once; `left.busy` is set from the call until `outcome`
 }
 
 function operation.is_size(size)
@@ -29,21 +29,18 @@ function operation.is_overlapped(overlapped)
   return overlapped == nil or overlapped == false or is_integer(overlapped, EXACT) and overlapped ~= MESSAGE
 end
 
---- What came of an operation that is to end without a packet if it is done at once.
-function operation.what_was_done()
+--- What a method returns of an operation that began, or failed at once, with this code: the result; or nil, message,
+-- name; nothing: the classic method is to try, and explain.
+function operation.outcome(code, overlapped)
   local bytes = tonumber(done[0])
   left.busy = 0
-  return bytes < 0 or bytes
-end
-
---- The message and the code of an operation that failed at once, or cannot begin; nothing: the classic method is to
--- try, and explain.
-function operation.failure(code)
-  if code > 0 then
+  if code == 0 then
+    return overlapped ~= false or bytes < 0 or bytes
+  elseif code > 0 then
     local _, message, name = io_error(code)
-    return message, name
+    return nil, message, name
   elseif code ~= INTERRUPTED and code ~= INVALID then
-    return texts[code], names[code]
+    return nil, texts[code], names[code]
   end
 end
 

@@ -7,7 +7,7 @@ local c_receive, c_send, c_send_copy, c_ready =
   C.iocp_jit_receive, C.iocp_jit_send, C.iocp_jit_send_copy, C.iocp_jit_ready
 local object_of, address_of, left = fast.object_of, fast.address_of, fast.left
 local is_size, is_at, is_overlapped = operation.is_size, operation.is_at, operation.is_overlapped
-local what_was_done, failure, done = operation.what_was_done, operation.failure, operation.done
+local outcome, done = operation.outcome, operation.done
 local LARGEST, REST = operation.LARGEST, operation.REST
 local class, classic = fast.class "Socket"
 
@@ -23,12 +23,10 @@ local function of_block(begin, otherwise)
     end
     left.busy = 1
     local code = begin(socket, number, at or 0, size or REST, overlapped or number, overlapped == false and done or nil)
-    local bytes = what_was_done()
-    if code == 0 then
-      return overlapped ~= false or bytes
-    end
-    local message, name = failure(code)
-    if message then
+    local result, message, name = outcome(code, overlapped)
+    if result then
+      return result
+    elseif message then
       return nil, message, name
     end
     return otherwise(self, address, size, overlapped, at)
@@ -50,12 +48,10 @@ function methods.send(self, data, size, overlapped, at)
   end
   left.busy = 1
   local code = c_send_copy(socket, data, #data, overlapped or 0, overlapped == false and done or nil)
-  local bytes = what_was_done()
-  if code == 0 then
-    return overlapped ~= false or bytes
-  end
-  local message, name = failure(code)
-  if message then
+  local result, message, name = outcome(code, overlapped)
+  if result then
+    return result
+  elseif message then
     return nil, message, name
   end
   return classic_send(self, data, overlapped)
@@ -71,12 +67,10 @@ function methods.ready(self, side, overlapped)
   end
   left.busy = 1
   local code = c_ready(socket, number, overlapped or 0, overlapped == false and done or nil)
-  local bytes = what_was_done()
-  if code == 0 then
-    return overlapped ~= false or bytes
-  end
-  local message, name = failure(code)
-  if message then
+  local result, message, name = outcome(code, overlapped)
+  if result then
+    return result
+  elseif message then
     return nil, message, name
   end
   return classic_ready(self, side, overlapped)

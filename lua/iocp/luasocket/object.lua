@@ -131,6 +131,18 @@ local function lend(self)
   object.drop(self)
 end
 
+--- A new object, with a socket unless its family is to follow from its use; or nil, and what failed.
+function object.create(class, kind, family)
+  local self = object.new(class, kind, family)
+  if family ~= "unspec" then
+    local ok, message, code = object.open(self, family)
+    if not ok then
+      return words.failure(ok, message, code)
+    end
+  end
+  return self
+end
+
 -- ---- time -----------------------------------------------------------------------------------------------------------
 
 --- When an operation that begins now is to have ended; nil: whenever.

@@ -280,14 +280,7 @@ object.classes("tcp", methods, MASTER, CLIENT, SERVER)
 -- ---- the functions --------------------------------------------------------------------------------------------------
 
 local function create(family)
-  local self = new(family)
-  if family ~= "unspec" then
-    local ok, message, code = object.open(self, family)
-    if not ok then
-      return words.failure(ok, message, code)
-    end
-  end
-  return self
+  return object.create(MASTER, "stream", family)
 end
 
 function tcp.tcp()

@@ -230,14 +230,7 @@ end
 object.classes("udp", methods, CONNECTED, UNCONNECTED)
 
 local function create(family)
-  local self = object.new(UNCONNECTED, "datagram", family)
-  if family ~= "unspec" then
-    local ok, message, code = object.open(self, family)
-    if not ok then
-      return words.failure(ok, message, code)
-    end
-  end
-  return self
+  return object.create(UNCONNECTED, "datagram", family)
 end
 
 function udp.udp()
