@@ -392,13 +392,16 @@ static void end_file(iocp_file *file)
 static void check_files(files *f)
 {
 	iocp_packet packet;
-	int i;
+	int i, r;
 	end_file(f->pipe[0]);
 	end_file(f->pipe[1]);
 	end_file(f->disk);
 	for (; f->begun > 0; f->begun--)
 		sure(iocp_port_dequeue(f->port, &packet, LONG), "a file's packet does not come");
-	must(!f->port || iocp_port_dequeue(f->port, &packet, 20) != IOCP_OK, "a file's packet comes twice");
+	do
+		r = f->port ? iocp_port_dequeue(f->port, &packet, 20) : IOCP_TIMEOUT;
+	while (r == IOCP_INTERRUPTED);
+	must(r == IOCP_TIMEOUT, "a file's packet comes twice");
 	for (i = 0; i < READS; i++)
 		if (f->blocks[i])
 			sure(iocp_heap_free(f->heap, f->blocks[i]), "free of a read's block");
