@@ -264,7 +264,8 @@ IOCP_API void iocp_port_stats(iocp_port *port, iocp_port_info *info);
 IOCP_API int iocp_port_notify(
 	iocp_port *port, iocp_port *target, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
 /* A descriptor for other event loops, which is readable while packets are queued, I/O that is associated with the port
-** is ready, or the port is closed: then a get with a timeout of 0 finds them. The port's own; it lives as long. Linux.
+** is ready, or the port is closed: then a get with a timeout of 0 finds them, or another thread was first (readable
+** again, where that left something). The port's own; it lives as long. Linux.
 ** IOCP_NOMEM; IOCP_INVALID: this system has none; or the system's code. */
 IOCP_API int iocp_port_pollfd(iocp_port *port, int *descriptor);
 /* on = 1, as at first: a thread that waits here looks for a packet for a few microseconds before it sleeps, if that has
