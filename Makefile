@@ -32,8 +32,8 @@ TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test)
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
 .PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http env \
-	rock lint picture clean packages c-tests lib install install-lua rockspec
-.PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
+	rock lint picture doc clean packages c-tests lib install install-lua rockspec
+.PHONY: check-lib check-doc FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -47,7 +47,7 @@ need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$
 FOR_SPECS := busted cmocka tap luasocket
 
 packages: ## install the Debian packages that all targets here need and this machine lacks
-	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang)
+	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang ldoc cmark-gfm node)
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
@@ -313,6 +313,14 @@ picture: ## doc/house.svg: the house, drawn from the code
 	$(call need,lua5.4,graphviz)
 	@$(MAKE) --no-print-directory -s -j2 $(READ)
 	@lua5.4 tools/arrows.lua --draw $(OBJECTS) | dot -Tsvg >doc/house.svg
+
+doc: ## the tables of doc/reference.md from types/iocp.d.lua, and a site of all that there is to read: build/doc/html
+	$(call need,lua5.4,ldoc cmark-gfm)
+	@tools/doc/make
+
+check-doc: ## the same, and whether the site's links lead somewhere and its search finds what there is
+	$(call need,lua5.4,ldoc cmark-gfm node tap)
+	@tools/doc/check
 
 # Whose symbols tools/arrows.lua reads: the binding's with the core and each backend that can be built here.
 READ = build-lua5.4 $(if $(HAS_MINGW),$(WINDOWS_CORE_OBJECTS))

@@ -1,7 +1,7 @@
 -- What editors are told: every class, method and function there is, no other, and nothing that they would pass over.
 local iocp = require "iocp"
 local support = require "support"
-local luacats = require "support.luacats"
+local luacats = dofile "tools/doc/luacats.lua"
 
 local function keys(from, condition)
   local list = {}
@@ -81,7 +81,7 @@ describe("types/iocp.d.lua", function()
       end
       for method, f in pairs(class.functions) do
         assert.equal("function", type(object[method]), name .. ":" .. method)
-        assert.is_true(f.method and f.returns, name .. ":" .. method)
+        assert.is_truthy(f.method and f.returns, name .. ":" .. method)
       end
       assert.equal(metatable.__len ~= nil, class.operators.len == true, name)
     end

@@ -1,0 +1,112 @@
+--- What the reference is made of, in its order: the sections of doc/reference.md, and where one says
+-- <!-- table: NAME... -->, what types/iocp.d.lua says of these. A NAME is a class or alias without "iocp."; iocp.NAME is
+-- a function or field of iocp; iocp, those of its functions and fields that no section names. A class that no section
+-- names gets one of its own, at the end. Types that only say what a table holds come behind what uses them first.
+local luacats = dofile "tools/doc/luacats.lua"
+local items = dofile "tools/doc/items.lua"
+
+local outline = {}
+
+--- Puts what the second list has behind what the first one has.
+function outline.append(to, from)
+  for _, item in ipairs(from) do
+    to[#to + 1] = item
+  end
+end
+
+local TABLE, LAST = "^<!%-%- table: (.-) %-%->$", "<!-- end of the table -->"
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+-- Sections: { title =, level =, before = lines, names = list or nil, after = lines }. What lies between the marks of a
+-- table is made anew.
+local function sections_of(page)
+  local sections, inside, fenced = {}, false, false
+  local lines
+  for line in page:gmatch("([^\n]*)\n") do
+    local level, title = line:match("^(#+) (.*)$")
+    local names = line:match(TABLE)
+    fenced = line:find("^```") and not fenced or fenced and not line:find("^```")
+    if title and not fenced then
+      lines = {}
+      sections[#sections + 1] = { title = title, level = #level, before = lines, after = {}, names = nil }
+    elseif names then
+      inside, lines, sections[#sections].names = true, sections[#sections].after, {}
+      for name in names:gmatch("%S+") do
+        table.insert(sections[#sections].names, name)
+      end
+    elseif not inside then
+      lines[#lines + 1] = line
+    end
+    inside = inside and line ~= LAST
+  end
+  return sections
+end
+
+-- Names of all sections, after classes that none has got one.
+local function complete(sections, types)
+  local taken = {}
+  for _, section in ipairs(sections) do
+    for _, name in ipairs(section.names or {}) do
+      taken[name] = true
+    end
+  end
+  for _, class in ipairs(types.list) do
+    local name = class.variable and class.name:gsub("Class$", ""):match("^iocp%.(.+)")
+    if name and not taken[class.name:match("^iocp%.(.+)")] then
+      taken[name], taken[name .. "Class"] = true, true
+      sections[#sections + 1] = { title = "iocp." .. name, level = 2, before = { "" }, after = {},
+        names = { types.classes["iocp." .. name .. "Class"] and name .. "Class", name } }
+    end
+  end
+  return taken
+end
+
+-- What a name in a table's mark stands for: { name =, text =, items = }.
+local function group_of(types, name, taken)
+  local member = name:match("^iocp%.(.+)")
+  local class = types.classes["iocp." .. name]
+  if name == "iocp" or member then
+    return { name = "iocp", text = "", items = items.of_class(types.classes.iocp, function(its)
+      return its == member or not member and not taken["iocp." .. its]
+    end) }
+  elseif class and class.variable then
+    return { name = class.name, text = class.text, items = items.of_class(class) }
+  end
+  local entry = class or types.aliases["iocp." .. name] or error("doc/reference.md: nothing is called " .. name)
+  return { name = entry.name, text = entry.text, items = { items.of_type(entry) } }
+end
+
+--- The sections, those with a table with `groups`: each { name =, text =, items = }. Also the types.
+function outline.read()
+  local types = luacats.read(read("types/iocp.d.lua"))
+  local sections, seen = sections_of(read("doc/reference.md")), {}
+  local taken = complete(sections, types)
+  for name in pairs(taken) do
+    seen["iocp." .. name] = true
+  end
+  for _, section in ipairs(sections) do
+    for _, name in ipairs(section.names or {}) do
+      local group = group_of(types, name, taken)
+      section.groups = section.groups or {}
+      local last = section.groups[#section.groups]
+      if last and last.name == group.name then
+        outline.append(last.items, group.items)
+      else
+        table.insert(section.groups, group)
+      end
+    end
+    for _, group in ipairs(section.groups or {}) do
+      group.items = items.with_types(types, group.items, seen)
+    end
+  end
+  return sections, types
+end
+
+outline.LAST, outline.file = LAST, read
+return outline
