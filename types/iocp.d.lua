@@ -175,6 +175,7 @@ function iocp.resolve(host, service) end
 --- .bat or .cmd, whose arguments a shell would parse anew
 function iocp.Process(options) end
 
+--- A child process. Any thread may have it, as a reference; in other states than its maker's it has no streams.
 ---@class iocp.Process
 ---@field stdin iocp.File? the other end of a "pipe", not yet associated; nil for others, and in other states. Close it
 --- and the child has read all
@@ -205,6 +206,7 @@ function process:kill(signal) end
 ---@return integer
 function process:id() end
 
+--- The search for a host's addresses. Any thread may have it, as a reference.
 ---@class iocp.Lookup
 local lookup = {}
 
@@ -234,6 +236,7 @@ function lookup:cancel() end
 ---@return iocp.Signal
 function iocp.signal(name) end
 
+--- One of the process' signals. It does not cross: each state asks for its own, of the same.
 ---@class iocp.Signal
 local signal = {}
 
@@ -327,6 +330,7 @@ function iocp.pcall(f, ...) end
 ---@return iocp.Condition
 function iocp.Condition() end
 
+--- What fibers of one thread wait for, until another one signals it. For that thread alone.
 ---@class iocp.Condition
 local condition = {}
 
@@ -346,6 +350,7 @@ function condition:broadcast() end
 
 ---@alias iocp.FiberStatus "scheduled"|"running"|"waiting"|"completed"|"failed"|"cancelled"
 
+--- A coroutine that waits over its thread's port, and reads as if it blocked. For that thread alone.
 ---@class iocp.Fiber
 local fiber = {}
 
@@ -406,6 +411,7 @@ function iocp.listen(host, port, options) end
 ---@return iocp.Datagram|nil datagram, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
 function iocp.datagram(host, port, options) end
 
+--- A connection that is read and written as a file is. For the thread that made it alone.
 ---@class iocp.Stream
 local stream = {}
 
@@ -494,7 +500,7 @@ function iocp.read_file(path) end
 ---@return true|nil, string? message, iocp.Code? code ENOENT, EACCES, ENOSPC ...
 function iocp.write_file(path, data, mode) end
 
---- A file, a pipe or a terminal.
+--- A file, a pipe or a terminal that is read and written as the io library's are. For the thread that made it alone.
 ---@class iocp.FileStream
 local file_stream = {}
 
@@ -539,6 +545,7 @@ function file_stream:close() end
 ---@return iocp.FileStream
 function file_stream:timeout(ms) end
 
+--- A listening socket whose clients are streams. For the thread that made it alone.
 ---@class iocp.Server
 local server = {}
 
@@ -561,6 +568,7 @@ function server:close() end
 ---@return string|nil host, integer|string port, iocp.Code? code INVALID: it is closed
 function server:address() end
 
+--- A socket for datagrams whose waits yield in a fiber. For the thread that made it alone.
 ---@class iocp.Datagram
 local datagram = {}
 
@@ -609,6 +617,7 @@ function datagram:address() end
 ---@return iocp.Service|nil service, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES, NOMEM ...
 function iocp.serve(options) end
 
+--- Threads that serve one place, each with a scheduler. For the thread that made it alone.
 ---@class iocp.Service
 local service = {}
 
@@ -669,6 +678,7 @@ function IOCompletionPort.adopt(native) end
 ---@field closed boolean whether it is
 ---@field sees_blocking boolean false: no /proc, so only waits of this module and iocp.blocking let others in
 
+--- A queue of packets: any thread posts, any thread takes. It crosses as a reference.
 ---@class iocp.IOCompletionPort
 ---@operator len: integer packets queued
 local port = {}
@@ -1225,6 +1235,7 @@ function Thread.open(handle) end
 ---@return iocp.Thread|nil, string? message, iocp.Code? code INVALID
 function Thread.adopt(native) end
 
+--- A thread with a Lua state of its own. Any thread may have it, as a reference.
 ---@class iocp.Thread
 local thread = {}
 
@@ -1733,6 +1744,7 @@ function pool:parallel_for(from, to, step, f, options) end
 ---@return iocp.Results results, nil, nil, iocp.Results closed where the loop is left
 function pool:imap(input, f, options) end
 
+--- What imap gives, to be called by a for-loop. For the thread that called it alone.
 ---@class iocp.Results
 ---@overload fun(): integer?, any ...
 local results = {}
@@ -1756,6 +1768,7 @@ function pool:reduce(list, f, initial, options) end
 ---@return any ... results of f, or nil, message, code CANCELLED (who waits)
 function pool:scope(f) end
 
+--- Tasks that end together. For the thread that called pool:scope alone.
 ---@class iocp.PoolScope
 local pool_scope = {}
 
@@ -1836,6 +1849,7 @@ function pool:name() end
 ---@return true|nil, string? message, iocp.Code? code ERROR: the file; INVALID: nothing is recorded
 function pool:trace(path) end
 
+--- A call that a worker makes. Any thread may have it, as a reference; not by encode.
 ---@class iocp.Task
 local task = {}
 

@@ -84,7 +84,7 @@ local function used_by(entry)
   return used
 end
 
---- The same list with the types behind the item that is the first to use them, of all lists that were given this `seen`.
+--- The same list with the types behind the item that is the first to use them, of all lists that got this `seen`.
 function items.with_types(types, list, seen)
   local all = {}
   local function add(used)

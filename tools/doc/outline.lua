@@ -1,7 +1,8 @@
 --- What the reference is made of, in its order: the sections of doc/reference.md, and where one says
--- <!-- table: NAME... -->, what types/iocp.d.lua says of these. A NAME is a class or alias without "iocp."; iocp.NAME is
--- a function or field of iocp; iocp, those of its functions and fields that no section names. A class that no section
--- names gets one of its own, at the end. Types that only say what a table holds come behind what uses them first.
+-- <!-- table: NAME... -->, what types/iocp.d.lua says of these. A NAME is a class or alias without "iocp."; iocp.NAME
+-- is a function or field of iocp; iocp, those of its functions and fields that no section names. A class that no
+-- section names gets one of its own, at the end. Types that only say what a table holds come behind what uses them
+-- first.
 local luacats = dofile "tools/doc/luacats.lua"
 local items = dofile "tools/doc/items.lua"
 

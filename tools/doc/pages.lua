@@ -67,7 +67,7 @@ local function write_section(out, title, section)
     local class = types.classes[group.name]
     local name = class and class.variable and group.name:find("%.") and not group.name:find("Class$")
       and ("%s: objects of %s"):format(class.variable, group.name) or group.name:gsub("Class$", "")
-    comment(out, ("%s\n%s\n@section %d"):format(name, words.with_codes(group.text), i))
+    comment(out, ("%s.\n%s\n@section %d"):format(name, words.with_codes(group.text), i))
     for _, item in ipairs(group.items) do
       comment(out, words.with_codes(item.text) .. "\n" .. table.concat(kinds[item.kind](item), "\n"))
     end

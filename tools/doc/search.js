@@ -51,6 +51,8 @@ function start() {
     if (event.key === "Escape") list.hidden = true;
     if (event.key === "/" && document.activeElement !== input) { event.preventDefault(); input.focus(); }
   });
+  const nav = document.querySelector("nav"), current = document.querySelector("[aria-current]");
+  if (nav && current) nav.scrollTop = current.offsetTop - nav.clientHeight / 2;
   // A page may be asked for with a search: index.html?timeout
   if (location.search.length > 1) {
     input.value = decodeURIComponent(location.search.slice(1));

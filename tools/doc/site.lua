@@ -98,6 +98,8 @@ end
 
 -- ---- names ----
 
+local TYPE = "%f[%w_.]%u%w*%l%w*"
+
 -- What is marked as code, or as a type, and is a name that something is said of, leads there.
 local function link_names(text)
   local kept = {}
@@ -107,14 +109,14 @@ local function link_names(text)
   end
   local function link(words)
     local name = words:match("^[%a_][%w_]*[.:][%w_.]*[%w_]") or words:match("^[%a_][%w_]*")
-    local place = name and (names[name] or names["iocp." .. name])
+    local place = name and (names[name] or name:find("^%u") and names["iocp." .. name])
     return place and ('<a href="../%s">%s</a>'):format(place, words)
   end
   text = text:gsub("<h%d.-</h%d>", keep):gsub("<a .-</a>", keep):gsub("<code>([^<]*)</code>", function(words)
-    return "<code>" .. (link(words) or words:gsub("%f[%w_.]%u%w+", link)) .. "</code>"
+    return "<code>" .. (link(words) or words:gsub(TYPE, link)) .. "</code>"
   end)
   text = text:gsub("<span>([^<]*)</span>", function(types)
-    return "<span>" .. types:gsub("%f[%w_.]%u%w+", link) .. "</span>"
+    return "<span>" .. types:gsub(TYPE, link) .. "</span>"
   end)
   return (text:gsub("\1(%d+)\1", function(n) return kept[tonumber(n)] end))
 end
