@@ -50,7 +50,7 @@ local function member_item(class, member)
     name = class.name:find("%.") and class.variable .. "." .. member.name or name
     name = member.operator and "#" .. class.variable or name -- len is all there is
     return { kind = "field", name = name, signature = name, type = member.type, text = member.text,
-      used = { member.type:match("iocp%.%a+") } }
+      used = { member.type:match("iocp%.[%w_.]+") } }
   end
 end
 
@@ -77,7 +77,7 @@ end
 local function used_by(entry)
   local used = { entry.parent }
   for _, part in ipairs(entry.list or { entry }) do
-    for name in (part.type or ""):gmatch("iocp%.%a+") do
+    for name in (part.type or ""):gmatch("iocp%.[%w_.]+") do
       used[#used + 1] = name
     end
   end

@@ -49,7 +49,19 @@ local function sections_of(page)
   return sections
 end
 
--- Names of all sections, after classes that none has got one.
+-- Gives a class that no section names its table: in the section of its name, or a new one at the end.
+local function add_class(sections, types, name)
+  local names = types.classes["iocp." .. name .. "Class"] and { name .. "Class", name } or { name }
+  for _, section in ipairs(sections) do
+    if section.title == "iocp." .. name and not section.names then
+      section.names, section.after = names, { "" }
+      return
+    end
+  end
+  sections[#sections + 1] = { title = "iocp." .. name, level = 2, before = { "" }, after = { "" }, names = names }
+end
+
+-- Sees to it that each class has a section. All names in tables, as a set.
 local function complete(sections, types)
   local taken = {}
   for _, section in ipairs(sections) do
@@ -61,8 +73,7 @@ local function complete(sections, types)
     local name = class.variable and class.name:gsub("Class$", ""):match("^iocp%.(.+)")
     if name and not taken[class.name:match("^iocp%.(.+)")] then
       taken[name], taken[name .. "Class"] = true, true
-      sections[#sections + 1] = { title = "iocp." .. name, level = 2, before = { "" }, after = {},
-        names = { types.classes["iocp." .. name .. "Class"] and name .. "Class", name } }
+      add_class(sections, types, name)
     end
   end
   return taken
