@@ -73,7 +73,7 @@ function iocp.yield() end
 ---@param bytes integer
 ---@return string|integer|nil name POSIX' name, or the system's own number; nil: it has not failed
 ---@return string? text what that means
----@return integer transferred of what has not failed all bytes
+---@return integer transferred what went through; of a packet that has not failed all of `bytes`
 function iocp.describe(bytes) end
 
 --- A clock that only goes forward.
@@ -120,9 +120,10 @@ function iocp.pools() end
 
 --- Waits until one of them has ended. Inside a fiber the others run meanwhile; a worker of a pool that waits so counts
 --- as blocked. May be called by any thread, with what it has references to. Source: Python's concurrent.futures.wait.
+--- Returns it, and its index in the list.
 ---@param list iocp.Ends[] not empty
 ---@param ms? number how long, from 0 on; default for ever
----@return iocp.Ends|nil ended, integer|string index or message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
+---@return iocp.Ends|nil ended, integer|string index, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
 function iocp.wait_any(list, ms) end
 
 --- Waits until all of them have ended, however they did: each is to be asked for what came of it.
@@ -183,11 +184,10 @@ function iocp.Process(options) end
 ---@field stderr iocp.File? as stdin
 local process = {}
 
---- Waits until it has ended; again and again.
+--- Waits until it has ended; again and again. Returns true and its exit code; true, nil and the signal that ended it,
+--- "KILL" ...; or true, nil: other code of this process has asked the system before.
 ---@param ms number? milliseconds from 0 on; nil for ever
----@return true|nil ended, integer|string|nil code its exit code; nil: a signal ended it, or other code of this process
---- has asked the system before; or a message
----@return string? signal "KILL" ..., or a code: TIMEOUT, CANCELLED
+---@return true|nil ended, integer|string|nil code, string|iocp.Code|nil signal TIMEOUT, CANCELLED
 function process:wait(ms) end
 
 --- Posts one packet with 0 bytes when it has ended, at once if it has: as thread:notify.
@@ -210,11 +210,12 @@ function process:id() end
 ---@class iocp.Lookup
 local lookup = {}
 
---- Waits until it has ended; again and again. A time given runs however long the system takes.
+--- Waits until it has ended; again and again. A time given runs however long the system takes. The addresses come in
+--- the order to try them, at least one.
 ---@param ms number? milliseconds from 0 on; nil for ever
----@return iocp.HostAddress[]|nil addresses, string? message, iocp.Code? code at least one, in the order to try them.
---- EAI_NONAME: no such host, or it has no address; EAI_SERVICE: no such service; EAI_AGAIN: no answer from a name
---- server; EAI_FAIL, EAI_SYSTEM: what asks failed; TIMEOUT; CANCELLED: the lookup was, or the thread; NOMEM
+---@return iocp.HostAddress[]|nil addresses, string? message, iocp.Code? code EAI_NONAME: no such host, or it has no
+--- address; EAI_SERVICE: no such service; EAI_AGAIN: no answer from a name server; EAI_FAIL, EAI_SYSTEM: what asks
+--- failed; TIMEOUT; CANCELLED: the lookup was, or the thread; NOMEM
 function lookup:wait(ms) end
 
 --- Posts one packet with 0 bytes when it has ended, at once if it has: as thread:notify.
@@ -415,16 +416,17 @@ function iocp.datagram(host, port, options) end
 ---@class iocp.Stream
 local stream = {}
 
---- Reads. A read that fails has read nothing. One fiber at a time: another one's read is an error.
+--- Reads. A read that fails has read nothing. One fiber at a time: another one's read is an error. The end is nil,
+--- alone.
 ---@param format? string|integer "l" (default): a line without its end, "\n" or "\r\n"; "L": as it is; "a": all until
 --- the end; each also with a star; how many bytes
----@return string|nil data, string? message, iocp.Code? code nil alone: the end. TIMEOUT, CANCELLED, CLOSED, EMSGSIZE:
---- the line is too long; ECONNRESET ...
+---@return string|nil data, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: the line is too long;
+--- ECONNRESET ...
 function stream:read(format) end
 
---- Reads what is there, waiting only for the first byte.
+--- Reads what is there, waiting only for the first byte. The end is nil, alone.
 ---@param max? integer bytes at most, from 1 on
----@return string|nil data, string? message, iocp.Code? code nil alone: the end. As read
+---@return string|nil data, string? message, iocp.Code? code as read
 function stream:read_some(max) end
 
 --- Iterates until the end, a cancel, or until the connection is lost. Raises TIMEOUT and EMSGSIZE.
@@ -488,9 +490,9 @@ function stream:address() end
 ---@return iocp.FileStream|nil stream, string? message, iocp.Code? code ENOENT, EACCES ...
 function iocp.open_file(path, mode, options) end
 
---- Reads a file.
+--- Reads all that a file holds.
 ---@param path string in UTF-8
----@return string|nil data, string? message, iocp.Code? code all that the file holds. ENOENT, EACCES ...
+---@return string|nil data, string? message, iocp.Code? code ENOENT, EACCES ...
 function iocp.read_file(path) end
 
 --- Makes that all that a file holds, or adds it.
@@ -504,15 +506,16 @@ function iocp.write_file(path, data, mode) end
 ---@class iocp.FileStream
 local file_stream = {}
 
---- As a stream's; a line's end is "\n" alone. At the end of a file that grows the next read goes on.
+--- As a stream's; a line's end is "\n" alone. At the end of a file that grows the next read goes on. The end is nil,
+--- alone.
 ---@param format? string|integer "l" (default), "L", "a", each also with a star; how many bytes
----@return string|nil data, string? message, iocp.Code? code nil alone: the end. TIMEOUT, CANCELLED, CLOSED, EMSGSIZE:
---- the line is too long; EIO ...
+---@return string|nil data, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: the line is too long;
+--- EIO ...
 function file_stream:read(format) end
 
---- Reads what is there, waiting only for the first byte.
+--- Reads what is there, waiting only for the first byte. The end is nil, alone.
 ---@param max? integer bytes at most, from 1 on
----@return string|nil data, string? message, iocp.Code? code nil alone: the end. As read
+---@return string|nil data, string? message, iocp.Code? code as read
 function file_stream:read_some(max) end
 
 --- Iterates until the end, a cancel, or the stream's close. Raises what fails.
@@ -529,11 +532,10 @@ function file_stream:write(...) end
 ---@return iocp.FileStream|nil stream, string? message, iocp.Code? code as write
 function file_stream:flush() end
 
---- Where the next read or write is to be.
+--- Says where the next read or write is to be; tells where that is, in bytes from the file's start.
 ---@param whence? "set"|"cur"|"end" "cur" if left out
 ---@param offset? integer bytes, 0 if left out
----@return integer|nil place, string? message, iocp.Code? code in bytes from the file's start. ESPIPE: a pipe or
---- terminal has none; EINVAL, CLOSED
+---@return integer|nil place, string? message, iocp.Code? code ESPIPE: a pipe or terminal has none; EINVAL, CLOSED
 function file_stream:seek(whence, offset) end
 
 --- Closes, behind what was written.
@@ -573,8 +575,7 @@ function server:address() end
 local datagram = {}
 
 --- Waits for the next datagram.
----@return string|nil data, string host or message, integer|iocp.Code port or code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE:
---- it was cut
+---@return string|nil data, string host, integer|iocp.Code port TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: it was cut
 function datagram:receive() end
 
 --- Sends one.
@@ -693,11 +694,11 @@ function port:enqueue(key, bytes, overlapped) end
 
 --- Posts all keys of an array, in order and in one step, or none (on Windows, whose kernel takes one at a time, those
 --- before the one that fails are posted); to a port with a capacity one after the other, as far as there is room.
+--- Returns how many were posted.
 ---@param keys iocp.Address[]
 ---@param bytes integer? of each packet: 0..2^32-1, default 0
 ---@param overlapped iocp.Address? of each packet
----@return integer|nil count, string? message, iocp.Code? code how many were posted. CLOSED, NOMEM; with a capacity as
---- enqueue, if none was
+---@return integer|nil count, string? message, iocp.Code? code CLOSED, NOMEM; with a capacity as enqueue, if none was
 function port:enqueue_many(keys, bytes, overlapped) end
 
 --- A packet that is to come: what enqueue_after and every notify give.
@@ -742,20 +743,20 @@ function port:events() end
 function port:timeout() end
 
 --- Takes the oldest packet, waiting for one if there is none. Of several waiting threads the one that came last is
---- served first. Source: Microsoft's GetQueuedCompletionStatus.
+--- served first. Source: Microsoft's GetQueuedCompletionStatus. Of an I/O that failed nil, message, its code, and
+--- behind it key, bytes, overlapped. Of what send posted nil, message, MESSAGE, and behind it the values.
 ---@param ms number? milliseconds from 0 on; nil for ever
----@return iocp.Address|nil key, integer|string bytes, iocp.Address|iocp.Code|nil overlapped nil: it has none. Or nil,
---- message, code: TIMEOUT, CLOSED, ABANDONED, CANCELLED, NOMEM; of an I/O that failed its own code, and behind it key,
---- bytes, overlapped; MESSAGE, and behind it the values that send posted
+---@return iocp.Address|nil key, integer|string bytes, iocp.Address|iocp.Code|nil overlapped TIMEOUT, CLOSED, ABANDONED,
+--- CANCELLED, NOMEM. A packet without an overlapped has nil
 function port:dequeue(ms) end
 
 --- Takes up to max packets, those that are there; waits only for the first. Source: Microsoft's
---- GetQueuedCompletionStatusEx.
+--- GetQueuedCompletionStatusEx. The batch is flat: key, bytes, overlapped, key ... The bytes of an I/O that failed are
+--- negative: iocp.describe.
 ---@param max integer 1..715827882
 ---@param ms number? milliseconds from 0 on; nil for ever
 ---@param batch table? is filled and returned; what stood in it behind 3 * n stays. nil: a new one
----@return table|nil batch, integer|string n, iocp.Code? code flat: key, bytes, overlapped, key ... The bytes of an I/O
---- that failed are negative: iocp.describe. Codes as dequeue
+---@return table|nil batch, integer|string n, iocp.Code? code as dequeue
 function port:dequeue_many(max, ms, batch) end
 
 --- for key, bytes, overlapped in port:packets() do: until the port closes or the calling thread is cancelled; else it
@@ -841,20 +842,19 @@ function atomic:set(value) end
 ---@return string
 function atomic:handle() end
 
---- Adds.
+--- Adds. Returns what it is now.
 ---@param by integer in the range of the atomics here
----@return integer|nil value, string? message, iocp.Code? code what it is now. INVALID: that would leave the range, and
---- it is as it was
+---@return integer|nil value, string? message, iocp.Code? code INVALID: that would leave the range, and it is as it was
 function atomic:add(by) end
 
---- Subtracts.
+--- Subtracts. Returns what it is now.
 ---@param by integer in the range of the atomics here
----@return integer|nil value, string? message, iocp.Code? code what it is now. INVALID as add
+---@return integer|nil value, string? message, iocp.Code? code INVALID: as add
 function atomic:sub(by) end
 
---- Makes it that.
+--- Makes it that. Returns what it was.
 ---@param value integer in the range of the atomics here
----@return integer|nil value, string? message, iocp.Code? code what it was. INVALID as get
+---@return integer|nil value, string? message, iocp.Code? code INVALID: as get
 function atomic:exchange(value) end
 
 --- Makes it `value` where it is `expected`.
@@ -998,11 +998,12 @@ function dict:stats() end
 ---@return iocp.Value value, string? message, iocp.Code? code CANCELLED, NOMEM; TIMEOUT: in a fiber
 function dict:get_or_set(key, f, ms) end
 
---- Puts what f returns in the place of the value, and calls it again if that has changed meanwhile.
+--- Puts what f returns in the place of the value, and calls it again if that has changed meanwhile. Returns the new
+--- one.
 ---@param key string
 ---@param f fun(value: iocp.Value, key: string): iocp.Value, number? the new value, nil deletes, and for how many
 --- milliseconds, if not as long as the old one
----@return iocp.Value value the new one, string? message, iocp.Code? code NOMEM
+---@return iocp.Value value, string? message, iocp.Code? code NOMEM
 function dict:update(key, f) end
 
 ---@alias iocp.Element "double"|"float"|"int8"|"uint8"|"int16"|"uint16"|"int32"|"uint32"|"int64"
@@ -1258,10 +1259,10 @@ function thread:notify(target, key, overlapped) end
 ---@return "suspended"|"running"|"finished"|"failed"|"cancelled"
 function thread:status() end
 
---- From now on every wait of this module in that thread returns CANCELLED, the one it is in included.
+--- From now on every wait of this module in that thread returns CANCELLED, the one it is in included. With "hard" it is
+--- cancelled also where that fails: no signal is free, or a filter of system calls is in the way.
 ---@param how "hard"? also raises an error in running Lua code, whatever pcall catches
----@return true|nil, string? message, iocp.Code? code the system's number: with "hard" it is cancelled, but its code is
---- not interrupted, as no signal is free, or a filter of system calls is in the way
+---@return true|nil, string? message, iocp.Code? code the system's number: its code is not interrupted
 function thread:cancel(how) end
 
 --- Starts a thread that was created suspended. Source: Microsoft's ResumeThread.
@@ -1709,12 +1710,12 @@ function pool:task(f, ...) end
 ---@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines
 
 --- The results of f(item, index), in order: the first of each, unless results = "all". A list with a hole is an error.
---- Raises the first error, which cancels the rest: the value, or of a text the message with its item.
+--- Raises the first error, which cancels the rest: the value, or of a text the message with its item. With errors =
+--- "collect" also the messages, with tracebacks, and the error values, both by index.
 ---@param list any[]|fun(): any an iterator is read to its end first
 ---@param f iocp.Work
 ---@param options? iocp.LoopOptions
----@return any[]|nil results, table|string? errors, table|iocp.Code? values with errors = "collect" the messages, with
---- tracebacks, and the error values, both by index; else nil, message, code: CLOSED, CANCELLED, TIMEOUT: the queue is
+---@return any[]|nil results, table|string? errors, table|iocp.Code? values CLOSED, CANCELLED, TIMEOUT: the queue is
 --- full of others' tasks
 function pool:map(list, f, options) end
 
@@ -1876,10 +1877,10 @@ function task:notify(target, key, overlapped) end
 ---@return "unscheduled"|"scheduled"|"running"|"completed"|"failed"|"cancelled"
 function task:status() end
 
---- Before it runs: it never runs. While it runs: its waits return CANCELLED and iocp.cancelled() is true.
+--- Before it runs: it never runs. While it runs: its waits return CANCELLED and iocp.cancelled() is true. Returns false
+--- if it had ended.
 ---@param how? "hard" also raises an error in it, which ends its worker (see replace)
----@return boolean|nil, string? message, iocp.Code? code false: it had ended. The system's number as of a thread, ENOSYS
---- and its like
+---@return boolean|nil, string? message, iocp.Code? code the system's number: as of a thread
 function task:cancel(how) end
 
 --- Runs when these have completed; cancelled if one fails or is cancelled. Raises for a circle, and after submit.

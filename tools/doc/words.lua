@@ -27,12 +27,40 @@ function words.argument(param)
   return ("`%s%s: %s` %s"):format(param.name, param.optional and "?" or "", its, words.with_codes(param.text))
 end
 
+-- "integer" of "integer|string|nil" without string; "" where nothing else is left.
+local function without(text, name)
+  local rest = {}
+  for part in (text:gsub("%?$", "") .. "|"):gmatch("(.-)|") do
+    if part ~= name and part ~= "nil" then
+      rest[#rest + 1] = part
+    end
+  end
+  return table.concat(rest, "|")
+end
+
+-- The types of what is returned, as they are where nothing has failed, by value; and whether something may.
+local function types_of(values)
+  local types, last = {}, #values
+  local fails = last > 2 and values[last].type:find("iocp.Code", 1, true) ~= nil
+  for i, value in ipairs(values) do
+    types[i] = value.type
+  end
+  if fails then
+    types[1], types[last] = without(types[1], "nil"), without(types[last], "iocp.Code")
+    types[last - 1] = types[last - 1] == "string?" and "" or values[last - 1].type:find("|", 1, true)
+      and without(types[last - 1], "string") or types[last - 1]
+  end
+  return types, fails
+end
+
 --- What a @return line says: "`true`; or nil, message, code: `CLOSED`".
 function words.result(values)
-  local said, fails = {}, #values > 1 and values[#values].type == "iocp.Code?"
-  for i = 1, #values - (fails and 2 or 0) do
-    local type = i == 1 and fails and words.needed(values[i].type):gsub("|nil|", "|") or words.type(values[i].type)
-    said[i] = ("`%s`%s"):format(type, values[i].name and " " .. values[i].name or "")
+  local said = {}
+  local types, fails = types_of(values)
+  for i, value in ipairs(values) do
+    if types[i] ~= "" then
+      said[#said + 1] = ("`%s`%s"):format(words.type(types[i]), value.name and " " .. value.name or "")
+    end
   end
   local text = table.concat(said, ", ") .. (fails and "; or nil, message, code" or "")
   return text .. (values.text ~= "" and ": " .. words.with_codes(values.text) or "")
