@@ -3,8 +3,8 @@
 -- the name above says that this is what require "iocp" gives.
 --
 -- Everywhere: wrong use raises and names the argument; what can happen at run time returns nil, message, code. Every
--- function may be called from any thread; objects of the same port, heap or thread in several states are references to
--- one.
+-- function may be called from any thread, but those of objects that are said to be for one alone; objects of the same
+-- port, heap or thread in several states are references to one.
 
 ---@alias iocp.Code
 ---| "TIMEOUT"   # the time given has passed

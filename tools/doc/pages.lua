@@ -46,8 +46,11 @@ function kinds.type(item)
     lines[#lines + 1] = entry.type and ("`%s`"):format(words.type(entry.type))
       or ("All of `%s`, and:"):format(words.type(entry.parent))
   end
+  if entry.choices then
+    lines[#lines + 1] = "" -- a list begins behind an empty line
+  end
   for _, choice in ipairs(entry.choices or {}) do
-    lines[#lines + 1] = ("\n- `%s` %s"):format(choice.type, words.with_codes(choice.text))
+    lines[#lines + 1] = ("- `%s` %s"):format(choice.type, words.with_codes(choice.text))
   end
   lines[#lines + 1] = "\n@table " .. item.name
   for _, field in ipairs(entry.list or {}) do
@@ -57,7 +60,7 @@ function kinds.type(item)
 end
 
 local function comment(out, text)
-  out:write("---\n", ("-- " .. text):gsub("\n", "\n-- "), "\n\n")
+  out:write("--[==[--\n", text, "\n]==]\n\n")
 end
 
 local function write_section(out, title, section)
