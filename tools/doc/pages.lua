@@ -1,6 +1,5 @@
 --- Writes the tables of doc/reference.md, and into a folder what LDoc makes the site from: for each section that has a
--- table a file of doc comments, with all that types/iocp.d.lua says of what is in it; and LDoc's configuration, with
--- the chapters in the order in which the README names them.
+-- table a file of doc comments, with all that types/iocp.d.lua says of what is in it; and LDoc's configuration.
 local outline = dofile "tools/doc/outline.lua"
 local items = dofile "tools/doc/items.lua"
 local words = dofile "tools/doc/words.lua"
@@ -77,19 +76,20 @@ local function write_section(out, title, section)
   end
 end
 
+-- The chapters in the order in which doc/index.md, or without it the README, names them.
 local function chapters()
-  local list, seen = { "README.md" }, {}
-  local function add(name)
-    if not seen[name] then
-      seen[name], list[#list + 1] = true, "doc/" .. name
+  local there, names, list = {}, {}, { "README.md" }
+  for path in io.popen("LC_ALL=C ls doc/*.md"):lines() do
+    names[#names + 1] = path:match("[^/]+$")
+    there[names[#names]] = true
+  end
+  local order = "index.md " .. outline.file(there["index.md"] and "doc/index.md" or "README.md")
+  for name in (order .. table.concat(names, " ")):gmatch("[%w_-]+%.md") do
+    if there[name] then
+      there[name], list[#list + 1] = nil, "doc/" .. name
     end
   end
-  for name in outline.file("README.md"):gmatch("doc/([%w_-]+%.md)") do
-    add(name)
-  end
-  for path in io.popen("LC_ALL=C ls doc/*.md"):lines() do
-    add(path:match("[^/]+$"))
-  end
+  list[#list + 1] = "CHANGELOG.md"
   return list
 end
 

@@ -44,7 +44,7 @@ end
 
 -- Chapters name each other as files of the project; to one that is no part of the site nothing leads.
 local function map_links(page, text)
-  local origin = page:find("README", 1, true) and "" or "doc/"
+  local origin = (page:find("README", 1, true) or page:find("CHANGELOG", 1, true)) and "" or "doc/"
   text = text:gsub('<a href="([^"]*)">(.-)</a>', function(link, words)
     local path, anchor = link:match("^([^#]*)(#?.*)$")
     if path == "" and not text:find('id="' .. anchor:sub(2) .. '"', 1, true) and page:find("^modules") then
