@@ -66,7 +66,7 @@ describe("the reference", function()
   it("says with what codes a function fails", function()
     assert.same({}, problems(function(item)
       for _, values in ipairs(item.returns or {}) do
-        if #values > 1 and values[#values].type == "iocp.Code?" and not values.text:find("%u%u%u")
+        if #values > 1 and values[#values].type:find("Code?", 1, true) and not values.text:find("%u%u%u")
           and not values.text:find("%f[%a][Aa]s %a") and not (values.text .. item.text):find("%u%u%u%u")
           and not values.text:find("the system's number") then
           return "fails how?"

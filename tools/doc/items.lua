@@ -41,14 +41,19 @@ local function call_item(class, call)
     text = "" } } }
 end
 
+-- An object of the class: port, of iocp.IOCompletionPort; remote.pool, of iocp.remote.Pool.
+local function object_name(class)
+  return (class.name:match("^iocp%.(%l%w*%.)%u") or "") .. class.variable
+end
+
 local function member_item(class, member)
-  local name = member.method and class.variable .. ":" .. member.name or class_name(class) .. "." .. member.name
+  local name = member.method and object_name(class) .. ":" .. member.name or class_name(class) .. "." .. member.name
   if member.params then
     return { kind = "function", name = name, params = member.params, text = member.text, used = member.used,
       signature = signature(name, member.params), returns = member.returns or {}, calls = member.calls }
   elseif not member.type:find("Class$") then -- which calls say more of
-    name = class.name:find("%.") and class.variable .. "." .. member.name or name
-    name = member.operator and "#" .. class.variable or name -- len is all there is
+    name = class.name:find("%.") and object_name(class) .. "." .. member.name or name
+    name = member.operator and "#" .. object_name(class) or name -- len is all there is
     return { kind = "field", name = name, signature = name, type = member.type, text = member.text,
       used = { member.type:match("iocp%.[%w_.]+") } }
   end

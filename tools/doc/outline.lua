@@ -6,14 +6,7 @@
 local luacats = dofile "tools/doc/luacats.lua"
 local items = dofile "tools/doc/items.lua"
 
-local outline = {}
-
---- Puts what the second list has behind what the first one has.
-function outline.append(to, from)
-  for _, item in ipairs(from) do
-    to[#to + 1] = item
-  end
-end
+local outline = { TYPES = { "types/iocp.d.lua" } }
 
 local TABLE, LAST = "^<!%-%- table: (.-) %-%->$", "<!-- end of the table -->"
 
@@ -22,6 +15,27 @@ local function read(path)
   local text = file:read("*a")
   file:close()
   return text
+end
+
+--- Puts what the second list has behind what the first one has.
+function outline.append(to, from)
+  for _, item in ipairs(from) do
+    to[#to + 1] = item
+  end
+  return to
+end
+
+-- What the files of types say, those of modules beside iocp behind its own.
+local function read_types()
+  local all = { classes = {}, aliases = {}, list = {} }
+  for _, path in ipairs(outline.TYPES) do
+    local types = luacats.read(read(path))
+    for _, entry in ipairs(types.list) do
+      (types.classes[entry.name] and all.classes or all.aliases)[entry.name] = entry
+    end
+    outline.append(all.list, types.list)
+  end
+  return all
 end
 
 -- Sections: { title =, level =, before = lines, names = list or nil, after = lines }. What lies between the marks of a
@@ -49,12 +63,15 @@ local function sections_of(page)
   return sections
 end
 
--- Gives a class that no section names its table: in the section of its name, or a new one at the end.
+-- Gives a class that no section names its table: iocp.module.Class in iocp.module's, others in the section of their
+-- name, or a new one at the end.
 local function add_class(sections, types, name)
   local names = types.classes["iocp." .. name .. "Class"] and { name .. "Class", name } or { name }
+  local module = name:match("^(.+)%.")
   for _, section in ipairs(sections) do
-    if section.title == "iocp." .. name and not section.names then
-      section.names, section.after = names, { "" }
+    if section.title == "iocp." .. (module or name) then
+      section.after = section.names and section.after or { "" }
+      section.names = outline.append(section.names or {}, names)
       return
     end
   end
@@ -96,7 +113,7 @@ end
 
 --- The sections, those with a table with `groups`: each { name =, text =, items = }. Also the types.
 function outline.read()
-  local types = luacats.read(read("types/iocp.d.lua"))
+  local types = read_types()
   local sections, seen = sections_of(read("doc/reference.md")), {}
   local taken = complete(sections, types)
   for name in pairs(taken) do

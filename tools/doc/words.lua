@@ -27,11 +27,14 @@ function words.argument(param)
   return ("`%s%s: %s` %s"):format(param.name, param.optional and "?" or "", its, words.with_codes(param.text))
 end
 
--- "integer" of "integer|string|nil" without string; "" where nothing else is left.
+-- The type of codes, of this module or one beside it.
+local CODE = "iocp%.[%l.]*Code"
+
+-- "integer" of "integer|string|nil" without string; "" where nothing else is left. The name is a pattern.
 local function without(text, name)
   local rest = {}
   for part in (text:gsub("%?$", "") .. "|"):gmatch("(.-)|") do
-    if part ~= name and part ~= "nil" then
+    if not part:find("^" .. name .. "$") and part ~= "nil" then
       rest[#rest + 1] = part
     end
   end
@@ -41,12 +44,12 @@ end
 -- The types of what is returned, as they are where nothing has failed, by value; and whether something may.
 local function types_of(values)
   local types, last = {}, #values
-  local fails = last > 2 and values[last].type:find("iocp.Code", 1, true) ~= nil
+  local fails = last > 2 and values[last].type:find(CODE) ~= nil
   for i, value in ipairs(values) do
     types[i] = value.type
   end
   if fails then
-    types[1], types[last] = without(types[1], "nil"), without(types[last], "iocp.Code")
+    types[1], types[last] = without(types[1], "nil"), without(types[last], CODE)
     types[last - 1] = types[last - 1] == "string?" and "" or values[last - 1].type:find("|", 1, true)
       and without(types[last - 1], "string") or types[last - 1]
   end
