@@ -91,3 +91,67 @@ describe("the reference", function()
     assert.same({}, list)
   end)
 end)
+
+describe("make doc", function()
+  local types = dofile("tools/doc/luacats.lua").read([[
+---@class iocp
+local iocp = {}
+
+---@class iocp.HowOptions
+---@field b? integer how much
+
+--- Makes one.
+---@param a string
+---@param o? iocp.HowOptions
+---@return iocp.New|nil new, integer|string n, iocp.Code? code INVALID: it is none
+function iocp.make(a, o) end
+
+--- Is what it is.
+---@class iocp.New
+---@operator len: integer how many
+local new = {}
+
+--- Does it.
+---@param x integer? from 1 on
+---@param ... any
+---@return true # or it raises
+function new:act(x, ...) end
+]])
+
+  local function page_of(text)
+    return dofile("tools/doc/tables.lua")(outline.of(text, types))
+  end
+
+  local TABLE = [[
+| `iocp.make(a [, o])` | Makes one.<br>`a: string`<br>`o?: HowOptions`<br>→ `New` new, `integer` n; or nil, message, ]]
+    .. [[code: `INVALID`: it is none |
+| `iocp.HowOptions` | `b?: integer` how much |
+]]
+  local CLASS = [[
+| **iocp.New** | Is what it is. |
+| `#new` | `integer` how many |
+| `new:act(x, ...)` | Does it.<br>`x?: integer` from 1 on<br>`...: any`<br>→ `true`: or it raises |
+]]
+  local function marked(names, rows)
+    return ("<!-- table: %s -->\n\n| | |\n|---|---|\n%s\n<!-- end of the table -->\n"):format(names, rows)
+  end
+
+  local PAGE = "# A\n\n## iocp\n\n" .. marked("iocp", TABLE) .. "Words.\n\n"
+
+  it("writes tables anew, keeps what is around them, and gives a class that no section names one", function()
+    local old = "# A\n\n## iocp\n\n<!-- table: iocp -->\nwhat was\n<!-- end of the table -->\nWords.\n\n"
+    local new = PAGE .. "## iocp.New\n\n" .. marked("New", CLASS) .. "\n"
+    assert.equal(new, page_of(old))
+    assert.equal(new, page_of(new))
+  end)
+
+  it("puts that into the section of its name, if there is one", function()
+    local old = PAGE .. "## iocp.New\n\nIt is new.\n\n"
+    assert.equal(old .. marked("New", CLASS) .. "\n", page_of(old))
+  end)
+
+  it("says which name a page has that there is not", function()
+    assert.has_error(function() page_of("# A\n<!-- table: Old -->\n<!-- end of the table -->\n") end,
+      "doc/reference.md: nothing is called Old")
+  end)
+end)

@@ -107,34 +107,44 @@ local function group_of(types, name, taken)
   elseif class and class.variable then
     return { name = class.name, text = class.text, items = items.of_class(class) }
   end
-  local entry = class or types.aliases["iocp." .. name] or error("doc/reference.md: nothing is called " .. name)
+  local entry = class or types.aliases["iocp." .. name] or error("doc/reference.md: nothing is called " .. name, 0)
   return { name = entry.name, text = entry.text, items = { items.of_type(entry) } }
 end
 
---- The sections, those with a table with `groups`: each { name =, text =, items = }. Also the types.
-function outline.read()
-  local types = read_types()
-  local sections, seen = sections_of(read("doc/reference.md")), {}
+-- What the section's names stand for, of functions of iocp one beside the other together.
+local function groups_of(section, types, taken)
+  local groups = {}
+  for _, name in ipairs(section.names) do
+    local group, last = group_of(types, name, taken), groups[#groups]
+    if last and last.name == group.name then
+      outline.append(last.items, group.items)
+    else
+      groups[#groups + 1] = group
+    end
+  end
+  return groups
+end
+
+--- The sections of a page with these types; those with a table with `groups`: each { name =, text =, items = }.
+function outline.of(page, types)
+  local sections, seen = sections_of(page), {}
   local taken = complete(sections, types)
   for name in pairs(taken) do
     seen["iocp." .. name] = true
   end
   for _, section in ipairs(sections) do
-    for _, name in ipairs(section.names or {}) do
-      local group = group_of(types, name, taken)
-      section.groups = section.groups or {}
-      local last = section.groups[#section.groups]
-      if last and last.name == group.name then
-        outline.append(last.items, group.items)
-      else
-        table.insert(section.groups, group)
-      end
-    end
+    section.groups = section.names and groups_of(section, types, taken)
     for _, group in ipairs(section.groups or {}) do
       group.items = items.with_types(types, group.items, seen)
     end
   end
-  return sections, types
+  return sections
+end
+
+--- The project's own, and the types.
+function outline.read()
+  local types = read_types()
+  return outline.of(read("doc/reference.md"), types), types
 end
 
 outline.LAST, outline.file = LAST, read
