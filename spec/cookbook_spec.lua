@@ -5,8 +5,8 @@ local support = require "support"
 local NEEDS = { ["wordcount.lua"] = "lfs", ["database.lua"] = "luasql.sqlite3", ["luv_loop.lua"] = "luv",
   ["cqueues_loop.lua"] = "cqueues" }
 
--- Other modules' threads and loops are not for a sanitizer to look at.
-local sanitized = support.divisor > 1 and not support.windows
+-- What the page says of Linux is not so on Windows, nor on plain POSIX.
+local is_linux = not support.windows and not os.getenv("IOCP_SPEC_BACKEND")
 
 local function lines_of(text)
   local lines = {}
@@ -81,7 +81,7 @@ local function run(command, block, said)
   local needed = NEEDS[script:match("examples/([%w_.]+)")]
   if needed and not pcall(require, needed) then
     assert.matches("is not here", output, 1, true)
-  elseif not (block.mark == "linux" and support.windows) then
+  elseif block.mark ~= "linux" or is_linux then
     local good, line = is_printed(block, said, output)
     assert.is_true(good, ("%s printed\n%s\nwhere the page has: %s"):format(command, output, line))
   end
@@ -136,23 +136,21 @@ describe("the cookbook", function()
         if command then
           local said = lines_of(block.text)
           table.remove(said, 1)
-          reported = { block = block, said = said }
-          local needed = NEEDS[command:match("examples/([%w_.]+)")]
-          if not (sanitized and needed) then
-            it("prints what it says: " .. command, function()
-              run(command, block, said)
-            end)
-          end
+          reported = said
+          it("prints what it says: " .. command, function()
+            run(command, block, said)
+          end)
         end
       end
 
-      -- The program that is translated, where the module that it is for is installed.
       for _, block in ipairs(recipe.blocks) do
-        if block.language == "lua" and block.mark and not sanitized and pcall(require, block.mark) then
-          it("has a program for " .. block.mark .. " that prints the same", function()
-            local code, output = support.child(block.text)
-            assert.equal(0, code, output)
-            assert.is_true(is_printed(reported.block, reported.said, output), output)
+        if block.language == "lua" and block.mark then
+          it("has a program for " .. block.mark .. " that prints the same, where that is installed", function()
+            if pcall(require, block.mark) then
+              local code, output = support.child(block.text)
+              assert.equal(0, code, output)
+              assert.is_true(is_printed({ mark = "varies" }, reported, output), output)
+            end
           end)
         end
       end
@@ -188,15 +186,23 @@ describe("the cookbook", function()
 
   it("stops on Ctrl-C, and keeps what is done", function()
     local code, output = support.child([[
-      require("support").interrupt_soon()
-      arg = { "100", "100" }
+      local iocp, support = require "iocp", require "support"
+      local signal = iocp.signal
+      function iocp.signal(name) -- which comes once it is asked for
+        return { notify = function(_, ...)
+          local timer = assert(signal(name):notify(...))
+          support.interrupt_soon()
+          return timer
+        end }
+      end
+      arg = { "400", "100" }
       dofile "examples/interrupt.lua"
-    ]])
+    ]], 60)
     assert.equal(0, code, output)
     local done, cancelled = output:match("^stopping; press Ctrl%-C again to leave at once\r?\n"
-      .. "100 pieces: (%d+) completed, (%d+) cancelled, 0 failed")
+      .. "400 pieces: (%d+) completed, (%d+) cancelled, 0 failed")
     assert.is_truthy(done, output)
-    assert.equal(100, done + cancelled)
+    assert.equal(400, done + cancelled)
     assert.is_true(tonumber(cancelled) > 0)
   end)
 end)
