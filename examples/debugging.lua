@@ -16,7 +16,7 @@ end
 
 -- One write for one line: what several threads print then does not mix within lines.
 local function say(text)
-  io.write(("worker %d: %s\n"):format(select(2, require("iocp").Pool.current()), text))
+  io.write(("worker %d: %s\n"):format(select(2, iocp.Pool.current()), text))
 end
 
 --- Calls f, and tells how often each of its lines ran.

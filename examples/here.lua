@@ -13,7 +13,7 @@ print("bytes", #assert(iocp.read_file(path)))
 os.remove(path)
 
 -- A child process has no shell in between: arguments arrive as they are. What is a shell's own has to be asked for.
-local echo = windows and { "cmd.exe", "/c", "echo hello", stdout = "pipe" } or { "echo", "hello", stdout = "pipe" }
+local echo = windows and { "cmd.exe", "/c", "echo", "hello", stdout = "pipe" } or { "echo", "hello", stdout = "pipe" }
 local child = assert(iocp.Process(echo))
 local output = assert(iocp.open_file(child.stdout))
 print("child", (output:read():gsub("\r", ""))) -- cmd.exe ends its lines with \r\n

@@ -8,10 +8,9 @@ local INTERRUPTED = 0 -- the key of that packet; those of tasks are their number
 
 -- It waits, so it notices by itself; a loop that computes looks at iocp.cancelled() now and then.
 local function work(piece, duration)
-  local clock = require "iocp"
-  local finish = clock.clock() + duration
-  while clock.clock() < finish do
-    if not clock.sleep(10) then
+  local finish = iocp.clock() + duration
+  while iocp.clock() < finish do
+    if not iocp.sleep(10) then
       error("stopped in the middle", 0)
     end
   end

@@ -29,7 +29,7 @@ local inside, most = iocp.Atomic(), iocp.Atomic()
 
 local function use(n) -- what at most `tokens` threads do
   most:max(inside:add(1))
-  require("iocp").sleep(5)
+  iocp.sleep(5)
   inside:sub(1)
   return n
 end

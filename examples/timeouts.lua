@@ -5,7 +5,7 @@ local iocp = require "iocp"
 
 local port, pool = iocp.IOCompletionPort(), assert(iocp.Pool(2))
 local function slowly(n) -- for ever, but it ends when it is told to
-  require("iocp").sleep(math.huge)
+  iocp.sleep(math.huge)
   return n
 end
 
