@@ -1,9 +1,9 @@
 /*
 ** coroutine.c - coroutines that cancel("hard") reaches.
 **
-** A hook belongs to one coroutine, but on LuaJIT, where it belongs to the state. So in the states of threads resume, wrap
-** and close of the coroutine library are ours: they do the same, and tell the interrupt which coroutine runs. One that C
-** code of others resumes is not followed: the error is raised when it gives way.
+** A hook belongs to one coroutine, but on LuaJIT, where it belongs to the state. So in the states of threads
+** resume, wrap and close of the coroutine library are ours: they do the same, and tell the interrupt which
+** coroutine runs. One that C code of others resumes is not followed: the error is raised when it gives way.
 **
 ** What is followed lives: who resumes it has it on the stack, or as an upvalue.
 */
