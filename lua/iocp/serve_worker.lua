@@ -2,8 +2,8 @@
 -- who is to have the connection when it is there, hands it over by its handle, and replaces workers that have died.
 --
 -- Packets to a worker: key, verb. All connections that it is given come before the STOP. A worker that dies loses the
--- packets that its scheduler had taken; so those it had not begun are given to its successor anew, which tells them from
--- what is in the port still by the generation.
+-- packets that its scheduler had taken; so those connections that it had not begun are given anew, and the generation
+-- tells its successor which packets in the port are for the dead one.
 -- @module iocp.serve_worker
 local core, fibers, scheduler = require "iocp.core", require "iocp.fiber", require "iocp.scheduler"
 local counters, server = require "iocp.counters", require "iocp.server"

@@ -235,7 +235,7 @@ int iocp_running_refused(lua_State *L, int code);
 
 /* ---- coroutine.c ------------------------------------------------------------------------------------------------- */
 
-/* From now on the functions of the state's coroutine library tell `running`, which outlives the state, what they run. */
+/* From now on the functions of the state's coroutine library tell `running` what they run. It outlives the state. */
 void iocp_coroutines_follow(lua_State *L, iocp_running *running);
 
 /* ---- object.c: the userdata -------------------------------------------------------------------------------------- */

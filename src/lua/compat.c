@@ -133,8 +133,8 @@ void iocp_dump_push(lua_State *L)
 }
 
 #if LUA_VERSION_NUM < 502
-/* By the library's own, which lets each coroutine go on counting C calls where its caller is: for that, 5.1 has a function
-** that LuaJIT lacks. */
+/* By the library's own, where each coroutine goes on counting C calls where its caller is: the function for that is not
+** in LuaJIT. */
 int iocp_resume(lua_State *L, lua_State *co, int count)
 {
 	int first = lua_gettop(L) - count + 1, status;
