@@ -79,6 +79,11 @@ $(BUILD)/c/embed_test: spec/c/embed_test.c $(BUILD)/lua5.4/iocp/core.so
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -DMODULE_PATH='"$(BUILD)/lua5.4"' -o $@ $< -lcmocka -llua5.4 \
 		$(LIBRARIES)
 
+# The example of a C program with Lua in its threads, linked with the module, which it finds where it was built.
+$(LUAS:%=$(BUILD)/%/embed): $(BUILD)/%/embed: examples/c/embed.c $(BUILD)/%/iocp/core.so
+	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $< -L$(@D)/iocp -l:core.so \
+		-l$(if $(filter luajit,$*),luajit-5.1,$*) -Wl,-rpath,'$$ORIGIN/iocp'
+
 # The codec from inside, with Lua 5.4.
 $(BUILD)/c/value_test: $(BUILD)/c/%: spec/c/%.c \
 		$(BINDING:src/lua/%.c=$(BUILD)/lua5.4/obj/%.o) $(CORE_OBJECTS)
@@ -119,7 +124,7 @@ $(BUILD)/c/refuse: spec/c/refuse.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $<
 
-c-tests: $(TESTS:%=$(BUILD)/c/%) $(BUILD)/c/resolver.so $(BUILD)/c/refuse
+c-tests: $(TESTS:%=$(BUILD)/c/%) $(BUILD)/c/resolver.so $(BUILD)/c/refuse $(BUILD)/lua5.4/embed
 
 # ---- using -------------------------------------------------------------------------------------------------------
 
@@ -132,8 +137,8 @@ check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
 examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
-	$(call need,$(EXAMPLES_ON),tap luv cqueues)
-	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
+	$(call need,$(EXAMPLES_ON),tap luv cqueues luasql)
+	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON)) $(EXAMPLES_ON:%=$(BUILD)/%/embed)
 	@tools/examples $(EXAMPLES_ON)
 
 others: ## the tests of luasocket, lua-cjson and lpeg, from Debian's sources, in fibers and threads; and redis-lua

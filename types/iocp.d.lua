@@ -1261,7 +1261,8 @@ function thread:status() end
 
 --- From now on every wait of this module in that thread returns CANCELLED, the one it is in included. With "hard" it is
 --- cancelled also where that fails: no signal is free, or a filter of system calls is in the way.
----@param how "hard"? also raises an error in running Lua code, whatever pcall catches
+---@param how "hard"? also raises an error in running Lua code, in a coroutine too, whatever pcall catches (a coroutine
+--- that another C module resumed goes on until it gives way)
 ---@return true|nil, string? message, iocp.Code? code the system's number: its code is not interrupted
 function thread:cancel(how) end
 

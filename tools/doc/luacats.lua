@@ -125,7 +125,8 @@ function tags.field(_, block, s)
   else
     name = s:need("[%a_][%w_]*")
   end
-  local field = { name = name, optional = s:take("%?") ~= nil, type = take_type(s) }
+  local optional, type_of_it = s:take("%?") ~= nil, take_type(s)
+  local field = { name = name, optional = optional or type_of_it:find("%?$") ~= nil, type = type_of_it }
   block.class.list[#block.class.list + 1] = field
   if not name:find("[", 1, true) then
     block.class.fields[name] = field
