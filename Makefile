@@ -31,8 +31,8 @@ TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test)
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run ready check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http \
-	env rock lint guide picture clean packages c-tests lib install install-lua rockspec
+.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http env \
+	rock lint picture clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -131,6 +131,8 @@ c-tests: $(TESTS:%=$(BUILD)/c/%) $(BUILD)/c/resolver.so $(BUILD)/c/refuse $(BUIL
 run: ## the first article's program: 4 workers, 1,000,000 messages (MESSAGES=n)
 	@$(MAKE) --no-print-directory -s ready LUA=luajit
 	@eval "$$($(MAKE) --no-print-directory -s env LUA=luajit)" && exec luajit examples/run.lua $(MESSAGES)
+
+.PHONY: ready guide
 
 # The module for one Lua, on a machine that may lack the compiler and that Lua.
 ready:
