@@ -129,14 +129,17 @@ c-tests: $(TESTS:%=$(BUILD)/c/%) $(BUILD)/c/resolver.so $(BUILD)/c/refuse $(BUIL
 # ---- using -------------------------------------------------------------------------------------------------------
 
 run: ## the first article's program: 4 workers, 1,000,000 messages (MESSAGES=n)
-	@$(MAKE) --no-print-directory -s ready LUA=luajit
+	$(call need,luajit)
+	@$(MAKE) --no-print-directory -s build-luajit
 	@eval "$$($(MAKE) --no-print-directory -s env LUA=luajit)" && exec luajit examples/run.lua $(MESSAGES)
 
 .PHONY: ready guide
 
-# The module for one Lua, on a machine that may lack the compiler and that Lua.
+# The module for one Lua, on a machine that may lack the compiler and that Lua. With both headers and compiler there
+# nothing else is asked for: elsewhere than on Debian the interpreter may have another name.
 ready:
-	$(call need,$(CHOSEN_ONE))
+	@[ -e '$(include_$(CHOSEN_ONE))/lua.h' ] && command -v $(CC) >/dev/null || \
+		CC="$(CC)" tools/packages compiler $(CHOSEN_ONE)=$(include_$(CHOSEN_ONE))
 	@$(MAKE) --no-print-directory -s build-$(CHOSEN_ONE)
 
 CHOSEN_ONE = $(or $(LUA),luajit)
