@@ -62,19 +62,21 @@ end
 describe("README and guide", function()
   local readme = pages["README.md"]
 
-  -- The rule: what is coloured runs as it stands; a fragment is set in by four spaces. But the cookbook shows parts of
-  -- files, and what they print, which spec/cookbook_spec.lua compares; and the tutorial files, which its spec runs.
+  -- The rule: what requires iocp is fenced, and runs as it stands; all else is set in by four spaces. But the
+  -- cookbook shows parts of files, and what they print, which spec/cookbook_spec.lua compares; the tutorial files,
+  -- which its spec runs.
   for _, path in ipairs(paths) do
-    local number = 0
-    for language, program in (path == "doc/cookbook.md" and "" or pages[path]):gmatch("\n```([^\n]*)\n(.-)\n```") do
+    local number, page = 0, path == "doc/cookbook.md" and "" or pages[path]
+    for language, program in page:gmatch("\n```([^\n]*)\n(.-)\n```") do
       number = number + 1
       it(("have a program that runs as it stands: %s, %d"):format(path, number), function()
-        assert.equal("lua", language, "what is coloured is a program: set fragments and commands in by four spaces")
+        assert.equal("lua", language, "what is fenced is a program: set fragments and commands in by four spaces")
         local name = path == "doc/tutorial.md" and program:match("^%-%- ([%w_]+%.lua)")
         if name then
           assert.equal(support.read("examples/log_analyser/" .. name), program .. "\n")
           return
         end
+        assert.is_truthy(program:find('require "iocp"', 1, true), "how a reader knows that it runs")
         local code, output = support.child(program)
         assert.equal(0, code, output)
         prints_what_it_says(program, output)
