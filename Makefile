@@ -133,6 +133,17 @@ run: ## the first article's program: 4 workers, 1,000,000 messages (MESSAGES=n)
 	@$(MAKE) --no-print-directory -s build-luajit
 	@eval "$$($(MAKE) --no-print-directory -s env LUA=luajit)" && exec luajit examples/run.lua $(MESSAGES)
 
+.PHONY: ready guide
+
+# The module for one Lua, on a machine that may lack the compiler and that Lua. With both headers and compiler there
+# nothing else is asked for: elsewhere than on Debian the interpreter may have another name.
+ready:
+	@[ -e '$(include_$(CHOSEN_ONE))/lua.h' ] && command -v $(CC) >/dev/null || \
+		CC="$(CC)" tools/packages compiler $(CHOSEN_ONE)=$(include_$(CHOSEN_ONE))
+	@$(MAKE) --no-print-directory -s build-$(CHOSEN_ONE)
+
+CHOSEN_ONE = $(or $(LUA),luajit)
+
 check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
@@ -275,7 +286,7 @@ install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local);
 
 install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks; types and examples in share/iocp
 	@$(if $(LUA),,echo 'Say which: make install-lua LUA=lua5.4 (or: $(LUAS))'; exit 1)
-	@$(MAKE) --no-print-directory -s build-$(LUA)
+	@$(MAKE) --no-print-directory -s ready
 	install -d '$(LUA_SHARE)/jit' '$(LUA_SHARE)/tinn' '$(LUA_LIB)' '$(DESTDIR)$(PREFIX)/share/iocp/types' \
 		'$(DESTDIR)$(PREFIX)/share/iocp/examples'
 	install -m 644 lua/iocp/*.lua '$(LUA_SHARE)'
@@ -284,8 +295,9 @@ install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks
 	install -m 755 $(BUILD)/$(LUA)/iocp/core.so '$(LUA_LIB)'
 	install -m 644 types/iocp.d.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
 	install -m 644 examples/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples'
-	install -d '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
+	install -d '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd' '$(DESTDIR)$(PREFIX)/share/iocp/examples/log_analyser'
 	install -m 644 examples/httpd/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
+	install -m 644 examples/log_analyser/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples/log_analyser'
 
 LUA_VERSION = $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
 LUA_SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/iocp
@@ -314,8 +326,13 @@ lint: ## luacheck, the sources' layout and width, and whether they keep to tools
 	@lua5.4 tools/arrows.lua $(OBJECTS)
 	@tools/arrows-test $(OBJECTS)
 
-picture: ## doc/house.svg: the house, drawn from the code
+guide: ## the lines of the guide's chapters that say what comes before and next, by the order of doc/index.md
+	$(call need,lua5.4)
+	@lua5.4 tools/guide.lua
+
+picture: ## doc/house.svg, drawn from the code, and those in doc/pictures
 	$(call need,lua5.4,graphviz)
+	@for picture in doc/pictures/*.dot; do dot -Tsvg -o "$${picture%.dot}.svg" "$$picture"; done
 	@$(MAKE) --no-print-directory -s -j2 $(READ)
 	@lua5.4 tools/arrows.lua --draw $(OBJECTS) | dot -Tsvg >doc/house.svg
 
@@ -333,9 +350,10 @@ OBJECTS = $(BACKEND)=$(BUILD)/core,$(BUILD)/lua5.4/obj \
 	$(if $(HAS_MINGW),windows=$(WINDOWS)/core,$(BUILD)/lua5.4/obj)
 HAS_MINGW = $(shell command -v $(MINGW)gcc)
 
-env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
+env: ## print the exports that let any script require the module, built at first: eval "$(make -s env LUA=lua5.4)"
+	@[ -e $(BUILD)/$(CHOSEN_ONE)/iocp/core.so ] || $(MAKE) --no-print-directory -s ready >&2
 	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;$${LUA_PATH:-;}"'
-	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(if $(LUA),$(LUA),luajit)/?.so;$${LUA_CPATH:-;}"'
+	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(CHOSEN_ONE)/?.so;$${LUA_CPATH:-;}"'
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -92,7 +92,7 @@ describe("the coroutine library in a thread", function()
     local function add(...)
       local texts = {}
       for i = 1, select("#", ...) do
-        texts[i] = tostring((select(i, ...))):gsub("0x%x+", "ADDRESS")
+        texts[i] = tostring((select(i, ...))):gsub(": 0?x?%x%x%x%x%x%x+", ": ADDRESS")
       end
       out[#out + 1] = select("#", ...) .. ": " .. table.concat(texts, ", ")
     end
