@@ -70,12 +70,12 @@ struct iocp_pool {
 	_Atomic int tracing;
 
 	char padding[IOCP_LINE];
+	_Atomic uint32_t users;           /* tasks, workers, and one for all references together */
 	_Atomic uint64_t submitted;       /* tasks ever accepted */
 	_Atomic uint64_t cancelled_early; /* of these, before they ran */
 	_Atomic uint64_t waiting;         /* of these, parked until what they run after has completed */
 	_Atomic uint64_t delayed;         /* of these, parked until it is time */
 	char more_padding[IOCP_LINE];
-	_Atomic uint32_t users;  /* tasks, workers, and one for all references together */
 	_Atomic uint32_t active; /* tasks that run */
 	_Atomic uint32_t peak_active;
 	char last_padding[IOCP_LINE];
