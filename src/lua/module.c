@@ -190,6 +190,7 @@ static void open_private(lua_State *L)
 		{"wall_time", private_wall_time},
 		{"host_name", private_host_name},
 		{"in_thread", private_in_thread},
+		{"stays", iocp_lua_stays},
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

@@ -24,6 +24,7 @@ function object.classes(group, methods, ...)
     class.__tostring = function(self)
       return name .. ": " .. (self.address or "0x0")
     end
+    private.stays(class, name .. ": it stays in its thread")
     classes[name], groups[class] = class, group
   end
 end
