@@ -182,6 +182,7 @@ static void open_private(lua_State *L)
 		{"io_error", iocp_lua_io_error},
 		{"io_errors", iocp_lua_io_errors},
 		{"next_line", iocp_lua_next_line},
+		{"text_at", iocp_lua_text_at},
 		{"class", private_class},
 		{"pick", iocp_lua_pick},
 		{"detach_socket", iocp_lua_detach_socket},
@@ -193,7 +194,9 @@ static void open_private(lua_State *L)
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-	iocp_new_table(L, functions, 0);
+	iocp_new_table(L, functions, 1);
+	iocp_lua_push_take(L);
+	lua_setfield(L, -2, "take");
 	lua_setfield(L, -2, "iocp.private");
 	lua_pop(L, 1);
 }

@@ -11,22 +11,26 @@ local function is_port(number)
   return number >= 0 and number <= 65535 and number % 1 == 0
 end
 
+local OCTETS = {}
+for i = 0, 255 do
+  OCTETS[("%d"):format(i)] = true
+end
+
 --- Whether it is an inet address, which needs no lookup.
 local function is_digits(host)
   local a, b, c, d = host:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$")
-  return a and a + 0 < 256 and b + 0 < 256 and c + 0 < 256 and d + 0 < 256 and not host:find("%f[%d]0%d")
+  return OCTETS[a or ""] and OCTETS[b] and OCTETS[c] and OCTETS[d]
 end
 
 --- The addresses of a host, of a family ("unspec": any), as iocp.resolve has them; or nil, and the text.
 function address.find(host, service, family)
   local port = tonumber(service)
-  if not is_name(host) then
+  if port and is_port(port) and family ~= "inet6" and is_digits(host) then
+    return { { family = "inet", host = host, port = port } }
+  elseif not is_name(host) then
     return nil, words.of "EAI_NONAME"
   elseif port and not is_port(port) or not port and not is_name(service) then
     return nil, words.of "EAI_SERVICE"
-  end
-  if port and family ~= "inet6" and is_digits(host) then
-    return { { family = "inet", host = host, port = port } }
   end
   local lookup, message, code = core.resolve(host, port or service)
   local found = lookup
