@@ -1,5 +1,5 @@
 -- Gets a page of 10 KiB again and again by luasocket's socket.http, and prints what each cost.
--- usage: lua bench/luasocket/get.lua KIND COUNT AT_ONCE PORT, where KIND is what socket.http stands on: luasocket itself;
+-- usage: lua bench/luasocket/get.lua KIND COUNT AT_ONCE PORT, where KIND is what socket.http stands on: luasocket;
 -- ours, where no fiber runs; fibers, ours, so many at once; copas; nothing, which has the answer already.
 local kind, count, at_once, port = arg[1], tonumber(arg[2]), tonumber(arg[3]), arg[4]
 local SIZE = 10240

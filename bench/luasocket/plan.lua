@@ -1,5 +1,5 @@
---- What bench/luasocket measures: rows, each a Lua, how many GETs are under way at once, and what socket.http stands on,
--- the yardstick first. `asked`: how much of the yardstick's processor time at most.
+--- What bench/luasocket measures: rows, each a Lua, how many GETs are under way at once, and what socket.http stands
+-- on, the yardstick first. `asked`: how much of the yardstick's processor time at most.
 -- @module bench.luasocket.plan
 local rows = {}
 

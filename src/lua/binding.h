@@ -367,6 +367,9 @@ void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_socket(lua_State *L);
 void iocp_lua_open_lookup(lua_State *L);
+/* private.resolve_name(host, service, required): a Lookup of the name of an address, whose wait gives that and the
+** service's; see iocp_system_name. */
+int iocp_lua_resolve_name(lua_State *L);
 void iocp_lua_open_file(lua_State *L);
 void iocp_lua_open_process(lua_State *L);
 void iocp_lua_open_atomic(lua_State *L);

@@ -190,6 +190,7 @@ static void open_private(lua_State *L)
 		{"debugs", private_debugs},
 		{"wall_time", private_wall_time},
 		{"host_name", private_host_name},
+		{"resolve_name", iocp_lua_resolve_name},
 		{"in_thread", private_in_thread},
 		{NULL, NULL},
 	};

@@ -60,6 +60,16 @@ function address.find_own(host, service, family)
   return address.find(family == "inet6" and "::" or "0.0.0.0", service, family)
 end
 
+--- What an address, in digits, and a port are called. nil: nobody says; `required`: where the address has no name, either.
+local function name_of(host, port, required)
+  local lookup = private.resolve_name(host, port, required)
+  if not lookup then
+    return nil
+  end
+  local name, service = lookup:wait()
+  return name, name and service
+end
+
 local dns = {}
 address.dns = dns
 
@@ -98,11 +108,18 @@ end
 
 function dns.tohostname(host)
   host = words.text("tohostname", 1, host)
-  local about, text = resolved(host, host)
+  local name = host
+  if is_digits(host) then
+    name = name_of(host, nil, true)
+    if not name then
+      return nil, "host not found"
+    end
+  end
+  local about, text = resolved(name, host)
   if not about then
     return nil, text
   end
-  return about.name, about
+  return name, about
 end
 
 function dns.getnameinfo(host, service)
@@ -114,12 +131,13 @@ function dns.getnameinfo(host, service)
   if not found then
     return nil, text
   end
-  local names = {}
-  for i, one in ipairs(host ~= nil and found or {}) do
-    names[i] = one.host
+  local names, its_service = {}, nil
+  for i, one in ipairs(found) do
+    local name, its = name_of(one.host, one.port)
+    names[i], its_service = host ~= nil and (name or one.host) or nil, its or tostring(service)
   end
   if service ~= nil then
-    return names, tostring(service)
+    return names, its_service
   end
   return names
 end
