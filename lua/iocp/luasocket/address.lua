@@ -60,7 +60,7 @@ function address.find_own(host, service, family)
   return address.find(family == "inet6" and "::" or "0.0.0.0", service, family)
 end
 
---- What an address, in digits, and a port are called. nil: nobody says; `required`: where the address has no name, either.
+--- What an address, in digits, and a port are called. nil: nobody says; `required`: or the address has no name.
 local function name_of(host, port, required)
   local lookup = private.resolve_name(host, port, required)
   if not lookup then
