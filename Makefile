@@ -152,7 +152,7 @@ examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 f
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON)) $(EXAMPLES_ON:%=$(BUILD)/%/embed)
 	@tools/examples $(EXAMPLES_ON)
 
-others: ## the tests of luasocket, lua-cjson and lpeg, from Debian's sources, in fibers and threads; and redis-lua
+others: ## the tests of luasocket, lua-cjson, lpeg and Penlight, from Debian's sources, in fibers and threads; redis-lua
 	$(call need,$(EXAMPLES_ON),tap busted luasocket redis dpkg-source lpeg cjson luasec luasql)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
 	@tools/others $(EXAMPLES_ON)
