@@ -22,17 +22,17 @@ end
 
 local with = {}
 
-function with.luasocket()
-  get(count)
+function with.luasocket(n)
+  get(n)
 end
 
 with.ours = with.luasocket
 
-function with.fibers()
+function with.fibers(n)
   local iocp = require "iocp"
   iocp.run(function()
     for _ = 1, at_once do
-      iocp.spawn(get, count / at_once)
+      iocp.spawn(get, n / at_once)
     end
   end)
 end
@@ -58,14 +58,14 @@ local function copas_socket()
   end
 end
 
-function with.copas()
+function with.copas(n)
   local has_http, its_http = pcall(require, "copas.http") -- from copas 4 on
   local create = not has_http and copas_socket() or nil
   http = has_http and its_http or http
   local left = at_once
   for _ = 1, at_once do
     copas.addthread(function()
-      get(count / at_once, create)
+      get(n / at_once, create)
       left = left - 1
     end)
   end
@@ -74,14 +74,14 @@ function with.copas()
   end
 end
 
-function with.nothing()
+function with.nothing(n)
   local head = { "HTTP/", "1.1 200 OK", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Content-Type: text/plain",
     ("Content-Length: %d"):format(SIZE), "" }
   local piece = ("x"):rep(socket.BLOCKSIZE)
   local function done()
     return 1
   end
-  get(count, function()
+  get(n, function()
     local i = 0
     return { settimeout = done, connect = done, send = done, close = done, receive = function(_, pattern, prefix)
       i = i + 1
@@ -90,7 +90,8 @@ function with.nothing()
   end)
 end
 
-count = math.floor(count / at_once) * at_once
+count = math.ceil(count / at_once) * at_once
+with[kind](count) -- LuaJIT compiles what is hot
 local from, used = socket.gettime(), os.clock()
-with[kind]()
+with[kind](count)
 print(("time %g cpu %g"):format((socket.gettime() - from) / count * 1e6, (os.clock() - used) / count * 1e6))

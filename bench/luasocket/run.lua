@@ -1,6 +1,6 @@
 -- Measures luasocket's socket.http over iocp.luasocket, beside luasocket itself and copas, in interleaved rounds, and
 -- prints a table; with PAGE in the environment it also writes doc/bench-luasocket.md. ONLY, ROUNDS: see
--- bench/rounds.lua. COUNT: GETs of each round. COPAS: a folder with another copas than the installed one.
+-- bench/rounds.lua. COUNT: GETs of each round. COPAS: a folder with another copas, for rows of its own.
 -- usage: make bench-luasocket [ONLY=one] [ROUNDS=5] [COUNT=6400] [COPAS=folder] [PAGE=1]
 package.path = "bench/?.lua;" .. package.path
 local cells, measure, rounds = require "cells", require "measure", require "rounds"
@@ -10,7 +10,7 @@ local PORT = 18064
 --- What get.lua prints; nil: what it stands on is not to be had.
 local function run(row, contender)
   local environment, command = rounds.lua(row.lua, "bench/luasocket/get.lua")
-  if contender.folder and contender.folder ~= "" then
+  if contender.folder then
     environment = ("%sexport LUA_PATH='%s/?.lua;%s/?/init.lua;'\"$LUA_PATH\"; "):format(environment, contender.folder,
       contender.folder)
   end
@@ -35,8 +35,8 @@ ratio is better; each is of two measurements of the same round. `bench/http/epol
 
 Nothing: sockets that have the answer already, which shows what socket.http itself takes, whatever it stands on; what
 is left of the others is the system's, and theirs. copas is Debian's 1.2, to which `bench/luasocket/get.lua` gives the
-connect, the close and the prefixes of receive that socket.http asks for and copas.wrap lacks; `COPAS=folder` takes
-another one, from copas 4 on with its own copas.http. A row without copas: there is none for that Lua.]]
+connect, the close and the prefixes of receive that socket.http asks for and copas.wrap lacks. Beside COPAS: the copas
+in the folder that `make bench-luasocket COPAS=folder` names, here 4.11 from its repository, with its own copas.http.]]
 
 local function report()
   rounds.report {
