@@ -241,7 +241,8 @@ enum iocp_class {
 	IOCP_CLASS_ATOMIC = 9,
 	IOCP_CLASS_DICT = 10,
 	IOCP_CLASS_ARRAY = 11,
-	IOCP_CLASS_COUNT = 12,
+	IOCP_CLASS_FROZEN = 12,
+	IOCP_CLASS_COUNT = 13,
 	IOCP_LIMITED_PORTS = IOCP_CLASS_COUNT /* no class, but for iocp_class_load: see limited.c */
 };
 

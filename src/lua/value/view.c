@@ -1,0 +1,470 @@
+/*
+** value/view.c - what a script has of a frozen value: for each table of it that it has read a userdata, a part.
+**
+** A state has a memory for each block that it knows, a table: the userdata of the class with the counted reference, the
+** strings and other values that were made of the block's, and the parts, weakly, so that the same table read twice is
+** the same part. Each part keeps the memory, as its uservalue, and the registry finds it, weakly, by the block's handle.
+** So with the last part the memory goes, and with it the reference.
+**
+** When a state ends, its reference may be given back before a finalizer uses a part: which then finds no object in the
+** holder, whose memory is there until all finalizers have run.
+*/
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lua/value/frozen.h"
+
+#if LUA_VERSION_NUM < 502
+#define lua_setuservalue lua_setfenv
+#define lua_getuservalue lua_getfenv
+#endif
+
+#define PART "iocp.frozen.part"         /* registry: the metatable of parts */
+#define KNOWN "iocp.frozen.known"       /* registry: memories by the blocks' handles, weakly */
+#define MEMORIES "iocp.frozen.memories" /* registry: the same by numbers, which are given once; at 0 the last one */
+#define MARK UINT64_C(0x696f63706672007a)
+
+enum { /* in a memory; lua/iocp/jit/frozen.lua knows them */
+	HOLDER = 1,
+	STRINGS, /* by their numbers + 1 */
+	PARTS,   /* by their numbers + 1 */
+	OTHERS,  /* by their numbers + 1, and back */
+	NUMBER   /* of the memory */
+};
+
+enum {
+	SHORT = 40,  /* longer strings are remembered; of others Lua itself has one each */
+	ENOUGH = 32, /* reads: fewer than those after which LuaJIT takes a loop */
+	CLASSIC = -1 /* and then: the compiled ones cannot be had */
+};
+
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
+
+const iocp_frozen_part *iocp_frozen_test(lua_State *L, int index)
+{
+	const iocp_frozen_part *part = lua_touserdata(L, index);
+	if (!part || lua_rawlen(L, index) != sizeof(*part) || part->mark != MARK || !part->holder->object)
+		return NULL;
+	return part;
+}
+
+iocp_frozen *iocp_frozen_of(const iocp_frozen_part *part)
+{
+	return part->holder->object;
+}
+
+static const iocp_frozen_part *check_part(lua_State *L)
+{
+	const iocp_frozen_part *part = iocp_frozen_test(L, 1);
+	if (!part)
+		iocp_bad_argument(L, 1, "self", "an iocp.Frozen");
+	return part;
+}
+
+/* Pushes the registry's table of that name, with weak values, which is made if it is not there. */
+static void push_weak(lua_State *L, const char *name)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, name);
+	if (!lua_isnil(L, -1))
+		return;
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_createtable(L, 0, 1);
+	lua_pushliteral(L, "v");
+	lua_setfield(L, -2, "__mode");
+	lua_setmetatable(L, -2);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, LUA_REGISTRYINDEX, name);
+}
+
+/* Gives the memory at the top its number. */
+static void number_memory(lua_State *L)
+{
+	lua_Integer number;
+	push_weak(L, MEMORIES);
+	lua_rawgeti(L, -1, 0);
+	number = lua_tointeger(L, -1) + 1;
+	lua_pop(L, 1);
+	lua_pushinteger(L, number);
+	lua_rawseti(L, -2, 0);
+	lua_pushvalue(L, -2);
+	lua_rawseti(L, -2, (int)number);
+	lua_pop(L, 1);
+	lua_pushinteger(L, number);
+	lua_rawseti(L, -2, NUMBER);
+}
+
+/* Pushes a new memory for the holder at its absolute index. */
+static void make_memory(lua_State *L, int holder)
+{
+	lua_createtable(L, NUMBER, 0);
+	lua_pushvalue(L, holder);
+	lua_rawseti(L, -2, HOLDER);
+	lua_newtable(L);
+	lua_rawseti(L, -2, STRINGS);
+	lua_newtable(L);
+	push_weak(L, KNOWN); /* its metatable serves */
+	lua_getmetatable(L, -1);
+	lua_setmetatable(L, -3);
+	lua_pop(L, 1);
+	lua_rawseti(L, -2, PARTS);
+	lua_newtable(L);
+	lua_rawseti(L, -2, OTHERS);
+	number_memory(L);
+}
+
+/* Pushes the memory for the block of the holder at that absolute index. */
+static void push_memory(lua_State *L, int holder)
+{
+	const iocp_box *box = lua_touserdata(L, holder);
+	push_weak(L, KNOWN);
+	iocp_push_handle(L, iocp_object_handle(box->object));
+	lua_pushvalue(L, -1);
+	lua_rawget(L, -3);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		make_memory(L, holder);
+		lua_pushvalue(L, -2);
+		lua_pushvalue(L, -2);
+		lua_rawset(L, -5);
+	}
+	lua_replace(L, -3);
+	lua_pop(L, 1);
+}
+
+/* Pushes the part for the table of that number, of the memory at the top, which stays. */
+static void find_part(lua_State *L, uint32_t number)
+{
+	int memory = lua_gettop(L);
+	iocp_frozen_part *part;
+	lua_rawgeti(L, memory, PARTS);
+	lua_rawgeti(L, -1, (int)number + 1);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		part = lua_newuserdata(L, sizeof(*part));
+		memset(part, 0, sizeof(*part));
+		lua_rawgeti(L, memory, HOLDER);
+		part->holder = lua_touserdata(L, -1);
+		lua_rawgeti(L, memory, NUMBER);
+		part->memory = (uint32_t)lua_tointeger(L, -1);
+		lua_pop(L, 2);
+		part->view = &((const iocp_frozen *)part->holder->object)->view;
+		part->table = iocp_frozen_table_at(part->holder->object, number);
+		part->number = number;
+		lua_pushvalue(L, memory);
+		lua_setuservalue(L, -2);
+		part->mark = MARK;
+		luaL_getmetatable(L, PART);
+		lua_setmetatable(L, -2);
+		lua_pushvalue(L, -1);
+		lua_rawseti(L, -3, (int)number + 1);
+	}
+	lua_remove(L, -2);
+}
+
+void iocp_frozen_push_part(lua_State *L, uint32_t number)
+{
+	push_memory(L, lua_gettop(L));
+	find_part(L, number);
+	lua_replace(L, -3);
+	lua_pop(L, 1);
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+/* A string that Lua would make anew each time is remembered. */
+static void push_string(lua_State *L, const iocp_frozen_part *part, int index, uint64_t number)
+{
+	const iocp_frozen_string *s = &part->view->strings[number];
+	if (s->length <= SHORT) {
+		lua_pushlstring(L, part->view->bytes + s->at, s->length);
+		return;
+	}
+	lua_getuservalue(L, index);
+	lua_rawgeti(L, -1, STRINGS);
+	lua_replace(L, -2);
+	lua_rawgeti(L, -1, (int)number + 1);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		lua_pushlstring(L, part->view->bytes + s->at, s->length);
+		lua_pushvalue(L, -1);
+		lua_rawseti(L, -3, (int)number + 1);
+	}
+	lua_remove(L, -2);
+}
+
+static void push_other(lua_State *L, const iocp_frozen_part *part, int index, uint64_t number)
+{
+	lua_getuservalue(L, index);
+	lua_rawgeti(L, -1, OTHERS);
+	lua_replace(L, -2);
+	lua_rawgeti(L, -1, (int)number + 1);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		if (iocp_values_push(L, &iocp_frozen_of(part)->others[number]) < 0)
+			luaL_error(L, "cannot read a part of the frozen value: %s", lua_tostring(L, -1));
+		lua_pushvalue(L, -1);
+		lua_rawseti(L, -3, (int)number + 1);
+		lua_pushvalue(L, -1);
+		lua_pushinteger(L, (lua_Integer)number + 1);
+		lua_rawset(L, -4);
+	}
+	lua_remove(L, -2);
+}
+
+void iocp_frozen_push_value(lua_State *L, int index, iocp_frozen_value value)
+{
+	const iocp_frozen_part *part = lua_touserdata(L, index);
+	switch (value.tag) {
+	case IOCP_FROZEN_FALSE:
+	case IOCP_FROZEN_TRUE:
+		lua_pushboolean(L, value.tag == IOCP_FROZEN_TRUE);
+		break;
+	case IOCP_FROZEN_INTEGER:
+		lua_pushinteger(L, (lua_Integer)value.value.integer);
+		break;
+	case IOCP_FROZEN_FLOAT:
+		lua_pushnumber(L, (lua_Number)value.value.number);
+		break;
+	case IOCP_FROZEN_STRING:
+		push_string(L, part, index, value.value.index);
+		break;
+	case IOCP_FROZEN_TABLE:
+		lua_getuservalue(L, index);
+		find_part(L, (uint32_t)value.value.index);
+		lua_remove(L, -2);
+		break;
+	case IOCP_FROZEN_POINTER:
+		if (!iocp_push_lightuserdata(L, (void *)(uintptr_t)value.value.bits))
+			lua_error(L);
+		break;
+	case IOCP_FROZEN_OTHER:
+		push_other(L, part, index, value.value.index);
+		break;
+	default:
+		lua_pushnil(L);
+	}
+}
+
+static iocp_frozen_value plain(enum iocp_frozen_tag tag, uint64_t bits)
+{
+	return (iocp_frozen_value){{bits}, tag};
+}
+
+/* A key that is an integer is one, and 0 is never -0, as in a table. */
+static iocp_frozen_value number_at(lua_State *L, int index, int is_key)
+{
+	iocp_frozen_value value = plain(IOCP_FROZEN_FLOAT, 0);
+#if LUA_VERSION_NUM >= 503
+	int is_integer;
+	value.value.integer = lua_tointegerx(L, index, &is_integer);
+	if (is_integer && (is_key || lua_isinteger(L, index))) {
+		value.tag = IOCP_FROZEN_INTEGER;
+		return value;
+	}
+#endif
+	value.value.number = (double)lua_tonumber(L, index) + (is_key ? 0.0 : -0.0);
+	return value;
+}
+
+/* At `index` is what may be one of the block's others, or a part. */
+static int to_known(lua_State *L, int index, const iocp_frozen_part *part, iocp_frozen_value *value)
+{
+	const iocp_frozen_part *other = iocp_frozen_test(L, index);
+	lua_Integer number;
+	if (other && other->holder->object == part->holder->object) {
+		*value = plain(IOCP_FROZEN_TABLE, other->number);
+		return 1;
+	}
+	lua_getuservalue(L, 1);
+	lua_rawgeti(L, -1, OTHERS);
+	lua_pushvalue(L, index);
+	lua_rawget(L, -2);
+	number = lua_tointeger(L, -1);
+	lua_pop(L, 3);
+	*value = plain(IOCP_FROZEN_OTHER, (uint64_t)number - 1);
+	return number != 0;
+}
+
+int iocp_frozen_to_plain(lua_State *L, int index, int is_key, const iocp_frozen *frozen, iocp_frozen_value *value)
+{
+	int64_t number;
+	const char *bytes;
+	size_t length;
+	switch (lua_type(L, index)) {
+	case LUA_TNUMBER:
+		*value = number_at(L, index, is_key);
+		return 1;
+	case LUA_TBOOLEAN:
+		*value = plain(lua_toboolean(L, index) ? IOCP_FROZEN_TRUE : IOCP_FROZEN_FALSE, 0);
+		return 1;
+	case LUA_TLIGHTUSERDATA:
+		*value = plain(IOCP_FROZEN_POINTER, (uint64_t)(uintptr_t)lua_touserdata(L, index));
+		return 1;
+	case LUA_TSTRING:
+		bytes = lua_tolstring(L, index, &length);
+		number = iocp_frozen_find_string(frozen, bytes, length);
+		*value = plain(IOCP_FROZEN_STRING, (uint64_t)number);
+		return number >= 0;
+	default:
+		return 0;
+	}
+}
+
+/* Where the key at 2 is in the part at 1; IOCP_FROZEN_NONE. */
+static int64_t find_key(lua_State *L, const iocp_frozen_part *part)
+{
+	iocp_frozen_value key;
+	int type = lua_type(L, 2);
+	if (!iocp_frozen_to_plain(L, 2, 1, iocp_frozen_of(part), &key) &&
+		(type == LUA_TSTRING || type == LUA_TTABLE || type == LUA_TNIL || !to_known(L, 2, part, &key)))
+		return IOCP_FROZEN_NONE;
+	return iocp_frozen_find(iocp_frozen_of(part), part->table, key);
+}
+
+/* ---- metamethods ------------------------------------------------------------------------------------------------- */
+
+static int part_index(lua_State *L)
+{
+	const iocp_frozen_part *part = check_part(L);
+	int64_t place;
+	lua_settop(L, 2);
+	place = find_key(L, part);
+	if (place < 0)
+		lua_pushnil(L);
+	else
+		iocp_frozen_push_value(L, 1, iocp_frozen_value_at(part->table, (uint64_t)place));
+	return 1;
+}
+
+static int part_new_index(lua_State *L)
+{
+	(void)check_part(L);
+	return luaL_error(L, "a frozen value cannot be changed: iocp.thaw gives a copy that can be");
+}
+
+static int part_length(lua_State *L)
+{
+	iocp_push_count(L, check_part(L)->table->length);
+	return 1;
+}
+
+static int part_equal(lua_State *L)
+{
+	const iocp_frozen_part *a = iocp_frozen_test(L, 1), *b = iocp_frozen_test(L, 2);
+	lua_pushboolean(L, a && b && a->holder->object == b->holder->object && a->number == b->number);
+	return 1;
+}
+
+static int part_to_string(lua_State *L)
+{
+	const iocp_frozen_part *part = check_part(L);
+	const iocp_frozen *frozen = iocp_frozen_of(part);
+	char text[128];
+	snprintf(text, sizeof(text), "iocp.Frozen: 0x%016" PRIx64 " (table %u of %u, in %zu bytes)",
+		iocp_object_handle(frozen), part->number + 1, frozen->table_count, iocp_frozen_size(frozen));
+	lua_pushstring(L, text);
+	return 1;
+}
+
+/* The next pair of the part; upvalues: it, and the place of the next pair. */
+static int next_pair(lua_State *L)
+{
+	const iocp_frozen_part *part = iocp_frozen_test(L, lua_upvalueindex(1));
+	uint64_t place = (uint64_t)lua_tointeger(L, lua_upvalueindex(2));
+	const iocp_frozen_entry *entry;
+	if (!part || place >= (uint64_t)part->table->elements + part->table->entries) {
+		lua_pushnil(L);
+		return 1;
+	}
+	lua_settop(L, 0);
+	lua_pushinteger(L, (lua_Integer)place + 1);
+	lua_replace(L, lua_upvalueindex(2));
+	lua_pushvalue(L, lua_upvalueindex(1));
+	if (place < part->table->elements) {
+		lua_pushinteger(L, (lua_Integer)place + 1);
+	} else {
+		entry = &iocp_frozen_entries(part->table)[place - part->table->elements];
+		iocp_frozen_push_value(L, 1, (iocp_frozen_value){entry->key, (enum iocp_frozen_tag)entry->key_tag});
+	}
+	iocp_frozen_push_value(L, 1, iocp_frozen_value_at(part->table, place));
+	return 2;
+}
+
+static int part_pairs(lua_State *L)
+{
+	(void)check_part(L);
+	lua_pushvalue(L, 1);
+	lua_pushinteger(L, 0);
+	lua_pushcclosure(L, next_pair, 2);
+	lua_pushvalue(L, 1);
+	return 2;
+}
+
+static int next_element(lua_State *L)
+{
+	lua_Integer i = lua_tointeger(L, 2) + 1;
+	lua_settop(L, 1);
+	lua_pushinteger(L, i);
+	(void)part_index(L);
+	if (lua_isnil(L, -1))
+		return 1;
+	lua_pushinteger(L, i);
+	lua_insert(L, -2);
+	return 2;
+}
+
+static int part_ipairs(lua_State *L)
+{
+	(void)check_part(L);
+	lua_pushcfunction(L, next_element);
+	lua_pushvalue(L, 1);
+	lua_pushinteger(L, 0);
+	return 3;
+}
+
+/* iocp.pairs and iocp.ipairs: by the metamethod of a part, else by the global function. */
+static int iterate(lua_State *L, const char *metamethod, const char *name)
+{
+	luaL_checkany(L, 1);
+	lua_settop(L, 1);
+	if (!iocp_frozen_test(L, 1) || !luaL_getmetafield(L, 1, metamethod))
+		lua_getglobal(L, name);
+	lua_insert(L, 1);
+	lua_call(L, 1, 3);
+	return 3;
+}
+
+int iocp_lua_pairs(lua_State *L)
+{
+	return iterate(L, "__pairs", "pairs");
+}
+
+int iocp_lua_ipairs(lua_State *L)
+{
+	return iterate(L, "__ipairs", "ipairs");
+}
+
+/* ---- the class --------------------------------------------------------------------------------------------------- */
+
+static const luaL_Reg metamethods[] = {
+	{"__index", part_index},
+	{"__newindex", part_new_index},
+	{"__len", part_length},
+	{"__eq", part_equal},
+	{"__tostring", part_to_string},
+	{"__pairs", part_pairs},
+	{"__ipairs", part_ipairs}, /* of Lua 5.2 */
+	{NULL, NULL},
+};
+
+void iocp_lua_open_frozen_class(lua_State *L)
+{
+	static const luaL_Reg none[] = {{NULL, NULL}};
+	iocp_new_table(L, metamethods, 1);
+	lua_pushliteral(L, "iocp.Frozen");
+	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
+	lua_setfield(L, LUA_REGISTRYINDEX, PART);
+	iocp_class_begin(L, IOCP_CLASS_FROZEN, none, none);
+}
