@@ -13,7 +13,7 @@
 --
 -- jit/library.lua finds the functions in C, jit/fast.lua has what the methods share, jit/operation.lua what those of
 -- operations share besides; jit/port.lua, jit/heap.lua, jit/socket.lua, jit/file.lua, jit/atomic.lua and jit/array.lua
--- have the methods, and load the others.
+-- have the methods, and load the others; jit/frozen.lua has metamethods, and needs none of them.
 -- @module iocp.jit
 require "iocp.core" -- a thread's state may not have required anything so far
 local private = require "iocp.private"
@@ -88,6 +88,8 @@ private.classic = {} -- by class: the methods that its part is to replace
 return function(name, ...)
   if not are_wanted() then
     return
+  elseif name == "Frozen" then -- src/lua/value/view.c: it has been read often
+    return require "iocp.jit.frozen"
   elseif name then
     return put_off(name, ...)
   end

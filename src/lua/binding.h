@@ -256,6 +256,8 @@ typedef struct iocp_box {
 
 /* The class has been registered in a thread's state of LuaJIT: the compiled methods are to come when they pay. */
 void iocp_late_watch(lua_State *L, enum iocp_class c);
+/* Whether this is LuaJIT. */
+int iocp_has_compiler(lua_State *L);
 
 /* ---- object.c: the classes --------------------------------------------------------------------------------------- */
 

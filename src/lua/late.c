@@ -109,7 +109,7 @@ static int look(lua_State *L)
 	return 1;
 }
 
-static int has_compiler(lua_State *L)
+int iocp_has_compiler(lua_State *L)
 {
 	int has;
 	lua_getglobal(L, "jit");
@@ -120,7 +120,7 @@ static int has_compiler(lua_State *L)
 
 void iocp_late_watch(lua_State *L, enum iocp_class c)
 {
-	if (!hot[c][0] || !iocp_thread_current() || !has_compiler(L))
+	if (!hot[c][0] || !iocp_thread_current() || !iocp_has_compiler(L))
 		return;
 	lua_pushinteger(L, (lua_Integer)c);
 	iocp_class_push(L, c);

@@ -180,11 +180,11 @@ int iocp_frozen_add_pair(iocp_frozen *frozen, iocp_frozen_value key, iocp_frozen
 	return r;
 }
 
-/* How many heads a table with so many entries has: at least a third more than those. */
+/* How many heads a table with so many entries has: at least half as many more as those. */
 static size_t heads_for(uint32_t entries)
 {
 	size_t count = 1;
-	while (count * 3 < (size_t)entries * 4)
+	while (count * 2 < (size_t)entries * 3)
 		count *= 2;
 	return entries ? count : 0;
 }

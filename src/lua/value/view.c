@@ -30,13 +30,20 @@ enum { /* in a memory; lua/iocp/jit/frozen.lua knows them */
 	STRINGS, /* by their numbers + 1 */
 	PARTS,   /* by their numbers + 1 */
 	OTHERS,  /* by their numbers + 1, and back */
-	NUMBER   /* of the memory */
+	NUMBER,  /* of the memory */
+	BYTES,   /* that the strings take, about */
+	IDS,     /* numbers of the strings that are keys, by themselves: for the compiled methods */
+	KEPT,    /* the newest parts, so that what is read again and again is not made again and again */
+	MADE,    /* how many parts there were, modulo MOST_KEPT */
+	SLOTS = MADE
 };
 
 enum {
 	SHORT = 40,  /* longer strings are remembered; of others Lua itself has one each */
-	ENOUGH = 32, /* reads: fewer than those after which LuaJIT takes a loop */
-	CLASSIC = -1 /* and then: the compiled ones cannot be had */
+	MOST_BYTES = 1024 * 1024, /* that strings take; then they are forgotten, all of them */
+	STRING_BYTES = 64,        /* that one takes besides its own */
+	MOST_KEPT = 4096,
+	ENOUGH = 32 /* reads: fewer than those after which LuaJIT takes a loop */
 };
 
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
@@ -98,11 +105,19 @@ static void number_memory(lua_State *L)
 /* Pushes a new memory for the holder at its absolute index. */
 static void make_memory(lua_State *L, int holder)
 {
-	lua_createtable(L, NUMBER, 0);
+	lua_createtable(L, SLOTS, 0);
 	lua_pushvalue(L, holder);
 	lua_rawseti(L, -2, HOLDER);
 	lua_newtable(L);
 	lua_rawseti(L, -2, STRINGS);
+	lua_newtable(L);
+	lua_rawseti(L, -2, IDS);
+	lua_pushinteger(L, 0);
+	lua_rawseti(L, -2, BYTES);
+	lua_newtable(L);
+	lua_rawseti(L, -2, KEPT);
+	lua_pushinteger(L, 0);
+	lua_rawseti(L, -2, MADE);
 	lua_newtable(L);
 	push_weak(L, KNOWN); /* its metatable serves */
 	lua_getmetatable(L, -1);
@@ -133,30 +148,51 @@ static void push_memory(lua_State *L, int holder)
 	lua_pop(L, 1);
 }
 
+/* Pushes a new part for the table of that number, of the memory at that absolute index. */
+static void make_part(lua_State *L, int memory, uint32_t number)
+{
+	iocp_frozen_part *part = lua_newuserdata(L, sizeof(*part));
+	memset(part, 0, sizeof(*part));
+	lua_rawgeti(L, memory, HOLDER);
+	part->holder = lua_touserdata(L, -1);
+	lua_rawgeti(L, memory, NUMBER);
+	part->memory = (uint32_t)lua_tointeger(L, -1);
+	lua_pop(L, 2);
+	part->view = &((const iocp_frozen *)part->holder->object)->view;
+	part->table = iocp_frozen_table_at(part->holder->object, number);
+	part->number = number;
+	lua_pushvalue(L, memory);
+	lua_setuservalue(L, -2);
+	part->mark = MARK;
+	luaL_getmetatable(L, PART);
+	lua_setmetatable(L, -2);
+}
+
+/* The part at the top is kept by its memory until so many others have come. */
+static void keep_part(lua_State *L, int memory)
+{
+	int made;
+	lua_rawgeti(L, memory, MADE);
+	made = (int)lua_tointeger(L, -1) % MOST_KEPT + 1;
+	lua_pop(L, 1);
+	lua_pushinteger(L, made);
+	lua_rawseti(L, memory, MADE);
+	lua_rawgeti(L, memory, KEPT);
+	lua_pushvalue(L, -2);
+	lua_rawseti(L, -2, made);
+	lua_pop(L, 1);
+}
+
 /* Pushes the part for the table of that number, of the memory at the top, which stays. */
 static void find_part(lua_State *L, uint32_t number)
 {
 	int memory = lua_gettop(L);
-	iocp_frozen_part *part;
 	lua_rawgeti(L, memory, PARTS);
 	lua_rawgeti(L, -1, (int)number + 1);
 	if (lua_isnil(L, -1)) {
 		lua_pop(L, 1);
-		part = lua_newuserdata(L, sizeof(*part));
-		memset(part, 0, sizeof(*part));
-		lua_rawgeti(L, memory, HOLDER);
-		part->holder = lua_touserdata(L, -1);
-		lua_rawgeti(L, memory, NUMBER);
-		part->memory = (uint32_t)lua_tointeger(L, -1);
-		lua_pop(L, 2);
-		part->view = &((const iocp_frozen *)part->holder->object)->view;
-		part->table = iocp_frozen_table_at(part->holder->object, number);
-		part->number = number;
-		lua_pushvalue(L, memory);
-		lua_setuservalue(L, -2);
-		part->mark = MARK;
-		luaL_getmetatable(L, PART);
-		lua_setmetatable(L, -2);
+		make_part(L, memory, number);
+		keep_part(L, memory);
 		lua_pushvalue(L, -1);
 		lua_rawseti(L, -3, (int)number + 1);
 	}
@@ -173,6 +209,26 @@ void iocp_frozen_push_part(lua_State *L, uint32_t number)
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
+/* Below the top is a memory: it has the string of that number at the top from now on, which stays. */
+static void remember_string(lua_State *L, uint64_t number)
+{
+	lua_Integer bytes;
+	lua_rawgeti(L, -2, BYTES);
+	bytes = lua_tointeger(L, -1) + (lua_Integer)lua_rawlen(L, -2) + STRING_BYTES;
+	lua_pop(L, 1);
+	if (bytes > MOST_BYTES) {
+		lua_newtable(L);
+		lua_rawseti(L, -3, STRINGS);
+		bytes = 0;
+	}
+	lua_pushinteger(L, bytes);
+	lua_rawseti(L, -3, BYTES);
+	lua_rawgeti(L, -2, STRINGS);
+	lua_pushvalue(L, -2);
+	lua_rawseti(L, -2, (int)number + 1);
+	lua_pop(L, 1);
+}
+
 /* A string that Lua would make anew each time is remembered. */
 static void push_string(lua_State *L, const iocp_frozen_part *part, int index, uint64_t number)
 {
@@ -183,13 +239,12 @@ static void push_string(lua_State *L, const iocp_frozen_part *part, int index, u
 	}
 	lua_getuservalue(L, index);
 	lua_rawgeti(L, -1, STRINGS);
-	lua_replace(L, -2);
 	lua_rawgeti(L, -1, (int)number + 1);
+	lua_remove(L, -2);
 	if (lua_isnil(L, -1)) {
 		lua_pop(L, 1);
 		lua_pushlstring(L, part->view->bytes + s->at, s->length);
-		lua_pushvalue(L, -1);
-		lua_rawseti(L, -3, (int)number + 1);
+		remember_string(L, number);
 	}
 	lua_remove(L, -2);
 }
@@ -368,12 +423,24 @@ static int part_to_string(lua_State *L)
 	return 1;
 }
 
+/* Pushes the key and the value at a place of the part at 1. */
+static void push_pair(lua_State *L, const iocp_frozen_part *part, uint64_t place)
+{
+	const iocp_frozen_entry *entry;
+	if (place < part->table->elements) {
+		lua_pushinteger(L, (lua_Integer)place + 1);
+	} else {
+		entry = &iocp_frozen_entries(part->table)[place - part->table->elements];
+		iocp_frozen_push_value(L, 1, (iocp_frozen_value){entry->key, (enum iocp_frozen_tag)entry->key_tag});
+	}
+	iocp_frozen_push_value(L, 1, iocp_frozen_value_at(part->table, place));
+}
+
 /* The next pair of the part; upvalues: it, and the place of the next pair. */
 static int next_pair(lua_State *L)
 {
 	const iocp_frozen_part *part = iocp_frozen_test(L, lua_upvalueindex(1));
 	uint64_t place = (uint64_t)lua_tointeger(L, lua_upvalueindex(2));
-	const iocp_frozen_entry *entry;
 	if (!part || place >= (uint64_t)part->table->elements + part->table->entries) {
 		lua_pushnil(L);
 		return 1;
@@ -382,13 +449,7 @@ static int next_pair(lua_State *L)
 	lua_pushinteger(L, (lua_Integer)place + 1);
 	lua_replace(L, lua_upvalueindex(2));
 	lua_pushvalue(L, lua_upvalueindex(1));
-	if (place < part->table->elements) {
-		lua_pushinteger(L, (lua_Integer)place + 1);
-	} else {
-		entry = &iocp_frozen_entries(part->table)[place - part->table->elements];
-		iocp_frozen_push_value(L, 1, (iocp_frozen_value){entry->key, (enum iocp_frozen_tag)entry->key_tag});
-	}
-	iocp_frozen_push_value(L, 1, iocp_frozen_value_at(part->table, place));
+	push_pair(L, part, place);
 	return 2;
 }
 
@@ -448,8 +509,92 @@ int iocp_lua_ipairs(lua_State *L)
 
 /* ---- the class --------------------------------------------------------------------------------------------------- */
 
+/* Has lua/iocp/jit.lua put the compiled metamethods in the place of these, if they are wanted. */
+static void load_compiled(lua_State *L)
+{
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "iocp.jit");
+	if (lua_pcall(L, 1, 1, 0) == 0) {
+		lua_pushliteral(L, "Frozen");
+		if (lua_pcall(L, 1, 0, 0) == 0)
+			return;
+	}
+	lua_pop(L, 1);
+}
+
+/* __index where there is a compiler; upvalue: how many reads there were. */
+static int part_index_counted(lua_State *L)
+{
+	lua_Integer reads = lua_tointeger(L, lua_upvalueindex(1)) + 1;
+	if (reads <= ENOUGH) {
+		lua_pushinteger(L, reads);
+		lua_replace(L, lua_upvalueindex(1));
+		if (reads == ENOUGH)
+			load_compiled(L);
+	}
+	return part_index(L);
+}
+
+/* The key and the value at a place of the part at 1. */
+static int pair_at(lua_State *L)
+{
+	const iocp_frozen_part *part = check_part(L);
+	uint64_t place = iocp_check_integer(L, 2, "place", (uint64_t)part->table->elements + part->table->entries - 1);
+	push_pair(L, part, place);
+	return 2;
+}
+
+static void set_address(lua_State *L, const char *name, void (*function)(void))
+{
+	(void)iocp_push_address(L, (uintptr_t)function);
+	lua_setfield(L, -2, name);
+}
+
+/* Pushes a table with the sizes and offsets that lua/iocp/jit/frozen.lua assumes. */
+static void push_layout(lua_State *L)
+{
+	static const struct {
+		const char *name;
+		size_t is;
+	} layout[] = {
+		{"string", sizeof(iocp_frozen_string)},
+		{"string.length", offsetof(iocp_frozen_string, length)},
+		{"entry", sizeof(iocp_frozen_entry)},
+		{"entry.value", offsetof(iocp_frozen_entry, value)},
+		{"entry.value_tag", offsetof(iocp_frozen_entry, value_tag)},
+		{"entry.next", offsetof(iocp_frozen_entry, next)},
+		{"table", sizeof(iocp_frozen_table)},
+		{"table.mask", offsetof(iocp_frozen_table, mask)},
+		{"table.length", offsetof(iocp_frozen_table, length)},
+		{"view.strings", offsetof(iocp_frozen_view, strings)},
+		{"part", sizeof(iocp_frozen_part)},
+		{"part.view", offsetof(iocp_frozen_part, view)},
+		{"part.table", offsetof(iocp_frozen_part, table)},
+		{"part.memory", offsetof(iocp_frozen_part, memory)},
+	};
+	size_t i;
+	lua_newtable(L);
+	for (i = 0; i < sizeof(layout) / sizeof(*layout); i++)
+		iocp_set_count(L, layout[i].name, layout[i].is);
+}
+
+int iocp_lua_open_frozen(lua_State *L)
+{
+	static const luaL_Reg functions[] = {{"pair_at", pair_at}, {"index", part_index}, {NULL, NULL}};
+	iocp_class_push(L, IOCP_CLASS_FROZEN);
+	iocp_new_table(L, functions, 6);
+	luaL_getmetatable(L, PART);
+	lua_setfield(L, -2, "metatable");
+	push_weak(L, MEMORIES);
+	lua_setfield(L, -2, "memories");
+	push_layout(L);
+	lua_setfield(L, -2, "layout");
+	set_address(L, "find_string", (void (*)(void))iocp_frozen_find_string);
+	set_address(L, "find_field", (void (*)(void))iocp_frozen_find_field);
+	return 1;
+}
+
 static const luaL_Reg metamethods[] = {
-	{"__index", part_index},
 	{"__newindex", part_new_index},
 	{"__len", part_length},
 	{"__eq", part_equal},
@@ -462,9 +607,18 @@ static const luaL_Reg metamethods[] = {
 void iocp_lua_open_frozen_class(lua_State *L)
 {
 	static const luaL_Reg none[] = {{NULL, NULL}};
-	iocp_new_table(L, metamethods, 1);
+	iocp_new_table(L, metamethods, 3);
+	if (iocp_has_compiler(L)) {
+		lua_pushinteger(L, 0);
+		lua_pushcclosure(L, part_index_counted, 1);
+	} else {
+		lua_pushcfunction(L, part_index);
+	}
+	lua_setfield(L, -2, "__index");
 	lua_pushliteral(L, "iocp.Frozen");
 	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
+	lua_pushliteral(L, "iocp.Frozen");
+	lua_setfield(L, -2, "__metatable"); /* so that the compiled methods, which trust them, meet parts only */
 	lua_setfield(L, LUA_REGISTRYINDEX, PART);
 	iocp_class_begin(L, IOCP_CLASS_FROZEN, none, none);
 }
