@@ -303,8 +303,8 @@ static int push_frozen(decoder *d)
 	if (!push_listed(d, &class))
 		return 0;
 	box = lua_touserdata(d->L, -1);
-	if (class != IOCP_CLASS_FROZEN || !iocp_get_varint(&d->in, &number) ||
-		number >= ((const iocp_frozen *)box->object)->table_count)
+	if (class != IOCP_CLASS_FROZEN || !iocp_get_varint(&d->in, &number)
+		|| number >= ((const iocp_frozen *)box->object)->table_count)
 		return damaged(d);
 	iocp_frozen_push_part(d->L, (uint32_t)number);
 	remember(d);

@@ -11,6 +11,7 @@
 **   names.c       what crosses by name: modules, their C functions
 **   metatables.c  and registered metatables
 **   cdata.c       cdata, which C cannot look into
+**   frozen.h      values that are read where they lie
 **   values.c      the values of threads and tasks
 **   failure.c     who failed, and that what nobody asks for is told
 **   outcome.c     their results and errors

@@ -2,8 +2,8 @@
 ** value/freeze.c - iocp.Frozen(value): from the stack into a block.
 **
 ** Tables wait in a list for their turn, so that nothing here nests. No metamethod is called: tables are read with
-** lua_next, and the pairs of one are together before it is laid out, since a finalizer may run meanwhile and change what
-** it likes.
+** lua_next, and the pairs of one are together before it is laid out, since a finalizer may run meanwhile and change
+** what it likes.
 **
 ** The block belongs to the holder from the beginning, which frees it if Lua raises; nobody else knows it by then.
 */

@@ -130,8 +130,8 @@ int iocp_frozen_add_string(iocp_frozen *frozen, const char *bytes, size_t length
 		*number = *head - 1;
 		return IOCP_OK;
 	}
-	if (more(&frozen->strings, sizeof(*frozen->strings), frozen->string_count, &frozen->string_room) != IOCP_OK ||
-		more_bytes(&frozen->bytes, length, frozen->bytes_used, &frozen->bytes_room) != IOCP_OK)
+	if (more(&frozen->strings, sizeof(*frozen->strings), frozen->string_count, &frozen->string_room) != IOCP_OK
+		|| more_bytes(&frozen->bytes, length, frozen->bytes_used, &frozen->bytes_room) != IOCP_OK)
 		return IOCP_NOMEM;
 	if (length)
 		memcpy(frozen->bytes + frozen->bytes_used, bytes, length);
@@ -216,11 +216,11 @@ int iocp_frozen_add_table(iocp_frozen *frozen, uint32_t elements, uint32_t lengt
 {
 	uint32_t entries = frozen->found_count - elements;
 	size_t heads = heads_for(entries), tags = ((size_t)elements + 7) & ~(size_t)7;
-	size_t size = sizeof(iocp_frozen_table) + elements * sizeof(iocp_frozen_bits) + tags +
-		entries * sizeof(iocp_frozen_entry) + ((heads * sizeof(uint32_t) + 7) & ~(size_t)7);
+	size_t size = sizeof(iocp_frozen_table) + elements * sizeof(iocp_frozen_bits) + tags
+				  + entries * sizeof(iocp_frozen_entry) + ((heads * sizeof(uint32_t) + 7) & ~(size_t)7);
 	iocp_frozen_table *table;
-	if (more(&frozen->tables, sizeof(*frozen->tables), frozen->table_count, &frozen->table_room) != IOCP_OK ||
-		more_bytes(&frozen->memory, size, frozen->memory_used, &frozen->memory_room) != IOCP_OK)
+	if (more(&frozen->tables, sizeof(*frozen->tables), frozen->table_count, &frozen->table_room) != IOCP_OK
+		|| more_bytes(&frozen->memory, size, frozen->memory_used, &frozen->memory_room) != IOCP_OK)
 		return IOCP_NOMEM;
 	table = (iocp_frozen_table *)(frozen->memory + frozen->memory_used);
 	memset(table, 0, size);

@@ -6,9 +6,9 @@
 **   view.c     what stands for a table of it in a state, and what is read there
 **   thaw.c     from a block onto the stack
 **
-** Nothing of a block changes once its maker has handed out the first reference, and who has a reference got it by way of
-** a packet, a thread's start or the table of objects, all of which order memory: so it is read without locks or atomics.
-** No script reaches the memory, and it is trusted.
+** Nothing of a block changes once its maker has handed out the first reference, and who has a reference got it by way
+** of a packet, a thread's start or the table of objects, all of which order memory: so it is read without locks or
+** atomics. No script reaches the memory, and it is trusted.
 **
 ** A value in it is a tag and 8 bytes. Strings are there once each, and known by their numbers, as are tables; what is
 ** neither and no number (functions, objects, cdata) is a parcel of its own, of which each state decodes its own copy.
@@ -81,9 +81,9 @@ typedef struct iocp_frozen {
 	iocp_frozen_view view; /* once it is finished */
 	char *bytes;
 	iocp_frozen_string *strings;
-	uint32_t *heads;   /* for what has such a hash, the string from 1 on; 0: none; probed linearly */
-	uint8_t *memory;   /* of the tables */
-	uint64_t *tables;  /* where each lies there */
+	uint32_t *heads;  /* for what has such a hash, the string from 1 on; 0: none; probed linearly */
+	uint8_t *memory;  /* of the tables */
+	uint64_t *tables; /* where each lies there */
 	iocp_values *others;
 	iocp_frozen_entry *found; /* while it is made: the pairs of the table that is being read */
 	size_t bytes_used, bytes_room, memory_used, memory_room;

@@ -3,8 +3,8 @@
 **
 ** A state has a memory for each block that it knows, a table: the userdata of the class with the counted reference, the
 ** strings and other values that were made of the block's, and the parts, weakly, so that the same table read twice is
-** the same part. Each part keeps the memory, as its uservalue, and the registry finds it, weakly, by the block's handle.
-** So with the last part the memory goes, and with it the reference.
+** the same part, and the newest ones strongly. Each part keeps the memory, as its uservalue, and the registry finds it,
+** weakly, by the block's handle. So with the last part that others hold the memory goes, and with it the reference.
 **
 ** When a state ends, its reference may be given back before a finalizer uses a part: which then finds no object in the
 ** holder, whose memory is there until all finalizers have run.
@@ -39,7 +39,7 @@ enum { /* in a memory; lua/iocp/jit/frozen.lua knows them */
 };
 
 enum {
-	SHORT = 40,  /* longer strings are remembered; of others Lua itself has one each */
+	SHORT = 40,               /* longer strings are remembered; of others Lua itself has one each */
 	MOST_BYTES = 1024 * 1024, /* that strings take; then they are forgotten, all of them */
 	STRING_BYTES = 64,        /* that one takes besides its own */
 	MOST_KEPT = 4096,
@@ -372,8 +372,8 @@ static int64_t find_key(lua_State *L, const iocp_frozen_part *part)
 {
 	iocp_frozen_value key;
 	int type = lua_type(L, 2);
-	if (!iocp_frozen_to_plain(L, 2, 1, iocp_frozen_of(part), &key) &&
-		(type == LUA_TSTRING || type == LUA_TTABLE || type == LUA_TNIL || !to_known(L, 2, part, &key)))
+	if (!iocp_frozen_to_plain(L, 2, 1, iocp_frozen_of(part), &key)
+		&& (type == LUA_TSTRING || type == LUA_TTABLE || type == LUA_TNIL || !to_known(L, 2, part, &key)))
 		return IOCP_FROZEN_NONE;
 	return iocp_frozen_find(iocp_frozen_of(part), part->table, key);
 }
