@@ -310,7 +310,7 @@ describe("the example", function()
 
   it("frozen has its workers see the new table from the moment it is there", function()
     local output = succeed("examples/frozen.lua", "1000", "2")
-    assert.matches("200 texts in [%d.]+ s by 2 workers, 99 by the first edition and 101 by the second; 66%d%d verbs", output)
+    assert.matches("200 texts in .* by 2 workers, 99 by the first edition and 101 by the second; 66%d%d verbs", output)
     assert.matches("table 1 of 1002", output, 1, true)
   end)
 
