@@ -88,7 +88,7 @@ private.classic = {} -- by class: the methods that its part is to replace
 return function(name, ...)
   if not are_wanted() then
     return
-  elseif name == "Frozen" then -- src/lua/value/view.c: it has been read often
+  elseif name == "Frozen" then -- src/lua/frozen_view.c: it has been read often
     return require "iocp.jit.frozen"
   elseif name then
     return put_off(name, ...)

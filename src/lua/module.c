@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "lua/value/frozen.h"
+#include "lua/frozen.h"
 #include "work/work.h"
 
 /* ---- functions --------------------------------------------------------------------------------------------------- */

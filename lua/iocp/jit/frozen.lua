@@ -1,4 +1,4 @@
---- The compiled metamethods of frozen values: a read is a look into the block, which src/lua/value/frozen.h describes.
+--- The compiled metamethods of frozen values: a read is a look into the block, which src/lua/frozen.h describes.
 -- What is read for the first time, and what is no number, string, boolean or table, is left to the classic ones.
 --
 -- A state that has no more of a block has no memory for it, and what a finalizer reads then is the classic ones' too.
@@ -9,7 +9,7 @@ local type, tonumber, floor = type, tonumber, math.floor
 local band = require("bit").band
 
 local FALSE, TRUE, FLOAT, STRING, TABLE = 1, 2, 4, 5, 6 -- tags
-local STRINGS, PARTS, BYTES, IDS = 2, 3, 6, 7 -- in a memory: src/lua/value/view.c
+local STRINGS, PARTS, BYTES, IDS = 2, 3, 6, 7 -- in a memory: src/lua/frozen.h
 local MOST_BYTES, STRING_BYTES = 1024 * 1024, 64
 
 -- Counts and numbers are below 2^31, and signed here: an integer of the compiler's own.

@@ -12,7 +12,8 @@
 
 #include <string.h>
 
-#include "lua/value/frozen.h"
+#include "lua/frozen.h"
+#include "lua/value/format.h"
 
 enum part { ELEMENT, KEY, VALUE, UPVALUE };
 
@@ -299,14 +300,10 @@ static int push_frozen(decoder *d)
 {
 	enum iocp_class class;
 	uint64_t number;
-	const iocp_box *box;
 	if (!push_listed(d, &class))
 		return 0;
-	box = lua_touserdata(d->L, -1);
-	if (class != IOCP_CLASS_FROZEN || !iocp_get_varint(&d->in, &number)
-		|| number >= ((const iocp_frozen *)box->object)->table_count)
+	if (class != IOCP_CLASS_FROZEN || !iocp_get_varint(&d->in, &number) || !iocp_frozen_push_part(d->L, number))
 		return damaged(d);
-	iocp_frozen_push_part(d->L, (uint32_t)number);
 	remember(d);
 	return 1;
 }

@@ -69,7 +69,7 @@ enum iocp_tag {
 	IOCP_TAG_OBJECT,    /* index into the list */
 	IOCP_TAG_POINTER,   /* lightuserdata: 8 bytes */
 	IOCP_TAG_CDATA,     /* type (length, bytes), content (length, bytes) */
-	IOCP_TAG_FROZEN,    /* index into the list, number of the table: value/frozen.h */
+	IOCP_TAG_FROZEN,    /* index into the list, number of the table: lua/frozen.h */
 	IOCP_TAG_KNOWN_KEY = 0xe0 /* + 0..31: the same string as the parcel's IOCP_TAG_KEY of this number */
 };
 
@@ -157,8 +157,6 @@ int iocp_parcel_listed(const iocp_parcel *p, uint64_t index, enum iocp_class *cl
 void iocp_parcel_release(const iocp_parcel *p);
 /* A number that is this process's, and another in the next one. */
 uint64_t iocp_process_key(void);
-/* A hash that nobody outside the process can foresee. */
-uint64_t iocp_hash(const void *bytes, size_t size);
 /* Writes the seal of the block, which is all there but for it. */
 void iocp_parcel_seal(uint8_t *block, size_t size);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "lua/value/encoder.h"
-#include "lua/value/frozen.h"
+#include "lua/frozen.h"
 
 /* ---- upvalues ---------------------------------------------------------------------------------------------------- */
 

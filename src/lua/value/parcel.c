@@ -155,12 +155,6 @@ uint64_t iocp_process_key(void)
 	return found;
 }
 
-uint64_t iocp_hash(const void *bytes, size_t size)
-{
-	uint64_t key = iocp_process_key();
-	return siphash(key, ~key, bytes, size);
-}
-
 /* Of all but the seal itself. */
 static uint64_t seal_of(const uint8_t *block, size_t size)
 {

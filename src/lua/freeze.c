@@ -1,5 +1,5 @@
 /*
-** value/freeze.c - iocp.Frozen(value): from the stack into a block.
+** freeze.c - iocp.Frozen(value): from the stack into a block.
 **
 ** Tables wait in a list for their turn, so that nothing here nests. No metamethod is called: tables are read with
 ** lua_next, and the pairs of one are together before it is laid out, since a finalizer may run meanwhile and change
@@ -8,7 +8,7 @@
 ** The block belongs to the holder from the beginning, which frees it if Lua raises; nobody else knows it by then.
 */
 
-#include "lua/value/frozen.h"
+#include "lua/frozen.h"
 
 enum { /* on the stack */
 	VALUE = 1,
@@ -62,6 +62,11 @@ static iocp_frozen_value table_at(lua_State *L, freezer *f, int index)
 	return value;
 }
 
+static void discard_other(void *other)
+{
+	iocp_values_free(other);
+}
+
 /* Called with a place and the value: the value as a parcel goes there. */
 static int copy_other(lua_State *L)
 {
@@ -85,7 +90,7 @@ static int refuse(lua_State *L)
 static iocp_frozen_value other_at(lua_State *L, freezer *f, int index)
 {
 	iocp_frozen_value value = {.tag = IOCP_FROZEN_OTHER};
-	iocp_values *place;
+	void *place;
 	int status;
 	if (find_number(L, index, &value.value))
 		return value;
@@ -189,10 +194,10 @@ int iocp_lua_frozen(lua_State *L)
 		return iocp_bad_argument(L, 1, "value", "a table: anything else is copied whole, or cannot be changed");
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	iocp_object_push(L, IOCP_CLASS_FROZEN);
-	must(L, iocp_frozen_create(&frozen));
+	must(L, iocp_frozen_create(sizeof(iocp_values), discard_other, &frozen));
 	iocp_object_set(L, frozen);
 	freeze(L, frozen);
 	lua_settop(L, HOLDER);
-	iocp_frozen_push_part(L, 0);
+	(void)iocp_frozen_push_part(L, 0);
 	return 1;
 }

@@ -1,10 +1,5 @@
 /*
-** value/frozen.h - the block of iocp.Frozen: a value laid out so that any state reads parts of it where they lie.
-**
-**   frozen.c   the block, without Lua: strings, tables, lookup
-**   freeze.c   from the stack into a block
-**   view.c     what stands for a table of it in a state, and what is read there
-**   thaw.c     from a block onto the stack
+** frozen.h - the block of iocp.Frozen: a value laid out so that any state reads parts of it where they lie.
 **
 ** Nothing of a block changes once its maker has handed out the first reference, and who has a reference got it by way
 ** of a packet, a thread's start or the table of objects, all of which order memory: so it is read without locks or
@@ -14,11 +9,10 @@
 ** neither and no number (functions, objects, cdata) is a parcel of its own, of which each state decodes its own copy.
 */
 
-#ifndef IOCP_VALUE_FROZEN_H
-#define IOCP_VALUE_FROZEN_H
+#ifndef IOCP_FROZEN_H
+#define IOCP_FROZEN_H
 
 #include "core/object.h"
-#include "lua/value/format.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -84,28 +78,31 @@ typedef struct iocp_frozen {
 	uint32_t *heads;  /* for what has such a hash, the string from 1 on; 0: none; probed linearly */
 	uint8_t *memory;  /* of the tables */
 	uint64_t *tables; /* where each lies there */
-	iocp_values *others;
+	void *others;     /* of other_size bytes each */
+	size_t other_size;
+	void (*discard)(void *other);
+	uint64_t seed;            /* of hashes */
 	iocp_frozen_entry *found; /* while it is made: the pairs of the table that is being read */
 	size_t bytes_used, bytes_room, memory_used, memory_room;
 	uint32_t string_count, string_room, head_mask;
 	uint32_t table_count, table_room, other_count, other_room, found_count, found_room;
 } iocp_frozen;
 
-/* ---- value/frozen.c ---------------------------------------------------------------------------------------------- */
-
-/* An empty one with one reference, for its maker. IOCP_NOMEM. */
-int iocp_frozen_create(iocp_frozen **frozen);
+/* An empty one with one reference, for its maker. Its others have `other_size` bytes, and are discarded with it.
+** IOCP_NOMEM. */
+int iocp_frozen_create(size_t other_size, void (*discard)(void *other), iocp_frozen **frozen);
 /* The number of the string, which is added if it is not there. IOCP_NOMEM. */
 int iocp_frozen_add_string(iocp_frozen *frozen, const char *bytes, size_t length, uint32_t *number);
-/* A place for another parcel, zeroed. IOCP_NOMEM. */
-int iocp_frozen_add_other(iocp_frozen *frozen, iocp_values **other);
+/* A place for another of those, zeroed. IOCP_NOMEM. */
+int iocp_frozen_add_other(iocp_frozen *frozen, void **other);
+void *iocp_frozen_other(const iocp_frozen *frozen, uint64_t number);
 /* One more pair of the table that is being read. IOCP_NOMEM. */
 int iocp_frozen_add_pair(iocp_frozen *frozen, iocp_frozen_value key, iocp_frozen_value value);
 /* The pairs, of which the first `elements` are 1, 2, 3 ..., become the next table. IOCP_NOMEM. */
 int iocp_frozen_add_table(iocp_frozen *frozen, uint32_t elements, uint32_t length, uint32_t metatable);
 /* It is complete, and takes no more memory than that. */
 void iocp_frozen_finish(iocp_frozen *frozen);
-/* Bytes that it takes. */
+/* Bytes that it takes, but for what its others refer to. */
 size_t iocp_frozen_size(const iocp_frozen *frozen);
 
 /* The number of a string; IOCP_FROZEN_NONE. */
@@ -147,48 +144,6 @@ static inline iocp_frozen_value iocp_frozen_value_at(const iocp_frozen_table *ta
 	entry = &iocp_frozen_entries(table)[place - table->elements];
 	return (iocp_frozen_value){entry->value, (enum iocp_frozen_tag)entry->value_tag};
 }
-
-/* ---- value/view.c ------------------------------------------------------------------------------------------------ */
-
-/* What a script has of a table in a block: a userdata that holds no reference itself, but whose uservalue keeps what
-** does. */
-typedef struct iocp_frozen_part {
-	const iocp_box *holder; /* the state's reference; its object is NULL once the state has ended */
-	uint64_t mark;
-	const iocp_frozen_view *view;
-	const iocp_frozen_table *table;
-	uint32_t number;
-	uint32_t memory; /* of the state's: see view.c */
-} iocp_frozen_part;
-
-/* The part of a block that is at `index`; NULL: anything else, or one whose state ends. */
-const iocp_frozen_part *iocp_frozen_test(lua_State *L, int index);
-/* The block of a part. */
-iocp_frozen *iocp_frozen_of(const iocp_frozen_part *part);
-/* At the top is the userdata of the class that holds a reference: replaces it by the part that stands for the table of
-** this number, which is there. */
-void iocp_frozen_push_part(lua_State *L, uint32_t number);
-/* Pushes a value that was read through the part at the absolute index `part`; of a table its part. */
-void iocp_frozen_push_value(lua_State *L, int part, iocp_frozen_value value);
-/* Whether the key at `index`, which is none of the block's own tables or others, can be one. */
-int iocp_frozen_to_plain(lua_State *L, int index, int is_key, const iocp_frozen *frozen, iocp_frozen_value *value);
-/* Begins the class, and makes the metatable of parts. */
-void iocp_lua_open_frozen_class(lua_State *L);
-/* private.open_frozen(), for lua/iocp/jit/frozen.lua: a table of what it needs. */
-int iocp_lua_open_frozen(lua_State *L);
-/* iocp.pairs(t), iocp.ipairs(t) */
-int iocp_lua_pairs(lua_State *L);
-int iocp_lua_ipairs(lua_State *L);
-
-/* ---- value/freeze.c ---------------------------------------------------------------------------------------------- */
-
-/* iocp.Frozen(value) */
-int iocp_lua_frozen(lua_State *L);
-
-/* ---- value/thaw.c ------------------------------------------------------------------------------------------------ */
-
-/* iocp.thaw(value) */
-int iocp_lua_thaw(lua_State *L);
 
 #pragma GCC visibility pop
 

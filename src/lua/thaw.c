@@ -1,9 +1,9 @@
 /*
-** value/thaw.c - iocp.thaw(value): from a block onto the stack. Tables that are reached are made at once and wait in a
+** thaw.c - iocp.thaw(value): from a block onto the stack. Tables that are reached are made at once and wait in a
 ** list until they are filled, so that nothing here nests, and shared parts and cycles are as they were.
 */
 
-#include "lua/value/frozen.h"
+#include "lua/frozen.h"
 
 enum { /* on the stack */
 	PART = 1,

@@ -1,65 +1,18 @@
 /*
-** value/view.c - what a script has of a frozen value: for each table of it that it has read a userdata, a part.
-**
-** A state has a memory for each block that it knows, a table: the userdata of the class with the counted reference, the
-** strings and other values that were made of the block's, and the parts, weakly, so that the same table read twice is
-** the same part, and the newest ones strongly. Each part keeps the memory, as its uservalue, and the registry finds it,
-** weakly, by the block's handle. So with the last part that others hold the memory goes, and with it the reference.
-**
-** When a state ends, its reference may be given back before a finalizer uses a part: which then finds no object in the
-** holder, whose memory is there until all finalizers have run.
+** frozen_view.c - what is read through a part of a frozen value: its metamethods, and iocp.pairs and iocp.ipairs.
 */
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "lua/value/frozen.h"
-
-#if LUA_VERSION_NUM < 502
-#define lua_setuservalue lua_setfenv
-#define lua_getuservalue lua_getfenv
-#endif
-
-#define PART "iocp.frozen.part"         /* registry: the metatable of parts */
-#define KNOWN "iocp.frozen.known"       /* registry: memories by the blocks' handles, weakly */
-#define MEMORIES "iocp.frozen.memories" /* registry: the same by numbers, which are given once; at 0 the last one */
-#define MARK UINT64_C(0x696f63706672007a)
-
-enum { /* in a memory; lua/iocp/jit/frozen.lua knows them */
-	HOLDER = 1,
-	STRINGS, /* by their numbers + 1 */
-	PARTS,   /* by their numbers + 1 */
-	OTHERS,  /* by their numbers + 1, and back */
-	NUMBER,  /* of the memory */
-	BYTES,   /* that the strings take, about */
-	IDS,     /* numbers of the strings that are keys, by themselves: for the compiled methods */
-	KEPT,    /* the newest parts, so that what is read again and again is not made again and again */
-	MADE,    /* how many parts there were, modulo MOST_KEPT */
-	SLOTS = MADE
-};
+#include "lua/frozen.h"
 
 enum {
 	SHORT = 40,               /* longer strings are remembered; of others Lua itself has one each */
 	MOST_BYTES = 1024 * 1024, /* that strings take; then they are forgotten, all of them */
 	STRING_BYTES = 64,        /* that one takes besides its own */
-	MOST_KEPT = 4096,
-	ENOUGH = 32 /* reads: fewer than those after which LuaJIT takes a loop */
+	ENOUGH = 32               /* reads: fewer than those after which LuaJIT takes a loop */
 };
-
-/* ---- parts ------------------------------------------------------------------------------------------------------- */
-
-const iocp_frozen_part *iocp_frozen_test(lua_State *L, int index)
-{
-	const iocp_frozen_part *part = lua_touserdata(L, index);
-	if (!part || lua_rawlen(L, index) != sizeof(*part) || part->mark != MARK || !part->holder->object)
-		return NULL;
-	return part;
-}
-
-iocp_frozen *iocp_frozen_of(const iocp_frozen_part *part)
-{
-	return part->holder->object;
-}
 
 static const iocp_frozen_part *check_part(lua_State *L)
 {
@@ -69,161 +22,23 @@ static const iocp_frozen_part *check_part(lua_State *L)
 	return part;
 }
 
-/* Pushes the registry's table of that name, with weak values, which is made if it is not there. */
-static void push_weak(lua_State *L, const char *name)
-{
-	lua_getfield(L, LUA_REGISTRYINDEX, name);
-	if (!lua_isnil(L, -1))
-		return;
-	lua_pop(L, 1);
-	lua_newtable(L);
-	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "v");
-	lua_setfield(L, -2, "__mode");
-	lua_setmetatable(L, -2);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, LUA_REGISTRYINDEX, name);
-}
-
-/* Gives the memory at the top its number. */
-static void number_memory(lua_State *L)
-{
-	lua_Integer number;
-	push_weak(L, MEMORIES);
-	lua_rawgeti(L, -1, 0);
-	number = lua_tointeger(L, -1) + 1;
-	lua_pop(L, 1);
-	lua_pushinteger(L, number);
-	lua_rawseti(L, -2, 0);
-	lua_pushvalue(L, -2);
-	lua_rawseti(L, -2, (int)number);
-	lua_pop(L, 1);
-	lua_pushinteger(L, number);
-	lua_rawseti(L, -2, NUMBER);
-}
-
-/* Pushes a new memory for the holder at its absolute index. */
-static void make_memory(lua_State *L, int holder)
-{
-	lua_createtable(L, SLOTS, 0);
-	lua_pushvalue(L, holder);
-	lua_rawseti(L, -2, HOLDER);
-	lua_newtable(L);
-	lua_rawseti(L, -2, STRINGS);
-	lua_newtable(L);
-	lua_rawseti(L, -2, IDS);
-	lua_pushinteger(L, 0);
-	lua_rawseti(L, -2, BYTES);
-	lua_newtable(L);
-	lua_rawseti(L, -2, KEPT);
-	lua_pushinteger(L, 0);
-	lua_rawseti(L, -2, MADE);
-	lua_newtable(L);
-	push_weak(L, KNOWN); /* its metatable serves */
-	lua_getmetatable(L, -1);
-	lua_setmetatable(L, -3);
-	lua_pop(L, 1);
-	lua_rawseti(L, -2, PARTS);
-	lua_newtable(L);
-	lua_rawseti(L, -2, OTHERS);
-	number_memory(L);
-}
-
-/* Pushes the memory for the block of the holder at that absolute index. */
-static void push_memory(lua_State *L, int holder)
-{
-	const iocp_box *box = lua_touserdata(L, holder);
-	push_weak(L, KNOWN);
-	iocp_push_handle(L, iocp_object_handle(box->object));
-	lua_pushvalue(L, -1);
-	lua_rawget(L, -3);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		make_memory(L, holder);
-		lua_pushvalue(L, -2);
-		lua_pushvalue(L, -2);
-		lua_rawset(L, -5);
-	}
-	lua_replace(L, -3);
-	lua_pop(L, 1);
-}
-
-/* Pushes a new part for the table of that number, of the memory at that absolute index. */
-static void make_part(lua_State *L, int memory, uint32_t number)
-{
-	iocp_frozen_part *part = lua_newuserdata(L, sizeof(*part));
-	memset(part, 0, sizeof(*part));
-	lua_rawgeti(L, memory, HOLDER);
-	part->holder = lua_touserdata(L, -1);
-	lua_rawgeti(L, memory, NUMBER);
-	part->memory = (uint32_t)lua_tointeger(L, -1);
-	lua_pop(L, 2);
-	part->view = &((const iocp_frozen *)part->holder->object)->view;
-	part->table = iocp_frozen_table_at(part->holder->object, number);
-	part->number = number;
-	lua_pushvalue(L, memory);
-	lua_setuservalue(L, -2);
-	part->mark = MARK;
-	luaL_getmetatable(L, PART);
-	lua_setmetatable(L, -2);
-}
-
-/* The part at the top is kept by its memory until so many others have come. */
-static void keep_part(lua_State *L, int memory)
-{
-	int made;
-	lua_rawgeti(L, memory, MADE);
-	made = (int)lua_tointeger(L, -1) % MOST_KEPT + 1;
-	lua_pop(L, 1);
-	lua_pushinteger(L, made);
-	lua_rawseti(L, memory, MADE);
-	lua_rawgeti(L, memory, KEPT);
-	lua_pushvalue(L, -2);
-	lua_rawseti(L, -2, made);
-	lua_pop(L, 1);
-}
-
-/* Pushes the part for the table of that number, of the memory at the top, which stays. */
-static void find_part(lua_State *L, uint32_t number)
-{
-	int memory = lua_gettop(L);
-	lua_rawgeti(L, memory, PARTS);
-	lua_rawgeti(L, -1, (int)number + 1);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		make_part(L, memory, number);
-		keep_part(L, memory);
-		lua_pushvalue(L, -1);
-		lua_rawseti(L, -3, (int)number + 1);
-	}
-	lua_remove(L, -2);
-}
-
-void iocp_frozen_push_part(lua_State *L, uint32_t number)
-{
-	push_memory(L, lua_gettop(L));
-	find_part(L, number);
-	lua_replace(L, -3);
-	lua_pop(L, 1);
-}
-
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
 /* Below the top is a memory: it has the string of that number at the top from now on, which stays. */
 static void remember_string(lua_State *L, uint64_t number)
 {
 	lua_Integer bytes;
-	lua_rawgeti(L, -2, BYTES);
+	lua_rawgeti(L, -2, IOCP_MEMORY_BYTES);
 	bytes = lua_tointeger(L, -1) + (lua_Integer)lua_rawlen(L, -2) + STRING_BYTES;
 	lua_pop(L, 1);
 	if (bytes > MOST_BYTES) {
 		lua_newtable(L);
-		lua_rawseti(L, -3, STRINGS);
+		lua_rawseti(L, -3, IOCP_MEMORY_STRINGS);
 		bytes = 0;
 	}
 	lua_pushinteger(L, bytes);
-	lua_rawseti(L, -3, BYTES);
-	lua_rawgeti(L, -2, STRINGS);
+	lua_rawseti(L, -3, IOCP_MEMORY_BYTES);
+	lua_rawgeti(L, -2, IOCP_MEMORY_STRINGS);
 	lua_pushvalue(L, -2);
 	lua_rawseti(L, -2, (int)number + 1);
 	lua_pop(L, 1);
@@ -238,7 +53,7 @@ static void push_string(lua_State *L, const iocp_frozen_part *part, int index, u
 		return;
 	}
 	lua_getuservalue(L, index);
-	lua_rawgeti(L, -1, STRINGS);
+	lua_rawgeti(L, -1, IOCP_MEMORY_STRINGS);
 	lua_rawgeti(L, -1, (int)number + 1);
 	lua_remove(L, -2);
 	if (lua_isnil(L, -1)) {
@@ -252,12 +67,12 @@ static void push_string(lua_State *L, const iocp_frozen_part *part, int index, u
 static void push_other(lua_State *L, const iocp_frozen_part *part, int index, uint64_t number)
 {
 	lua_getuservalue(L, index);
-	lua_rawgeti(L, -1, OTHERS);
+	lua_rawgeti(L, -1, IOCP_MEMORY_OTHERS);
 	lua_replace(L, -2);
 	lua_rawgeti(L, -1, (int)number + 1);
 	if (lua_isnil(L, -1)) {
 		lua_pop(L, 1);
-		if (iocp_values_push(L, &iocp_frozen_of(part)->others[number]) < 0)
+		if (iocp_values_push(L, iocp_frozen_other(iocp_frozen_of(part), number)) < 0)
 			luaL_error(L, "cannot read a part of the frozen value: %s", lua_tostring(L, -1));
 		lua_pushvalue(L, -1);
 		lua_rawseti(L, -3, (int)number + 1);
@@ -287,7 +102,7 @@ void iocp_frozen_push_value(lua_State *L, int index, iocp_frozen_value value)
 		break;
 	case IOCP_FROZEN_TABLE:
 		lua_getuservalue(L, index);
-		find_part(L, (uint32_t)value.value.index);
+		iocp_frozen_find_part(L, (uint32_t)value.value.index);
 		lua_remove(L, -2);
 		break;
 	case IOCP_FROZEN_POINTER:
@@ -333,7 +148,7 @@ static int to_known(lua_State *L, int index, const iocp_frozen_part *part, iocp_
 		return 1;
 	}
 	lua_getuservalue(L, 1);
-	lua_rawgeti(L, -1, OTHERS);
+	lua_rawgeti(L, -1, IOCP_MEMORY_OTHERS);
 	lua_pushvalue(L, index);
 	lua_rawget(L, -2);
 	number = lua_tointeger(L, -1);
@@ -583,9 +398,9 @@ int iocp_lua_open_frozen(lua_State *L)
 	static const luaL_Reg functions[] = {{"pair_at", pair_at}, {"index", part_index}, {NULL, NULL}};
 	iocp_class_push(L, IOCP_CLASS_FROZEN);
 	iocp_new_table(L, functions, 6);
-	luaL_getmetatable(L, PART);
+	luaL_getmetatable(L, IOCP_FROZEN_PART);
 	lua_setfield(L, -2, "metatable");
-	push_weak(L, MEMORIES);
+	iocp_frozen_push_memories(L);
 	lua_setfield(L, -2, "memories");
 	push_layout(L);
 	lua_setfield(L, -2, "layout");
@@ -619,6 +434,6 @@ void iocp_lua_open_frozen_class(lua_State *L)
 	lua_setfield(L, -2, "__name"); /* as Lua does from 5.3 on: see iocp_type_name */
 	lua_pushliteral(L, "iocp.Frozen");
 	lua_setfield(L, -2, "__metatable"); /* so that the compiled methods, which trust them, meet parts only */
-	lua_setfield(L, LUA_REGISTRYINDEX, PART);
+	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_FROZEN_PART);
 	iocp_class_begin(L, IOCP_CLASS_FROZEN, none, none);
 }

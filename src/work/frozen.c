@@ -1,5 +1,5 @@
 /*
-** value/frozen.c - the block of iocp.Frozen, without Lua: its strings, its tables, and how a key is found.
+** frozen.c - the block of iocp.Frozen, without Lua: its strings, its tables, and how a key is found.
 **
 ** While it is made the block is its maker's alone; afterwards nothing here writes.
 */
@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lua/value/frozen.h"
+#include "work/frozen.h"
+#include "work/work.h"
 
 enum { FIRST_ROOM = 64 };
 
@@ -18,7 +19,7 @@ static void free_frozen(iocp_object *object)
 	iocp_frozen *frozen = (iocp_frozen *)object; /* its first member */
 	uint32_t i;
 	for (i = 0; i < frozen->other_count; i++)
-		iocp_values_free(&frozen->others[i]);
+		frozen->discard(iocp_frozen_other(frozen, i));
 	free(frozen->others);
 	free(frozen->bytes);
 	free(frozen->strings);
@@ -29,12 +30,15 @@ static void free_frozen(iocp_object *object)
 	free(frozen);
 }
 
-int iocp_frozen_create(iocp_frozen **frozen)
+int iocp_frozen_create(size_t other_size, void (*discard)(void *other), iocp_frozen **frozen)
 {
 	iocp_frozen *made = calloc(1, sizeof(*made));
 	int r;
 	if (!made)
 		return IOCP_NOMEM;
+	made->other_size = other_size;
+	made->discard = discard;
+	made->seed = iocp_hash_seed(made);
 	r = iocp_object_register(&made->object, IOCP_KIND_FROZEN, made, free_frozen);
 	if (r == IOCP_OK)
 		*frozen = made;
@@ -122,7 +126,7 @@ static int more_heads(iocp_frozen *frozen)
 
 int iocp_frozen_add_string(iocp_frozen *frozen, const char *bytes, size_t length, uint32_t *number)
 {
-	uint32_t hash = (uint32_t)iocp_hash(bytes, length), *head;
+	uint32_t hash = (uint32_t)iocp_hash(frozen->seed, bytes, length), *head;
 	if (length > MOST || more_heads(frozen) != IOCP_OK)
 		return IOCP_NOMEM;
 	head = find_head(frozen, bytes, length, hash);
@@ -144,7 +148,8 @@ int iocp_frozen_add_string(iocp_frozen *frozen, const char *bytes, size_t length
 
 int64_t iocp_frozen_find_string(const iocp_frozen *frozen, const char *bytes, size_t length)
 {
-	uint32_t head = frozen->heads ? *find_head(frozen, bytes, length, (uint32_t)iocp_hash(bytes, length)) : 0;
+	uint32_t head =
+		frozen->heads ? *find_head(frozen, bytes, length, (uint32_t)iocp_hash(frozen->seed, bytes, length)) : 0;
 	return (int64_t)head - 1;
 }
 
@@ -161,12 +166,17 @@ static uint32_t hash_of(const iocp_frozen_string *strings, iocp_frozen_bits key,
 	return (uint32_t)(x ^ x >> 33);
 }
 
-int iocp_frozen_add_other(iocp_frozen *frozen, iocp_values **other)
+void *iocp_frozen_other(const iocp_frozen *frozen, uint64_t number)
 {
-	int r = more(&frozen->others, sizeof(*frozen->others), frozen->other_count, &frozen->other_room);
+	return (char *)frozen->others + number * frozen->other_size;
+}
+
+int iocp_frozen_add_other(iocp_frozen *frozen, void **other)
+{
+	int r = more(&frozen->others, frozen->other_size, frozen->other_count, &frozen->other_room);
 	if (r == IOCP_OK) {
-		*other = &frozen->others[frozen->other_count++];
-		memset(*other, 0, sizeof(**other));
+		*other = iocp_frozen_other(frozen, frozen->other_count++);
+		memset(*other, 0, frozen->other_size);
 	}
 	return r;
 }
@@ -254,12 +264,9 @@ void iocp_frozen_finish(iocp_frozen *frozen)
 size_t iocp_frozen_size(const iocp_frozen *frozen)
 {
 	size_t size = sizeof(*frozen) + frozen->bytes_used + frozen->memory_used;
-	uint32_t i;
 	size += frozen->string_count * sizeof(*frozen->strings) + frozen->table_count * sizeof(*frozen->tables);
 	size += frozen->heads ? ((size_t)frozen->head_mask + 1) * sizeof(*frozen->heads) : 0;
-	for (i = 0; i < frozen->other_count; i++)
-		size += sizeof(*frozen->others) + frozen->others[i].size;
-	return size;
+	return size + frozen->other_count * frozen->other_size;
 }
 
 /* ---- lookup ------------------------------------------------------------------------------------------------------ */
