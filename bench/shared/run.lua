@@ -27,9 +27,9 @@ Medians (least-greatest) of %d rounds in which those of a row take turns, after 
 operation: elapsed time by the operations of all threads, so with two threads half of what each of them took. A smaller
 ratio is better; each is of two measurements of the same round.
 
-`bench/shared/shared.lua` has the workloads over the module, `shared.c` the same in C, and `others.lua` the gets by effil
-and lanes, which `bench/shared/prepare` fetches and builds. The matrices' rows are `pool:parallel_for`'s; the work in C
-is done by one thread.]]
+`bench/shared/shared.lua` has the workloads over the module, `shared.c` the same in C, and `others.lua` the gets by
+effil and lanes, which `bench/shared/prepare` fetches and builds. The matrices' rows are `pool:parallel_for`'s; the work
+in C is done by one thread.]]
 
 rounds.report {
   rows = require "shared.plan", run = run, header = HEADER, format = FORMAT, line_of = line_of, explained = EXPLAINED,

@@ -1,5 +1,5 @@
--- What bench/shared measures, over iocp: lua bench/shared/shared.lua WORKLOAD [HOW] prints "time" and the nanoseconds of
--- one operation: elapsed time by all operations of all threads.
+-- What bench/shared measures, over iocp: lua bench/shared/shared.lua WORKLOAD [HOW] prints "time" and the nanoseconds
+-- of one operation: elapsed time by all operations of all threads.
 local iocp = require "iocp"
 
 local workload, how = arg[1], arg[2]
