@@ -1,5 +1,5 @@
--- A get of a small value by two threads from what other modules share: luajit bench/shared/others.lua effil|lanes prints
--- "time" and the nanoseconds of one get: elapsed time by all of both. They are where bench/shared/prepare has put them.
+-- A get of a small value by two threads from what other modules share: luajit bench/shared/others.lua NAME prints
+-- "time" and "cpu", nanoseconds of one get as shared.lua has them. They are where bench/shared/prepare has put them.
 local who = arg[1]
 package.path = "build/shared/lanes/src/?.lua;" .. package.path
 package.cpath = "build/shared/?.so;build/shared/lanes/?.so;" .. package.cpath
@@ -8,8 +8,15 @@ local THREADS, COUNT, KEYS = 2, tonumber(arg[2]) or 400000, 100
 
 local iocp = require "iocp" -- for its clock
 
-local function tell(began)
-  print(("time %g"):format((iocp.clock() - began) * 1e6 / (THREADS * COUNT)))
+local began, cpu
+
+local function start()
+  began, cpu = iocp.clock(), os.clock()
+end
+
+local function tell()
+  local seconds, all = os.clock() - cpu, THREADS * COUNT
+  print(("time %g cpu %g"):format((iocp.clock() - began) * 1e6 / all, seconds * 1e9 / all))
 end
 
 if who == "effil" then
@@ -30,14 +37,15 @@ if who == "effil" then
     end
     return sum
   end
-  local began, threads = iocp.clock(), {}
+  local threads = {}
+  start()
   for i = 1, THREADS do
     threads[i] = effil.thread(read)(shared, COUNT, KEYS)
   end
   for i = 1, THREADS do
     assert(threads[i]:get())
   end
-  tell(began)
+  tell()
 else
   local lanes = require "lanes".configure()
   local linda = lanes.linda()
@@ -56,12 +64,13 @@ else
     end
     return sum
   end
-  local began, threads = iocp.clock(), {}
+  local threads = {}
+  start()
   for i = 1, THREADS do
     threads[i] = lanes.gen("*", read)(linda, COUNT, KEYS)
   end
   for i = 1, THREADS do
     assert(threads[i][1])
   end
-  tell(began)
+  tell()
 end

@@ -14,18 +14,21 @@ local function run(row, contender)
   return figures[row.figure] and figures
 end
 
-local HEADER = { "operation", "by", "ns, as medians (least-greatest)", "beside the first", "asked" }
-local FORMAT = "%-50s %-28s %-32s %-20s %-8s"
+local HEADER = { "operation", "by", "ns, as medians (least-greatest)", "beside the first", "asked", "CPU ns" }
+local FORMAT = "%-50s %-28s %-32s %-20s %-8s %8s"
 
 local function line_of(row, i, contender, figures)
-  return { i == 1 and row.title or "", contender.who, cells.figure(figures[row.figure]),
-    i > 1 and cells.figure(figures.ratio) or "", contender.asked and "<= " .. contender.asked or "" }
+  local of_cpu = row.figure == "cpu" and " of CPU" or ""
+  return { i == 1 and row.title or "", contender.who, cells.figure(figures[row.figure]) .. of_cpu,
+    i > 1 and cells.figure(figures.ratio) or "", contender.asked and "<= " .. contender.asked or "",
+    figures.cpu and cells.number(figures.cpu.median) or "" }
 end
 
 local EXPLAINED = [[
 Medians (least-greatest) of %d rounds in which those of a row take turns, after one to warm up. Nanoseconds of one
-operation: elapsed time by the operations of all threads, so with two threads half of what each of them took. A smaller
-ratio is better; each is of two measurements of the same round.
+operation: elapsed time by the operations of all threads, so with two threads half of what each of them took; or *of
+CPU*, what all threads used, which others who use the machine disturb less. A smaller ratio is better; each is of two
+measurements of the same round.
 
 `bench/shared/shared.lua` has the workloads over the module, `shared.c` the same in C, and `others.lua` the gets by
 effil and lanes, which `bench/shared/prepare` fetches and builds. The matrices' rows are `pool:parallel_for`'s; the work

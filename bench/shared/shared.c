@@ -1,6 +1,7 @@
 /*
 ** What bench/shared.lua is measured beside, in C: over iocp.h, and by what C11 has itself.
-** shared WORKLOAD prints "time" and the nanoseconds of one operation: elapsed time by all operations of all threads.
+** shared WORKLOAD prints "time" and "cpu", nanoseconds of one operation: elapsed time, and that of all processors, by
+** all operations of all threads.
 */
 
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "iocp.h"
 
@@ -16,9 +18,23 @@ enum { ADDS = 20000000, SIZE = 512, MOST_THREADS = 2 };
 static iocp_atomic *counter;
 static _Alignas(64) _Atomic int64_t bare;
 
-static double now(void)
+static double begun, cpu_begun; /* ns */
+
+static double cpu(void)
 {
-	return iocp_clock() * 1e6; /* ns */
+	return (double)clock() * (1e9 / CLOCKS_PER_SEC);
+}
+
+static void start(void)
+{
+	begun = iocp_clock() * 1e6;
+	cpu_begun = cpu();
+}
+
+static void tell(double operations)
+{
+	double used = cpu() - cpu_begun;
+	printf("time %g cpu %g\n", (iocp_clock() * 1e6 - begun) / operations, used / operations);
 }
 
 /* ---- atomics ----------------------------------------------------------------------------------------------------- */
@@ -41,29 +57,28 @@ static void *add_bare(void *unused)
 	return NULL;
 }
 
-static double adds(void *(*body)(void *), int threads)
+static void adds(void *(*body)(void *), int threads)
 {
 	pthread_t thread[MOST_THREADS];
-	double begun;
 	int i;
 	if (iocp_atomic_create(0, &counter) != IOCP_OK)
 		exit(1);
-	begun = now();
+	start();
 	for (i = 0; i < threads; i++)
 		if (pthread_create(&thread[i], NULL, body, NULL))
 			exit(1);
 	for (i = 0; i < threads; i++)
 		pthread_join(thread[i], NULL);
-	return (now() - begun) / ((double)ADDS * threads);
+	tell((double)ADDS * threads);
 }
 
 /* ---- a product of matrices --------------------------------------------------------------------------------------- */
 
 /* As in shared.lua: b lies column by column. */
-static double matrix(void)
+static void matrix(void)
 {
 	double *a = malloc(sizeof(double) * SIZE * SIZE), *b = malloc(sizeof(double) * SIZE * SIZE);
-	double *c = malloc(sizeof(double) * SIZE * SIZE), begun;
+	double *c = malloc(sizeof(double) * SIZE * SIZE);
 	int i, j, k;
 	if (!a || !b || !c)
 		exit(1);
@@ -71,7 +86,7 @@ static double matrix(void)
 		a[i] = (i % 7 - 3) / 2.0;
 		b[i] = (i % 5 - 2) / 4.0;
 	}
-	begun = now();
+	start();
 	for (i = 0; i < SIZE; i++) {
 		for (j = 0; j < SIZE; j++) {
 			const double *x = a + (size_t)i * SIZE, *y = b + (size_t)j * SIZE;
@@ -81,30 +96,27 @@ static double matrix(void)
 			c[i * SIZE + j] = sum;
 		}
 	}
-	begun = now() - begun;
+	tell((double)SIZE * SIZE * SIZE);
 	fprintf(stderr, "%g\n", c[SIZE * SIZE - 1]);
 	free(a);
 	free(b);
 	free(c);
-	return begun / ((double)SIZE * SIZE * SIZE);
 }
 
 int main(int count, char **arguments)
 {
 	const char *workload = count > 1 ? arguments[1] : "";
-	double time;
 	if (strcmp(workload, "add") == 0)
-		time = adds(add_over_iocp, 1);
+		adds(add_over_iocp, 1);
 	else if (strcmp(workload, "add-bare") == 0)
-		time = adds(add_bare, 1);
+		adds(add_bare, 1);
 	else if (strcmp(workload, "contended") == 0)
-		time = adds(add_over_iocp, 2);
+		adds(add_over_iocp, 2);
 	else if (strcmp(workload, "contended-bare") == 0)
-		time = adds(add_bare, 2);
+		adds(add_bare, 2);
 	else if (strcmp(workload, "matrix") == 0)
-		time = matrix();
+		matrix();
 	else
 		return 2;
-	printf("time %g\n", time);
 	return 0;
 }

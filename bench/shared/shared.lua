@@ -1,12 +1,19 @@
--- What bench/shared measures, over iocp: lua bench/shared/shared.lua WORKLOAD [HOW] prints "time" and the nanoseconds
--- of one operation: elapsed time by all operations of all threads.
+-- What bench/shared measures, over iocp: lua bench/shared/shared.lua WORKLOAD [HOW] prints "time" and "cpu",
+-- nanoseconds of one operation: elapsed time, and that of all processors, by all operations of all threads.
 local iocp = require "iocp"
 
 local workload, how = arg[1], arg[2]
 local load = loadstring or load -- luacheck: ignore
 
-local function tell(began, operations)
-  print(("time %g"):format((iocp.clock() - began) * 1e6 / operations))
+local began, cpu
+
+local function start()
+  began, cpu = iocp.clock(), os.clock()
+end
+
+local function tell(operations)
+  local seconds = os.clock() - cpu
+  print(("time %g cpu %g"):format((iocp.clock() - began) * 1e6 / operations, seconds * 1e9 / operations))
 end
 
 -- The threads are there and wait before the time begins.
@@ -18,13 +25,13 @@ local function run_threads(body, threads, count, ...)
   while ready:get() < threads do
     iocp.sleep(1)
   end
-  local began = iocp.clock()
+  start()
   go:set(1)
   go:wake()
   for _, thread in ipairs(list) do
     assert(thread:join())
   end
-  tell(began, threads * count)
+  tell(threads * count)
 end
 
 local workloads = {}
@@ -55,9 +62,9 @@ workloads["frozen-read"] = function()
     return sum
   ]])
   read(t.users, USERS, 10)
-  local began = iocp.clock()
+  start()
   read(t.users, USERS, ROUNDS)
-  tell(began, ROUNDS * USERS)
+  tell(ROUNDS * USERS)
 end
 
 -- A thread that gets a table of 100 MB, or none.
@@ -70,11 +77,11 @@ workloads["frozen-start"] = function()
   list = nil -- luacheck: ignore
   collectgarbage()
   io.stderr:write(tostring(t), "\n")
-  local began = iocp.clock()
+  start()
   for _ = 1, n do
     assert(assert(iocp.Thread([[ local t = ... return t[1].id ]], t)):join())
   end
-  tell(began, n)
+  tell(n)
 end
 
 -- ---- a dictionary ----
@@ -141,9 +148,9 @@ function workloads.matrix()
   end
   local pool = assert(iocp.Pool(workers))
   assert(pool:parallel_for(0, 15, row))
-  local began = iocp.clock()
+  start()
   assert(pool:parallel_for(0, n - 1, row))
-  tell(began, n ^ 3)
+  tell(n ^ 3)
   io.stderr:write(c:get(n * n), "\n")
   pool:shutdown()
 end

@@ -40,6 +40,23 @@ local find_field = ffi.cast(
   ffi.typeof("const $ *(*)(const void *, const void *, uint32_t)", ffi.typeof(structs.entry)), parts.find_field)
 local HEADER = ffi.sizeof(structs.table)
 
+-- The compiler takes a loop while it first runs, when it reads everything for the first time: a trace would begin with
+-- what happens once. So the first times cannot be in one, and it is taken later; but who goes on to read what is new
+-- is to have traces, too.
+local FIRST_TIMES = 4096
+local times = 0
+local read_first
+local function read_uncompiled(self, key)
+  times = times + 1
+  if times == FIRST_TIMES then
+    read_first = classic_index
+  end
+  local value = classic_index(self, key)
+  return value
+end
+require("jit").off(read_uncompiled)
+read_first = read_uncompiled
+
 --- The struct in a part; nil where the state ends. A metamethod is called with parts only: getmetatable does not give
 -- them away.
 local function part_of(self)
@@ -125,7 +142,7 @@ local function find(self, memory, part, key, id)
   end
   local value = value_of(memory, part, entry.value_tag, entry.value)
   if value == nil then
-    value = classic_index(self, key)
+    value = read_first(self, key)
   end
   return value
 end
@@ -156,7 +173,7 @@ function metatable.__index(self, key)
       end
     end
   end
-  local value = classic_index(self, key)
+  local value = read_first(self, key)
   return value
 end
 
