@@ -1,5 +1,5 @@
 --- What bench/shared measures: rows, each with who takes turns at it; the first of a row is its yardstick. `figure`: ns
--- of an operation, the smaller the better. `asked`: how much of the yardstick's at most.
+-- of an operation, elapsed or of CPU, the smaller the better. `asked`: how much of the yardstick's at most.
 -- @module bench.shared.plan
 
 local function c(who, workload, asked)
@@ -18,19 +18,19 @@ local function other(who, name)
 end
 
 return {
-  { title = "a field of a table in a table, users[i].id", figure = "time",
+  { title = "a field of a table in a table, users[i].id", figure = "cpu",
     lua("a plain table", "luajit", "frozen-read plain"), lua("iocp.Frozen", "luajit", "frozen-read frozen", 10) },
-  { title = "... Lua 5.4", figure = "time",
+  { title = "... Lua 5.4", figure = "cpu",
     lua("a plain table", "lua5.4", "frozen-read plain"), lua("iocp.Frozen", "lua5.4", "frozen-read frozen") },
   { title = "a thread that gets a frozen table, until its end", figure = "time",
     lua("of one entry", "luajit", "frozen-start small"), lua("of 100 MB", "luajit", "frozen-start frozen", 1.1) },
-  { title = "a get of a small value, 2 threads", figure = "time",
+  { title = "a get of a small value, 2 threads", figure = "cpu",
     lua("iocp.Dict", "luajit", "dict-get"), lua("iocp.Dict", "lua5.4", "dict-get"), other("effil.table", "effil"),
     other("lanes' linda", "lanes") },
   { title = "512 x 512 matrix product, for a product", figure = "time",
     lua("iocp.Array, 1 worker", "luajit", "matrix 1"), lua("iocp.Array, 2 workers", "luajit", "matrix 2", 0.56),
     c("C, -O2, 1 thread", "matrix") },
-  { title = "an add, 1 thread", figure = "time",
+  { title = "an add, 1 thread", figure = "cpu",
     c("C, iocp_atomic_add", "add"), c("C, lock xadd", "add-bare"), lua("iocp.Atomic", "luajit", "add", 1.2),
     lua("iocp.Atomic", "lua5.4", "add") },
   { title = "an add, 2 threads to one atomic", figure = "time",
