@@ -23,6 +23,7 @@ local PARTS = {
   IOCompletionPort = "iocp.jit.port", Heap = "iocp.jit.heap", Socket = "iocp.jit.socket", File = "iocp.jit.file",
   Atomic = "iocp.jit.atomic", Array = "iocp.jit.array",
 }
+local LATER = { Atomic = true, Array = true } -- come when they pay in every state: src/lua/late.c
 local ONCE = { packets = true, view = true } -- are called once: what they gave is then what loops
 local ENOUGH = 32 -- calls: fewer than those after which the compiler takes a loop, so that it finds what is to stay
 
@@ -84,7 +85,8 @@ end
 
 private.classic = {} -- by class: the methods that its part is to replace
 
---- Replaces the methods of all classes; or with the name of a class those that are named behind it, when it pays.
+--- Replaces the methods of all classes but for those that come later; or with the name of a class those that are named
+-- behind it, when it pays.
 return function(name, ...)
   if not are_wanted() then
     return
@@ -94,9 +96,11 @@ return function(name, ...)
     return put_off(name, ...)
   end
   for class in pairs(PARTS) do
-    local index = private.class(class).__index
-    for method, f in pairs(load_part(class, copy(index))) do
-      index[method] = f
+    if not LATER[class] then
+      local index = private.class(class).__index
+      for method, f in pairs(load_part(class, copy(index))) do
+        index[method] = f
+      end
     end
   end
 end

@@ -118,9 +118,15 @@ int iocp_has_compiler(lua_State *L)
 	return has;
 }
 
+/* Classes that most scripts have nothing to do with: their compiled methods come late in every state. */
+static int is_late_everywhere(enum iocp_class c)
+{
+	return c == IOCP_CLASS_ATOMIC || c == IOCP_CLASS_ARRAY;
+}
+
 void iocp_late_watch(lua_State *L, enum iocp_class c)
 {
-	if (!hot[c][0] || !iocp_thread_current() || !iocp_has_compiler(L))
+	if (!hot[c][0] || !(iocp_thread_current() || is_late_everywhere(c)) || !iocp_has_compiler(L))
 		return;
 	lua_pushinteger(L, (lua_Integer)c);
 	iocp_class_push(L, c);
