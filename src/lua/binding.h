@@ -254,8 +254,8 @@ typedef struct iocp_box {
 
 /* ---- late.c: what comes when it pays ----------------------------------------------------------------------------- */
 
-/* The class has been registered in a state of LuaJIT: its compiled methods are to come when they pay, if the state is a
-** thread's, or the class one of those that come late everywhere. */
+/* The class has been registered: where its compiled methods are not there with the module, they are to come when they
+** pay. */
 void iocp_late_watch(lua_State *L, enum iocp_class c);
 /* Whether this is LuaJIT. */
 int iocp_has_compiler(lua_State *L);
