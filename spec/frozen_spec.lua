@@ -588,10 +588,12 @@ describe("at the end of a state", function()
         return setmetatable({}, { __gc = finalizer })
       end
       local part = f.list
+      local step = iocp.pairs(f)
       for i = 1, 100 do local _ = f.list[1].x end
       keep = { watch(function()
         for i = 1, 100 do pcall(function() return part[1].x + #part, tostring(part), part == f, iocp.thaw(part) end) end
         pcall(function() for k, v in iocp.pairs(f) do local _ = k, v end end)
+        pcall(function() while step() do end end)
         pcall(iocp.IOCompletionPort().send, iocp.IOCompletionPort(), part)
       end) }
     ]])

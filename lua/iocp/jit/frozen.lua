@@ -210,7 +210,7 @@ function metatable.__pairs(self)
   local place, count = -1, part.table.elements + part.table.entries
   return function()
     place = place + 1
-    if place < count then
+    if place < count and part.holder.object ~= nil then -- a finalizer may go on when the state ends
       return pair(self, memory, part, place)
     end
     return nil
