@@ -32,7 +32,7 @@ TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test)
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
 .PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http \
-	bench-luasocket env rock lint picture doc clean packages c-tests lib install install-lua rockspec
+	bench-luasocket bench-shared env rock lint picture doc clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib check-doc FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -236,6 +236,16 @@ $(BUILD)/file/iocp: $(CORE_OBJECTS) src/iocp.h
 $(BUILD)/file/%: bench/file/%.c bench/file/file.c bench/file/file.h bench/net/net.c bench/net/net.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -Ibench -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
+
+bench-shared: ## what threads share, beside C, effil and lanes; ONLY=, ROUNDS=; PAGE=1 writes its page
+	$(call need,$(BENCHED))
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/shared/shared
+	@bench/shared/prepare
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" PAGE="$(PAGE)" lua5.4 bench/shared/run.lua
+
+$(BUILD)/shared/shared: bench/shared/shared.c $(CORE_OBJECTS) src/iocp.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
 
 HTTP := $(addprefix $(BUILD)/http/,epoll measure)
 

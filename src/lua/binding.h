@@ -253,7 +253,8 @@ enum iocp_class {
 	IOCP_CLASS_ATOMIC = 9,
 	IOCP_CLASS_DICT = 10,
 	IOCP_CLASS_ARRAY = 11,
-	IOCP_CLASS_COUNT = 12,
+	IOCP_CLASS_FROZEN = 12,
+	IOCP_CLASS_COUNT = 13,
 	IOCP_LIMITED_PORTS = IOCP_CLASS_COUNT /* no class, but for iocp_class_load: see limited.c */
 };
 
@@ -265,8 +266,11 @@ typedef struct iocp_box {
 
 /* ---- late.c: what comes when it pays ----------------------------------------------------------------------------- */
 
-/* The class has been registered in a thread's state of LuaJIT: the compiled methods are to come when they pay. */
+/* The class has been registered: where its compiled methods are not there with the module, they are to come when they
+** pay. */
 void iocp_late_watch(lua_State *L, enum iocp_class c);
+/* Whether this is LuaJIT. */
+int iocp_has_compiler(lua_State *L);
 
 /* ---- object.c: the classes --------------------------------------------------------------------------------------- */
 

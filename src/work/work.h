@@ -21,6 +21,8 @@
 **   atomic.c      integers that threads share, and wait for: iocp.h
 **   dict.c        dictionaries that threads share: iocp.h, and what their values are
 **   dict_claim.c  who computes a value for all
+**   hash.c        a hash of bytes
+**   frozen.c      values that are read where they lie: frozen.h
 **   array.c       arrays of numbers that threads share: iocp.h
 **
 ** What a worker runs, and with what, is the pool's owner's: a `body` and payloads, of which only the owner's calls know
@@ -147,6 +149,12 @@ void iocp_dict_claim_end(iocp_dict_claim *claim);
 ** IOCP_NOMEM. */
 int iocp_dict_claim_notify(
 	iocp_dict *dict, const void *key, size_t key_size, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
+
+/* ---- hash.c ------------------------------------------------------------------------------------------------------ */
+
+/* For the hashes of an object that has just been made. */
+uint64_t iocp_hash_seed(const void *owner);
+uint64_t iocp_hash(uint64_t seed, const void *bytes, size_t size);
 
 /* ---- array.c ----------------------------------------------------------------------------------------------------- */
 
