@@ -146,17 +146,20 @@ function iocp.as_completed(list) end
 ---@return T metatable
 function iocp.register(name, metatable) end
 
---- What reads as the table that it was made of, and cannot be changed: any key, any value.
+--- What reads as the table that it was made of: f[key] is what that has, of a table its part, which is frozen, too. A
+--- function or object as a key is found by what iocp.pairs gives. #f is the length that the table had; f == g, whether
+--- they are the same part of the same block. Writing raises; reading does where a function's modules are not in this
+--- state, and the like.
 ---@alias iocp.Frozen any
 
 --- A table and all that is in it, copied once into a block that every thread reads in place: it crosses as a reference,
 --- as does each table in it. Functions, cdata and objects in it are for each state what they would be if they were sent
---- alone. Raises for what cannot cross, with the path to it.
+--- alone. Raises for anything else, for what cannot cross, with the path to it, and for lack of memory.
 ---@param value table a frozen value is returned as it is
 ---@return iocp.Frozen
 function iocp.Frozen(value) end
 
---- pairs(t), which LuaJIT and Lua 5.1 do not have for a frozen table.
+--- pairs(t), which LuaJIT and Lua 5.1 do not have for a frozen table; first the elements from 1 on.
 ---@param t table|iocp.Frozen
 ---@return function step, any t, nil start
 function iocp.pairs(t) end
@@ -166,8 +169,8 @@ function iocp.pairs(t) end
 ---@return function step, any t, integer start
 function iocp.ipairs(t) end
 
---- A copy of a frozen table that can be changed, with all that it reaches and the registered metatables. Anything else
---- is returned as it is.
+--- A copy of a frozen table that can be changed, with all that it reaches and the registered metatables, which parts
+--- have not: one that this state has not registered raises. Anything else is returned as it is.
 ---@param value any
 ---@return any
 function iocp.thaw(value) end
