@@ -25,8 +25,8 @@ BUILD := build$(if $(filter-out linux,$(BACKEND)),/$(BACKEND))
 
 CORE := $(wildcard src/core/*.c src/work/*.c src/native/*.c src/native/*/*.c src/$(BACKEND)/*.c)
 BINDING := $(wildcard src/lua/*.c src/lua/*/*.c)
-# Of quotas, and of barriers that the system makes: only Linux has them.
-TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test),\
+# Of quotas, of barriers that the system makes, and of threads of which it says that they block: only Linux has them.
+TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test watch_test),\
 	$(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c)))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
