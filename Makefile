@@ -148,11 +148,12 @@ test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one; BAC
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests
 	@BACKEND=$(BACKEND) tools/test $(CHOSEN)
 
-ports: ## musl, older glibc, static programs, large pages, ARM, big-endian, Lua 5.5, newer LuaJIT; ONLY="musl pages"
+ports: ## plain POSIX, macOS, musl, older glibc, static, large pages, ARM, big-endian, newer Luas; ONLY="musl pages"
 	$(call need,lua5.4,busted tap dpkg-source $(foreach port,$(or $(ONLY),$(PORTS)),$(need_$(port))))
 	@tools/ports $(or $(ONLY),$(PORTS))
 
-PORTS := strict musl glibc static pages aarch64 s390x lua5.5 luajit
+PORTS := strict posix macos musl glibc static pages aarch64 s390x lua5.5 luajit
+need_posix := luajit=$(include_luajit) luasocket cmocka
 need_musl := musl luarocks
 need_glibc := luarocks
 need_static := musl

@@ -21,10 +21,10 @@ specs() {
   unit "$name: $(basename "${!#}" _spec.lua)" "${@:1:$#-1}" -o support.tap "${!#}"
 }
 
-# c_tests NAME FOLDER: the programs written with cmocka in it.
+# c_tests NAME FOLDER [VARIABLE=VALUE...]: the programs written with cmocka in it.
 c_tests() {
   local program
   for program in "$2"/*_test; do
-    unit "$1: $(basename "$program" _test)" CMOCKA_MESSAGE_OUTPUT=TAP "$program"
+    unit "$1: $(basename "$program" _test)" "${@:3}" CMOCKA_MESSAGE_OUTPUT=TAP "$program"
   done
 }
