@@ -160,9 +160,9 @@ need_static := musl
 need_aarch64 := qemu cross
 need_s390x := qemu cross
 
-sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan
+sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan; BACKEND=posix
 	$(call need,lua5.4,$(FOR_SPECS))
-	@tools/sanitize
+	@BACKEND=$(BACKEND) tools/sanitize
 
 soak: ## stress, random input, leaks and failing allocations for hours: the long forms of what test and sanitize do
 	$(call need,luajit lua5.4,$(FOR_SPECS) strace)
