@@ -1,6 +1,6 @@
 # iocp: `make help` lists the targets.
 
-LUAS := luajit lua5.1 lua5.2 lua5.3 lua5.4
+LUAS := luajit lua5.1 lua5.2 lua5.3 lua5.4 lua5.5
 LUA ?=
 CHOSEN := $(if $(LUA),$(LUA),$(LUAS))
 ifneq ($(filter-out $(LUAS),$(LUA)),)
@@ -12,6 +12,10 @@ include_lua5.1 ?= /usr/include/lua5.1
 include_lua5.2 ?= /usr/include/lua5.2
 include_lua5.3 ?= /usr/include/lua5.3
 include_lua5.4 ?= /usr/include/lua5.4
+# Lua 5.5, which few systems have: tools/packages then builds one from Debian's newest sources.
+OWN_LUA := $(CURDIR)/build/ports/lua5.5
+include_lua5.5 ?= $(if $(wildcard /usr/include/lua5.5/lua.h),/usr/include/lua5.5,$(OWN_LUA)/include)
+export PATH := $(PATH):$(OWN_LUA)/bin
 
 CC ?= gcc
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
@@ -64,7 +68,8 @@ $(BUILD)/$(1)/iocp/core.so: $(BINDING:src/lua/%.c=$(BUILD)/$(1)/obj/%.o) $(CORE_
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(LIBRARIES)
 
-build-$(1): $(BUILD)/$(1)/iocp/core.so
+# Nothing, where there is no such Lua.
+build-$(1): $(if $(wildcard $(include_$(1))/lua.h),$(BUILD)/$(1)/iocp/core.so)
 -include $$(wildcard $(BUILD)/$(1)/obj/*.d $(BUILD)/$(1)/obj/*/*.d)
 endef
 $(foreach lua,$(LUAS),$(eval $(call for_lua,$(lua))))
@@ -131,20 +136,21 @@ run: ## the first article's program: 4 workers, 1,000,000 messages (MESSAGES=n)
 check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
-examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
-	$(call need,$(EXAMPLES_ON),tap luv cqueues)
+examples: ## every example on LuaJIT and Lua 5.4 and 5.5, with small sizes; LUA=lua5.1 for one
+	$(call need,$(EXAMPLES_ON),tap luv cqueues dpkg-source)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
 	@tools/examples $(EXAMPLES_ON)
 
 others: ## the tests of luasocket, lua-cjson and lpeg, from Debian's sources, in fibers and threads; and redis-lua
-	$(call need,$(EXAMPLES_ON),tap busted luasocket redis dpkg-source lpeg cjson luasec luasql)
-	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
-	@tools/others $(EXAMPLES_ON)
+	$(call need,$(OTHERS_ON),tap busted luasocket redis dpkg-source lpeg cjson luasec luasql)
+	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(OTHERS_ON))
+	@tools/others $(OTHERS_ON)
 
-EXAMPLES_ON = $(if $(LUA),$(LUA),luajit lua5.4)
+OTHERS_ON = $(if $(LUA),$(LUA),luajit lua5.4)
+EXAMPLES_ON = $(if $(LUA),$(LUA),luajit lua5.4 lua5.5)
 
 test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one; BACKEND=posix as on macOS and BSD
-	$(call need,$(sort $(CHOSEN) lua5.4),$(FOR_SPECS) luacheck clang-format strace)
+	$(call need,$(sort $(CHOSEN) lua5.4),$(FOR_SPECS) luacheck clang-format strace dpkg-source)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests
 	@BACKEND=$(BACKEND) tools/test $(CHOSEN)
 
@@ -152,7 +158,7 @@ ports: ## plain POSIX, macOS, musl, older glibc, static, large pages, ARM, big-e
 	$(call need,lua5.4,busted tap dpkg-source $(foreach port,$(or $(ONLY),$(PORTS)),$(need_$(port))))
 	@tools/ports $(or $(ONLY),$(PORTS))
 
-PORTS := strict posix macos musl glibc static pages aarch64 s390x lua5.5 luajit
+PORTS := strict posix macos musl glibc static pages aarch64 s390x luajit
 need_posix := luajit=$(include_luajit) luasocket cmocka
 need_musl := musl luarocks
 need_glibc := luarocks
@@ -298,7 +304,7 @@ check-lib: ## the C library installed into a fresh tree, and a program in C and 
 	@tools/lib
 
 rock: ## luarocks lint, make, pack, install and test into fresh trees, and scripts that use the rock from other folders
-	$(call need,luajit lua5.4,luarocks busted gcc clang tap)
+	$(call need,luajit lua5.4 lua5.5,luarocks busted gcc clang tap dpkg-source)
 	@tools/rock
 
 lint: ## luacheck, the sources' layout and width, and whether they keep to tools/house.lua
@@ -323,6 +329,7 @@ HAS_MINGW = $(shell command -v $(MINGW)gcc)
 
 env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
 	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;$${LUA_PATH:-;}"'
+	@$(if $(filter $(OWN_LUA)/%,$(include_$(LUA))),echo 'export PATH="$${PATH}:$(OWN_LUA)/bin"')
 	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(if $(LUA),$(LUA),luajit)/?.so;$${LUA_CPATH:-;}"'
 
 clean: ## remove what was built

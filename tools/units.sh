@@ -21,6 +21,19 @@ specs() {
   unit "$name: $(basename "${!#}" _spec.lua)" "${@:1:$#-1}" -o support.tap "${!#}"
 }
 
+# busted_on LUA: what runs a file of the suite there. Debian's busted has no modules in C for Lua 5.5.
+busted_on() {
+  case $1 in
+  lua5.5) echo "IOCP_BUSTED=$PWD/build/ports/lua5.5/lua5.4 lua5.5 spec/ports/busted.lua" ;;
+  *) echo "busted --lua=$(command -v "$1")" ;;
+  esac
+}
+
+# pending NAME REASON: what cannot be had here.
+pending() {
+  unit "$1" "printf '1..1\nok 1 - %s # SKIP %s\n' '$1' '$2'"
+}
+
 # c_tests NAME FOLDER [VARIABLE=VALUE...]: the programs written with cmocka in it.
 c_tests() {
   local program
