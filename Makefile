@@ -179,12 +179,20 @@ model: ## the protocols of port, pool and heap, checked exhaustively with spin
 	$(call need,,gcc spin tap)
 	@tools/model
 
-bench: ## the workloads, beside yardsticks; ONLY=W1 for some, PLOT=1 charts, COUNT=1 instructions, OTHERS=1 Go and so on
+ifeq ($(BACKEND),posix)
+bench:
+	$(call need,luajit)
+	@$(MAKE) --no-print-directory -s -j2 BACKEND=linux build-luajit build/c/bench
+	@$(MAKE) --no-print-directory -s -j2 build-luajit $(BUILD)/c/bench
+	@ONLY="$(ONLY)" lua5.4 bench/backends.lua
+else
+bench: ## the workloads, beside yardsticks; ONLY=W1, PLOT=1 charts, COUNT=1 instructions, OTHERS=1 Go ...; BACKEND=posix
 	$(call need,$(BENCHED),$(if $(PLOT),gnuplot) $(if $(COUNT),valgrind))
 	$(if $(OTHERS),@for need in $(OTHER_RUNTIMES); do CC="$(CC)" tools/packages $$need || :; done)
 	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/c/bench \
 		$(BENCHED:%=$(BUILD)/c/states-%)
 	@ONLY="$(ONLY)" PLOT="$(PLOT)" OTHERS="$(OTHERS)" lua5.4 bench/$(if $(COUNT),instructions,run).lua
+endif
 
 BENCHED := luajit lua5.4
 # What cannot be installed is left out of the table.
@@ -329,8 +337,9 @@ HAS_MINGW = $(shell command -v $(MINGW)gcc)
 
 env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
 	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;$${LUA_PATH:-;}"'
-	@$(if $(filter $(OWN_LUA)/%,$(include_$(LUA))),echo 'export PATH="$${PATH}:$(OWN_LUA)/bin"')
 	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(if $(LUA),$(LUA),luajit)/?.so;$${LUA_CPATH:-;}"'
+	@$(if $(filter $(OWN_LUA)/%,$(include_$(LUA))),\
+		echo 'export PATH="$${PATH}:$(OWN_LUA)/bin" LUA_CPATH="$${LUA_CPATH};$(OWN_LUA)/lua5.4/?.so"')
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

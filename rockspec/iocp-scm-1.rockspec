@@ -9,7 +9,7 @@ description = {
   summary = "OS threads for Lua scripts, working off one I/O completion port",
   detailed = [[
 Real OS threads for LuaJIT and Lua 5.1 to 5.5, each with its own Lua state, that share work over an I/O completion port;
-messages are owned by a private heap. On Windows the port and the heap are the kernel's, elsewhere the module's own C.]],
+messages are owned by a private heap. On Windows port and heap are the kernel's, elsewhere the module's own C.]],
   license = "MIT",
   labels = { "threads", "concurrency", "iocp", "queue", "luajit" },
 }
