@@ -158,10 +158,11 @@ ports: ## plain POSIX, macOS, musl, older glibc, static, large pages, ARM, big-e
 	$(call need,lua5.4,busted tap dpkg-source $(foreach port,$(or $(ONLY),$(PORTS)),$(need_$(port))))
 	@tools/ports $(or $(ONLY),$(PORTS))
 
-PORTS := strict posix macos musl glibc static pages aarch64 s390x luajit
+PORTS := strict posix macos musl glibc debian11 static pages aarch64 s390x luajit
 need_posix := luajit=$(include_luajit) luasocket cmocka
 need_musl := musl luarocks
 need_glibc := luarocks
+need_debian11 := luarocks debootstrap
 need_static := musl
 need_aarch64 := qemu cross
 need_s390x := qemu cross

@@ -102,7 +102,7 @@ static int put_table_tag(iocp_encoder *e)
 		if (!iocp_encoder_be_careful(e)) /* a module may have one */
 			return 0;
 		if (e->flags < IOCP_PARCEL_LOST)
-			e->flags |= (uint8_t)((e->value < IOCP_LOST_MOST ? e->value : IOCP_LOST_MOST) * IOCP_PARCEL_LOST);
+			e->flags = (uint8_t)(e->flags | (e->value < IOCP_LOST_MOST ? e->value : IOCP_LOST_MOST) * IOCP_PARCEL_LOST);
 		if (iocp_debugs())
 			debug_lost(e);
 	}
