@@ -318,7 +318,7 @@ rock: ## luarocks lint, make, pack, install and test into fresh trees, and scrip
 
 lint: ## luacheck, the sources' layout and width, and whether they keep to tools/house.lua
 	$(call need,lua5.4,luacheck clang-format)
-	@luacheck -q .
+	@luacheck -q $(filter-out build/ rocks/,$(wildcard */))
 	@clang-format --dry-run -Werror $(shell find src spec/c bench -name '*.[ch]')
 	@lua5.4 tools/columns.lua
 	@$(MAKE) --no-print-directory -s -j2 $(READ)
