@@ -182,6 +182,7 @@ static void open_private(lua_State *L)
 		{"io_error", iocp_lua_io_error},
 		{"io_errors", iocp_lua_io_errors},
 		{"next_line", iocp_lua_next_line},
+		{"text_at", iocp_lua_text_at},
 		{"class", private_class},
 		{"pick", iocp_lua_pick},
 		{"detach_socket", iocp_lua_detach_socket},
@@ -189,11 +190,15 @@ static void open_private(lua_State *L)
 		{"debugs", private_debugs},
 		{"wall_time", private_wall_time},
 		{"host_name", private_host_name},
+		{"resolve_name", iocp_lua_resolve_name},
 		{"in_thread", private_in_thread},
+		{"stays", iocp_lua_stays},
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-	iocp_new_table(L, functions, 0);
+	iocp_new_table(L, functions, 1);
+	iocp_lua_push_take(L);
+	lua_setfield(L, -2, "take");
 	lua_setfield(L, -2, "iocp.private");
 	lua_pop(L, 1);
 }

@@ -14,7 +14,7 @@
 **   turn.c        which of the tasks that are queued is next
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles
-**   lookup.c      the addresses of hosts
+**   lookup.c      the addresses of hosts, and their names
 **   process.c     child processes
 **   signal.c      signals of the process as packets: iocp.h
 **   timer.c       packets that are posted later: iocp.h, and when an event happens
@@ -161,6 +161,10 @@ size_t iocp_element_size(enum iocp_element type);
 ** iocp_any_retain and iocp_any_release. IOCP_NOMEM, or the system's code: there is no thread for it. */
 int iocp_resolve(const char *host, const char *service, iocp_lookup **lookup);
 const char *iocp_lookup_host(const iocp_lookup *lookup);
+/* The same for the name of an address in digits and of a port: see iocp_system_name. */
+int iocp_resolve_name(const char *host, const char *service, int required, iocp_lookup **lookup);
+/* NULL: it looks for addresses. Else, of one that has ended well, what it found. */
+const iocp_host_name *iocp_lookup_name(const iocp_lookup *lookup);
 /* The machine's own name; 0: it has none, or none that has room. */
 int iocp_own_host_name(char *buffer, size_t size);
 /* Waits until it has ended: IOCP_OK; IOCP_TIMEOUT, IOCP_CANCELLED (the thread), IOCP_INTERRUPTED, IOCP_NOMEM. */

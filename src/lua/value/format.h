@@ -220,6 +220,10 @@ int iocp_names_resolve(lua_State *L, const char *name, size_t length);
 int iocp_lua_register(lua_State *L);
 /* For the metatable at the top: replaces it by its name and returns 1, or pops it and returns 0. */
 int iocp_metatable_name(lua_State *L);
+/* private.stays(metatable, why): tables that have it do not cross. */
+int iocp_lua_stays(lua_State *L);
+/* Whether the table at the top is such a one: pushes why, then. */
+int iocp_metatable_stays(lua_State *L);
 /* Pushes the metatable of that name; or nil. */
 void iocp_metatable_push(lua_State *L, const char *name, size_t length);
 
