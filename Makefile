@@ -1,6 +1,6 @@
 # iocp: `make help` lists the targets.
 
-LUAS := luajit lua5.1 lua5.2 lua5.3 lua5.4
+LUAS := luajit lua5.1 lua5.2 lua5.3 lua5.4 lua5.5
 LUA ?=
 CHOSEN := $(if $(LUA),$(LUA),$(LUAS))
 ifneq ($(filter-out $(LUAS),$(LUA)),)
@@ -12,6 +12,10 @@ include_lua5.1 ?= /usr/include/lua5.1
 include_lua5.2 ?= /usr/include/lua5.2
 include_lua5.3 ?= /usr/include/lua5.3
 include_lua5.4 ?= /usr/include/lua5.4
+# Lua 5.5, which few systems have: tools/packages then builds one from Debian's newest sources.
+OWN_LUA := $(CURDIR)/build/ports/lua5.5
+include_lua5.5 ?= $(if $(wildcard /usr/include/lua5.5/lua.h),/usr/include/lua5.5,$(OWN_LUA)/include)
+export PATH := $(PATH):$(OWN_LUA)/bin
 
 CC ?= gcc
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
@@ -25,8 +29,8 @@ BUILD := build$(if $(filter-out linux,$(BACKEND)),/$(BACKEND))
 
 CORE := $(wildcard src/core/*.c src/work/*.c src/native/*.c src/native/*/*.c src/$(BACKEND)/*.c)
 BINDING := $(wildcard src/lua/*.c src/lua/*/*.c)
-# Of quotas, and of barriers that the system makes: only Linux has them.
-TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test),\
+# Of quotas, of barriers that the system makes, and of threads of which it says that they block: only Linux has them.
+TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test watch_test),\
 	$(patsubst spec/c/%.c,%,$(wildcard spec/c/*_test.c)))
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
@@ -64,7 +68,8 @@ $(BUILD)/$(1)/iocp/core.so: $(BINDING:src/lua/%.c=$(BUILD)/$(1)/obj/%.o) $(CORE_
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) $$(LINK) -o $$@ $$^ $$(LIBRARIES)
 
-build-$(1): $(BUILD)/$(1)/iocp/core.so
+# Nothing, where there is no such Lua.
+build-$(1): $(if $(wildcard $(include_$(1))/lua.h),$(BUILD)/$(1)/iocp/core.so)
 -include $$(wildcard $(BUILD)/$(1)/obj/*.d $(BUILD)/$(1)/obj/*/*.d)
 endef
 $(foreach lua,$(LUAS),$(eval $(call for_lua,$(lua))))
@@ -147,37 +152,41 @@ CHOSEN_ONE = $(or $(LUA),luajit)
 check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
-examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
-	$(call need,$(EXAMPLES_ON),tap luv cqueues luasql)
-	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON)) $(EXAMPLES_ON:%=$(BUILD)/%/embed)
+examples: ## every example on LuaJIT and Lua 5.4 and 5.5, with small sizes; LUA=lua5.1 for one
+	$(call need,$(EXAMPLES_ON),tap luv cqueues luasql dpkg-source)
+	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON)) \
+		$(patsubst %,$(BUILD)/%/embed,$(filter-out lua5.5,$(EXAMPLES_ON)))
 	@tools/examples $(EXAMPLES_ON)
 
 others: ## the tests of luasocket, lua-cjson, lpeg and Penlight, from Debian's sources, in fibers and threads; redis-lua
-	$(call need,$(EXAMPLES_ON),tap busted luasocket redis dpkg-source lpeg cjson luasec luasql)
-	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
-	@tools/others $(EXAMPLES_ON)
+	$(call need,$(OTHERS_ON),tap busted luasocket redis dpkg-source lpeg cjson luasec luasql)
+	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(OTHERS_ON))
+	@tools/others $(OTHERS_ON)
 
-EXAMPLES_ON = $(if $(LUA),$(LUA),luajit lua5.4)
+OTHERS_ON = $(if $(LUA),$(LUA),luajit lua5.4)
+EXAMPLES_ON = $(if $(LUA),$(LUA),luajit lua5.4 lua5.5)
 
 test: ## every spec on every Lua, the C tests, luacheck; LUA=lua5.4 for one; BACKEND=posix as on macOS and BSD
-	$(call need,$(sort $(CHOSEN) lua5.4),$(FOR_SPECS) luacheck clang-format strace)
+	$(call need,$(sort $(CHOSEN) lua5.4),$(FOR_SPECS) luacheck clang-format strace dpkg-source)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(CHOSEN)) c-tests
 	@BACKEND=$(BACKEND) tools/test $(CHOSEN)
 
-ports: ## musl, older glibc, static programs, large pages, ARM, big-endian, Lua 5.5, newer LuaJIT; ONLY="musl pages"
+ports: ## plain POSIX, macOS, musl, older glibc, static, large pages, ARM, big-endian, newer Luas; ONLY="musl pages"
 	$(call need,lua5.4,busted tap dpkg-source $(foreach port,$(or $(ONLY),$(PORTS)),$(need_$(port))))
 	@tools/ports $(or $(ONLY),$(PORTS))
 
-PORTS := strict musl glibc static pages aarch64 s390x lua5.5 luajit
+PORTS := strict posix macos musl glibc debian11 static pages aarch64 s390x luajit
+need_posix := luajit=$(include_luajit) luasocket cmocka
 need_musl := musl luarocks
 need_glibc := luarocks
+need_debian11 := luarocks debootstrap
 need_static := musl
 need_aarch64 := qemu cross
 need_s390x := qemu cross
 
-sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan
+sanitize: ## C tests and specs under ThreadSanitizer, then AddressSanitizer with UBSan; BACKEND=posix
 	$(call need,lua5.4,$(FOR_SPECS))
-	@tools/sanitize
+	@BACKEND=$(BACKEND) tools/sanitize
 
 soak: ## stress, random input, leaks and failing allocations for hours: the long forms of what test and sanitize do
 	$(call need,luajit lua5.4,$(FOR_SPECS) strace)
@@ -188,12 +197,20 @@ model: ## the protocols of port, pool and heap, checked exhaustively with spin
 	$(call need,,gcc spin tap)
 	@tools/model
 
-bench: ## the workloads, beside yardsticks; ONLY=W1 for some, PLOT=1 charts, COUNT=1 instructions, OTHERS=1 Go and so on
+ifeq ($(BACKEND),posix)
+bench:
+	$(call need,luajit)
+	@$(MAKE) --no-print-directory -s -j2 BACKEND=linux build-luajit build/c/bench
+	@$(MAKE) --no-print-directory -s -j2 build-luajit $(BUILD)/c/bench
+	@ONLY="$(ONLY)" lua5.4 bench/backends.lua
+else
+bench: ## the workloads, beside yardsticks; ONLY=W1, PLOT=1 charts, COUNT=1 instructions, OTHERS=1 Go ...; BACKEND=posix
 	$(call need,$(BENCHED),$(if $(PLOT),gnuplot) $(if $(COUNT),valgrind))
 	$(if $(OTHERS),@for need in $(OTHER_RUNTIMES); do CC="$(CC)" tools/packages $$need || :; done)
 	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/c/bench \
 		$(BENCHED:%=$(BUILD)/c/states-%)
 	@ONLY="$(ONLY)" PLOT="$(PLOT)" OTHERS="$(OTHERS)" lua5.4 bench/$(if $(COUNT),instructions,run).lua
+endif
 
 BENCHED := luajit lua5.4
 # What cannot be installed is left out of the table.
@@ -330,12 +347,12 @@ check-lib: ## the C library installed into a fresh tree, and a program in C and 
 	@tools/lib
 
 rock: ## luarocks lint, make, pack, install and test into fresh trees, and scripts that use the rock from other folders
-	$(call need,luajit lua5.4,luarocks busted gcc clang tap)
+	$(call need,luajit lua5.4 lua5.5,luarocks busted gcc clang tap dpkg-source)
 	@tools/rock
 
 lint: ## luacheck, the sources' layout and width, and whether they keep to tools/house.lua
 	$(call need,lua5.4,luacheck clang-format)
-	@luacheck -q .
+	@luacheck -q $(filter-out build/ rocks/,$(wildcard */))
 	@clang-format --dry-run -Werror $(shell find src spec/c bench -name '*.[ch]')
 	@lua5.4 tools/columns.lua
 	@$(MAKE) --no-print-directory -s -j2 $(READ)
@@ -370,6 +387,8 @@ env: ## print the exports that let any script require the module, built at first
 	@[ -e $(BUILD)/$(CHOSEN_ONE)/iocp/core.so ] || $(MAKE) --no-print-directory -s ready >&2
 	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;$${LUA_PATH:-;}"'
 	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(CHOSEN_ONE)/?.so;$${LUA_CPATH:-;}"'
+	@$(if $(filter $(OWN_LUA)/%,$(include_$(CHOSEN_ONE))),\
+		echo 'export PATH="$${PATH}:$(OWN_LUA)/bin" LUA_CPATH="$${LUA_CPATH};$(OWN_LUA)/lua5.4/?.so"')
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

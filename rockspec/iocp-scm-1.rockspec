@@ -9,11 +9,11 @@ description = {
   summary = "OS threads for Lua scripts, working off one I/O completion port",
   detailed = [[
 Real OS threads for LuaJIT and Lua 5.1 to 5.5, each with its own Lua state, that share work over an I/O completion port;
-messages are owned by a private heap. On Windows the port and the heap are the kernel's, on Linux the module's own C.]],
+messages are owned by a private heap. On Windows port and heap are the kernel's, elsewhere the module's own C.]],
   license = "MIT",
   labels = { "threads", "concurrency", "iocp", "queue", "luajit" },
 }
-supported_platforms = { "linux", "windows" }
+supported_platforms = { "linux", "macosx", "bsd", "windows" }
 dependencies = {
   "lua >= 5.1, < 5.6",
 }
@@ -127,19 +127,26 @@ local lua_files = {
   ["iocp.tinn.wrap"] = "lua/iocp/tinn/wrap.lua",
   ["iocp.tinn.core_synch_l1_2_0"] = "lua/iocp/tinn/core_synch_l1_2_0.lua",
 }
+-- One call of the compiler, straight into the rock: type builtin leaves ./iocp/core.so and the objects in the checkout,
+-- where the next Lua, built for another version, would find them first.
+local compile = [[mkdir -p "$(LIBDIR)/iocp" && $(CC) $(CFLAGS) $(LIBFLAG) -Isrc "-I$(LUA_INCDIR)"]]
+  .. [[ -o "$(LIBDIR)/iocp/core.so" src/core/*.c src/native/*.c src/native/heap/*.c src/work/*.c]]
+  .. [[ src/lua/*.c src/lua/pool/*.c src/lua/value/*.c]]
 build = {
   type = "builtin",
   modules = lua_files,
   copy_directories = { "doc", "examples", "types" }, -- into the rock's own folder: luarocks show --rock-dir iocp
   platforms = {
-    -- One call of the compiler, straight into the rock: type builtin leaves ./iocp/core.so and the objects in the
-    -- checkout, where the next Lua, built for another version, would find them first.
     linux = {
       type = "command",
       install = { lua = lua_files },
-      install_command = [[mkdir -p "$(LIBDIR)/iocp" && $(CC) $(CFLAGS) $(LIBFLAG) -Isrc "-I$(LUA_INCDIR)"]]
-        .. [[ -o "$(LIBDIR)/iocp/core.so" src/core/*.c src/linux/*.c src/native/*.c src/native/heap/*.c src/work/*.c]]
-        .. [[ src/lua/*.c src/lua/pool/*.c src/lua/value/*.c -lpthread -lm -ldl]],
+      install_command = compile .. " src/linux/*.c -lpthread -lm -ldl",
+    },
+    -- To luarocks macOS is one of them.
+    bsd = {
+      type = "command",
+      install = { lua = lua_files },
+      install_command = compile .. " src/posix/*.c -lpthread -lm",
     },
     windows = {
       modules = {

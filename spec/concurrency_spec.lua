@@ -231,7 +231,7 @@ describe("a thread that goes on after it blocked (27)", function()
     fresh(1)
     local first = start [[
       port:dequeue()
-      iocp.sleep(50)
+      repeat iocp.sleep(20) until log:stats().posted > 0
       log:enqueue(100)
       log:enqueue(port:dequeue()) -- parks, though a packet is queued
     ]]

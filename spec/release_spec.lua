@@ -26,6 +26,35 @@ describe("the version", function()
     assert.is_truthy(date)
   end)
 
+  it("has a rock whose command names every folder, on Linux, and on macOS and the BSDs", function()
+    if support.windows then
+      return -- which has no find
+    end
+    local text, rock = support.read("rockspec/iocp-scm-1.rockspec"), {}
+    if rawget(_G, "setfenv") then
+      setfenv(assert(loadstring(text)), rock)()
+    else
+      assert(load(text, "rockspec", "t", rock))()
+    end
+    for platform, backend in pairs { linux = "linux", bsd = "posix" } do
+      local named, expected = {}, {}
+      for folder in rock.build.platforms[platform].install_command:gmatch(" (src/%S+)/%*%.c") do
+        named[folder] = true
+      end
+      local pipe = assert(io.popen("find src -name '*.c'"))
+      for path in pipe:lines() do
+        local folder = path:match("^(.*)/")
+        local other = folder:match("^src/(%l+)")
+        if other == backend or not (other == "linux" or other == "posix" or other == "windows") then
+          expected[folder] = true
+        end
+      end
+      pipe:close()
+      assert.same(expected, named)
+    end
+    assert.same({ "linux", "macosx", "bsd", "windows" }, rock.supported_platforms)
+  end)
+
   it("has a rock with every file: the list is written by hand", function()
     if support.windows then
       return -- which has no find

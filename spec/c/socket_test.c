@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "backend.h"
 #include "core/io_error.h"
 #include "iocp.h"
 
@@ -443,10 +444,13 @@ static void sleep_ms(int ms)
 static void an_idle_port_costs_nothing(void **state)
 {
 	iocp_socket *ends[2];
-	char *in = block(8);
+	char *in;
 	long before, waits = -1;
 	int64_t done;
 	int round, i;
+	if (on_posix())
+		skip(); /* poll has no descriptor that stands for several: the watcher looks now and then */
+	in = block(8);
 	pair_of(ends);
 	for (round = 0; round < 3; round++) {
 		assert_int_equal(iocp_socket_receive(ends[0], in, 0, 8, 1, NULL), IOCP_OK);

@@ -2,6 +2,7 @@
 ** thread_test.c - threads without Lua, for a C host.
 */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "backend.h"
 #include "iocp.h"
 
 static iocp_thread *start(iocp_thread_main body, void *data)
@@ -154,6 +156,7 @@ static void options_of_a_newer_version_are_refused(void **state)
 static void shorter_options_are_read_as_far_as_they_go(void **state)
 {
 	const uint32_t none = UINT32_MAX;
+	const int refused = on_posix() ? ENOTSUP : IOCP_INVALID; /* POSIX has no say in where threads run */
 	int result = 0;
 	size_t sizes[] = {0, offsetof(iocp_thread_options, processors), offsetof(iocp_thread_options, priority)}, i;
 	for (i = 0; i < 3; i++) {
@@ -167,7 +170,7 @@ static void shorter_options_are_read_as_far_as_they_go(void **state)
 		options.size = sizeof(options);
 		assert_int_equal(iocp_thread_create(&options, &thread), IOCP_INVALID);
 		options.priority = 0;
-		assert_int_equal(iocp_thread_create(&options, &thread), i < 2 ? IOCP_INVALID : IOCP_OK);
+		assert_int_equal(iocp_thread_create(&options, &thread), i < 2 ? refused : IOCP_OK);
 		if (i == 2) {
 			assert_int_equal(iocp_thread_join(thread, IOCP_INFINITE), IOCP_OK);
 			iocp_thread_release(thread);

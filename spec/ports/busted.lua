@@ -1,8 +1,12 @@
 -- Runs busted as Debian installs it in /usr/share/lua: lua spec/ports/busted.lua [arguments of busted]
--- IOCP_BUILD names the folder with the module and with those of busted's modules that are in C.
+-- IOCP_BUILD names the folder with the module, and with those of busted's modules that are in C, unless IOCP_BUSTED
+-- does.
 local version = rawget(_G, "jit") and "5.1" or "5.4" -- Debian has none for 5.5, and what there is for 5.4 does there
 package.path = ("/usr/share/lua/%s/?.lua;/usr/share/lua/%s/?/init.lua;"):format(version, version) .. package.path
 package.cpath = os.getenv("IOCP_BUILD") .. "/?.so"
+if os.getenv("IOCP_BUSTED") then
+  package.cpath = package.cpath .. ";" .. os.getenv("IOCP_BUSTED") .. "/?.so"
+end
 
 package.preload["term.core"] = function()
   return { isatty = function() return false end }

@@ -3,6 +3,6 @@
 ** the compiler is told to keep to.
 */
 
-#ifndef _GNU_SOURCE
+#if !defined(_GNU_SOURCE) && !defined(_POSIX_C_SOURCE) /* a compiler that is told a POSIX keeps to that */
 #define _GNU_SOURCE /* glibc and musl; macOS and the BSDs declare all, unless they are told less */
 #endif

@@ -16,6 +16,7 @@
 #include "native/prim.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -47,6 +48,12 @@ static ssize_t at_once(long call, int descriptor, void *data, size_t size, int64
 {
 	struct iovec memory = {data, size};
 	return without_wait(syscall(call, descriptor, &memory, 1L, (long)offset, (long)(offset >> 32), NOWAIT));
+}
+
+/* No call leaves a direct transfer to its device: what is not to wait waits all the same. */
+int iocp_prim_has_at_once(int flags)
+{
+	return !(flags & O_DIRECT);
 }
 
 ssize_t iocp_prim_read_at_once(int descriptor, void *data, size_t size, int64_t offset)

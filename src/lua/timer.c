@@ -14,13 +14,15 @@
 static iocp_timer check_timer(lua_State *L)
 {
 	const iocp_timer *timer = lua_touserdata(L, 1);
-	int is_timer;
-	if (!timer || !lua_getmetatable(L, 1))
-		return (iocp_timer)iocp_bad_argument(L, 1, "self", TIMER);
-	luaL_getmetatable(L, TIMER);
-	is_timer = lua_rawequal(L, -1, -2);
-	lua_pop(L, 2);
-	return is_timer ? *timer : (iocp_timer)iocp_bad_argument(L, 1, "self", TIMER);
+	int is_timer = timer && lua_getmetatable(L, 1);
+	if (is_timer) {
+		luaL_getmetatable(L, TIMER);
+		is_timer = lua_rawequal(L, -1, -2);
+		lua_pop(L, 2);
+	}
+	if (!is_timer)
+		iocp_bad_argument(L, 1, "self", TIMER);
+	return *timer;
 }
 
 static int timer_to_string(lua_State *L)

@@ -4,12 +4,10 @@
 
 #include "core/features.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -18,8 +16,6 @@
 #include "core/os.h"
 #include "native/file.h"
 #include "native/operation.h"
-
-extern char **environ;
 
 enum { STREAMS = 3 };
 
@@ -60,16 +56,14 @@ int iocp_child_kill(const iocp_child *child, int signal)
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 /* A copy of a descriptor, above the streams. Programs expect one that waits, and whether it does is said of what all
-** copies share; so of a pipe that does not wait it is another end, which where there is no /proc is the same, and waits
-** from then on for us as well. -1, and errno. */
+** copies share; so of a pipe that does not wait it is another end, which where there is none to be had is the same, and
+** waits from then on for us as well. -1, and errno. */
 static int copy_of(int descriptor)
 {
 	int flags = fcntl(descriptor, F_GETFL), copy = -1;
-	char path[64];
 	if (flags < 0 || !(flags & O_NONBLOCK))
 		return flags < 0 ? -1 : fcntl(descriptor, F_DUPFD_CLOEXEC, STREAMS);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", descriptor);
-	copy = open(path, (flags & O_ACCMODE) | O_CLOEXEC);
+	copy = iocp_prim_reopen(descriptor, flags & O_ACCMODE);
 	if (copy >= 0 && copy < STREAMS) {
 		int above = fcntl(copy, F_DUPFD_CLOEXEC, STREAMS);
 		close(copy);
@@ -80,32 +74,10 @@ static int copy_of(int descriptor)
 	return copy;
 }
 
-/* What not every C library has is looked up. */
-typedef int (*add_number)(posix_spawn_file_actions_t *, int);
-
-/* glibc 2.34; where there is none, what other code left open is inherited. */
-static int add_close_from(posix_spawn_file_actions_t *actions, int descriptor)
-{
-	add_number add = (add_number)(uintptr_t)dlsym(RTLD_DEFAULT, "posix_spawn_file_actions_addclosefrom_np");
-	return add ? add(actions, descriptor) : 0;
-}
-
-/* glibc 2.29, which some have brought into older ones; musl 1.1.24, macOS 10.15. Where it is sure to be there it is not
-** looked up: a static program cannot. */
-static int add_directory(posix_spawn_file_actions_t *actions, const char *path)
-{
-#if defined(__GLIBC__) && __GLIBC__ == 2 && __GLIBC_MINOR__ < 29
-	typedef int (*add_path)(posix_spawn_file_actions_t *, const char *);
-	add_path add = (add_path)(uintptr_t)dlsym(RTLD_DEFAULT, "posix_spawn_file_actions_addchdir_np");
-	return add ? add(actions, path) : ENOSYS;
-#else
-	return posix_spawn_file_actions_addchdir_np(actions, path);
-#endif
-}
-
 /* What is to be done in the child before its program runs. The streams are copies above those that they are to become,
 ** so that none is overwritten before it was used. */
-static int add_actions(posix_spawn_file_actions_t *actions, const iocp_child_options *options, int copies[STREAMS])
+static int add_actions(
+	posix_spawn_file_actions_t *actions, const iocp_child_options *options, int copies[STREAMS], short *flags)
 {
 	int i, r = 0;
 	for (i = 0; i < STREAMS && r == 0; i++) {
@@ -119,26 +91,27 @@ static int add_actions(posix_spawn_file_actions_t *actions, const iocp_child_opt
 		}
 	}
 	if (r == 0 && options->directory)
-		r = add_directory(actions, options->directory);
-	return r != 0 ? r : add_close_from(actions, STREAMS);
+		r = iocp_prim_child_directory(actions, options->directory);
+	return r != 0 ? r : iocp_prim_child_streams_only(actions, flags);
 }
 
 /* Signals do what they do at first, and none is blocked. */
-static int set_attributes(posix_spawnattr_t *attributes)
+static int set_attributes(posix_spawnattr_t *attributes, short flags)
 {
 	sigset_t all, none;
 	sigfillset(&all);
 	sigemptyset(&none);
 	posix_spawnattr_setsigdefault(attributes, &all);
 	posix_spawnattr_setsigmask(attributes, &none);
-	return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	return posix_spawnattr_setflags(attributes, (short)(flags | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK));
 }
 
 static int spawn(const iocp_child_options *options, const posix_spawn_file_actions_t *actions,
 	const posix_spawnattr_t *attributes, iocp_child *child)
 {
 	char *const *arguments = (char *const *)(uintptr_t)options->arguments;
-	char *const *environment = options->environment ? (char *const *)(uintptr_t)options->environment : environ;
+	char *const *environment =
+		options->environment ? (char *const *)(uintptr_t)options->environment : iocp_prim_environment();
 	pid_t id;
 	int r = posix_spawnp(&id, arguments[0], actions, attributes, arguments, environment);
 	if (r == 0)
@@ -151,14 +124,15 @@ int iocp_child_start(const iocp_child_options *options, iocp_child *child)
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	int copies[STREAMS] = {-1, -1, -1}, i;
+	short flags = 0;
 	int r = posix_spawn_file_actions_init(&actions);
 	if (r != 0)
 		return iocp_number_of(r);
 	r = posix_spawnattr_init(&attributes);
 	if (r == 0) {
-		r = add_actions(&actions, options, copies);
+		r = add_actions(&actions, options, copies, &flags);
 		if (r == 0)
-			r = set_attributes(&attributes);
+			r = set_attributes(&attributes, flags);
 		if (r == 0)
 			r = spawn(options, &actions, &attributes, child);
 		posix_spawnattr_destroy(&attributes);
@@ -195,7 +169,7 @@ void iocp_child_forget(const iocp_child *child, int64_t *code, int *signal)
 int iocp_child_pipe(int child_reads, iocp_file **ours, uintptr_t *theirs)
 {
 	int ends[2], mine = child_reads ? 1 : 0, r;
-	if (pipe2(ends, O_CLOEXEC) != 0)
+	if (iocp_prim_pipe(ends) != 0)
 		return iocp_number_of(errno);
 	(void)fcntl(ends[mine], F_SETFL, O_NONBLOCK); /* ours alone: programs expect one that waits */
 	r = iocp_file_take(ends[mine], ours);

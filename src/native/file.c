@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -157,6 +156,7 @@ static int new_file(int descriptor, int owned, iocp_file **file)
 	iocp_source_begin(&made->source, &calls);
 	made->descriptor = made->native = descriptor;
 	made->owned = (uint8_t)owned;
+	iocp_prim_hush(descriptor);
 	made->adopted = !owned;
 	made->possible = IOCP_PRIM_READ | IOCP_PRIM_WRITE;
 	*file = made;
@@ -214,28 +214,20 @@ int iocp_file_create(const char *path, int mode, iocp_file **file)
 int iocp_file_temporary(iocp_file **file)
 {
 	const char *folder = getenv("TMPDIR");
-	char path[4096];
-	int descriptor;
-	if (!folder || !*folder)
-		folder = "/tmp";
-	descriptor = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (descriptor < 0) { /* not every file system has that */
-		if (snprintf(path, sizeof(path), "%s/iocp-XXXXXX", folder) >= (int)sizeof(path))
-			return IOCP_ENAMETOOLONG;
-		descriptor = mkostemp(path, O_CLOEXEC);
-		if (descriptor < 0)
-			return iocp_number_of(errno);
-		unlink(path);
-	}
+	int descriptor = iocp_prim_temporary(folder && *folder ? folder : "/tmp");
+	if (descriptor < 0)
+		return iocp_number_of(errno);
 	return iocp_file_take(descriptor, file);
 }
 
 int iocp_file_pipe(iocp_file *pair[2])
 {
-	int descriptors[2], r;
+	int descriptors[2], i, r;
 	iocp_file *reader;
-	if (pipe2(descriptors, O_CLOEXEC | O_NONBLOCK) != 0)
+	if (iocp_prim_pipe(descriptors) != 0)
 		return iocp_number_of(errno);
+	for (i = 0; i < 2; i++)
+		(void)fcntl(descriptors[i], F_SETFL, O_NONBLOCK);
 	r = iocp_file_take(descriptors[0], &reader);
 	if (r != IOCP_OK) {
 		close(descriptors[1]);
@@ -277,8 +269,7 @@ int iocp_file_adopt(uintptr_t native, iocp_file **file)
 		return r;
 	}
 	made->appends = made->has_offsets && (flags & O_APPEND);
-	/* No call leaves such a transfer to its device: what is not to wait waits all the same. */
-	if (made->has_offsets && (flags & O_DIRECT))
+	if (made->has_offsets && !iocp_prim_has_at_once(flags))
 		atomic_init(&made->untold, IOCP_PRIM_READ | IOCP_PRIM_WRITE);
 	entered = &made->source.object;
 	r = iocp_object_adopt(&entered, IOCP_KIND_FILE, native_of(descriptor), free_file);

@@ -68,11 +68,6 @@ static enum iocp_file_type type_of(const iocp_file *file, const struct stat *tol
 	}
 }
 
-static int64_t nanoseconds(const struct timespec *time)
-{
-	return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
-}
-
 int iocp_file_stat(iocp_file *file, iocp_file_info *info)
 {
 	enum { NINE_BITS = 0777 };
@@ -89,9 +84,8 @@ int iocp_file_stat(iocp_file *file, iocp_file_info *info)
 		.links = told.st_nlink,
 		.volume = told.st_dev,
 		.id = told.st_ino,
-		.modified_ns = nanoseconds(&told.st_mtim),
-		.accessed_ns = nanoseconds(&told.st_atim),
 	};
+	iocp_prim_file_times(&told, &now.modified_ns, &now.accessed_ns);
 	iocp_copy_known(info, info->size, &now, sizeof(now));
 	return IOCP_OK;
 }

@@ -152,6 +152,8 @@ void iocp_context_resume(iocp_context *context);
 
 /* Starts a thread that calls body(NULL), which gets no signals and nobody joins. 0 or the system's code. */
 int iocp_start_detached(void *(*body)(void *));
+/* What the system takes for a stack of so many bytes: not less than it asks for, in whole pages. */
+size_t iocp_stack_size(size_t wanted);
 
 /* ---- spin.c ------------------------------------------------------------------------------------------------------ */
 

@@ -10,8 +10,10 @@
 #define IOCP_NATIVE_PRIM_H
 
 #include <pthread.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "core/atomic.h"
@@ -147,8 +149,46 @@ int iocp_prim_set_tell(const iocp_prim_set *outer, const iocp_prim_set *set, uin
 /* Whether a set takes the descriptor: a device that is always ready has no place in one. */
 int iocp_prim_set_takes(int descriptor);
 
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+
+/* What is opened here is closed by exec. All return -1, and errno, where they fail. */
+
+/* The end to read from, then the one to write to. */
+int iocp_prim_pipe(int ends[2]);
+/* A file without a name in that folder, to be read and written. */
+int iocp_prim_temporary(const char *folder);
+/* The same end of a pipe, opened once more with these flags: what is set of one does not hold for the other. */
+int iocp_prim_reopen(int descriptor, int flags);
+/* Sockets that do not wait; of `type` SOCK_STREAM or SOCK_DGRAM. The pair is of AF_UNIX. */
+int iocp_prim_socket(int family, int type);
+int iocp_prim_socket_pair(int ends[2]);
+int iocp_prim_accept(int listener);
+/* Writes to where nobody reads are to raise no signal, where that is said of a descriptor. (Elsewhere it is said with
+** each call, or the signal is blocked meanwhile.) */
+void iocp_prim_hush(int descriptor);
+/* Others' socket is to take MSG_DONTWAIT and MSG_NOSIGNAL for what they say. */
+void iocp_prim_adopt_socket(int descriptor);
+/* Sends what is in a file from `offset` on to a socket that does not wait: how much. 0: the file ends there. */
+ssize_t iocp_prim_send_file(int to, int file, int64_t offset, size_t size);
+/* Has what was written reach the device, for a reader of the file. */
+int iocp_prim_sync(int descriptor);
+/* When the file was written and read last, ns since 1970. */
+void iocp_prim_file_times(const struct stat *told, int64_t *modified, int64_t *accessed);
+
+/* ---- child processes --------------------------------------------------------------------------------------------- */
+
+/* What posix_spawn is to do besides; 0, or the system's code. The child begins in that folder. */
+int iocp_prim_child_directory(posix_spawn_file_actions_t *actions, const char *path);
+/* It inherits its standard streams, as the actions before this have made them, and no more, where the system can be
+** told that: `flags` are those of the attributes. Elsewhere also what others did not open with close-on-exec. */
+int iocp_prim_child_streams_only(posix_spawn_file_actions_t *actions, short *flags);
+/* "NAME=value" each, NULL at the end: this process' own. */
+char **iocp_prim_environment(void);
+
 /* ---- reading and writing ----------------------------------------------------------------------------------------- */
 
+/* Whether the next two are to be had of a descriptor with these flags, of F_GETFL. */
+int iocp_prim_has_at_once(int flags);
 /* As pread and pwrite or, where `offset` is -1, read and write, of as much as needs no wait. -1, and errno is EAGAIN:
 ** all of it does; EOPNOTSUPP: that cannot be told of this descriptor. */
 ssize_t iocp_prim_read_at_once(int descriptor, void *data, size_t size, int64_t offset);

@@ -9,7 +9,7 @@
 #include "native/quiet.h"
 
 #include <errno.h>
-#include <time.h>
+#include <pthread.h>
 
 #include "core/os.h"
 
@@ -19,24 +19,39 @@ static void pipe_only(sigset_t *set)
 	sigaddset(set, SIGPIPE);
 }
 
+static int is_pending(void)
+{
+	sigset_t pending;
+	sigpending(&pending);
+	return sigismember(&pending, SIGPIPE);
+}
+
+/* It is pending, for this thread or for the process, where another that blocks it may be about to take it: so that
+** there is one to take, this thread sends itself one more, which becomes one with its own if it has it. (sigtimedwait
+** would do; not every system has it.) */
+static void take(const sigset_t *pipe)
+{
+	int taken;
+	pthread_kill(pthread_self(), SIGPIPE);
+	sigwait(pipe, &taken);
+}
+
 void iocp_quiet_begin(iocp_quiet *quiet)
 {
-	sigset_t pipe, pending;
+	sigset_t pipe;
 	pipe_only(&pipe);
-	sigpending(&pending);
-	quiet->had = sigismember(&pending, SIGPIPE);
+	quiet->had = is_pending();
 	pthread_sigmask(SIG_BLOCK, &pipe, &quiet->before);
 }
 
 void iocp_quiet_end(const iocp_quiet *quiet, ssize_t n, size_t size)
 {
-	static const struct timespec at_once = {0, 0};
 	int error = errno, may_have_come = n < 0 ? error == EPIPE : (size_t)n < size;
 	sigset_t pipe;
 	pipe_only(&pipe);
 	if (may_have_come && !quiet->had)
-		while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
-			;
+		while (is_pending())
+			take(&pipe);
 	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
 	errno = error;
 }

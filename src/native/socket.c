@@ -127,7 +127,7 @@ int iocp_socket_need_descriptor(iocp_socket *s)
 	int descriptor;
 	if (s->state != IOCP_SOCKET_FRESH || s->descriptor >= 0)
 		return 0;
-	descriptor = socket(families[s->family], types[s->type] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	descriptor = iocp_prim_socket(families[s->family], types[s->type]);
 	if (descriptor < 0)
 		return iocp_number_of(errno);
 	if (s->family == IOCP_INET6)
@@ -153,7 +153,7 @@ int iocp_socket_pair(iocp_socket *pair[2])
 	iocp_socket *made[2] = {NULL, NULL};
 	for (i = 0; i < 2 && r == IOCP_OK; i++)
 		r = iocp_socket_create(IOCP_UNIX, IOCP_STREAM, &made[i]);
-	if (r == IOCP_OK && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, descriptors) != 0)
+	if (r == IOCP_OK && iocp_prim_socket_pair(descriptors) != 0)
 		r = iocp_number_of(errno);
 	for (i = 0; i < 2; i++) {
 		if (r == IOCP_OK) {
@@ -200,6 +200,7 @@ int iocp_socket_adopt(uintptr_t native, iocp_socket **socket)
 	made = new_socket(family, type, descriptor);
 	if (!made)
 		return IOCP_NOMEM;
+	iocp_prim_adopt_socket(descriptor);
 	made->adopted = 1;
 	made->state = (uint8_t)state;
 	entered = &made->source.object;

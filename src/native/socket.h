@@ -14,6 +14,10 @@
 #include "native/address.h"
 #include "native/poll.h"
 
+#ifndef MSG_NOSIGNAL /* macOS before 11, where the socket itself knows: iocp_prim_hush */
+#define MSG_NOSIGNAL 0
+#endif
+
 #pragma GCC visibility push(hidden)
 
 enum iocp_socket_state {

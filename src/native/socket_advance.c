@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "native/quiet.h"
@@ -136,13 +135,13 @@ static int send_datagram(iocp_socket *socket, iocp_operation *operation)
 	return IOCP_DONE;
 }
 
-/* sendfile(2), which knows no MSG_NOSIGNAL. */
-static ssize_t send_file_quietly(int to, int file, off_t *offset, size_t size)
+/* The call knows no MSG_NOSIGNAL. */
+static ssize_t send_file_quietly(int to, int file, int64_t offset, size_t size)
 {
 	iocp_quiet quiet;
 	ssize_t n;
 	iocp_quiet_begin(&quiet);
-	n = sendfile(to, file, offset, size);
+	n = iocp_prim_send_file(to, file, offset, size);
 	iocp_quiet_end(&quiet, n, size);
 	return n;
 }
@@ -152,11 +151,11 @@ static int send_file(iocp_socket *socket, iocp_operation *operation)
 	size_t budget = AT_ONCE;
 	while (operation->packet.bytes < operation->size) {
 		size_t left = operation->size - operation->packet.bytes;
-		off_t offset = (off_t)(operation->of.file.offset + operation->packet.bytes);
+		int64_t offset = (int64_t)(operation->of.file.offset + operation->packet.bytes);
 		ssize_t n;
 		if (budget == 0)
 			return IOCP_MORE;
-		n = send_file_quietly(socket->descriptor, operation->of.file.file, &offset, left < budget ? left : budget);
+		n = send_file_quietly(socket->descriptor, operation->of.file.file, offset, left < budget ? left : budget);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -178,7 +177,7 @@ static int is_ready(int descriptor, short events)
 
 static int try_ready(iocp_socket *socket, const iocp_operation *operation)
 {
-	short events = operation->side == IOCP_PRIM_READ ? POLLIN | POLLRDHUP : POLLOUT;
+	short events = operation->side == IOCP_PRIM_READ ? POLLIN : POLLOUT;
 	if ((socket->told & operation->side) || is_ready(socket->descriptor, events))
 		return IOCP_DONE;
 	return wait_for(socket, operation->side);
@@ -202,7 +201,7 @@ static int accept_one(iocp_socket *socket, iocp_operation *operation)
 	do { /* the descriptor of others may be one that waits */
 		if (socket->adopted && !is_ready(socket->descriptor, POLLIN))
 			return wait_for(socket, IOCP_PRIM_READ);
-		descriptor = accept4(socket->descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		descriptor = iocp_prim_accept(socket->descriptor);
 	} while (descriptor < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EPROTO));
 	if (descriptor >= 0) {
 		operation->of.accept.descriptor = descriptor;

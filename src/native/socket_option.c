@@ -11,6 +11,19 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 
+/* How long a connection is idle before it is looked at, and looked at again: by the names of each system. OpenBSD has
+** that for all connections at once, and none here. */
+#ifndef TCP_KEEPIDLE
+#ifdef TCP_KEEPALIVE /* macOS */
+#define TCP_KEEPIDLE TCP_KEEPALIVE
+#else
+#define TCP_KEEPIDLE (-1)
+#endif
+#endif
+#ifndef TCP_KEEPINTVL
+#define TCP_KEEPINTVL (-1)
+#endif
+
 /* Those that are one int for the system, too. */
 static const struct row {
 	int level, name;
@@ -114,9 +127,9 @@ int iocp_socket_set_option(iocp_socket *socket, enum iocp_socket_option option, 
 
 static int multicast_inet(int descriptor, const char *group, const char *through, int join)
 {
-	struct ip_mreqn request = {0};
+	struct ip_mreq request = {0};
 	if (inet_pton(AF_INET, group, &request.imr_multiaddr) != 1
-		|| (through && inet_pton(AF_INET, through, &request.imr_address) != 1))
+		|| (through && inet_pton(AF_INET, through, &request.imr_interface) != 1))
 		return IOCP_EINVAL;
 	return number_of_result(
 		setsockopt(descriptor, IPPROTO_IP, join ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, &request, sizeof(request)));
@@ -128,8 +141,8 @@ static int multicast_inet6(int descriptor, const char *group, const char *throug
 	if (inet_pton(AF_INET6, group, &request.ipv6mr_multiaddr) != 1)
 		return IOCP_EINVAL;
 	request.ipv6mr_interface = through ? (unsigned)strtoul(through, NULL, 10) : 0;
-	return number_of_result(setsockopt(
-		descriptor, IPPROTO_IPV6, join ? IPV6_ADD_MEMBERSHIP : IPV6_DROP_MEMBERSHIP, &request, sizeof(request)));
+	return number_of_result(
+		setsockopt(descriptor, IPPROTO_IPV6, join ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP, &request, sizeof(request)));
 }
 
 int iocp_socket_multicast(iocp_socket *socket, const char *group, const char *through, int join)

@@ -29,7 +29,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { DEFAULT_STACK = 2 * 1024 * 1024, LEAST_STACK = 256 * 1024, NAME_SIZE = 64 };
 
@@ -192,12 +191,11 @@ static int create_system_thread(iocp_thread *thread, const pthread_attr_t *attri
 static int start_system_thread(iocp_thread *thread)
 {
 	pthread_attr_t attributes;
-	size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
 	int r = pthread_attr_init(&attributes);
 	if (r != 0)
 		return r;
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	r = pthread_attr_setstacksize(&attributes, thread->stack_size > least ? thread->stack_size : least);
+	r = pthread_attr_setstacksize(&attributes, iocp_stack_size(thread->stack_size));
 	if (r == 0)
 		r = create_system_thread(thread, &attributes);
 	pthread_attr_destroy(&attributes);

@@ -111,7 +111,7 @@ static int64_t do_part(const iocp_operation *operation)
 	else if (operation->kind == IOCP_WRITE)
 		n = pwrite(descriptor, operation->data, left_of(operation), offset);
 	else
-		n = fdatasync(descriptor);
+		n = iocp_prim_sync(descriptor);
 	return n < 0 ? -errno : n;
 }
 

@@ -44,16 +44,14 @@ typedef struct members {
 int iocp_prim_set_open(iocp_prim_set *set)
 {
 	members *m = calloc(1, sizeof(*m));
-	int ends[2], i, r = m ? pthread_mutex_init(&m->lock, NULL) : ENOMEM;
-	if (r != 0 || pipe(ends) != 0) {
+	int ends[2], r = m ? pthread_mutex_init(&m->lock, NULL) : ENOMEM;
+	if (r != 0 || iocp_prim_pipe(ends) != 0) {
 		r = r ? r : errno;
 		free(m);
 		return r;
 	}
-	for (i = 0; i < 2; i++) {
-		(void)fcntl(ends[i], F_SETFL, O_NONBLOCK);
-		(void)fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-	}
+	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	(void)fcntl(ends[1], F_SETFL, O_NONBLOCK);
 	*set = (iocp_prim_set){.set = ends[0], .alarm = ends[1], .own = m};
 	return 0;
 }
@@ -203,7 +201,7 @@ static size_t ask(const iocp_prim_set *set, members *m)
 static uint32_t what_of(short events)
 {
 	return (events & POLLIN ? (uint32_t)IOCP_PRIM_READ : 0) | (events & POLLOUT ? (uint32_t)IOCP_PRIM_WRITE : 0)
-		   | (events & (POLLPRI | POLLHUP | POLLERR) ? (uint32_t)IOCP_PRIM_ENDED : 0);
+		   | (events & (POLLPRI | POLLHUP | POLLERR | POLLNVAL) ? (uint32_t)IOCP_PRIM_ENDED : 0);
 }
 
 /* The lock is held. How many events there are. */

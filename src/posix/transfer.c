@@ -8,6 +8,12 @@
 
 #include <errno.h>
 
+int iocp_prim_has_at_once(int flags)
+{
+	(void)flags;
+	return 0;
+}
+
 ssize_t iocp_prim_read_at_once(int descriptor, void *data, size_t size, int64_t offset)
 {
 	(void)descriptor, (void)data, (void)size, (void)offset;

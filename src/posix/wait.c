@@ -3,6 +3,7 @@
 **
 ** Who waits hangs a node that lies on its stack into the row that the word's address chooses, and sleeps on the node's
 ** semaphore: of what POSIX has, that alone ends with EINTR when a signal comes, and may be posted by a signal handler.
+** macOS has declared such semaphores without having them, and has Mach's, which do the same.
 **
 ** No lost wake-up: the word is looked at under the row's lock. Who changes the word wakes afterwards, under the same
 ** lock: either it finds the node, or its change happened-before the look. A node is posted to under the lock, and its
@@ -18,18 +19,101 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <time.h>
+#ifdef __APPLE__
+#include <mach/mach.h>
+#else
+#include <semaphore.h>
+#endif
 
 #define NANOSECONDS INT64_C(1000000000)
+
+/* ---- a semaphore ------------------------------------------------------------------------------------------------- */
+
+/* new_bed: 0, the system has none. sleep_until: 0, ETIMEDOUT, EINTR, or EAGAIN: it is to be called again. */
+
+#ifdef __APPLE__
+
+typedef semaphore_t bed;
+
+static int new_bed(bed *b)
+{
+	return semaphore_create(mach_task_self(), b, SYNC_POLICY_FIFO, 0) == KERN_SUCCESS;
+}
+
+static void forget_bed(bed *b)
+{
+	semaphore_destroy(mach_task_self(), *b);
+}
+
+static void rouse(bed *b)
+{
+	semaphore_signal(*b);
+}
+
+/* A signal's handler ends it with KERN_ABORTED. */
+static int sleep_until(bed *b, int64_t deadline)
+{
+	const int64_t most = INT32_MAX * NANOSECONDS;
+	int64_t left = deadline - iocp_prim_nanoseconds();
+	mach_timespec_t time;
+	kern_return_t r;
+	left = left < 0 ? 0 : left > most ? most : left;
+	time = (mach_timespec_t){(unsigned)(left / NANOSECONDS), (clock_res_t)(left % NANOSECONDS)};
+	r = deadline == IOCP_FOREVER ? semaphore_wait(*b) : semaphore_timedwait(*b, time);
+	return r == KERN_SUCCESS ? 0 : r == KERN_ABORTED ? EINTR : left == most ? EAGAIN : ETIMEDOUT;
+}
+
+#else
+
+typedef sem_t bed;
+
+static int new_bed(bed *b)
+{
+	return sem_init(b, 0, 0) == 0;
+}
+
+static void forget_bed(bed *b)
+{
+	sem_destroy(b);
+}
+
+static void rouse(bed *b)
+{
+	sem_post(b);
+}
+
+/* On the clock that semaphores have, which may be set: so a wait goes in steps of a second at most. */
+static int sleep_until(bed *b, int64_t deadline)
+{
+	int64_t left = deadline - iocp_prim_nanoseconds();
+	struct timespec until;
+	if (deadline == IOCP_FOREVER)
+		return sem_wait(b) == 0 ? 0 : errno;
+	if (left <= 0)
+		return sem_trywait(b) == 0 ? 0 : ETIMEDOUT;
+	if (left > NANOSECONDS)
+		left = NANOSECONDS;
+	clock_gettime(CLOCK_REALTIME, &until);
+	left += until.tv_nsec;
+	until.tv_sec += (time_t)(left / NANOSECONDS);
+	until.tv_nsec = (long)(left % NANOSECONDS);
+	if (sem_timedwait(b, &until) == 0)
+		return 0;
+	return errno == ETIMEDOUT && iocp_prim_nanoseconds() < deadline ? EAGAIN : errno;
+}
+
+#endif
+
+/* ---- the lot ----------------------------------------------------------------------------------------------------- */
 
 enum { ROWS = 256 };
 
 typedef struct parked {
 	const void *word;
 	int woken; /* it is off the row */
-	sem_t semaphore;
+	bed bed;
 	struct parked *next;
 } parked;
 
@@ -61,26 +145,6 @@ static void unlock(row *r, const sigset_t *before)
 	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-/* On the clock that semaphores have, which may be set: so a wait goes in steps of a second at most. */
-static int sleep_until(sem_t *semaphore, int64_t deadline)
-{
-	int64_t left = deadline - iocp_prim_nanoseconds();
-	struct timespec until;
-	if (deadline == IOCP_FOREVER)
-		return sem_wait(semaphore) == 0 ? 0 : errno;
-	if (left <= 0)
-		return sem_trywait(semaphore) == 0 ? 0 : ETIMEDOUT;
-	if (left > NANOSECONDS)
-		left = NANOSECONDS;
-	clock_gettime(CLOCK_REALTIME, &until);
-	left += until.tv_nsec;
-	until.tv_sec += (time_t)(left / NANOSECONDS);
-	until.tv_nsec = (long)(left % NANOSECONDS);
-	if (sem_timedwait(semaphore, &until) == 0)
-		return 0;
-	return errno == ETIMEDOUT && iocp_prim_nanoseconds() < deadline ? EAGAIN : errno;
-}
-
 /* Takes it off the row, unless that was done. The lock is held. */
 static void leave(row *r, parked *self)
 {
@@ -98,25 +162,25 @@ int iocp_prim_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
 	parked self = {.word = word};
 	sigset_t before;
 	int result;
-	if (sem_init(&self.semaphore, 0, 0) != 0)
+	if (!new_bed(&self.bed))
 		return 0; /* there are too many: whoever waits looks again and again */
 	lock(r, &before);
 	/* Relaxed: see the top. */
 	if (atomic_load_explicit(word, memory_order_relaxed) != expected) {
 		unlock(r, &before);
-		sem_destroy(&self.semaphore);
+		forget_bed(&self.bed);
 		return EAGAIN;
 	}
 	self.next = r->first;
 	r->first = &self;
 	unlock(r, &before);
 	do
-		result = sleep_until(&self.semaphore, deadline);
+		result = sleep_until(&self.bed, deadline);
 	while (result == EAGAIN);
 	lock(r, &before);
 	leave(r, &self);
 	unlock(r, &before);
-	sem_destroy(&self.semaphore);
+	forget_bed(&self.bed);
 	return self.woken ? 0 : result;
 }
 
@@ -132,7 +196,7 @@ void iocp_prim_wake(_Atomic uint32_t *word)
 	if (one) {
 		*place = one->next;
 		one->woken = 1;
-		sem_post(&one->semaphore);
+		rouse(&one->bed);
 	}
 	unlock(r, &before);
 	errno = saved;

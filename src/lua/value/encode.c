@@ -107,7 +107,7 @@ static int put_table_tag(iocp_encoder *e)
 			return iocp_encoder_refuse(e, name);
 		}
 		if (e->flags < IOCP_PARCEL_LOST)
-			e->flags |= (uint8_t)((e->value < IOCP_LOST_MOST ? e->value : IOCP_LOST_MOST) * IOCP_PARCEL_LOST);
+			e->flags = (uint8_t)(e->flags | (e->value < IOCP_LOST_MOST ? e->value : IOCP_LOST_MOST) * IOCP_PARCEL_LOST);
 		if (iocp_debugs())
 			debug_lost(e);
 	}
