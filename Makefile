@@ -44,7 +44,7 @@ help: ## list the targets
 
 # $(call need,LUA...,TOOL...): the compiler, these interpreters and tools are here, or are installed.
 need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$(lua))) $(2)
-FOR_SPECS := busted cmocka tap luasocket
+FOR_SPECS := busted cmocka tap luasocket redis messagepack argparse
 
 packages: ## install the Debian packages that all targets here need and this machine lacks
 	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang)
@@ -271,12 +271,17 @@ install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local);
 install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks; types and examples in share/iocp
 	@$(if $(LUA),,echo 'Say which: make install-lua LUA=lua5.4 (or: $(LUAS))'; exit 1)
 	@$(MAKE) --no-print-directory -s build-$(LUA)
-	install -d '$(LUA_SHARE)/jit' '$(LUA_SHARE)/tinn' '$(LUA_LIB)' '$(DESTDIR)$(PREFIX)/share/iocp/types' \
+	install -d '$(LUA_SHARE)/jit' '$(LUA_SHARE)/luasocket' '$(LUA_SHARE)/remote' '$(LUA_SHARE)/tinn' '$(LUA_LIB)'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/iocp/types' \
 		'$(DESTDIR)$(PREFIX)/share/iocp/examples'
 	install -m 644 lua/iocp/*.lua '$(LUA_SHARE)'
 	install -m 644 lua/iocp/jit/*.lua '$(LUA_SHARE)/jit'
+	install -m 644 lua/iocp/luasocket/*.lua '$(LUA_SHARE)/luasocket'
+	install -m 644 lua/iocp/remote/*.lua '$(LUA_SHARE)/remote'
 	install -m 644 lua/iocp/tinn/*.lua '$(LUA_SHARE)/tinn'
 	install -m 755 $(BUILD)/$(LUA)/iocp/core.so '$(LUA_LIB)'
+	sed '1s/lua$$/$(LUA)/' bin/iocp-worker >'$(DESTDIR)$(PREFIX)/bin/iocp-worker'
+	chmod 755 '$(DESTDIR)$(PREFIX)/bin/iocp-worker'
 	install -m 644 types/iocp.d.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
 	install -m 644 examples/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples'
 	install -d '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
