@@ -51,4 +51,15 @@ function jobs.flaky(path, n)
   return jobs.note(path, "try") >= n and n or error("not yet")
 end
 
+local ran -- the file that this state writes its executions to
+
+--- Twice the number, and a line in a file of this state's own: written before, so that no execution is missing there.
+function jobs.count(i, ms, folder)
+  ran = ran or assert(io.open(("%s/ran%s"):format(folder, require("iocp.remote.random").name()), "a"))
+  ran:write(i, "\n")
+  ran:flush()
+  iocp.sleep(ms)
+  return i * 2
+end
+
 return jobs

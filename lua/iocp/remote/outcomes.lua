@@ -9,15 +9,21 @@ local outcomes = {}
 
 local LOST = "Redis does not know this job any more: it was lost with Redis' memory, or its outcome has expired"
 
---- Ends a task, once.
+--- Ends a task, once. A look that found nothing may have come before the job: only one that was asked for after Redis
+-- had it says that it is gone.
 function outcomes.settle(pool, id, state, packed)
   local task = pool.tasks[id]
-  if not task or state == "missing" and not task.is_accepted then
+  if task and state == "missing" then
+    if task.is_accepted then
+      pool.control:send("confirm", { id })
+    end
+    return
+  elseif not task then
     return
   end
   pool.tasks[id] = nil
-  task.state = state == "missing" and "failed" or state
-  if state == "missing" then
+  task.state = state == "gone" and "failed" or state
+  if state == "gone" then
     pool.control:send("forget", id)
     task.results = { n = 2, LOST, "LOST" }
   else

@@ -5,15 +5,16 @@
 -- It knows which jobs are waited for. After each connection that was lost, and now and then anyway, it looks all of
 -- them up: what the stream did not bring, since Redis was away, lost it or cut it, is told then.
 --
--- To the pool's port `inbox` go flat lists: id, state, outcome, id ... From its port `control` come "watch" and "look"
--- with a list of ids, "forget" with an id, "notify" with id, port, key and overlapped, and "close".
+-- To the pool's port `inbox` go flat lists: id, state, outcome, id ... From its port `control` come "watch", "look" and
+-- "confirm" with a list of ids, "forget" with an id, "notify" with id, port, key and overlapped, and "close". A job that
+-- is not in Redis is "missing", which may be since it was not there yet; "gone" where the pool asked to confirm it.
 -- @module iocp.remote.receiver
 local core = require "iocp"
 local links = require "iocp.remote.link"
 
 local BLOCK, MANY, AGAIN = 5000, 500, 30000 -- ms of a read; outcomes, or ids, at once; ms until all are looked up
 local FOREVER = 1e15
-local ENDED = { completed = true, failed = true, cancelled = true, missing = true }
+local ENDED = { completed = true, failed = true, cancelled = true, missing = true, gone = true }
 
 local function tell(entry)
   entry.port:enqueue(entry.key, 0, entry.overlapped)
@@ -21,7 +22,7 @@ end
 
 --- A job has ended: ports are told. The pool says itself that one which is missing is not there any more.
 local function ended(self, id, state)
-  if state == "missing" then
+  if state == "missing" or state == "gone" then
     return
   end
   local waiting = self.pending[id]
@@ -31,8 +32,8 @@ local function ended(self, id, state)
   end
 end
 
---- Looks up these, and tells what has ended.
-local function look(self, ids)
+--- Looks up these, and tells what has ended. missing: what one that is not there is called.
+local function look(self, ids, missing)
   local arguments = { self.client }
   for i, id in ipairs(ids) do
     arguments[i + 1] = id
@@ -40,8 +41,9 @@ local function look(self, ids)
   local found = self.asking:script("look", self.base, arguments, FOREVER)
   local list = {}
   for i = 1, found and #found or 0, 3 do
-    if ENDED[found[i + 1]] then
-      list[#list + 1], list[#list + 2], list[#list + 3] = found[i], found[i + 1], found[i + 2]
+    local state = found[i + 1] == "missing" and missing or found[i + 1]
+    if ENDED[state] then
+      list[#list + 1], list[#list + 2], list[#list + 3] = found[i], state, found[i + 2]
     end
   end
   if #list > 0 then
@@ -52,13 +54,13 @@ local function look(self, ids)
   end
 end
 
-local function look_many(self, ids)
+local function look_many(self, ids, missing)
   for first = 1, #ids, MANY do
     local some = {}
     for i = first, math.min(first + MANY - 1, #ids) do
       some[#some + 1] = ids[i]
     end
-    look(self, some)
+    look(self, some, missing)
   end
 end
 
@@ -130,6 +132,10 @@ end
 function orders.look(self, ids)
   orders.watch(self, ids)
   core.spawn(look_many, self, ids)
+end
+
+function orders.confirm(self, ids)
+  core.spawn(look_many, self, ids, "gone")
 end
 
 function orders.forget(self, id)

@@ -57,7 +57,8 @@ local function conclude(self, one, state, outcome)
 end
 
 local function refuse(self, one)
-  log(self, "refused a job of '%s', which this worker does not serve (job %s)", one.f:sub(1, 99), one.id:sub(1, 99))
+  log(self, "refused a job of '%s', which this worker does not serve (job %s)", one.f:sub(1, 100),
+    one.id:sub(1, 100))
   conclude(self, one, "refused", job.failure(("'%s' is none of the functions that the worker which took this job serves")
     :format(one.f:sub(1, 200)), "REFUSED"))
 end
