@@ -6,8 +6,9 @@
 -- them up: what the stream did not bring, since Redis was away, lost it or cut it, is told then.
 --
 -- To the pool's port `inbox` go flat lists: id, state, outcome, id ... From its port `control` come "watch", "look" and
--- "confirm" with a list of ids, "forget" with an id, "notify" with id, port, key and overlapped, and "close". A job that
--- is not in Redis is "missing", which may be since it was not there yet; "gone" where the pool asked to confirm it.
+-- "confirm" with a list of ids, "forget" with an id, "notify" with id, port, key and overlapped, and "close". A job
+-- that is not in Redis is "missing", which may be since it was not there yet; "gone" where the pool asked to confirm
+-- it.
 -- @module iocp.remote.receiver
 local core = require "iocp"
 local links = require "iocp.remote.link"

@@ -1,9 +1,10 @@
---- Values on their way to another machine: MessagePack, with one extension. What cannot cross is refused with its path.
+--- Values on their way to another machine: MessagePack, with two extensions. What cannot cross is refused with its path.
 --
 -- A list of values is how many there are, an integer, and then each: so nils in the middle and at the end are kept.
 -- Numbers: integers go as integers, floats as doubles, so -0 and NaN arrive; a Lua without integers sends whole numbers
 -- below 2^53 as integers. An integer from 2^53 on is extension 1, eight bytes, the first the highest: a Lua that cannot
--- hold it refuses it, where MessagePack's own integer would be rounded.
+-- hold it refuses it, where MessagePack's own integer would be rounded. A number nearer to 0 than 2^-1022 is extension
+-- 2, its digits, since the library reads such doubles wrong where Lua has no string.unpack.
 -- Tables go without their metatables; one that is in two places arrives as two; one that contains itself is refused.
 -- Nothing that arrives is ever loaded as code: there is no format for it.
 -- @module iocp.remote.values
@@ -14,7 +15,7 @@ local unpack = rawget(table, "unpack") or unpack
 local values = {}
 
 local LEVELS = 100 -- of tables in tables
-local INTEGER = 1 -- the extension
+local INTEGER, TINY = 1, 2 -- the extensions
 
 -- ---- writing --------------------------------------------------------------------------------------------------------
 
@@ -53,7 +54,15 @@ function packers.table(buffer, t)
   open[t], level = nil, level - 1
 end
 
-local double, integer = packers.double, packers.integer
+local integer = packers.integer
+
+local function double(buffer, n)
+  if n ~= 0 and n < 2 ^ -1022 and n > -2 ^ -1022 then
+    packers.ext(buffer, TINY, (("%.17g"):format(n):gsub(",", ".")))
+  else
+    packers.double(buffer, n)
+  end
+end
 
 if math_type then
   local high = string.pack
@@ -68,7 +77,9 @@ if math_type then
   end
 else
   function packers.number(buffer, n)
-    if n % 1 == 0 and n < is_huge and n > -is_huge and (n ~= 0 or 1 / n > 0) then
+    if n == 0 and 1 / n < 0 then
+      buffer[#buffer + 1] = "\203\128\0\0\0\0\0\0\0" -- the library's double would be 0
+    elseif n % 1 == 0 and n < is_huge and n > -is_huge then
       integer(buffer, n)
     else
       double(buffer, n)
@@ -154,7 +165,10 @@ function values.encode(what, ...)
 end
 
 function pack_library.build_ext(tag, data)
-  if tag ~= INTEGER or #data ~= 8 then
+  local tiny = tag == TINY and #data < 40 and data:find("^[%d.eE+-]+$") and tonumber(data)
+  if tiny then
+    return tiny
+  elseif tag ~= INTEGER or #data ~= 8 then
     error(("extension %s of MessagePack is none that iocp.remote knows"):format(tostring(tag)), 0)
   elseif not math_type then
     error("an integer from 2^53 on came, which this Lua cannot hold", 0)

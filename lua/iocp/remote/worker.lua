@@ -11,7 +11,7 @@ local options, random = require "iocp.options", require "iocp.remote.random"
 local clock, check = core.clock, options.check
 
 local MANY = 200 -- outcomes, or leases, in one call
-local WAIT = 500 -- ms of a read that waits for jobs
+local WAIT = 250 -- ms of a read that waits for jobs
 local ORDERS = { "hnl", "lnh" } -- of the streams; the second with each eighth take, so that nobody starves
 
 local function is_count(least)
@@ -59,8 +59,8 @@ end
 local function refuse(self, one)
   log(self, "refused a job of '%s', which this worker does not serve (job %s)", one.f:sub(1, 100),
     one.id:sub(1, 100))
-  conclude(self, one, "refused", job.failure(("'%s' is none of the functions that the worker which took this job serves")
-    :format(one.f:sub(1, 200)), "REFUSED"))
+  local text = ("'%s' is none of the functions that the worker which took it serves"):format(one.f:sub(1, 200))
+  conclude(self, one, "refused", job.failure(text, "REFUSED"))
 end
 
 --- Runs a job that was taken, or refuses it.
