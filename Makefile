@@ -282,7 +282,7 @@ install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks
 	install -m 755 $(BUILD)/$(LUA)/iocp/core.so '$(LUA_LIB)'
 	sed '1s/lua$$/$(LUA)/' bin/iocp-worker >'$(DESTDIR)$(PREFIX)/bin/iocp-worker'
 	chmod 755 '$(DESTDIR)$(PREFIX)/bin/iocp-worker'
-	install -m 644 types/iocp.d.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
+	install -m 644 types/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
 	install -m 644 examples/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples'
 	install -d '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
 	install -m 644 examples/httpd/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'

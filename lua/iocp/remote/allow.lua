@@ -42,14 +42,19 @@ function allow.read(given)
   return read
 end
 
---- Whether "module:function" is one of them.
+--- Whether "module:function" is one of them. What is served is remembered in `modules` itself, by the whole name, which
+-- no module has.
 function allow.has(modules, name)
-  if not name:find(work.PATTERN) then
+  if modules[name] ~= nil and name:find(":", 1, true) then
+    return true
+  elseif not name:find(work.PATTERN) then
     return false
   end
   local module, entry = name:match("^(.*):(.*)$")
   local functions = modules[module]
-  return functions == true or functions ~= nil and functions[entry] == true
+  local is_served = functions == true or functions ~= nil and functions[entry] == true
+  modules[name] = is_served or nil
+  return is_served
 end
 
 return allow

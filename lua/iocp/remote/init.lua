@@ -3,7 +3,7 @@
 -- @module iocp.remote
 return {
   --- A pool over a queue: pool.lua.
-  Pool = require "iocp.remote.pool",
+  Pool = require("iocp.remote.pool").new,
   --- A worker of a queue: worker.lua.
   serve = function(given) return require "iocp.remote.worker"(given) end,
 }

@@ -36,35 +36,61 @@ local function tell_error(text)
   error(text, 0)
 end
 
---- The methods that redis-lua calls of a socket of luasocket.
-local function socket_of(stream)
-  local socket = {}
-  function socket:send(data)
-    local ok, message = stream:write(data)
-    return ok and #data, not ok and message or nil
+local SOME = 65536 -- bytes that are read at once
+
+--- Reads more behind what is there from a place on; raises where the stream ends.
+local function more(self, from)
+  local data, message = self.stream:read_some(SOME)
+  if not data then
+    error(message or "the connection was closed", 0)
   end
-  function socket:receive(format)
-    local data, message = stream:read(format == "*l" and "l" or format)
-    if data and type(format) == "number" and #data < format then
-      return nil, "closed"
+  self.data, self.place = self.data:sub(from) .. data, 1
+end
+
+--- What redis-lua reads by: a line, or so many bytes. Out of what came at once, which is many of both: a read of the
+-- stream for each would cost more than all the rest.
+local function read(client, length)
+  local self = client.link
+  local at = self.place
+  local last, following
+  if length then
+    following = at + length
+    while #self.data < following - 1 do
+      more(self, at)
+      at, following = 1, 1 + length
     end
-    return data, not data and (message or "closed") or nil
+    last = following - 1
+  else
+    local first, stop = self.data:find("\r\n", at, true)
+    while not first do
+      more(self, at)
+      at = 1
+      first, stop = self.data:find("\r\n", 1, true)
+    end
+    last, following = first - 1, stop + 1
   end
-  return socket
+  self.place = following
+  return self.data:sub(at, last)
+end
+
+local function write(client, data)
+  local ok, message = client.link.stream:write(data)
+  if not ok then
+    error(message, 0)
+  end
 end
 
 local read_reply = redis.command("reply", { request = function() end })
 
-local function client_of(stream)
-  local client = redis.connect { socket = socket_of(stream) }
-  client.error = tell_error
+local function client_of(self)
+  local client = redis.connect { socket = {} }
+  client.link, client.error, client.network.read, client.network.write = self, tell_error, read, write
   return client
 end
 
 --- Writes the commands and reads a reply for each. Raises where the connection is lost.
 local function exchange(self, commands)
   local client, pieces = self.client, {}
-  local write = client.network.write
   client.network.write = function(_, text) pieces[#pieces + 1] = text end
   for _, command in ipairs(commands) do
     if command.script then
@@ -131,7 +157,8 @@ local function open(self)
   if not stream then
     return nil, message, code
   end
-  self.stream, self.client = stream, client_of(stream)
+  self.stream, self.data, self.place = stream, "", 1 -- what came, and where in it what was not read yet begins
+  self.client = client_of(self)
   local ok, trouble = core.pcall(greet, self)
   if not ok then
     drop(self)

@@ -4,7 +4,9 @@ local core = require "iocp.core"
 local inputs, options = require "iocp.inputs", require "iocp.options"
 local outcomes, work = require "iocp.remote.outcomes", require "iocp.remote.work"
 local check = options.check
-local loops = {}
+local Results = {} -- methods
+local class = { __index = Results }
+local loops = { methods = Results }
 
 local WINDOW = 256 -- jobs under way, if nobody says how many
 local MANY = 256 -- jobs in one call
@@ -22,9 +24,6 @@ local rules = {
   { "index", function(v) return type(v) == "boolean" end, "a boolean" },
   { "results", function(v) return v == "first" or v == "all" end, '"first" or "all"' },
 }
-
-local Results = {} -- methods
-local class = { __index = Results }
 
 -- ---- what goes out --------------------------------------------------------------------------------------------------
 

@@ -292,7 +292,7 @@ end
 -- for room, nil: for ever), ttl (how many ms outcomes stay, 3,600,000), patience (for how many ms Redis may be away,
 -- 30,000)
 -- @return the pool; or nil, message, code
-return function(given)
+local function new(given)
   given = options.read(given, rules)
   check("redis", given.redis, given.redis, address.WHAT)
   check("queue", given.queue, given.queue, "a name of letters, digits, _ . and -")
@@ -319,3 +319,5 @@ return function(given)
   end
   return self
 end
+
+return { new = new, methods = Pool }

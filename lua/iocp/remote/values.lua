@@ -1,4 +1,5 @@
---- Values on their way to another machine: MessagePack, with two extensions. What cannot cross is refused with its path.
+--- Values on their way to another machine: MessagePack, with two extensions. What cannot cross is refused with its
+-- path.
 --
 -- A list of values is how many there are, an integer, and then each: so nils in the middle and at the end are kept.
 -- Numbers: integers go as integers, floats as doubles, so -0 and NaN arrive; a Lua without integers sends whole numbers

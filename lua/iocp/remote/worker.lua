@@ -12,6 +12,7 @@ local clock, check = core.clock, options.check
 
 local MANY = 200 -- outcomes, or leases, in one call
 local WAIT = 250 -- ms of a read that waits for jobs
+local RUN = "iocp.remote.job:run"
 local ORDERS = { "hnl", "lnh" } -- of the streams; the second with each eighth take, so that nobody starves
 
 local function is_count(least)
@@ -72,8 +73,8 @@ local function start(self, one)
   if not allow.has(self.modules, one.f) then
     return refuse(self, one)
   end
-  local task, message = self.pool:submit({ body = "iocp.remote.job:run", timeout = one.timeout,
-    hard = one.timeout and true or nil }, one.f, one.arguments, one.before)
+  local task, message = self.pool:submit(one.timeout and { body = RUN, timeout = one.timeout, hard = true } or RUN,
+    one.f, one.arguments, one.before)
   if not task then
     return conclude(self, one, "failed", job.failure(message, "ERROR"))
   end
