@@ -31,7 +31,7 @@ TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test)
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http env \
+.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http bench-remote env \
 	rock lint picture clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
@@ -132,7 +132,7 @@ check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
 examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
-	$(call need,$(EXAMPLES_ON),tap luv cqueues)
+	$(call need,$(EXAMPLES_ON),tap luv cqueues busted redis messagepack)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
 	@tools/examples $(EXAMPLES_ON)
 
@@ -238,6 +238,15 @@ $(BUILD)/http/measure: bench/net/child.c
 $(BUILD)/http/%: bench/http/%.c bench/net/net.c bench/net/net.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c,$^) $(LIBRARIES)
+
+bench-remote: $(BUILD)/remote/queue ## iocp.remote's queue, beside hiredis, and BullMQ in the folder BULLMQ=; ONLY=, ROUNDS=
+	$(call need,$(BENCHED),redis messagepack hiredis)
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED))
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" BULLMQ="$(BULLMQ)" lua5.4 bench/remote/run.lua
+
+$(BUILD)/remote/queue: bench/remote/queue.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $< -lhiredis
 
 VERSION := $(shell sed -n 's/^.define IOCP_VERSION "\([^"]*\)".*/\1/p' src/iocp.h)
 MAJOR := $(firstword $(subst ., ,$(VERSION)))

@@ -208,9 +208,8 @@ static void be_worker(const char *path)
 			finish(redis, finish_sha, taken);
 			redisAppendCommand(redis, "PING"); /* so that `read` is none of a wait */
 		} else {
-			redisAppendCommand(redis,
-					   "XREADGROUP GROUP workers yardstick COUNT 1 BLOCK 250 STREAMS %s %s %s > > >",
-					   BASE ":high", BASE ":normal", BASE ":low");
+			redisAppendCommand(redis, "XREADGROUP GROUP workers yardstick COUNT 1 BLOCK 250 STREAMS %s %s %s > > >",
+				BASE ":high", BASE ":normal", BASE ":low");
 		}
 		freeReplyObject(taken);
 		read = get(redis);

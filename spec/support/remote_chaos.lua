@@ -1,6 +1,7 @@
 --- What a queue of iocp.remote goes through in remote_chaos_spec.lua: a client, and workers in processes that are
 -- killed, a redis-server that is ended and killed, all of them started again; and what is counted behind it.
 local iocp = require "iocp"
+local bad_network = require "support.bad_network"
 local lfs = require "lfs"
 local redis = require "support.redis"
 local support = require "support"
@@ -50,7 +51,7 @@ pool:close()
 
 local function start_client(self)
   local command = support.lua_command(("arg = { [0] = '' } return (loadstring or load)(%q)(%q, %d, %q, %q, %d)"):format(
-    CLIENT, self.server.redis, self.n, self.progress, self.folder, math.max(5, 80000 / self.n)))
+    CLIENT, self.through, self.n, self.progress, self.folder, math.max(5, 80000 / self.n)))
   command.stdout, command.stderr = false, self.errors
   command.env = support.environment { LUA_PATH = package.path, LUA_CPATH = package.cpath }
   self.client = assert(iocp.Process(command))
@@ -58,7 +59,7 @@ local function start_client(self)
 end
 
 local function start_worker(self, i)
-  self.workers[i] = redis.worker(self.server, QUEUE, { "--modules", "support.remote_jobs", "--workers", "4",
+  self.workers[i] = redis.worker({ redis = self.through }, QUEUE, { "--modules", "support.remote_jobs", "--workers", "4",
     "--prefetch", "16", "--lease", tostring(LEASE), "--deaths", "1000" })
 end
 
@@ -148,12 +149,14 @@ local function states(self)
   return found
 end
 
---- Runs it for n jobs. Returns a table: finished (the client has seen the outcome of each, and it was right), states,
+--- Runs it for n jobs; through a bad network, if `network` has delay and loss. Returns a table: finished (the client has seen the outcome of each, and it was right), states,
 -- settled (outcomes that were written), executions, distinct (jobs among them), and what went wrong by intention.
-function chaos.run(n, more)
-  local server = redis.start(true, more)
+function chaos.run(n, network)
+  local server = redis.start(true)
   local self = { n = n, server = server, folder = server.folder, progress = server.folder .. "/progress",
-    workers = {}, killed = 0, restarts = 0, clients = 0 }
+    through = network and server.folder .. "/network" or server.redis, workers = {}, killed = 0, restarts = 0,
+    clients = 0 }
+  local stop = network and bad_network.start(self.through, server.redis, network.delay, network.loss)
   for i = 1, WORKERS do
     start_worker(self, i)
   end
@@ -172,6 +175,9 @@ function chaos.run(n, more)
     outcome.executions, outcome.distinct = executions(self)
     outcome.settled = tonumber(server:command("HGET", "iocp:{" .. QUEUE .. "}:counts", "completed"))
     outcome.duplicates = tonumber(server:command("HGET", "iocp:{" .. QUEUE .. "}:counts", "duplicates") or 0)
+  end
+  if stop then
+    stop()
   end
   server:close()
   return outcome

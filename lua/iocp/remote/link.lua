@@ -4,7 +4,7 @@
 -- Commands that several fibers send while others are under way go out together, in one write. When the connection is
 -- lost all that has no reply is sent again: every command here may be sent twice (scripts.lua says why).
 -- @module iocp.remote.link
-local core = require "iocp.core"
+local core = require "iocp"
 local address, scripts = require "iocp.remote.address", require "iocp.remote.scripts"
 local redis = require("iocp.remote.libraries").redis()
 local clock = core.clock

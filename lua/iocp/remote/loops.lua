@@ -1,6 +1,6 @@
 --- pool:map and pool:imap of remote pools: a job for each item, many in one call, and no more under way than a window.
 -- @module iocp.remote.loops
-local core = require "iocp.core"
+local core = require "iocp"
 local inputs, options = require "iocp.inputs", require "iocp.options"
 local outcomes, work = require "iocp.remote.outcomes", require "iocp.remote.work"
 local check = options.check

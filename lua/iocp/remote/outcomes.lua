@@ -2,7 +2,7 @@
 -- who waits for one is woken. One that waits gets from the port, and wakes the others; when its own has come, another
 -- takes its place.
 -- @module iocp.remote.outcomes
-local core = require "iocp.core"
+local core = require "iocp"
 local values = require "iocp.remote.values"
 local clock = core.clock
 local outcomes = {}

@@ -1,6 +1,6 @@
 --- Names that nobody else has, for pools and workers.
 -- @module iocp.remote.random
-local core = require "iocp.core"
+local core = require "iocp"
 local random = {}
 
 --- Twelve letters and digits: from the system where it has a file of them, else from clock, time and an address, which

@@ -1,6 +1,6 @@
 --- A job of a remote pool: the local pool's task, as far as a machine away.
 -- @classmod iocp.remote.Task
-local core = require "iocp.core"
+local core = require "iocp"
 local options, outcomes = require "iocp.options", require "iocp.remote.outcomes"
 
 local Task = {} -- methods
