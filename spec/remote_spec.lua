@@ -322,6 +322,67 @@ describe("a remote pool", function()
   end)
 end)
 
+describe("the way to Redis", function()
+  --- Two numbers of ports that are free.
+  local function free_ports()
+    local one, two = iocp.listen("127.0.0.1"), iocp.listen("127.0.0.1")
+    local a, b = select(2, one:address()), select(2, two:address())
+    one:close()
+    two:close()
+    return a, b
+  end
+
+  local addresses = require "iocp.remote.address"
+
+  it("is what the option says", function()
+    for text, place in pairs {
+      ["host:70"] = { host = "host", port = 70 }, host = { host = "host", port = 6379 },
+      ["[::1]:70"] = { host = "::1", port = 70 }, ["/a/b"] = { path = "/a/b" },
+      ["redis://host"] = { host = "host", port = 6379 },
+      ["redis://:p%40ss@host:70/3"] = { host = "host", port = 70, password = "p@ss", database = 3 },
+      ["rediss://me:secret@host"] = { host = "host", port = 6379, username = "me", password = "secret", tls = {} },
+    } do
+      assert.same(place, addresses.read(text), text)
+    end
+    for _, wrong in ipairs { "", "a:b:c", "http://host", "redis://", 5, true, {}, { host = 1 }, { hots = "x" } } do
+      assert.is_nil(addresses.read(wrong), tostring(wrong))
+    end
+    assert.equal("host:70", addresses.name(addresses.read("redis://:secret@host:70")))
+  end)
+
+  it("has a password, a database, TCP, and TLS with a verified name where LuaSec is there", function()
+    local files, pem = require "support.files", require "support.tls"
+    local key, certificate = files.with(pem.key), files.with(pem.certificate)
+    local port, tls_port = free_ports()
+    local words = { "--port", tostring(port), "--bind", "127.0.0.1", "--requirepass", "secret" }
+    local has_tls = pcall(require, "ssl") and not support.windows
+    for _, word in ipairs(has_tls and { "--tls-port", tostring(tls_port), "--tls-cert-file", certificate,
+      "--tls-key-file", key, "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no" } or {}) do
+      words[#words + 1] = word
+    end
+    local own = redis.start(false, words, "secret")
+    local tls = { host = "localhost", port = tls_port, password = "secret", tls = { cafile = certificate } }
+    for _, place in ipairs { ("redis://:secret@127.0.0.1:%d/2"):format(port), has_tls and tls or nil } do
+      local pool = assert(remote.Pool { redis = place, queue = "q" })
+      pools[#pools + 1] = pool
+      local task = assert(pool:submit(JOBS .. ":add", 1, 2))
+      assert.equal("scheduled", task:status())
+      assert.equal(1, pool:stats().queued)
+    end
+    local pool, message = remote.Pool { redis = ("redis://:wrong@127.0.0.1:%d"):format(port), queue = "q",
+      patience = 50 }
+    assert.is_nil(pool)
+    assert.matches("WRONGPASS", message)
+    if has_tls then
+      tls.host, tls.tls = "127.0.0.1", {} -- whom nobody vouches for
+      assert.is_nil((remote.Pool { redis = tls, queue = "q", patience = 50 }))
+    end
+    own:close()
+    os.remove(key)
+    os.remove(certificate)
+  end)
+end)
+
 describe("the loops of a remote pool", function()
   local queue, pool
 

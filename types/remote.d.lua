@@ -5,11 +5,28 @@
 
 --- Where Redis is: "host:port", a unix socket's path, "redis://[[user]:password@]host[:port][/database]", the same with
 --- "rediss://" for TLS (by LuaSec, with the server's name verified), or a table.
----@alias iocp.remote.Address string|{host?: string, port?: integer, path?: string, username?: string, password?: string, database?: integer, tls?: table}
+---@alias iocp.remote.Address string|iocp.remote.Place
+
+---@class iocp.remote.Place
+---@field host? string
+---@field port? integer 6379
+---@field path? string of a unix socket, in the place of both
+---@field username? string
+---@field password? string
+---@field database? integer
+---@field tls? table what stream:starttls takes
 
 --- "module:function", or a table with that as body, and terms: id (of 1 to 200 bytes: submitted again while the job or
 --- its outcome is there it is the same job), priority, retries, backoff (ms, each time twice as much), timeout (ms).
----@alias iocp.remote.Work string|{body: string, id?: string, priority?: "high"|"normal"|"low", retries?: integer, backoff?: number, timeout?: number}
+---@alias iocp.remote.Work string|iocp.remote.Terms
+
+---@class iocp.remote.Terms
+---@field body string "module:function"
+---@field id? string
+---@field priority? "high"|"normal"|"low"
+---@field retries? integer
+---@field backoff? number
+---@field timeout? number
 
 ---@alias iocp.remote.Code
 ---| "REDIS"   # Redis answered with an error; the message has it
@@ -17,6 +34,8 @@
 ---| "DIED"    # of a task: so many workers ended while they ran it that it was given up
 ---| "LOST"    # of a task: Redis does not know the job any more
 ---| iocp.Code # what connecting failed with; ERROR, CANCELLED, TIMEOUT, CLOSED, MISSING, INVALID
+
+---@alias iocp.remote.Status "unscheduled"|"scheduled"|"running"|"completed"|"failed"|"cancelled"
 
 ---@class iocp.remote
 local remote = {}
@@ -47,8 +66,8 @@ function remote.Pool(options) end
 ---@field stop? iocp.IOCompletionPort a packet to it stops the worker, as SIGTERM and SIGINT do
 ---@field log? fun(text: string) the error output
 
---- Takes jobs and runs them until it is told to stop. Then it takes no more, gives back what it has not begun, waits for
---- what runs, and returns.
+--- Takes jobs and runs them until it is told to stop. Then it takes no more, gives back what it has not begun, waits
+--- for what runs, and returns.
 ---@param options iocp.remote.WorkerOptions
 ---@return true|nil, string? message, iocp.Code? code
 function remote.serve(options) end
@@ -56,10 +75,11 @@ function remote.serve(options) end
 ---@class iocp.remote.Pool
 local pool = {}
 
---- A job, which is in Redis when this returns. Raises where an argument cannot cross, and names the path to it.
+--- A job, which is in Redis when this returns; where Redis was away for too long (the code is what connecting failed
+--- with) it may be there, or not. Raises where an argument cannot cross, and names the path to it.
 ---@param f iocp.remote.Work
 ---@param ... any nil, booleans, numbers, strings, tables of such without cycles
----@return iocp.remote.Task|nil, string? message, iocp.remote.Code? code TIMEOUT: the queue is full; of a Redis that was away for too long, what connecting failed with: the job may be there, or not
+---@return iocp.remote.Task|nil, string? message, iocp.remote.Code? code TIMEOUT: the queue is full
 function pool:submit(f, ...) end
 
 --- The same, not taken by a worker before so many milliseconds have passed on Redis' clock.
@@ -93,7 +113,7 @@ function pool:task(id) end
 ---@param list any[]|fun(): any
 ---@param f iocp.remote.Work without an id
 ---@param options? iocp.remote.LoopOptions
----@return any[] results, table<integer, string>? messages, table<integer, any>? values the last two with errors = "collect"
+---@return any[] results, table? messages, table? values the last two with errors = "collect"
 function pool:map(list, f, options) end
 
 --- For a for-loop: index and result of each item; with errors = "collect" index, true, result or index, false, message,
@@ -130,16 +150,17 @@ function pool:close() end
 ---@class iocp.remote.Task
 local task = {}
 
---- Waits for its end; again and again.
+--- Waits for its end; again and again. Codes: ERROR, CANCELLED, TIMEOUT, REFUSED, DIED, LOST, INVALID.
 ---@param ms? number
----@return true|nil, any ... the results; or message with traceback, code (ERROR, CANCELLED, TIMEOUT, REFUSED, DIED, LOST, INVALID), error value
+---@return true|nil, any ... the results; or message with traceback, code, error value
 function task:wait(ms) end
 
 --- The same at once; TIMEOUT: it has not ended.
 ---@return true|nil, any ...
 function task:result() end
 
----@return "unscheduled"|"scheduled"|"running"|"completed"|"failed"|"cancelled"|nil, string? message, iocp.remote.Code? code
+--- Asks Redis, unless its end is known.
+---@return iocp.remote.Status|nil, string? message, iocp.remote.Code? code
 function task:status() end
 
 --- One that is queued never runs; one that runs is asked to end with its worker's next heartbeat.

@@ -1,5 +1,5 @@
--- How much memory Redis takes for a queued job: SOCKET JOBS. Prints the bytes, for jobs with two numbers as arguments that
--- somebody waits for, and for such that nobody waits for.
+-- How much memory Redis takes for a queued job: SOCKET JOBS. Prints the bytes, for jobs with two numbers as arguments
+-- that somebody waits for, and for such that nobody waits for.
 if _VERSION == "Lua 5.4" then
   package.path = package.path .. ";/usr/share/lua/5.3/?.lua"
 end

@@ -1,6 +1,6 @@
--- Measures iocp.remote's queue beside a client and worker in C over hiredis that send the same commands, and beside BullMQ
--- where BULLMQ names the folder that npm installed it into (with ioredis), in interleaved rounds. ONLY, ROUNDS: see
--- bench/rounds.lua.
+-- Measures iocp.remote's queue beside a client and worker in C over hiredis that send the same commands, and beside
+-- BullMQ where BULLMQ names the folder that npm installed it into (with ioredis), in interleaved rounds. ONLY, ROUNDS:
+-- see bench/rounds.lua.
 -- usage: make bench-remote [BULLMQ=folder] [ROUNDS=5]
 package.path = "bench/?.lua;" .. package.path
 local cells, measure, rounds = require "cells", require "measure", require "rounds"

@@ -1,6 +1,6 @@
---- A network that delays, loses and cuts, between unix sockets: for machines whose kernel has no netem. What passes waits
--- for `delay` ms in each direction; of its pieces a part, `loss`, as long again as TCP takes to send one once more, and
--- what is behind it with it; and now and then a connection is cut.
+--- A network that delays, loses and cuts, between unix sockets: for machines whose kernel has no netem. What passes
+-- waits for `delay` ms in each direction; of its pieces a part, `loss`, as long again as TCP takes to send one once
+-- more, and what is behind it with it; and now and then a connection is cut.
 local bad_network = {}
 
 --- The thread's body: listens at `from`, passes on to `to`, until the port `stop` is closed.

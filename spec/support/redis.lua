@@ -28,7 +28,7 @@ end
 
 --- A connection for the spec's own commands.
 function Server:link()
-  self.own = self.own or require("iocp.remote.link").new { path = self.redis }
+  self.own = self.own or require("iocp.remote.link").new(self.place or { path = self.redis })
   return self.own
 end
 
@@ -76,13 +76,15 @@ function Server:close()
   remove(self.folder)
 end
 
---- One that runs. persistent: what it has acknowledged is on the disk. more: more words of its command.
-function redis.start(persistent, more)
+--- One that runs. persistent: what it has acknowledged is on the disk. more: more words of its command. password: what
+-- they make it ask for.
+function redis.start(persistent, more, password)
   local folder = support.temporary()
   os.remove(folder)
   assert(lfs.mkdir(folder))
   local server = setmetatable({ folder = folder, redis = folder .. "/redis", persistent = persistent, more = more },
     Server)
+  server.place = password and { path = server.redis, password = password }
   server:start()
   return server
 end

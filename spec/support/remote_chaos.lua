@@ -149,8 +149,9 @@ local function states(self)
   return found
 end
 
---- Runs it for n jobs; through a bad network, if `network` has delay and loss. Returns a table: finished (the client has seen the outcome of each, and it was right), states,
--- settled (outcomes that were written), executions, distinct (jobs among them), and what went wrong by intention.
+--- Runs it for n jobs; through a bad network, if `network` has delay and loss. Returns a table: finished (the client
+-- has seen the outcome of each, and it was right), states, settled (outcomes that were written), executions, distinct
+-- (jobs among them), and what went wrong by intention.
 function chaos.run(n, network)
   local server = redis.start(true)
   local self = { n = n, server = server, folder = server.folder, progress = server.folder .. "/progress",

@@ -1,10 +1,10 @@
 --- A model of leases and clocks of iocp.remote: workers that take jobs, renew leases, stall, crash, and lose replies;
--- Redis' clock, which may step; and outcomes, of which the first counts. It has the steps of scripts.lua, as functions of
--- one state, and runs them in any order that time allows. What it is to find: a job without an outcome, or with two.
+-- Redis' clock, which may step; and outcomes, of which the first counts. It has the steps of scripts.lua, as functions
+-- of one state, and runs them in any order that time allows. What it is to find: a job without an outcome, or with two.
 --
 -- Time is in ms. Each worker acts at random times; between a take and its outcome lie the job's time, and whatever
--- happens to the worker: a crash (what it has is forgotten, and its leases run out), a stall (it goes on, but its leases
--- ran out meanwhile, and others run its jobs, too), a reply that is lost (it sends its outcome again).
+-- happens to the worker: a crash (what it has is forgotten, and its leases run out), a stall (it goes on, but its
+-- leases ran out meanwhile, and others run its jobs, too), a reply that is lost (it sends its outcome again).
 local model = {}
 
 local LEASE, BEAT, JOB = 1000, 333, 50
