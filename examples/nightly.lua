@@ -1,6 +1,6 @@
 -- A nightly batch: many small jobs, whose results are summed up as they come. No more than a window of them is in Redis
--- at a time, so a million takes no more memory than ten thousand. Each has an id, by which a batch that is started again
--- after a crash goes on where it was: what has been done is not done twice.
+-- at a time, so a million takes no more memory than ten thousand. Each has an id, by which a batch that is started
+-- again after a crash goes on where it was: what has been done is not done twice.
 --
 --   lua examples/nightly.lua [JOBS [REDIS]]          10,000 jobs, or as many; without a Redis it starts one
 local nightly = {}

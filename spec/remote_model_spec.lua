@@ -39,7 +39,8 @@ describe("leases, in a model", function()
   end
 
   it("would find a job that is lost", function()
-    local broken = { crash = 0.01, stall = 0, lose = 0, skew = function(self) return -self.now end } -- a clock that stands
+    local function standing(self) return -self.now end -- a clock
+    local broken = { crash = 0.01, stall = 0, lose = 0, skew = standing }
     local ok, message = pcall(model.run, 1000, 10, math.random, broken)
     assert.is_false(ok)
     assert.matches("have no outcome, and none ends any more", message)

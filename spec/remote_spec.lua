@@ -564,7 +564,7 @@ describe("a worker", function()
     pools[#pools + 1] = pool
     local shared = server
     server = setmetatable({ log = shared.log }, { __index = own })
-    local stop = serve("q", { lease = 1000 })
+    local stop = serve("q", { lease = 1000, grace = 1000 })
     server = shared
     assert.same({ true, 2 }, { pool:submit(JOBS .. ":add", 1, 1):wait(LONG) })
     for _, signal in ipairs { "TERM", "KILL" } do
@@ -580,7 +580,9 @@ describe("a worker", function()
     assert.same({ true, 4 }, { pool:submit(JOBS .. ":add", 2, 2):wait(LONG) })
     own:command("FLUSHALL") -- all is lost, which is told
     assert.same({ true, 5 }, { pool:submit(JOBS .. ":add", 2, 3):wait(LONG) })
-    stop()
+    own:kill("KILL")
+    stop() -- though Redis is away
+    own:start()
     own:close()
   end)
 end)

@@ -20,7 +20,7 @@ local queue = { title = "a queue", figure = "all",
   { who = "C over hiredis", client = "build/remote/queue client @ #", worker = "build/remote/queue worker @" },
   lua "luajit", lua "lua5.4" }
 if rounds.setting("BULLMQ") then
-  queue[4] = { who = "BullMQ", client = "node bench/remote/bullmq.mjs client @ #",
+  queue[4] = { who = "BullMQ", jobs = JOBS / 6, client = "node bench/remote/bullmq.mjs client @ #",
     worker = "node bench/remote/bullmq.mjs worker @" }
 end
 
@@ -28,7 +28,7 @@ local environment = rounds.lua("lua5.4", "") .. "export LUA_PATH=\"./?.lua;$LUA_
 assert(os.execute(environment .. "lua5.4 bench/remote/scripts.lua"))
 
 local function run(_, one)
-  local figures = rounds.figures(("%slua5.4 bench/remote/round.lua %d %s -- %s"):format(environment, JOBS,
+  local figures = rounds.figures(("%slua5.4 bench/remote/round.lua %d %s -- %s"):format(environment, one.jobs or JOBS,
     words(one.client), words(one.worker)))
   figures.all = figures.redis and figures.redis + figures.own
   return figures.all and figures

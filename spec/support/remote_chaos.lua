@@ -59,8 +59,8 @@ local function start_client(self)
 end
 
 local function start_worker(self, i)
-  self.workers[i] = redis.worker({ redis = self.through }, QUEUE, { "--modules", "support.remote_jobs", "--workers", "4",
-    "--prefetch", "16", "--lease", tostring(LEASE), "--deaths", "1000" })
+  self.workers[i] = redis.worker({ redis = self.through }, QUEUE, { "--modules", "support.remote_jobs", "--workers",
+    "4", "--prefetch", "16", "--lease", tostring(LEASE), "--deaths", "1000" })
 end
 
 --- Whether the client has seen the outcomes of all.

@@ -12,6 +12,7 @@ local clock, check = core.clock, options.check
 
 local MANY = 200 -- outcomes, or leases, in one call
 local WAIT = 250 -- ms of a read that waits for jobs
+local LAST = 3000 -- ms for which Redis may be away once the worker is to end
 local RUN = "iocp.remote.job:run"
 local ORDERS = { "hnl", "lnh" } -- of the streams; the second with each eighth take, so that nobody starves
 
@@ -281,7 +282,7 @@ local function give_back(self, all)
       arguments[#arguments + 1], arguments[#arguments + 2], arguments[#arguments + 3] = one.level, one.entry, one.id
     end
   end
-  self.telling:script("give_back", self.base, arguments, self.lease)
+  self.telling:script("give_back", self.base, arguments, LAST)
   forget(self, list)
   return #list
 end
@@ -290,17 +291,21 @@ local function await_end(self, taker)
   self.stop:dequeue()
   self.stopping = true
   self.has_room:signal()
-  taker:wait()
+  if not taker:wait(LAST) then
+    self.taking:close() -- Redis is away
+    taker:wait()
+  end
   local returned = give_back(self, false)
   local limit = clock() + self.grace
   while self.count > 0 and clock() < limit do
     core.sleep(10)
   end
   returned = returned + give_back(self, true)
-  while #self.ended > 0 and clock() < limit + self.lease do
+  while #self.ended > 0 and clock() < limit + LAST do
     core.sleep(10)
   end
   self.closing = true
+  self.telling:close()
   self.has_ended:signal()
   self.is_closing:signal()
   self.ends:enqueue(0) -- so that hear_ends looks
