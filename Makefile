@@ -31,8 +31,8 @@ TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test)
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http bench-remote env \
-	rock lint picture clean packages c-tests lib install install-lua rockspec
+.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http bench-remote \
+	env rock lint picture clean packages c-tests lib install install-lua rockspec
 .PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -239,7 +239,7 @@ $(BUILD)/http/%: bench/http/%.c bench/net/net.c bench/net/net.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c,$^) $(LIBRARIES)
 
-bench-remote: $(BUILD)/remote/queue ## iocp.remote's queue, beside hiredis, and BullMQ in the folder BULLMQ=; ONLY=, ROUNDS=
+bench-remote: $(BUILD)/remote/queue ## iocp.remote's queue, beside hiredis, and BullMQ in the folder BULLMQ=; ROUNDS=
 	$(call need,$(BENCHED),redis messagepack hiredis)
 	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED))
 	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" BULLMQ="$(BULLMQ)" lua5.4 bench/remote/run.lua
