@@ -31,9 +31,9 @@ TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test)
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http bench-remote \
-	env rock lint picture clean packages c-tests lib install install-lua rockspec
-.PHONY: check-lib FORCE $(addprefix build-,$(LUAS))
+.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http
+.PHONY: bench-remote env rock lint picture doc clean packages c-tests lib install install-lua rockspec
+.PHONY: check-lib check-doc FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -47,7 +47,7 @@ need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$
 FOR_SPECS := busted cmocka tap luasocket redis messagepack argparse
 
 packages: ## install the Debian packages that all targets here need and this machine lacks
-	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang)
+	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang ldoc cmark-gfm node)
 
 # ---- building ----------------------------------------------------------------------------------------------------
 
@@ -78,6 +78,11 @@ $(BUILD)/c/embed_test: spec/c/embed_test.c $(BUILD)/lua5.4/iocp/core.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(BASE) -isystem $(include_lua5.4) -DMODULE_PATH='"$(BUILD)/lua5.4"' -o $@ $< -lcmocka -llua5.4 \
 		$(LIBRARIES)
+
+# The example of a C program with Lua in its threads, linked with the module, which it finds where it was built.
+$(LUAS:%=$(BUILD)/%/embed): $(BUILD)/%/embed: examples/c/embed.c $(BUILD)/%/iocp/core.so
+	$(CC) $(CFLAGS) $(BASE) -isystem $(include_$*) -o $@ $< -L$(@D)/iocp -l:core.so \
+		-l$(if $(filter luajit,$*),luajit-5.1,$*) -Wl,-rpath,'$$ORIGIN/iocp'
 
 # The codec from inside, with Lua 5.4.
 $(BUILD)/c/value_test: $(BUILD)/c/%: spec/c/%.c \
@@ -119,7 +124,7 @@ $(BUILD)/c/refuse: spec/c/refuse.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $<
 
-c-tests: $(TESTS:%=$(BUILD)/c/%) $(BUILD)/c/resolver.so $(BUILD)/c/refuse
+c-tests: $(TESTS:%=$(BUILD)/c/%) $(BUILD)/c/resolver.so $(BUILD)/c/refuse $(BUILD)/lua5.4/embed
 
 # ---- using -------------------------------------------------------------------------------------------------------
 
@@ -128,12 +133,23 @@ run: ## the first article's program: 4 workers, 1,000,000 messages (MESSAGES=n)
 	@$(MAKE) --no-print-directory -s build-luajit
 	@eval "$$($(MAKE) --no-print-directory -s env LUA=luajit)" && exec luajit examples/run.lua $(MESSAGES)
 
+.PHONY: ready guide
+
+# The module for one Lua, on a machine that may lack the compiler and that Lua. With both headers and compiler there
+# nothing else is asked for: elsewhere than on Debian the interpreter may have another name.
+ready:
+	@[ -e '$(include_$(CHOSEN_ONE))/lua.h' ] && command -v $(CC) >/dev/null || \
+		CC="$(CC)" tools/packages compiler $(CHOSEN_ONE)=$(include_$(CHOSEN_ONE))
+	@$(MAKE) --no-print-directory -s build-$(CHOSEN_ONE)
+
+CHOSEN_ONE = $(or $(LUA),luajit)
+
 check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
 examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 for one
-	$(call need,$(EXAMPLES_ON),tap luv cqueues busted redis messagepack)
-	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
+	$(call need,$(EXAMPLES_ON),tap luv cqueues luasql busted redis messagepack)
+	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON)) $(EXAMPLES_ON:%=$(BUILD)/%/embed)
 	@tools/examples $(EXAMPLES_ON)
 
 others: ## the tests of luasocket, lua-cjson and lpeg, from Debian's sources, in fibers and threads; and redis-lua
@@ -279,7 +295,7 @@ install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local);
 
 install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks; types and examples in share/iocp
 	@$(if $(LUA),,echo 'Say which: make install-lua LUA=lua5.4 (or: $(LUAS))'; exit 1)
-	@$(MAKE) --no-print-directory -s build-$(LUA)
+	@$(MAKE) --no-print-directory -s ready
 	install -d '$(LUA_SHARE)/jit' '$(LUA_SHARE)/luasocket' '$(LUA_SHARE)/remote' '$(LUA_SHARE)/tinn' '$(LUA_LIB)'
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/iocp/types' \
 		'$(DESTDIR)$(PREFIX)/share/iocp/examples'
@@ -293,8 +309,9 @@ install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks
 	chmod 755 '$(DESTDIR)$(PREFIX)/bin/iocp-worker'
 	install -m 644 types/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
 	install -m 644 examples/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples'
-	install -d '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
+	install -d '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd' '$(DESTDIR)$(PREFIX)/share/iocp/examples/log_analyser'
 	install -m 644 examples/httpd/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'
+	install -m 644 examples/log_analyser/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples/log_analyser'
 
 LUA_VERSION = $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
 LUA_SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/iocp
@@ -323,10 +340,23 @@ lint: ## luacheck, the sources' layout and width, and whether they keep to tools
 	@lua5.4 tools/arrows.lua $(OBJECTS)
 	@tools/arrows-test $(OBJECTS)
 
-picture: ## doc/house.svg: the house, drawn from the code
+guide: ## the lines of the guide's chapters that say what comes before and next, by the order of doc/index.md
+	$(call need,lua5.4)
+	@lua5.4 tools/guide.lua
+
+picture: ## doc/house.svg, drawn from the code, and those in doc/pictures
 	$(call need,lua5.4,graphviz)
+	@for picture in doc/pictures/*.dot; do dot -Tsvg -o "$${picture%.dot}.svg" "$$picture"; done
 	@$(MAKE) --no-print-directory -s -j2 $(READ)
 	@lua5.4 tools/arrows.lua --draw $(OBJECTS) | dot -Tsvg >doc/house.svg
+
+doc: ## the tables of doc/reference.md from types/iocp.d.lua, and a site of all that there is to read: build/doc/html
+	$(call need,lua5.4,ldoc cmark-gfm)
+	@tools/doc/make
+
+check-doc: ## the same, and whether the site's links lead somewhere and its search finds what there is
+	$(call need,lua5.4,ldoc cmark-gfm node tap)
+	@tools/doc/check
 
 # Whose symbols tools/arrows.lua reads: the binding's with the core and each backend that can be built here.
 READ = build-lua5.4 $(if $(HAS_MINGW),$(WINDOWS_CORE_OBJECTS))
@@ -334,9 +364,10 @@ OBJECTS = $(BACKEND)=$(BUILD)/core,$(BUILD)/lua5.4/obj \
 	$(if $(HAS_MINGW),windows=$(WINDOWS)/core,$(BUILD)/lua5.4/obj)
 HAS_MINGW = $(shell command -v $(MINGW)gcc)
 
-env: ## print the exports that let any script require the built module: eval "$(make -s env LUA=lua5.4)"
+env: ## print the exports that let any script require the module, built at first: eval "$(make -s env LUA=lua5.4)"
+	@[ -e $(BUILD)/$(CHOSEN_ONE)/iocp/core.so ] || $(MAKE) --no-print-directory -s ready >&2
 	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;$${LUA_PATH:-;}"'
-	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(if $(LUA),$(LUA),luajit)/?.so;$${LUA_CPATH:-;}"'
+	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(CHOSEN_ONE)/?.so;$${LUA_CPATH:-;}"'
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

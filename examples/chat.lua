@@ -8,6 +8,7 @@ local iocp = require "iocp"
 local PATIENCE = 500 -- ms
 
 local people = {} -- by name: their streams
+local came = iocp.Condition()
 
 local function tell(text, from)
   local all = {} -- who comes and goes while we wait
@@ -31,6 +32,7 @@ local function welcome(stream)
     return
   end
   people[name] = stream
+  came:broadcast()
   tell(name .. " is here", name)
   local line = stream:read()
   while line do
@@ -50,12 +52,23 @@ local function serve(server)
   end
 end
 
+--- Waits until so many are here.
+local function company(count)
+  local here
+  repeat
+    here = 0
+    for _ in pairs(people) do
+      here = here + 1
+    end
+  until here >= count or not came:wait(10000)
+end
+
 --- Somebody who says something, and hears what the others do.
 local function talk(host, port, name, others)
   local stream = assert(iocp.connect(host, port, { timeout = 10000 }))
   assert(stream:read() == "your name?")
   stream:write(name, "\n")
-  iocp.sleep(50) -- the others come
+  company(others + 1)
   stream:write("hello, I am ", name, "\n")
   local heard = 0
   while heard < others do

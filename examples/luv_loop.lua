@@ -14,6 +14,11 @@ end
 local count = tonumber(arg[1]) or 20
 local pool, port = iocp.Pool(2), iocp.IOCompletionPort()
 local tasks, ended, ticks = {}, 0, 0
+local descriptor, message = port:pollfd()
+if not descriptor then -- on Windows
+  print("a port has no descriptor on this system: " .. message)
+  return
+end
 
 local function fibonacci(n)
   local function f(m) return m < 2 and m or f(m - 1) + f(m - 2) end
@@ -29,7 +34,7 @@ end
 local timer = uv.new_timer()
 timer:start(0, 5, function() ticks = ticks + 1 end)
 
-local poll = uv.new_poll(assert(port:pollfd()))
+local poll = uv.new_poll(descriptor)
 poll:start("r", function()
   local key = port:dequeue(0)
   while key do

@@ -175,6 +175,7 @@ build = {
             "src/lua/atomic.c",
             "src/lua/cancel.c",
             "src/lua/compat.c",
+            "src/lua/coroutine.c",
             "src/lua/debug.c",
             "src/lua/dict.c",
             "src/lua/ending.c",

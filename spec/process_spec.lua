@@ -90,6 +90,12 @@ describe("a process", function()
     assert.equal(table.concat(expected), read_all(process.stdout))
   end)
 
+  it("may be the system's shell, with words of its own", function()
+    local shell = support.windows and { "cmd.exe", "/c", "echo", "hello" } or { "sh", "-c", "echo hello" }
+    shell.stdout = "pipe"
+    assert.matches("^hello%s*$", read_all(assert(iocp.Process(shell)).stdout))
+  end)
+
   it("has the environment and the folder that it is given", function()
     local environment = support.environment { IOCP_SPEC_NAME = "a value" }
     local process = assert(lua("io.write(tostring(os.getenv 'IOCP_SPEC_NAME'), tostring(os.getenv 'IOCP_SPEC_OTHER'))",

@@ -30,6 +30,31 @@ local function ask(client, text)
   return tonumber(worker)
 end
 
+local function connected(n, host, port)
+  local clients = {}
+  for i = 1, n do
+    clients[i] = assert(iocp.connect(host, port, { timeout = 10000 }))
+  end
+  return clients
+end
+
+--- One of them that the second worker serves; all are asked.
+local function one_of_second(clients)
+  local found
+  for _, client in ipairs(clients) do
+    found = ask(client, "x") == 2 and client or found
+  end
+  return assert.is_truthy(found) and found
+end
+
+local function kill_second()
+  for _, thread in ipairs(iocp.threads()) do
+    if thread:name() == "iocp serve 2" then
+      thread:cancel("hard")
+    end
+  end
+end
+
 describe("iocp.serve", function()
   it("calls the handler for each connection, and closes it when that has ended", function()
     served({ workers = 2, handler = function(client, worker)
@@ -144,17 +169,9 @@ describe("iocp.serve", function()
 
   it("replaces a worker that has died, and closes what it had", function()
     served({ workers = 2 }, function(service, host, port)
-      local clients, of_second = {}, nil
-      for i = 1, 12 do
-        clients[i] = assert(iocp.connect(host, port, { timeout = 10000 }))
-        of_second = ask(clients[i], "x") == 2 and clients[i] or of_second
-      end
-      assert.is_truthy(of_second)
-      for _, thread in ipairs(iocp.threads()) do
-        if thread:name() == "iocp serve 2" then
-          thread:cancel("hard")
-        end
-      end
+      local clients = connected(12, host, port)
+      local of_second = one_of_second(clients)
+      kill_second()
       assert.is_nil(of_second:read())
       for _, client in ipairs(clients) do
         client:close()
@@ -167,6 +184,38 @@ describe("iocp.serve", function()
       assert.is_true(is_back)
       for _, client in ipairs(clients) do
         client:close()
+      end
+      assert.is_true(support.eventually(function() return service:stats().connections == 0 end))
+    end)
+  end)
+
+  it("gives the connections that a dead worker had not begun to its successor", function()
+    local stuck = iocp.Atomic()
+    served({ workers = 2, handler = function(client, worker)
+      local line = client:read()
+      while line do
+        if line == "stay" then
+          if jit then jit.off(true, true) end -- luacheck: ignore
+          stuck:set(1)
+          while true do tostring({}) end
+        end
+        client:write(worker.number, " ", line, "\n")
+        line = client:read()
+      end
+    end }, function(service, host, port)
+      local clients = connected(12, host, port)
+      one_of_second(clients):write("stay\n")
+      assert.is_true(support.eventually(function() return stuck:get() == 1 end))
+      local before, late = service:stats().workers[2].accepted, connected(12, host, port)
+      assert.is_true(support.eventually(function() return service:stats().accepted == 24 end))
+      assert.is_true(service:stats().workers[2].accepted > before)
+      kill_second()
+      for i, client in ipairs(late) do
+        ask(client, "late " .. i)
+      end
+      for i = 1, 12 do
+        clients[i]:close()
+        late[i]:close()
       end
       assert.is_true(support.eventually(function() return service:stats().connections == 0 end))
     end)

@@ -1,7 +1,7 @@
 -- What editors are told: every class, method and function there is, no other, and nothing that they would pass over.
 local iocp = require "iocp"
 local support = require "support"
-local luacats = require "support.luacats"
+local luacats = dofile "tools/doc/luacats.lua"
 
 local function keys(from, condition)
   local list = {}
@@ -81,7 +81,7 @@ describe("types/iocp.d.lua", function()
       end
       for method, f in pairs(class.functions) do
         assert.equal("function", type(object[method]), name .. ":" .. method)
-        assert.is_true(f.method and f.returns, name .. ":" .. method)
+        assert.is_truthy(f.method and f.returns, name .. ":" .. method)
       end
       assert.equal(metatable.__len ~= nil, class.operators.len == true, name)
     end
@@ -94,6 +94,48 @@ describe("types/iocp.d.lua", function()
       assert.same(keys(object:stats()), keys(types.classes["iocp." .. name].fields), name)
     end
     assert.same(keys(pool:stats().run_ms), keys(types.classes["iocp.Times"].fields))
+  end)
+
+  -- The fields of a class, and of those that it has all of.
+  local function fields_of(class, list)
+    list = list or {}
+    for name in pairs(class.fields) do
+      list[name] = true
+    end
+    return class.parent and fields_of(types.classes[class.parent], list) or keys(list)
+  end
+
+  it("has the options of every function, no other: those that it names to who gives another", function()
+    local pool = iocp.Pool(0)
+    for name, f in pairs { PortOptions = iocp.IOCompletionPort, ThreadOptions = iocp.Thread, DictOptions = iocp.Dict,
+      PoolOptions = iocp.Pool, ProcessOptions = iocp.Process, RunOptions = iocp.run, ServeOptions = iocp.serve,
+      StreamOptions = function(o) iocp.connect("127.0.0.1", 1, o) end,
+      ListenOptions = function(o) iocp.listen("127.0.0.1", 0, o) end,
+      FileStreamOptions = function(o) iocp.open_file("README.md", "r", o) end,
+      LoopOptions = function(o) pool:map({}, print, o) end, ImapOptions = function(o) pool:imap({}, print, o) end,
+      Treated = function(o) pool:submit(o) end } do
+      local _, message = pcall(f, { nonsense = 1 })
+      local options = {}
+      for word in message:match("nonsense(.*)"):gsub("is none of", ""):gsub("there are", ""):gsub(" is one", "")
+        :gsub(" and ", ","):gmatch("[%w_]+") do
+        options[#options + 1] = word
+      end
+      table.sort(options)
+      assert.same(options, fields_of(types.classes["iocp." .. name]), name .. ": " .. message)
+    end
+  end)
+
+  it("has the module's own codes, and names no other code that there is not", function()
+    local codes = {}
+    for _, choice in ipairs(types.aliases["iocp.Code"].choices) do
+      codes[choice.type:match('^"(.*)"$') or ""] = true
+    end
+    for code in support.read("src/iocp.h"):match("\nenum {\n(.-)\n};"):gmatch("IOCP_(%u+) = ") do
+      assert.is_true(codes[code] or code == "OK" or code == "INTERRUPTED", code) -- which never reach scripts
+    end
+    for code in text:gmatch("%f[%w_]E%u[%u%d_]+") do
+      assert.is_truthy(iocp.E[code] or codes[code] or code:find("^EAI_"), code)
+    end
   end)
 
   it("knows that parallel_for needs no step", function()

@@ -3,16 +3,16 @@
 -- the name above says that this is what require "iocp" gives.
 --
 -- Everywhere: wrong use raises and names the argument; what can happen at run time returns nil, message, code. Every
--- function may be called from any thread; objects of the same port, heap or thread in several states are references to
--- one.
+-- function may be called from any thread, but those of objects that are said to be for one alone; objects of the same
+-- port, heap or thread in several states are references to one.
 
 ---@alias iocp.Code
 ---| "TIMEOUT"   # the time given has passed
 ---| "CLOSED"    # the port was closed before the call
 ---| "ABANDONED" # the port was closed while the call waited
----| "CANCELLED" # the calling thread was cancelled; from join also: the joined thread ended by cancellation
----| "NOMEM"     # out of memory, past a heap's maximum, no more threads
----| "INVALID"   # not, or no longer, a live object of that kind
+---| "CANCELLED" # the calling thread was cancelled: clean up and return; from join: the one joined, by its status
+---| "NOMEM"     # out of memory, past a heap's maximum, or at a limit of the system's (threads, mappings)
+---| "INVALID"   # not, or no longer, a live object of that kind; an object in the wrong state
 ---| "ERROR"     # from join and wait: the body raised an error
 ---| "RAW"       # from receive: a packet that enqueue posted
 ---| "MESSAGE"   # from dequeue: a packet that send posted
@@ -35,8 +35,8 @@
 ---@alias iocp.Value any
 
 ---@class iocp
----@field _VERSION string
----@field E table<string, integer> what I/O fails with: numbers by POSIX' names, the same on every system
+---@field _VERSION string of this module
+---@field E table<string, integer> what I/O fails with: numbers by POSIX' names, the same on every system, below 65536
 ---@field MESSAGE integer the overlapped of a message that dequeue_many or packets met
 ---@field PEER integer 32, the bytes of a peer's address before a datagram's data: Heap.peer
 ---@field IOCompletionPort iocp.IOCompletionPortClass
@@ -48,9 +48,10 @@
 ---@field Atomic iocp.AtomicClass
 ---@field Dict iocp.DictClass
 ---@field Array iocp.ArrayClass
----@field stdin iocp.FileStream the process' own, in the one thread that uses it first; elsewhere it blocks
----@field stdout iocp.FileStream
----@field stderr iocp.FileStream
+---@field stdin iocp.FileStream the process' own, in the one thread that uses it first; elsewhere, and on Windows, it
+--- blocks
+---@field stdout iocp.FileStream as stdin
+---@field stderr iocp.FileStream as stdin
 ---@field coroutine table create, wrap and resume whose coroutines fibers can wait in, and the rest of Lua's
 local iocp = {}
 
@@ -67,16 +68,16 @@ function iocp.sleep(ms) end
 ---@return true|nil, string? message, iocp.Code? code CANCELLED, TIMEOUT: the fiber was, or its time has passed
 function iocp.yield() end
 
---- What the bytes of a packet say that dequeue_many or packets gave: of an I/O that failed -(transferred * 65536 +
---- number).
+--- What the bytes of a packet say that dequeue_many or packets gave: those of an I/O that failed are -(transferred *
+--- 65536 + number).
 ---@param bytes integer
 ---@return string|integer|nil name POSIX' name, or the system's own number; nil: it has not failed
----@return string? text
----@return integer transferred
+---@return string? text what that means
+---@return integer transferred what went through; of a packet that has not failed all of `bytes`
 function iocp.describe(bytes) end
 
---- Monotonic time.
----@return number ms from an arbitrary start
+--- A clock that only goes forward.
+---@return number ms milliseconds from an arbitrary start, fractions too
 function iocp.clock() end
 
 --- Whether waits of the calling thread are cancelled: its thread was, or the task of a pool that it runs, or the fiber
@@ -93,9 +94,10 @@ function iocp.cancelled() end
 ---@field task? string its name, or where its function was written
 ---@field pool? string its name, or that of the task's pool
 
---- What becomes of threads, tasks and pools that fail without anybody asking: a function gets them, false is quiet,
---- nil is the error output, as at first. For the whole process.
----@param f iocp.OnUnobserved|false|nil
+--- What becomes of threads, tasks and pools that fail without anybody asking: a function gets them, false is quiet, nil
+--- is the error output, as at first. For the whole process.
+---@param f iocp.OnUnobserved|false|nil it crosses as a thread's body does, and is called in a state of its own; if it
+--- fails, that is told with the failure
 ---@return true|nil, string? message, iocp.Code? code NOMEM
 function iocp.on_unobserved(f) end
 
@@ -108,8 +110,8 @@ function iocp.current() end
 ---@return iocp.Thread[]
 function iocp.threads() end
 
---- The pools that somebody refers to and that have not ended, as after shutdown. In no order; each is one more
---- reference, which keeps the pool.
+--- The pools that somebody refers to and that have not ended (closed, and without workers). In no order; each is one
+--- more reference, which keeps the pool: do not hold on to what you only look at.
 ---@return iocp.Pool[]
 function iocp.pools() end
 
@@ -118,9 +120,10 @@ function iocp.pools() end
 
 --- Waits until one of them has ended. Inside a fiber the others run meanwhile; a worker of a pool that waits so counts
 --- as blocked. May be called by any thread, with what it has references to. Source: Python's concurrent.futures.wait.
+--- Returns it, and its index in the list.
 ---@param list iocp.Ends[] not empty
 ---@param ms? number how long, from 0 on; default for ever
----@return iocp.Ends|nil ended, integer|string index or message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
+---@return iocp.Ends|nil ended, integer|string index, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
 function iocp.wait_any(list, ms) end
 
 --- Waits until all of them have ended, however they did: each is to be asked for what came of it.
@@ -129,13 +132,14 @@ function iocp.wait_any(list, ms) end
 ---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
 function iocp.wait_all(list, ms) end
 
---- Each of them and its index, in the order in which they end. Raises where the wait for the next is in vain.
+--- Each of them and its index in the list, in the order in which they end. Raises what wait_any returns, where the wait
+--- for the next is in vain.
 ---@param list iocp.Ends[]
 ---@return fun(): iocp.Ends|nil, integer?
 function iocp.as_completed(list) end
 
 --- Tables with this metatable cross with its name, and get the one that is registered under it in the state they arrive
---- in.
+--- in. What is registered is a state's own.
 ---@generic T: table
 ---@param name string
 ---@param metatable T
@@ -153,7 +157,7 @@ function iocp.resolve(host, service) end
 ---@class iocp.HostAddress
 ---@field host string in digits, for an inet6 one with "%scope" if it has one
 ---@field port integer the service's
----@field family "inet"|"inet6"
+---@field family "inet"|"inet6" which of the two it is
 
 --- A child process, started at once and without a shell. Source: posix_spawn(3), Microsoft's CreateProcessW.
 ---@class iocp.ProcessOptions
@@ -161,23 +165,29 @@ function iocp.resolve(host, service) end
 ---@field stdin? false|"pipe"|iocp.File nil: this process' own; false: nothing to read
 ---@field stdout? false|"pipe"|iocp.File nil: this process' own; false: what is written is lost
 ---@field stderr? false|"pipe"|"stdout"|iocp.File "stdout": where its output goes
----@field env? table<string, string> all that it is to have; nil: as this process
+---@field env? table<string, string> all names and values that it is to have; nil: as this process
 ---@field cwd? string the folder that it begins in
 
+--- Starts a child process. A program that nobody waits for goes on when its object is collected, and when this process
+--- ends. It inherits nothing but its three streams, and does with signals what programs do at first. There is no shell:
+--- arguments arrive as they are.
 ---@param options iocp.ProcessOptions
----@return iocp.Process|nil process, string? message, iocp.Code? code ENOENT, EACCES, ENOEXEC, NOMEM ...
+---@return iocp.Process|nil process, string? message, iocp.Code? code ENOENT, EACCES, NOMEM ...; ENOEXEC: on Windows a
+--- .bat or .cmd, whose arguments a shell would parse anew
 function iocp.Process(options) end
 
+--- A child process. Any thread may have it, as a reference; in other states than its maker's it has no streams.
 ---@class iocp.Process
----@field stdin iocp.File? the other end of a "pipe"
----@field stdout iocp.File?
----@field stderr iocp.File?
+---@field stdin iocp.File? the other end of a "pipe", not yet associated; nil for others, and in other states. Close it
+--- and the child has read all
+---@field stdout iocp.File? as stdin
+---@field stderr iocp.File? as stdin
 local process = {}
 
---- Until it has ended; again and again.
+--- Waits until it has ended; again and again. Returns true and its exit code; true, nil and the signal that ended it,
+--- "KILL" ...; or true, nil: other code of this process has asked the system before.
 ---@param ms number? milliseconds from 0 on; nil for ever
----@return true|nil ended, integer|string|nil code its exit code; nil: a signal ended it, or nobody knows; or a message
----@return string? signal "KILL" ..., or a code: TIMEOUT, CANCELLED
+---@return true|nil ended, integer|string|nil code, string|iocp.Code|nil signal TIMEOUT, CANCELLED
 function process:wait(ms) end
 
 --- Posts one packet with 0 bytes when it has ended, at once if it has: as thread:notify.
@@ -188,7 +198,7 @@ function process:wait(ms) end
 function process:notify(target, key, overlapped) end
 
 --- Sends a signal. Windows has TERM and KILL, which end it.
----@param signal? string without SIG; default "TERM"
+---@param signal? string without SIG: "TERM" (default), "KILL", "INT", "HUP" ...
 ---@return true|nil ok, string? message, iocp.Code? code ESRCH: it has ended
 function process:kill(signal) end
 
@@ -196,14 +206,16 @@ function process:kill(signal) end
 ---@return integer
 function process:id() end
 
+--- The search for a host's addresses. Any thread may have it, as a reference.
 ---@class iocp.Lookup
 local lookup = {}
 
---- Until it has ended; again and again. A time given runs however long the system takes.
+--- Waits until it has ended; again and again. A time given runs however long the system takes. The addresses come in
+--- the order to try them, at least one.
 ---@param ms number? milliseconds from 0 on; nil for ever
----@return iocp.HostAddress[]|nil addresses in the order to try them, string? message, iocp.Code? code EAI_NONAME: no
---- such host, or it has no address; EAI_SERVICE: no such service; EAI_AGAIN: no answer from a name server; EAI_FAIL;
---- EAI_SYSTEM; TIMEOUT; CANCELLED: the lookup was, or the thread; NOMEM
+---@return iocp.HostAddress[]|nil addresses, string? message, iocp.Code? code EAI_NONAME: no such host, or it has no
+--- address; EAI_SERVICE: no such service; EAI_AGAIN: no answer from a name server; EAI_FAIL, EAI_SYSTEM: what asks
+--- failed; TIMEOUT; CANCELLED: the lookup was, or the thread; NOMEM
 function lookup:wait(ms) end
 
 --- Posts one packet with 0 bytes when it has ended, at once if it has: as thread:notify.
@@ -213,8 +225,9 @@ function lookup:wait(ms) end
 ---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
 function lookup:notify(target, key, overlapped) end
 
---- Ends it: who waits gets CANCELLED, and ports are told. What the system has begun for it goes on in its thread.
----@return boolean # false: it had ended
+--- Ends it: who waits gets CANCELLED, and ports are told. What the system has begun for it goes on in its thread, for
+--- as long as it takes.
+---@return boolean # true: it has ended by this; false: it had ended
 function lookup:cancel() end
 
 --- What a user or the system asks of the process, to be asked for as packets: Ctrl-C, an end, a hang-up, Ctrl-Break.
@@ -224,23 +237,26 @@ function lookup:cancel() end
 ---@return iocp.Signal
 function iocp.signal(name) end
 
+--- One of the process' signals. It does not cross: each state asks for its own, of the same.
 ---@class iocp.Signal
 local signal = {}
 
---- Posts a packet with 0 bytes each time the signal comes, until the timer is cancelled: to each who asked, in
---- whatever thread. Meanwhile the signal does nothing else: Ctrl-C interrupts nothing. When the last who asked has
---- left, by cancel or because its port was closed when one came, it does what it did before. The port is kept. Source:
---- Microsoft's SetConsoleCtrlHandler, sigaction(2).
+--- Posts a packet with 0 bytes each time the signal comes, to each who asked, in whatever thread, until its timer is
+--- cancelled: that gives true if it was still asked for. Meanwhile the signal does nothing else: Ctrl-C interrupts
+--- nothing. When the last who asked has left, by cancel or because its port was closed when one came, it does what it
+--- did before, unless somebody else has set a handler. The port is kept. Source: Microsoft's SetConsoleCtrlHandler,
+--- sigaction(2).
 ---@param target iocp.IOCompletionPort
 ---@param key iocp.Address
 ---@param overlapped iocp.Address?
 ---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM, or the system's number
 function signal:notify(target, key, overlapped) end
 
---- Calls f(...), and says that it blocks outside this module.
+--- Calls f(...), and says that it blocks outside this module, so that another thread of the port may run meanwhile. An
+--- error goes on with the same value, its traceback ends here; f cannot yield across it.
 ---@param f function
 ---@param ... any
----@return any ... what f returns; its errors pass through
+---@return any ... what f returns
 function iocp.blocking(f, ...) end
 
 --- Runs f(...) in a fiber, and all that it spawns: returns when the last of them has ended. Inside a fiber it is a
@@ -252,7 +268,7 @@ function iocp.blocking(f, ...) end
 function iocp.run(what, ...) end
 
 ---@class iocp.RunOptions
----@field main function
+---@field main function what is called
 ---@field on_error nil|"raise"|"log"|"keep"|fun(message: string, about: {fiber: string, value: any}) what becomes of an
 --- error that nobody waits for
 
@@ -269,8 +285,8 @@ function iocp.spawn(what, ...) end
 ---@return iocp.Fiber
 function iocp.spawn_after(ms, what, ...) end
 
---- Calls f(...) again and again, until it fails or is cancelled; calls do not overlap. Its scope does not wait for it,
---- but cancels it in the end.
+--- Calls f(...) again and again, until it fails or is cancelled; calls do not overlap, and times that one takes too
+--- long for are left out. Its scope does not wait for it, but cancels it in the end.
 ---@param ms number milliseconds above 0
 ---@param what function|{body: function, name: string?}
 ---@param ... any
@@ -282,22 +298,23 @@ function iocp.spawn_every(ms, what, ...) end
 function iocp.fiber() end
 
 ---@class iocp.AboutFiber
----@field fiber iocp.Fiber
----@field name string
----@field status iocp.FiberStatus
----@field since number a time of iocp.clock
----@field traceback string
+---@field fiber iocp.Fiber itself
+---@field name string the name it was given, or where its function was written
+---@field status iocp.FiberStatus how it does
+---@field since number for how long: a time of iocp.clock, in milliseconds
+---@field traceback string where it is
 
 --- The fibers of this thread that have not ended, in no order.
 ---@return iocp.AboutFiber[]
 function iocp.fibers() end
 
---- The port of this thread's scheduler, by which other threads reach its fibers.
+--- The port of this thread's scheduler, by which other threads reach its fibers. Packets whose overlapped is 2^52 or
+--- more are the scheduler's.
 ---@return iocp.IOCompletionPort
 function iocp.port() end
 
 --- Calls f(...), in which every wait returns TIMEOUT once the time has passed.
----@param ms number|nil milliseconds from 0 on
+---@param ms number|nil milliseconds from 0 on; nil: without an end
 ---@param f function
 ---@param ... any
 ---@return any ... f's results; nil, message, TIMEOUT, once the time has passed, whatever f did. Raises f's error,
@@ -314,6 +331,7 @@ function iocp.pcall(f, ...) end
 ---@return iocp.Condition
 function iocp.Condition() end
 
+--- What fibers of one thread wait for, until another one signals it. For that thread alone.
 ---@class iocp.Condition
 local condition = {}
 
@@ -324,15 +342,16 @@ function condition:wait(ms) end
 
 --- Wakes those that have waited longest.
 ---@param n integer? how many at most; nil: one
----@return integer # how many
+---@return integer # how many were woken
 function condition:signal(n) end
 
 --- Wakes all.
----@return integer # how many
+---@return integer # how many were woken
 function condition:broadcast() end
 
 ---@alias iocp.FiberStatus "scheduled"|"running"|"waiting"|"completed"|"failed"|"cancelled"
 
+--- A coroutine that waits over its thread's port, and reads as if it blocked. For that thread alone.
 ---@class iocp.Fiber
 local fiber = {}
 
@@ -348,9 +367,10 @@ function fiber:result() end
 
 --- Has its waits return CANCELLED, the one it is in and all to come. Before it has begun it never runs.
 ---@param how "hard"? they raise an error
----@return boolean # false: it had ended
+---@return boolean # true; false: it had ended
 function fiber:cancel(how) end
 
+--- How it does.
 ---@return iocp.FiberStatus
 function fiber:status() end
 
@@ -378,7 +398,8 @@ function fiber:name() end
 function iocp.connect(host, port, options) end
 
 --- Listens.
----@param host string "*" for any address, of inet and inet6; a name, or digits; or the path of a unix socket
+---@param host string "*" for any address, of inet and inet6; a name, or digits; or the path of a unix socket, which has
+--- a slash
 ---@param port? integer|string a number (0, default: the system chooses), or a service's name
 ---@param options? iocp.ListenOptions those of the streams too
 ---@return iocp.Server|nil server, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
@@ -386,24 +407,26 @@ function iocp.listen(host, port, options) end
 
 --- A socket for datagrams.
 ---@param host? string digits; "*" or nil for any
----@param port? integer 0 or nil: the system chooses
----@param options? {timeout: number?, broadcast: boolean?}
+---@param port? integer 0..65535, 0 or nil: the system chooses
+---@param options? {timeout: number?, broadcast: boolean?} timeout: milliseconds that each operation takes at most
 ---@return iocp.Datagram|nil datagram, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
 function iocp.datagram(host, port, options) end
 
+--- A connection that is read and written as a file is. For the thread that made it alone.
 ---@class iocp.Stream
 local stream = {}
 
---- Reads. A read that fails has read nothing. One fiber at a time: another one's read is an error.
+--- Reads. A read that fails has read nothing. One fiber at a time: another one's read is an error. The end is nil,
+--- alone.
 ---@param format? string|integer "l" (default): a line without its end, "\n" or "\r\n"; "L": as it is; "a": all until
 --- the end; each also with a star; how many bytes
----@return string|nil data nil: the end, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: the line
---- is too long; ECONNRESET ...
+---@return string|nil data, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: the line is too long;
+--- ECONNRESET ...
 function stream:read(format) end
 
---- Reads what is there, waiting only for the first byte.
----@param max? integer bytes at most
----@return string|nil data nil: the end, string? message, iocp.Code? code as read
+--- Reads what is there, waiting only for the first byte. The end is nil, alone.
+---@param max? integer bytes at most, from 1 on
+---@return string|nil data, string? message, iocp.Code? code as read
 function stream:read_some(max) end
 
 --- Iterates until the end, a cancel, or until the connection is lost. Raises TIMEOUT and EMSGSIZE.
@@ -426,16 +449,19 @@ function stream:flush() end
 ---@return true|nil, string? message, iocp.Code? code CLOSED, ENOTCONN
 function stream:shutdown(side) end
 
---- Closes: sends what was written for as long as the option linger says, also in a cancelled fiber; then what is unsent
---- is dropped, and the peer told so.
+--- Closes, again and again: sends what was written for as long as the option linger says, also in a cancelled fiber;
+--- then what is unsent is dropped, and the peer told so by a reset.
 ---@return true
 function stream:close() end
 
---- Goes on in TLS, by LuaSec; not on Windows. From here on a write waits for the system, and shutdown is an error. A
---- client (with a name, or mode "client") verifies the certificate's chain and name, unless verify is "none".
----@param context table|userdata what LuaSec's newcontext takes (capath "/etc/ssl/certs" if left out); or a context
+--- Goes on in TLS, by LuaSec; not on Windows. With a name, or mode "client", this is the client's side: the name is
+--- sent, and the certificate's chain (to cafile's, capath's, or the system's) and name are verified, unless verify is
+--- "none". Without one it is the server's, with key and certificate. From here on a write waits for the system, and
+--- shutdown is an error.
+---@param context table|userdata what LuaSec's newcontext takes (capath "/etc/ssl/certs" if left out), or what that gave
 ---@param name? string the server's, which it is told; nil: this is the server
----@return iocp.Stream|nil stream, string? message, iocp.Code? code EPROTO, ECONNRESET, TIMEOUT, CANCELLED ...
+---@return iocp.Stream|nil stream, string? message, iocp.Code? code EPROTO: the peer is not who it is to be, or speaks
+--- no TLS; ECONNRESET, TIMEOUT, CANCELLED ...
 function stream:starttls(context, name) end
 
 --- How long each operation takes at most from now on.
@@ -447,8 +473,8 @@ function stream:timeout(ms) end
 ---@return string|nil host, integer? port
 function stream:peer() end
 
---- Its own.
----@return string|nil host, integer|string port, iocp.Code? code
+--- Its own address; of a unix socket path, 0.
+---@return string|nil host, integer|string port, iocp.Code? code INVALID: it is closed
 function stream:address() end
 
 ---@class iocp.FileStreamOptions
@@ -458,35 +484,38 @@ function stream:address() end
 ---@field linger? number milliseconds that close goes on writing, default 5000
 
 --- Opens a file as a stream. That itself may wait for the device, without others running.
----@param path string|iocp.File in UTF-8; or a file that is associated with nothing, as a process' pipes are
+---@param path string|iocp.File in UTF-8; or a file that is associated with nothing: a process' pipes, File.pipe()
 ---@param mode? string of a path: as iocp.File
 ---@param options? iocp.FileStreamOptions
 ---@return iocp.FileStream|nil stream, string? message, iocp.Code? code ENOENT, EACCES ...
 function iocp.open_file(path, mode, options) end
 
----@param path string
----@return string|nil data all that the file holds, string? message, iocp.Code? code ENOENT, EACCES ...
+--- Reads all that a file holds.
+---@param path string in UTF-8
+---@return string|nil data, string? message, iocp.Code? code ENOENT, EACCES ...
 function iocp.read_file(path) end
 
 --- Makes that all that a file holds, or adds it.
----@param path string
+---@param path string in UTF-8
 ---@param data string
----@param mode? string "w" if left out; "a", "wx" ...
+---@param mode? string "w" if left out; "a": behind what it holds; "wx": of a file that is not there yet ...
 ---@return true|nil, string? message, iocp.Code? code ENOENT, EACCES, ENOSPC ...
 function iocp.write_file(path, data, mode) end
 
---- A file, a pipe or a terminal.
+--- A file, a pipe or a terminal that is read and written as the io library's are. For the thread that made it alone.
 ---@class iocp.FileStream
 local file_stream = {}
 
---- As a stream's; a line's end is "\n" alone. At the end of a file that grows the next read goes on.
+--- As a stream's; a line's end is "\n" alone. At the end of a file that grows the next read goes on. The end is nil,
+--- alone.
 ---@param format? string|integer "l" (default), "L", "a", each also with a star; how many bytes
----@return string|nil data nil: the end, string? message, iocp.Code? code
+---@return string|nil data, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: the line is too long;
+--- EIO ...
 function file_stream:read(format) end
 
---- Reads what is there, waiting only for the first byte.
----@param max? integer bytes at most
----@return string|nil data nil: the end, string? message, iocp.Code? code
+--- Reads what is there, waiting only for the first byte. The end is nil, alone.
+---@param max? integer bytes at most, from 1 on
+---@return string|nil data, string? message, iocp.Code? code as read
 function file_stream:read_some(max) end
 
 --- Iterates until the end, a cancel, or the stream's close. Raises what fails.
@@ -503,14 +532,14 @@ function file_stream:write(...) end
 ---@return iocp.FileStream|nil stream, string? message, iocp.Code? code as write
 function file_stream:flush() end
 
---- Where the next read or write is to be.
+--- Says where the next read or write is to be; tells where that is, in bytes from the file's start.
 ---@param whence? "set"|"cur"|"end" "cur" if left out
 ---@param offset? integer bytes, 0 if left out
----@return integer|nil place, string? message, iocp.Code? code ESPIPE: a pipe has none; EINVAL, CLOSED
+---@return integer|nil place, string? message, iocp.Code? code ESPIPE: a pipe or terminal has none; EINVAL, CLOSED
 function file_stream:seek(whence, offset) end
 
 --- Closes, behind what was written.
----@return true|nil, string? message, iocp.Code? code what was written is not all there
+---@return true|nil, string? message, iocp.Code? code ENOSPC ...: what was written is not all there
 function file_stream:close() end
 
 --- How long each operation takes at most from now on.
@@ -518,6 +547,7 @@ function file_stream:close() end
 ---@return iocp.FileStream
 function file_stream:timeout(ms) end
 
+--- A listening socket whose clients are streams. For the thread that made it alone.
 ---@class iocp.Server
 local server = {}
 
@@ -537,20 +567,21 @@ function server:clients() end
 function server:close() end
 
 --- Where it listens; of a unix socket path, 0.
----@return string|nil host, integer|string port, iocp.Code? code
+---@return string|nil host, integer|string port, iocp.Code? code INVALID: it is closed
 function server:address() end
 
+--- A socket for datagrams whose waits yield in a fiber. For the thread that made it alone.
 ---@class iocp.Datagram
 local datagram = {}
 
---- Waits for the next one.
----@return string|nil data, string host or message, integer|iocp.Code port or code TIMEOUT, CANCELLED, CLOSED, EMSGSIZE
+--- Waits for the next datagram.
+---@return string|nil data, string host, integer|iocp.Code port TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: it was cut
 function datagram:receive() end
 
 --- Sends one.
 ---@param data string
 ---@param host string digits
----@param port integer
+---@param port integer 0..65535
 ---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED, CLOSED, EINVAL: no address; EMSGSIZE ...
 function datagram:send(data, host, port) end
 
@@ -562,13 +593,15 @@ function datagram:timeout(ms) end
 --- As socket:option.
 ---@param name string
 ---@param ... any
----@return any value, string? message, iocp.Code? code
+---@return any value, string? message, iocp.Code? code INVALID: it is closed; ENOPROTOOPT ...
 function datagram:option(name, ...) end
 
+--- Closes.
 ---@return true
 function datagram:close() end
 
----@return string|nil host, integer|string port, iocp.Code? code
+--- Its own address.
+---@return string|nil host, integer|string port, iocp.Code? code INVALID: it is closed
 function datagram:address() end
 
 ---@class iocp.ServeOptions : iocp.ListenOptions
@@ -585,6 +618,7 @@ function datagram:address() end
 ---@return iocp.Service|nil service, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES, NOMEM ...
 function iocp.serve(options) end
 
+--- Threads that serve one place, each with a scheduler. For the thread that made it alone.
 ---@class iocp.Service
 local service = {}
 
@@ -597,8 +631,9 @@ function service:stop(ms) end
 ---@class iocp.ServiceStats
 ---@field connections integer those that there are
 ---@field accepted integer those that there were
----@field workers {connections: integer, accepted: integer}[]
+---@field workers {connections: integer, accepted: integer}[] the same of each
 
+--- Counts of what it does.
 ---@return iocp.ServiceStats
 function service:stats() end
 
@@ -607,17 +642,17 @@ function service:stats() end
 function service:address() end
 
 ---@class iocp.PortOptions
----@field concurrency? integer as below
+---@field concurrency? integer how many threads work on its packets at a time: as the number that may stand here instead
 ---@field capacity? integer from 1 on: enqueue, enqueue_many and send need room, which there is while fewer packets are
 --- queued than that. What I/O, timers, notifications and pools post passes it
----@field on_full? "wait"|"refuse" where there is none; default "wait": a thread counts at no port meanwhile, in a fiber
---- others run
----@field wait? number milliseconds after which a wait gives up; nil: never
+---@field on_full? "wait"|"refuse" where there is none: "wait" (default) for it, first come, first served, a thread
+--- without its place at its port, in a fiber while others run; or FULL at once
+---@field wait? number milliseconds after which a wait gives up, with FULL; nil: never
 
 ---@class iocp.IOCompletionPortClass
 ---@overload fun(concurrency: integer|iocp.PortOptions|nil): iocp.IOCompletionPort|nil, string?, iocp.Code?
---- concurrency: how many threads may work on its packets at a time, 0..2^32-1, default and 0: the number of processors.
---- NOMEM. Source: Microsoft's CreateIoCompletionPort.
+--- A new port. concurrency: how many threads may work on its packets at a time, 0..2^32-1, default and 0: the number of
+--- processors; or options. NOMEM. Source: Microsoft's CreateIoCompletionPort.
 local IOCompletionPort = {}
 
 --- One more reference.
@@ -625,8 +660,8 @@ local IOCompletionPort = {}
 ---@return iocp.IOCompletionPort|nil, string? message, iocp.Code? code INVALID
 function IOCompletionPort.open(handle) end
 
---- One more reference, by what native() gave; on Windows also an object over a HANDLE of other code, which is never
---- closed here.
+--- One more reference, by what native() gave. On Windows also a port over a HANDLE of other code, which is never closed
+--- here, and through which no messages are sent; its owner's CloseHandle closes the port.
 ---@param native iocp.Address
 ---@return iocp.IOCompletionPort|nil, string? message, iocp.Code? code INVALID
 function IOCompletionPort.adopt(native) end
@@ -641,11 +676,12 @@ function IOCompletionPort.adopt(native) end
 ---@field active integer threads that count against the limit
 ---@field released integer threads that would, but block
 ---@field concurrency integer the limit
----@field closed boolean
+---@field closed boolean whether it is
 ---@field sees_blocking boolean false: no /proc, so only waits of this module and iocp.blocking let others in
 
+--- A queue of packets: any thread posts, any thread takes. It crosses as a reference.
 ---@class iocp.IOCompletionPort
----@operator len: integer
+---@operator len: integer packets queued
 local port = {}
 
 --- Posts a packet; never blocks, but for a port with a capacity. Source: Microsoft's PostQueuedCompletionStatus.
@@ -656,10 +692,11 @@ local port = {}
 --- capacity also FULL, ABANDONED, CANCELLED
 function port:enqueue(key, bytes, overlapped) end
 
---- Posts all keys of an array, in order and in one step, or none (on Windows those before the one that fails); to a
---- port with a capacity one after the other, as far as there is room.
+--- Posts all keys of an array, in order and in one step, or none (on Windows, whose kernel takes one at a time, those
+--- before the one that fails are posted); to a port with a capacity one after the other, as far as there is room.
+--- Returns how many were posted.
 ---@param keys iocp.Address[]
----@param bytes integer? of each packet
+---@param bytes integer? of each packet: 0..2^32-1, default 0
 ---@param overlapped iocp.Address? of each packet
 ---@return integer|nil count, string? message, iocp.Code? code CLOSED, NOMEM; with a capacity as enqueue, if none was
 function port:enqueue_many(keys, bytes, overlapped) end
@@ -668,31 +705,33 @@ function port:enqueue_many(keys, bytes, overlapped) end
 ---@class iocp.Timer
 local timer = {}
 
---- Whether the packet will never arrive; false if it was posted, or cancelled, before. From any thread.
----@return boolean
+--- Has the packet never arrive; of a signal, none any more. From any thread.
+---@return boolean # true: it never will; false: it was posted, or cancelled, before
 function timer:cancel() end
 
 --- Posts a packet once `ms` have passed. The timer is pending though it is collected, and keeps the port until then; a
---- port that is closed by then gets nothing. Source: Microsoft's CreateTimerQueueTimer.
+--- port that is closed by then, or is closed already, gets nothing. Source: Microsoft's CreateTimerQueueTimer.
 ---@param ms number milliseconds from 0 on
 ---@param key iocp.Address
 ---@param bytes integer? 0..2^32-1, default 0
 ---@param overlapped iocp.Address?
----@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM, or the system's number: the thread that waits
+--- cannot be made
 function port:enqueue_after(ms, key, bytes, overlapped) end
 
 --- Posts one packet with 0 bytes to the port `target` when dequeue(0) would find something in this one, at once if it
---- would now; or when this one is closed. It says "look": who finds nothing asks again. Source: Microsoft's
---- RegisterWaitForSingleObject.
+--- would now in the calling thread; or when this one is closed. It says "look", no more: threads parked here come
+--- first, and who finds nothing asks again. Source: Microsoft's RegisterWaitForSingleObject.
 ---@param target iocp.IOCompletionPort
 ---@param key iocp.Address
 ---@param overlapped iocp.Address?
----@return iocp.Timer|nil timer, string? message, iocp.Code? code INVALID (this target is to be told already), NOMEM
+---@return iocp.Timer|nil timer, string? message, iocp.Code? code INVALID: this target is to be told already; NOMEM
 function port:notify(target, key, overlapped) end
 
---- A descriptor, the port's own, that is readable while packets are queued, I/O is ready, or the port is closed: for
---- other event loops. Linux.
----@return integer|nil descriptor, string? message, iocp.Code? code INVALID (Windows)
+--- A descriptor, the port's own, that poll, epoll and other event loops find readable while packets are queued, I/O of
+--- the port's sockets is ready, or the port is closed. Then dequeue(0) until it times out, which it may at once where
+--- another thread looked first: go on polling.
+---@return integer|nil descriptor, string? message, iocp.Code? code INVALID: not on Windows
 function port:pollfd() end
 
 --- What cqueues asks of a pollable object, besides pollfd: for what to poll.
@@ -704,22 +743,28 @@ function port:events() end
 function port:timeout() end
 
 --- Takes the oldest packet, waiting for one if there is none. Of several waiting threads the one that came last is
---- served first. Source: Microsoft's GetQueuedCompletionStatus.
+--- served first. Source: Microsoft's GetQueuedCompletionStatus. Of an I/O that failed nil, message, its code, and
+--- behind it key, bytes, overlapped. Of what send posted nil, message, MESSAGE, and behind it the values.
 ---@param ms number? milliseconds from 0 on; nil for ever
----@return iocp.Address|nil key, integer|string bytes, iocp.Address|iocp.Code|nil overlapped
---- On failure nil, message, TIMEOUT, CLOSED, ABANDONED, CANCELLED or NOMEM.
+---@return iocp.Address|nil key, integer|string bytes, iocp.Address|iocp.Code|nil overlapped TIMEOUT, CLOSED, ABANDONED,
+--- CANCELLED, NOMEM. A packet without an overlapped has nil
 function port:dequeue(ms) end
 
---- Takes up to max packets; waits only for the first. Source: Microsoft's GetQueuedCompletionStatusEx.
----@param max integer from 1 on
+--- Takes up to max packets, those that are there; waits only for the first. Source: Microsoft's
+--- GetQueuedCompletionStatusEx. The batch is flat: key, bytes, overlapped, key ... The bytes of an I/O that failed are
+--- negative: iocp.describe.
+---@param max integer 1..715827882
 ---@param ms number? milliseconds from 0 on; nil for ever
----@param batch table? filled and returned; a new one otherwise. key, bytes, overlapped, key, ...
+---@param batch table? is filled and returned; what stood in it behind 3 * n stays. nil: a new one
 ---@return table|nil batch, integer|string n, iocp.Code? code as dequeue
 function port:dequeue_many(max, ms, batch) end
 
---- for key, bytes, overlapped in port:packets() do: until the port closes or the calling thread is cancelled.
----@param batch integer? how many to take at once, default 1; what a loop leaves is queued first again (Windows: last)
---- (Windows: behind it)
+--- for key, bytes, overlapped in port:packets() do: until the port closes or the calling thread is cancelled; else it
+--- raises. Bytes are those of dequeue_many. What was taken is handed out before the loop ends. What a loop that is left
+--- has not used goes back to the head of the queue (on Windows, whose kernel appends, behind it): at once from Lua 5.4
+--- on, else when the state waits for something else (for a heap that another thread has locked: in lock), or garbage is
+--- collected.
+---@param batch integer? how many to take at once, default 1
 ---@return fun(): iocp.Address?, integer?, iocp.Address?
 function port:packets(batch) end
 
@@ -732,8 +777,9 @@ function port:send(...) end
 
 --- Takes the oldest message, as dequeue takes a packet, and rebuilds its values.
 ---@param ms number? milliseconds from 0 on; nil for ever
----@return true|nil, any ... the values; or message, code. RAW: then key, bytes, overlapped of a packet
---- INVALID: the message needs a module, metatable or type that this state does not know, and is dropped.
+---@return true|nil, any ... the values; or message, code as dequeue; RAW, and behind it key, bytes, overlapped: a
+--- packet that enqueue posted; INVALID: the message needs a module, metatable or type that this state does not know,
+--- and is dropped
 function port:receive(ms) end
 
 --- Takes up to max messages; waits only for the first. Each is a table { n = how many, values ... }. One with a code is
@@ -744,32 +790,35 @@ function port:receive(ms) end
 function port:receive_many(max, ms) end
 
 --- The values of a message that dequeue_many or packets of this state met as a packet, whose overlapped is
---- iocp.MESSAGE.
+--- iocp.MESSAGE; once. (dequeue gives them at once.)
 ---@param key iocp.Address the packet's
 ---@return true|nil, any ... the values; or message, INVALID: none of this port's, or unpacked before
 function port:unpack(key) end
 
---- Closes: waiters return ABANDONED, later calls CLOSED, queued packets are dropped, the handle is dead for ever.
---- Source: Microsoft's CloseHandle.
+--- Closes, again and again: waiters return ABANDONED, later calls CLOSED, queued packets are dropped (the blocks they
+--- name stay with their heap), the handle is dead for ever. Source: Microsoft's CloseHandle.
 ---@return true
 function port:close() end
 
---- The port's name in text: "0x" and 16 digits; also a number, tonumber(handle).
+--- The port's name in text, to be passed on: "0x" and 16 digits; also a number, tonumber(handle).
 ---@return string
 function port:handle() end
 
---- On Linux the address of the C object of iocp.h, on Windows the kernel's HANDLE.
+--- For C hosts and the FFI: on Linux the address of the C object of iocp.h, on Windows the kernel's HANDLE.
 ---@return iocp.Address|nil, string? message, iocp.Code? code CLOSED
 function port:native() end
 
+--- Counts of what it has and did.
 ---@return iocp.PortStats
 function port:stats() end
 
 ---@class iocp.AtomicClass
 ---@overload fun(initial: integer?): iocp.Atomic|nil, string?, iocp.Code?
---- An integer that threads share; it crosses as a reference. NOMEM. Source: C11's stdatomic.h, WaitOnAddress, futex(2).
+--- An integer that threads share, 0 without `initial`; it crosses as a reference. NOMEM. Source: C11's stdatomic.h,
+--- WaitOnAddress, futex(2).
 local Atomic = {}
 
+--- One more reference.
 ---@param handle iocp.Handle
 ---@return iocp.Atomic|nil, string? message, iocp.Code? code INVALID
 function Atomic.open(handle) end
@@ -780,32 +829,38 @@ function Atomic.open(handle) end
 ---@class iocp.Atomic
 local atomic = {}
 
+--- Its value. On LuaJIT this, set, add, sub and compare_exchange compile.
 ---@return integer|nil value, string? message, iocp.Code? code INVALID: a C host has put there what no number is
 function atomic:get() end
 
----@param value integer
+--- Makes it that.
+---@param value integer in the range of the atomics here
 ---@return true
 function atomic:set(value) end
 
----@return string # "0x" and 16 digits, for open in another state
+--- Its name in text, for open in another state: "0x" and 16 digits.
+---@return string
 function atomic:handle() end
 
----@param by integer
----@return integer|nil value what it is now, string? message, iocp.Code? code INVALID
+--- Adds. Returns what it is now.
+---@param by integer in the range of the atomics here
+---@return integer|nil value, string? message, iocp.Code? code INVALID: that would leave the range, and it is as it was
 function atomic:add(by) end
 
----@param by integer
----@return integer|nil value what it is now, string? message, iocp.Code? code INVALID
+--- Subtracts. Returns what it is now.
+---@param by integer in the range of the atomics here
+---@return integer|nil value, string? message, iocp.Code? code INVALID: as add
 function atomic:sub(by) end
 
----@param value integer
----@return integer|nil value what it was, string? message, iocp.Code? code INVALID
+--- Makes it that. Returns what it was.
+---@param value integer in the range of the atomics here
+---@return integer|nil value, string? message, iocp.Code? code INVALID: as get
 function atomic:exchange(value) end
 
 --- Makes it `value` where it is `expected`.
 ---@param expected integer
 ---@param value integer
----@return boolean done
+---@return boolean done true: it was; false: it was something else, and stays
 ---@return integer|nil found what it was
 function atomic:compare_exchange(expected, value) end
 
@@ -819,8 +874,8 @@ function atomic:max(value) end
 ---@return integer|nil value what it is now
 function atomic:min(value) end
 
---- Waits while it is `expected`, until a wake; in a fiber others run meanwhile. The thread counts at no port for the
---- time. Look again then, and wait again if need be.
+--- Waits while it is `expected`, until a wake: look again then, and wait again if need be. A thread that waits counts
+--- at no port meanwhile; in a fiber others run. Source: WaitOnAddress, futex(2).
 ---@param expected integer
 ---@param ms number? milliseconds from 0 on; nil for ever
 ---@return true|nil, string? message, iocp.Code? code TIMEOUT, CANCELLED, NOMEM
@@ -849,6 +904,7 @@ function atomic:notify(target, key, overlapped, expected) end
 --- A dictionary that threads share; it crosses as a reference. NOMEM. Source: OpenResty's lua_shared_dict.
 local Dict = {}
 
+--- One more reference.
 ---@param handle iocp.Handle
 ---@return iocp.Dict|nil, string? message, iocp.Code? code INVALID
 function Dict.open(handle) end
@@ -861,57 +917,65 @@ function Dict.open(handle) end
 ---@field expired integer keys that went as their time had passed, ever
 
 --- Keys are strings, values whatever crosses, as copies. Each call on a key happens at one moment, in one order for all
---- threads; none waits for a thread that runs Lua but get_or_set for another one's.
+--- threads; none waits for a thread that runs Lua but get_or_set for another one's. A dictionary in itself does not
+--- keep itself, two in each other keep both.
 ---@class iocp.Dict
 local dict = {}
 
----@return string # "0x" and 16 digits, for open in another state
+--- Its name in text, for open in another state: "0x" and 16 digits.
+---@return string
 function dict:handle() end
 
+--- The value of a key.
 ---@param key string
----@return iocp.Value # nil: there is none
+---@return iocp.Value # nil: there is none, or its time has passed
 function dict:get(key) end
 
+--- Puts a value there, in the place of another.
 ---@param key string
 ---@param value iocp.Value nil deletes
----@param ms number? for how long; nil: for good
+---@param ms number? for how long, in milliseconds; nil: for good
 ---@return true|nil, string? message, iocp.Code? code NOMEM: out of memory, or the entry alone would pass the maximum
 function dict:set(key, value, ms) end
 
 --- Puts a value there if there is none.
 ---@param key string
 ---@param value iocp.Value not nil
----@param ms number? for how long; nil: for good
+---@param ms number? for how long, in milliseconds; nil: for good
 ---@return true|nil, string? message, iocp.Code? code EXISTS, NOMEM
 function dict:add(key, value, ms) end
 
 --- Puts a value there if there is one.
 ---@param key string
 ---@param value iocp.Value not nil
----@param ms number? for how long; nil: for good
+---@param ms number? for how long, in milliseconds; nil: for good
 ---@return true|nil, string? message, iocp.Code? code MISSING, NOMEM
 function dict:replace(key, value, ms) end
 
+--- Deletes a key.
 ---@param key string
 ---@return boolean # whether there was one
 function dict:delete(key) end
 
+--- Whether there is a value.
 ---@param key string
 ---@return boolean
 function dict:exists(key) end
 
 --- Adds to a number, which lives as long as it was to.
 ---@param key string
----@param by number
----@param initial number? what is added to where there is none
----@param ms number? for how long the sum is there then; nil: for good
+---@param by number what is added
+---@param initial number? what it is added to where there is none
+---@param ms number? for how long the sum is there then, in milliseconds; nil: for good
 ---@return number|nil sum, string? message, iocp.Code? code MISSING: there is none, and no initial one; INVALID: it is
 --- no number; NOMEM
 function dict:incr(key, by, initial, ms) end
 
----@return string[]|nil keys in no order, string? message, iocp.Code? code NOMEM
+--- All keys, in no order.
+---@return string[]|nil keys, string? message, iocp.Code? code NOMEM
 function dict:keys() end
 
+--- How many keys there are.
 ---@return integer
 function dict:count() end
 
@@ -919,23 +983,27 @@ function dict:count() end
 ---@return true
 function dict:flush() end
 
+--- Counts of what it has and did.
 ---@return iocp.DictStats
 function dict:stats() end
 
 --- The value; where there is none what f returns, which is put there. One caller in all threads computes, the others
---- wait, in a fiber while others run. An error of f is this call's, and the next one computes. What somebody else puts
---- there meanwhile stays, and is the result.
+--- wait, a thread without its place at its port, in a fiber while others run. An error of f is this call's, and the
+--- next one that waits computes. What somebody else puts there meanwhile stays, and is the result. A call within f for
+--- the same key raises.
 ---@param key string
----@param f fun(key: string): iocp.Value, number? the value, nil for none, and for how many milliseconds, if not ms
----@param ms number? for how long; nil: for good
+---@param f fun(key: string): iocp.Value, number? the value, nil for none, which puts nothing there, and for how many
+--- milliseconds, if not ms
+---@param ms number? for how long, in milliseconds; nil: for good
 ---@return iocp.Value value, string? message, iocp.Code? code CANCELLED, NOMEM; TIMEOUT: in a fiber
 function dict:get_or_set(key, f, ms) end
 
---- Puts what f returns in the place of the value, and calls it again if that has changed meanwhile.
+--- Puts what f returns in the place of the value, and calls it again if that has changed meanwhile. Returns the new
+--- one.
 ---@param key string
 ---@param f fun(value: iocp.Value, key: string): iocp.Value, number? the new value, nil deletes, and for how many
 --- milliseconds, if not as long as the old one
----@return iocp.Value value the new one, string? message, iocp.Code? code NOMEM
+---@return iocp.Value value, string? message, iocp.Code? code NOMEM
 function dict:update(key, f) end
 
 ---@alias iocp.Element "double"|"float"|"int8"|"uint8"|"int16"|"uint16"|"int32"|"uint32"|"int64"
@@ -945,6 +1013,7 @@ function dict:update(key, f) end
 --- n numbers of one type, 1..2^31-1, all 0, in memory that threads share; it crosses as a reference. NOMEM.
 local Array = {}
 
+--- One more reference.
 ---@param handle iocp.Handle
 ---@return iocp.Array|nil, string? message, iocp.Code? code INVALID
 function Array.open(handle) end
@@ -953,25 +1022,30 @@ function Array.open(handle) end
 --- from a packet, a task's end or an atomic that it is there. An int64 beyond 2^53 is rounded where Lua has no
 --- integers.
 ---@class iocp.Array
----@operator len: integer
+---@operator len: integer elements that it has
 local array = {}
 
----@return string # "0x" and 16 digits, for open in another state
+--- Its name in text, for open in another state: "0x" and 16 digits.
+---@return string
 function array:handle() end
 
+--- What its elements are.
 ---@return iocp.Element
 function array:type() end
 
+--- An element. Another index than those raises, here and below.
 ---@param index integer from 1 to its length
 ---@return number
 function array:get(index) end
 
+--- Writes an element. A value that the type does not hold raises.
 ---@param index integer from 1 to its length
 ---@param value number for a type of integers one in its range
 ---@return true
 function array:set(index, value) end
 
----@param value number
+--- Makes elements that.
+---@param value number for a type of integers one in its range
 ---@param first integer? default 1
 ---@param last integer? default its length
 ---@return true
@@ -985,6 +1059,7 @@ function array:fill(value, first, last) end
 ---@return true
 function array:copy(from, first, last, to) end
 
+--- A list of elements.
 ---@param first integer? default 1
 ---@param last integer? default its length
 ---@return number[]
@@ -1000,26 +1075,29 @@ function array:view(first, last) end
 
 ---@class iocp.HeapClass
 ---@overload fun(initial: integer?, maximum: integer?): iocp.Heap|nil, string?, iocp.Code?
---- initial: bytes to map ahead; maximum: what the blocks may take together, 0 for no limit. NOMEM.
---- Source: Microsoft's HeapCreate; Bonwick and Adams, "Magazines and Vmem".
+--- A new heap. initial: bytes to map ahead; maximum: bytes that its blocks may take together, whole blocks of the
+--- allocator counted, 0 for no limit. NOMEM. Source: Microsoft's HeapCreate; Bonwick and Adams, "Magazines and Vmem".
 local Heap = {}
 
+--- One more reference.
 ---@param handle iocp.Handle
 ---@return iocp.Heap|nil, string? message, iocp.Code? code INVALID
 function Heap.open(handle) end
 
+--- One more reference, by what native() gave; on Windows also a heap over a HANDLE of other code, which is never
+--- destroyed here.
 ---@param native iocp.Address
 ---@return iocp.Heap|nil, string? message, iocp.Code? code INVALID
 function Heap.adopt(native) end
 
---- The process' own heap, the same in every thread. Source: Microsoft's GetProcessHeap.
+--- The process' own heap, the same in every thread; it cannot be destroyed. Source: Microsoft's GetProcessHeap.
 ---@return iocp.Heap|nil, string? message, iocp.Code? code NOMEM
 function Heap.process() end
 
 ---@class iocp.HeapStats
----@field blocks integer
+---@field blocks integer live ones
 ---@field bytes integer as asked for
----@field peak_bytes integer
+---@field peak_bytes integer the most that they ever were
 ---@field reserved integer bytes of address space
 
 --- All functions of a heap return INVALID once it is destroyed, and CANCELLED if the calling thread is cancelled while
@@ -1033,16 +1111,18 @@ local heap = {}
 ---@return iocp.Address|nil address, string? message, iocp.Code? code NOMEM, INVALID, CANCELLED
 function heap:alloc(size, zero) end
 
---- Resizes, moving the block if need be; on failure it is as it was. Source: Microsoft's HeapReAlloc.
+--- Resizes, moving the block if need be; on failure it is as it was, and to shrink there is always memory. Source:
+--- Microsoft's HeapReAlloc.
 ---@param address iocp.Address? nil allocates
----@param size integer
+---@param size integer bytes, 0 allowed
 ---@param zero boolean? true clears what is new
----@return iocp.Address|nil address, string? message, iocp.Code? code NOMEM, INVALID, CANCELLED
+---@return iocp.Address|nil address, string? message, iocp.Code? code NOMEM, INVALID as free, CANCELLED
 function heap:realloc(address, size, zero) end
 
 --- Frees a block that any thread allocated. Source: Microsoft's HeapFree.
 ---@param address iocp.Address? nil is fine
----@return true|nil, string? message, iocp.Code? code INVALID: freed before, foreign, not a block's start; CANCELLED
+---@return true|nil, string? message, iocp.Code? code INVALID: freed before, foreign, not a block's start, or in use: an
+--- operation of a socket or file has it until its packet; CANCELLED
 function heap:free(address) end
 
 --- The bytes asked for. Source: Microsoft's HeapSize.
@@ -1050,15 +1130,17 @@ function heap:free(address) end
 ---@return integer|nil size, string? message, iocp.Code? code INVALID, CANCELLED
 function heap:size(address) end
 
+--- Writes a string's bytes into a block.
 ---@param address iocp.Address
 ---@param string string
 ---@param offset integer? bytes from the block's start, default 0
 ---@return true|nil, string? message, iocp.Code? code INVALID, also past the block's end; CANCELLED
 function heap:write(address, string, offset) end
 
+--- Bytes of a block.
 ---@param address iocp.Address
 ---@param offset integer? bytes from the block's start, default 0
----@param length integer? default: to the block's end
+---@param length integer? bytes; default: to the block's end
 ---@return string|nil content, string? message, iocp.Code? code INVALID, also past the block's end; CANCELLED
 function heap:read(address, offset, length) end
 
@@ -1069,7 +1151,7 @@ function heap:put(string) end
 
 --- The content of a block, which is freed.
 ---@param address iocp.Address
----@return string|nil content, string? message, iocp.Code? code INVALID, CANCELLED
+---@return string|nil content, string? message, iocp.Code? code INVALID as free, CANCELLED
 function heap:take(address) end
 
 --- A new block with values. It is sealed: damage is found. It holds no references to the objects in it.
@@ -1107,50 +1189,61 @@ function heap:walk() end
 ---@return true|nil, string? message, iocp.Code? code CANCELLED, INVALID
 function heap:lock() end
 
+--- Takes back one lock. Source: Microsoft's HeapUnlock.
 ---@return true|nil, string? message, iocp.Code? code INVALID: this thread does not hold it
 function heap:unlock() end
 
+--- Counts of what it has.
 ---@return iocp.HeapStats|nil, string? message, iocp.Code? code INVALID
 function heap:stats() end
 
---- Frees every block and gives the memory back. Source: Microsoft's HeapDestroy.
+--- Frees every block and gives the memory back; all later use is INVALID. A heap that nobody destroys is destroyed with
+--- its last reference. Source: Microsoft's HeapDestroy.
 ---@return true|nil, string? message, iocp.Code? code INVALID: destroyed before, or the process' own
 function heap:destroy() end
 
+--- As port:handle.
 ---@return string
 function heap:handle() end
 
+--- As port:native.
 ---@return iocp.Address|nil, string? message, iocp.Code? code INVALID: it was destroyed
 function heap:native() end
 
 ---@class iocp.ThreadOptions
----@field body string|function
+---@field body string|function what runs: a text of Lua, or a function, whose upvalues are copied
 ---@field name string? for debuggers and tracebacks; at most 63 bytes, none of them 0
 ---@field stack integer? C stack in bytes, from 262144 on; default 2 MiB
 ---@field suspended boolean? true: it waits for resume()
----@field affinity integer[]? the numbers of the processors it may run on, from 0 on
----@field priority integer? -2 to 2: steps below or above the thread that makes it
+---@field affinity integer[]? the numbers of the processors it may run on, from 0 on. INVALID: one does not exist, or
+--- the process may run on none of these
+---@field priority integer? -2 to 2: steps below or above the thread that makes it (Linux: 5 of nice each, for this
+--- thread alone; who may not go up gets the system's number)
 
 ---@class iocp.ThreadClass
 ---@overload fun(body: string|function|iocp.ThreadOptions, ...: iocp.Value): iocp.Thread|nil, string?, iocp.Code?
 --- Starts a thread that calls body(...) in a state of its own. body: Lua text, or a function, whose upvalues are
---- copied. NOMEM or the system's number. Source: Microsoft's CreateThread.
+--- copied; or options. NOMEM, INVALID (affinity), or the system's number. Source: Microsoft's CreateThread.
 local Thread = {}
 
+--- One more reference.
 ---@param handle iocp.Handle
 ---@return iocp.Thread|nil, string? message, iocp.Code? code INVALID
 function Thread.open(handle) end
 
+--- One more reference, by what native() gave.
 ---@param native iocp.Address
 ---@return iocp.Thread|nil, string? message, iocp.Code? code INVALID
 function Thread.adopt(native) end
 
+--- A thread with a Lua state of its own. Any thread may have it, as a reference.
 ---@class iocp.Thread
 local thread = {}
 
 --- Waits for the end; again and again. A thread cannot join itself. Source: Microsoft's WaitForSingleObject.
 ---@param ms number? milliseconds from 0 on; nil for ever
----@return true|nil, any ... the body's results; or message with traceback, code, and the error value if it can cross
+---@return true|nil, any ... the body's results; of a body that failed message with traceback, ERROR or CANCELLED, and
+--- the error value itself if it can cross. Also message, TIMEOUT or CANCELLED: the thread that waits was
 function thread:join(ms) end
 
 --- Posts one packet with 0 bytes when the thread has ended, at once if it has; also when a suspended one is dropped.
@@ -1162,13 +1255,15 @@ function thread:join(ms) end
 ---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
 function thread:notify(target, key, overlapped) end
 
+--- How it does; "cancelled": it was cancelled, and ended by an error.
 ---@return "suspended"|"running"|"finished"|"failed"|"cancelled"
 function thread:status() end
 
---- From now on every wait of this module in that thread returns CANCELLED, the one it is in included.
----@param how "hard"? also raises an error in running Lua code, whatever pcall catches
----@return true|nil, string? message, iocp.Code? code "hard": it is cancelled, but the system does not let its code be
---- interrupted; the system's number
+--- From now on every wait of this module in that thread returns CANCELLED, the one it is in included. With "hard" it is
+--- cancelled also where that fails: no signal is free, or a filter of system calls is in the way.
+---@param how "hard"? also raises an error in running Lua code, in a coroutine too, whatever pcall catches (a coroutine
+--- that another C module resumed goes on until it gives way)
+---@return true|nil, string? message, iocp.Code? code the system's number: its code is not interrupted
 function thread:cancel(how) end
 
 --- Starts a thread that was created suspended. Source: Microsoft's ResumeThread.
@@ -1179,12 +1274,15 @@ function thread:resume() end
 ---@return integer?
 function thread:id() end
 
+--- The name it was given, up to 63 bytes of it; Linux shows 15.
 ---@return string
 function thread:name() end
 
+--- As port:handle.
 ---@return string
 function thread:handle() end
 
+--- As port:native.
 ---@return iocp.Address
 function thread:native() end
 
@@ -1198,8 +1296,8 @@ function thread:native() end
 --- EAFNOSUPPORT and so on, as of I/O that failed, from all functions that ask the system.
 ---@class iocp.SocketClass
 ---@overload fun(family: ("inet"|"inet6"|"unix")?, type: ("stream"|"datagram")?): iocp.Socket|nil, string?, iocp.Code?
---- family: default inet; inet6 takes inet's peers too; unix not on Windows. type: default stream. Source: Microsoft's
---- WSASocketW, socket(2).
+--- A new socket. family: default inet; inet6 takes inet's peers too; unix not on Windows. type: default stream.
+--- EAFNOSUPPORT, NOMEM, EMFILE. Source: Microsoft's WSASocketW, socket(2).
 local Socket = {}
 
 --- One more reference: the same userdata, as long as this state has one.
@@ -1214,7 +1312,7 @@ function Socket.open(handle) end
 function Socket.adopt(native) end
 
 --- Two stream sockets that are connected to each other. Source: socketpair(2).
----@return iocp.Socket|nil, iocp.Socket|string, iocp.Code? code
+---@return iocp.Socket|nil, iocp.Socket|string, iocp.Code? code EMFILE, NOMEM
 function Socket.pair() end
 
 --- All methods return INVALID once it is closed, operations before it is associated, and CLOSED after its port is.
@@ -1228,13 +1326,15 @@ local socket = {}
 ---@return true|nil, string? message, iocp.Code? code INVALID: it is associated already; CLOSED
 function socket:associate(port, key) end
 
----@param host string? digits, "*" or nil for any; of a unix socket its path
+--- Gives it its own address. Source: bind(2).
+---@param host string? in digits ("127.0.0.1", "::1", "fe80::1%eth0"), "*" or nil for any; of a unix socket its path
 ---@param port integer? 0..65535, 0 (default): the system chooses
 ---@return true|nil, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL ...
 function socket:bind(host, port) end
 
+--- From now on it takes connections. Source: listen(2).
 ---@param backlog integer? how many connections wait to be accepted; 0 (default): the system's most
----@return true|nil, string? message, iocp.Code? code
+---@return true|nil, string? message, iocp.Code? code EINVAL: it is connected; EADDRINUSE, INVALID
 function socket:listen(backlog) end
 
 --- The next connection becomes the client. Any number may be pending. When it is done the client is associated, with
@@ -1242,62 +1342,67 @@ function socket:listen(backlog) end
 ---@param client iocp.Socket a fresh one: not bound, connected or associated
 ---@param overlapped iocp.Overlapped usual: the client's handle
 ---@param port iocp.IOCompletionPort|false|nil the client's; nil: the listener's; false: none yet
----@return true|integer|nil started, string? message, iocp.Code? code INVALID: the client is not fresh
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: the client is not fresh; EMFILE
 function socket:accept(client, overlapped, port) end
 
---- Source: Microsoft's ConnectEx.
+--- Connects. Source: Microsoft's ConnectEx.
 ---@param host string digits; of a unix socket its path
 ---@param port integer? 0..65535
 ---@param overlapped iocp.Overlapped usual: none
----@return true|integer|nil started, string? message, iocp.Code? code
+---@return true|integer|nil started, string? message, iocp.Code? code ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENOENT;
+--- EAGAIN: a unix socket's backlog is full
 function socket:connect(host, port, overlapped) end
 
---- Receives into a block of any heap, which is busy until the packet: completes with what is there; 0 bytes: the
+--- Receives into a live block of any heap, which is busy until the packet: completes with what is there; 0 bytes: the
 --- stream's end. Source: Microsoft's WSARecv.
 ---@param address iocp.Address
----@param size integer? at most so many bytes, 1..2^31-2; default: what the block has
+---@param size integer? at most so many bytes, 1..2^31-2; default: to the block's end
 ---@param overlapped iocp.Overlapped usual: the address
 ---@param at integer? where in the block, bytes from its start
----@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small;
+--- ECONNRESET
 function socket:receive(address, size, overlapped, at) end
 
---- Sends from a block, or a string, which is copied; completes when the system has taken all of it. send(string
---- [, overlapped]): usual none. Source: Microsoft's WSASend.
----@overload fun(self: iocp.Socket, text: string, overlapped: iocp.Overlapped): true|integer|nil, string?, iocp.Code?
+--- Sends from a block, or a string, which is copied; completes when the system has taken all of it. Of a string the
+--- usual overlapped is none. Source: Microsoft's WSASend.
+---@overload fun(self: iocp.Socket, text: string, overlapped?: iocp.Overlapped): true|integer|nil, string?, iocp.Code?
 ---@param address iocp.Address
----@param size integer? 1..2^31-2; default: what the block has
+---@param size integer? bytes, 1..2^31-2; default: to the block's end
 ---@param overlapped iocp.Overlapped usual: the address
 ---@param at integer? where in the block, bytes from its start
----@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small; EPIPE,
+--- ECONNRESET
 function socket:send(address, size, overlapped, at) end
 
---- Sends a part of a file, which stays open until the packet. Source: Microsoft's TransmitFile, sendfile(2).
----@param file userdata|iocp.Address an open file, or its descriptor (Windows: a HANDLE)
+--- Sends a part of a file, which stays open until the packet; it ends early where the file does. Source: Microsoft's
+--- TransmitFile, sendfile(2).
+---@param file userdata|iocp.Address an open file of the io library, or a descriptor (Windows: a HANDLE)
 ---@param offset integer bytes from its start
----@param size integer 1..2^31-2
+---@param size integer bytes, 1..2^31-2
 ---@param overlapped iocp.Overlapped usual: none
----@return true|integer|nil started, string? message, iocp.Code? code
+---@return true|integer|nil started, string? message, iocp.Code? code EPIPE, ECONNRESET, EBADF
 function socket:send_file(file, offset, size, overlapped) end
 
---- A datagram: the block's first iocp.PEER bytes become the peer, the data lie behind. One that was cut: EMSGSIZE, with
---- its bytes. Source: Microsoft's WSARecvFrom.
+--- A datagram: the block's first iocp.PEER bytes become the peer, the data lie behind, and the packet's bytes count
+--- them. One that was cut: EMSGSIZE, with the bytes that are there. Source: Microsoft's WSARecvFrom.
 ---@param address iocp.Address
----@param size integer? of the data, 0..65535; default: what the block has
+---@param size integer? bytes of data at most, 0..65535; default: what the block has
 ---@param overlapped iocp.Overlapped usual: the address
 ---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
 function socket:receive_from(address, size, overlapped) end
 
 --- Sends the data behind a peer's address to that peer. Source: Microsoft's WSASendTo.
 ---@param address iocp.Address
----@param size integer? of the data, 0..65535; default: what the block has
+---@param size integer? bytes of data, 0..65535; default: what the block has
 ---@param overlapped iocp.Overlapped usual: the address
----@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small; EMSGSIZE
 function socket:send_to(address, size, overlapped) end
 
---- Completes, with 0 bytes, when a read or a write would not wait, also for the end or an error.
+--- Completes, with 0 bytes, when a read or a write would not wait, also for the end or an error. Source: poll(2).
 ---@param side "read"|"write"
 ---@param overlapped iocp.Overlapped usual: none
----@return true|integer|nil started, string? message, iocp.Code? code
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: it is closed, or not associated; CLOSED:
+--- its port is
 function socket:ready(side, overlapped) end
 
 --- Asks operations to stop; each still sends its packet: ECANCELED, or done if it won. Source: Microsoft's CancelIoEx.
@@ -1305,16 +1410,16 @@ function socket:ready(side, overlapped) end
 ---@return integer count how many were asked
 function socket:cancel(overlapped) end
 
---- Ends writing, behind what was sent before, or reading: pending receives end with 0 bytes. Source: shutdown(2).
+--- Ends writing, behind what was sent before, or reading: what waits to receive ends with 0 bytes. Source: shutdown(2).
 ---@param side ("read"|"write")? nil: both
 ---@return true|nil, string? message, iocp.Code? code ENOTCONN
 function socket:shutdown(side) end
 
---- Its own address; of a unix socket the path, or "", and 0.
----@return string|nil host, integer|string port, iocp.Code? code
+--- Its own address; of a unix socket the path, or "", and 0. Source: getsockname(2).
+---@return string|nil host, integer|string port, iocp.Code? code INVALID
 function socket:address() end
 
---- The peer's.
+--- The peer's. Source: getpeername(2).
 ---@return string|nil host, integer|string port, iocp.Code? code ENOTCONN
 function socket:peer() end
 
@@ -1339,14 +1444,15 @@ function socket:peer() end
 ---@param through string|integer|nil
 ---@return boolean|integer|nil value true: it was set
 ---@return string? message
----@return iocp.Code? code ENOPROTOOPT, EINVAL ...
+---@return iocp.Code? code ENOPROTOOPT, EOPNOTSUPP, EINVAL ...
 function socket:option(name, value, through) end
 
---- Closes: operations are cancelled, each sends its packet; what is unsent is dropped. The handle is dead for ever.
---- Source: closesocket, close(2).
+--- Closes: operations are cancelled, each sends its packet; what is unsent is dropped: close after the last send's
+--- packet. The handle is dead for ever. Source: closesocket, close(2).
 ---@return true|nil, string? message, iocp.Code? code INVALID: it was closed before
 function socket:close() end
 
+--- As port:handle.
 ---@return string
 function socket:handle() end
 
@@ -1368,22 +1474,24 @@ function socket:native() end
 ---| "w+x"
 ---| "a+x"
 
---- What a file is. Times are seconds since 1970-01-01 in UTC.
+--- What a file is.
 ---@class iocp.FileInfo
----@field type "file"|"directory"|"pipe"|"terminal"|"device"|"other"
+---@field type "file"|"directory"|"pipe"|"terminal"|"device"|"other" what it is
 ---@field size integer bytes; 0 of what has no size
 ---@field permissions integer POSIX' nine bits; Windows: 438 (0666), or 292 (0444) if it is read-only
 ---@field links integer the names that it has; 0: it was removed
----@field modified number
----@field accessed number
+---@field modified number when it was written last: seconds since 1970, in UTC
+---@field accessed number when it was read last, in the same
 ---@field id string the same for the same file, and no other
 
 --- ENOENT, EACCES and so on, as of I/O that failed, from all functions that ask the system.
 ---@class iocp.FileClass
 ---@overload fun(path: string, mode: iocp.FileMode?): iocp.File|nil, string?, iocp.Code?
 --- Opens a file, always binary. mode: "r" (default) reads; "w" writes, and empties or makes it; "a" writes at its end,
---- and makes it; "+": reads and writes; "x": it must not exist. Children do not inherit it. A FIFO is opened at once;
---- ENXIO: nobody reads it yet. Source: Microsoft's CreateFileW, open(2).
+--- and makes it; "+": reads and writes; "x": it must not exist. Children do not inherit it. The path is UTF-8. A FIFO
+--- is
+--- opened at once. ENOENT, EACCES, EEXIST, EISDIR, EMFILE; ENXIO: nobody reads the FIFO yet. Source: Microsoft's
+--- CreateFileW, open(2).
 local File = {}
 
 --- One more reference: the same userdata, as long as this state has one.
@@ -1398,51 +1506,53 @@ function File.open(handle) end
 function File.adopt(native) end
 
 --- What is written to the second is read from the first. Source: pipe(2), Microsoft's CreateNamedPipeW.
----@return iocp.File|nil reader, iocp.File|string writer, iocp.Code? code
+---@return iocp.File|nil reader, iocp.File|string writer, iocp.Code? code EMFILE, NOMEM
 function File.pipe() end
 
 --- A file without a name, for reading and writing, which is gone with its last reference. Source: open(2), O_TMPFILE.
----@return iocp.File|nil, string? message, iocp.Code? code
+---@return iocp.File|nil, string? message, iocp.Code? code EACCES, EMFILE, ENOSPC ...
 function File.temporary() end
 
 --- All methods return INVALID once it is closed, operations before it is associated, and CLOSED after its port is.
 ---@class iocp.File
 local file = {}
 
---- As Socket's.
+--- As socket:associate.
 ---@param port iocp.IOCompletionPort
 ---@param key iocp.Address? of its packets; default: its handle, as a number
 ---@return true|nil, string? message, iocp.Code? code INVALID: it is associated already; CLOSED
 function file:associate(port, key) end
 
---- Reads into a block of any heap, which is busy until the packet. Less than `size`: the file ends there (a pipe has no
---- more at the moment); 0 bytes: it ends before. Source: Microsoft's ReadFile, pread(2).
+--- Reads into a live block of any heap, which is busy until the packet. Less than `size`: the file ends there; 0 bytes:
+--- it ends before. Pipes and terminals give what is there. Source: Microsoft's ReadFile, pread(2).
 ---@param address iocp.Address
----@param size integer? 1..2^31-2; nil: what the block has
+---@param size integer? bytes, 1..2^31-2; nil: to the block's end
 ---@param offset integer? bytes from the file's start; nil: of pipes and terminals, where it is ignored
 ---@param overlapped iocp.Overlapped usual: the address
 ---@param at integer? where in the block, bytes from its start
 ---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
 function file:read(address, size, offset, overlapped, at) end
 
---- Writes a block, or a string, which is copied; completes when the system has taken all of it. write(string, offset
---- [, overlapped]): usual none. Source: Microsoft's WriteFile, pwrite(2).
+--- Writes a block, or a string, which is copied; completes when the system has taken all of it. Of a string the usual
+--- overlapped is none. One that fails comes with the bytes that were written. Source: Microsoft's WriteFile, pwrite(2).
 ---@overload fun(self: iocp.File, text: string, at: integer?, o: iocp.Overlapped): true|integer|nil, string?, iocp.Code?
 ---@param address iocp.Address
----@param size integer? 1..2^31-2; nil: what the block has
+---@param size integer? bytes, 1..2^31-2; nil: to the block's end
 ---@param offset integer? bytes from the file's start; nil: in mode a, of pipes and terminals, where it is ignored
 ---@param overlapped iocp.Overlapped usual: the address
 ---@param at integer? where in the block, bytes from its start
----@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small
+---@return true|integer|nil started, string? message, iocp.Code? code INVALID: no such block, busy, too small; ENOSPC,
+--- EFBIG, EDQUOT; EPIPE
 function file:write(address, size, offset, overlapped, at) end
 
 --- Completes, with 0 bytes, when the device has what the writes wrote whose packets had come before. Source:
 --- Microsoft's FlushFileBuffers, fdatasync(2).
 ---@param overlapped iocp.Overlapped usual: none
----@return true|integer|nil started, string? message, iocp.Code? code
+---@return true|integer|nil started, string? message, iocp.Code? code EINVAL: a pipe; EIO, ENOSPC
 function file:sync(overlapped) end
 
----@return integer|nil bytes, string? message, iocp.Code? code
+--- How large it is. Source: fstat(2), Microsoft's GetFileSizeEx.
+---@return integer|nil bytes, string? message, iocp.Code? code INVALID: it is closed
 function file:size() end
 
 --- Makes it shorter, or longer, by zeroes. Source: ftruncate(2).
@@ -1450,7 +1560,8 @@ function file:size() end
 ---@return true|nil, string? message, iocp.Code? code EINVAL, EFBIG ...
 function file:truncate(size) end
 
----@return iocp.FileInfo|nil, string? message, iocp.Code? code
+--- What it is. Source: fstat(2), Microsoft's GetFileInformationByHandle.
+---@return iocp.FileInfo|nil, string? message, iocp.Code? code INVALID: it is closed
 function file:info() end
 
 --- Asks operations to stop; each still sends its packet: ECANCELED, or done if it won. What a device is busy with
@@ -1464,6 +1575,7 @@ function file:cancel(overlapped) end
 ---@return true|nil, string? message, iocp.Code? code INVALID: it was closed before
 function file:close() end
 
+--- As port:handle.
 ---@return string
 function file:handle() end
 
@@ -1482,8 +1594,9 @@ function file:native() end
 ---@field concurrency? integer how many of them work at a time, 0..2^32-1; 0 (default): as many as processors
 ---@field name? string of its threads, and in messages; at most 63 bytes, none of them 0, as all names here
 ---@field stack? integer bytes of a worker's C stack; from 262144 on; default 2 MiB
----@field affinity? "spread"|integer[] the processors that workers may run on, by number; or each has one of its own
----@field thread_priority? integer -2 to 2: steps below or above the thread that makes the pool
+---@field affinity? "spread"|integer[] the processors that workers may run on, a list of their numbers from 0 on; or
+--- each has one of those that the caller may run on, and shares it with as few as can be
+---@field thread_priority? integer -2 to 2: steps below or above the thread that makes the pool, as a thread's priority
 ---@field init? fun(): any each worker calls it first; what it returns is the state that tasks may ask for
 ---@field fini? fun(state: any) each worker calls it last, with what init returned, unless it dies
 ---@field tasks_per_worker? integer how many one runs before another takes its place, from 1 on
@@ -1491,32 +1604,35 @@ function file:native() end
 ---@field grace? number ms that code has to leave which a hard cancel has ended; default 100
 ---@field on_error_here? iocp.OnError called in the state that makes the pool, at its next call that waits for it
 ---@field on_error? "keep"|"log"|"raise"|iocp.OnError what becomes of failures, besides being kept by their task
----@field logger? fun(text: string) for "log", in the worker; default: standard error
+---@field logger? fun(text: string) for "log", called in the worker; default: standard error
 ---@field replace? boolean whether a worker that died is replaced; default true. One whose init failed never is
 ---@field queue_limit? integer how many tasks may be queued by submit from outside the pool, 1..1000000
 ---@field queue_wait? number ms that submit waits for room; default for ever
 
 ---@class iocp.PoolClass
 ---@overload fun(options?: integer|iocp.PoolOptions): iocp.Pool|nil, string?, iocp.Code?
+--- A new pool: of so many workers, 0..100000, nothing: as many as there are processors; or with options. NOMEM,
+--- INVALID:
+--- no such processor; or the system's number.
 local PoolClass = {}
 
 --- One more reference.
 ---@param handle iocp.Handle
----@return iocp.Pool|nil, string? message, iocp.Code? code INVALID
+---@return iocp.Pool|nil, string? message, iocp.Code? code INVALID: also of one that nobody refers to any more
 function PoolClass.open(handle) end
 
 --- The open pool that has this name in the process, in whatever state; the first who asks makes it. Any thread may.
 ---@param name string 1 to 63 bytes
 ---@param options? integer|iocp.PoolOptions without a name; they say nothing if the pool is there
----@return iocp.Pool|nil, string? message, iocp.Code? code as Pool
+---@return iocp.Pool|nil, string? message, iocp.Code? code as Pool: NOMEM, INVALID, or the system's number
 function PoolClass.named(name, options) end
 
---- The stats of all named pools, by name.
----@param format? "json"
+--- The stats of all named pools, a table by name.
+---@param format? "json" the same as a text
 ---@return table<string, iocp.PoolStats>|string
 function PoolClass.status(format) end
 
---- Where a worker runs: its pool and its number.
+--- Where a worker runs: its pool and its number; else nil.
 ---@return iocp.Pool?, integer? worker
 function PoolClass.current() end
 
@@ -1524,6 +1640,7 @@ function PoolClass.current() end
 ---@class iocp.Pool
 local pool = {}
 
+--- As port:handle.
 ---@return iocp.Handle
 function pool:handle() end
 
@@ -1533,9 +1650,9 @@ function pool:handle() end
 
 --- A function, and how a task that calls it is treated.
 ---@class iocp.Treated
----@field body function|string
----@field name? string
----@field worker? boolean
+---@field body function|string as above
+---@field name? string for messages and traces; at most 63 bytes
+---@field worker? boolean whether it is called with what init returned first
 ---@field timeout? number ms from when it is submitted, or due, until it has ended, 0.001 to 1e15: else with TIMEOUT
 ---@field hard? boolean with a timeout: ends the worker, too, as cancel("hard")
 ---@field retries? integer how often it runs again if it fails, 0 to 1e9
@@ -1543,29 +1660,35 @@ function pool:handle() end
 ---@field priority? "high"|"normal"|"low" high ones overtake what is queued, low ones give way; nobody starves
 ---@field jit? boolean false: LuaJIT leaves it to its interpreter, so that "hard" comes into its loops
 
---- Queues a call of f(...) in a worker.
+--- Queues a call of f(...) in a worker. A function crosses to a worker once, not once a task; each worker keeps its
+--- copy, upvalues included; upvalues that have changed are noticed at the next submit.
 ---@param f iocp.Work
 ---@param ... iocp.Value
----@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM, TIMEOUT (queue_limit), CANCELLED
+---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM; TIMEOUT: the queue is full (queue_limit);
+--- CANCELLED, while it waits for room
 function pool:submit(f, ...) end
 
---- As submit, for who asks for nothing: there is no task, and what f returns is dropped. It counts, and fails, as any.
+--- As submit, for who asks for nothing: there is no task, and what f returns is dropped. It counts, and fails, as any:
+--- an error goes where that of a task goes that nobody waits for, to on_error, or once to the error output.
 ---@param f iocp.Work
 ---@param ... iocp.Value
 ---@return true|nil, string? message, iocp.Code? code as submit
 function pool:post(f, ...) end
 
----@param ms number from 0 on
+--- As submit, later.
+---@param ms number milliseconds, 0 to 1e15
 ---@param f iocp.Work
 ---@param ... iocp.Value
----@return iocp.Task|nil, string? message, iocp.Code? code as submit
+---@return iocp.Task|nil, string? message, iocp.Code? code as submit, or the system's number: the thread for timers
+--- cannot be made
 function pool:submit_after(ms, f, ...) end
 
---- First after ms, then each ms, until a run fails or the task is cancelled. Runs of one task never overlap.
----@param ms number from 0.001 on
+--- First after ms, then each ms, until a run fails or the task is cancelled. Runs of one task never overlap; times that
+--- one run takes too long for are left out.
+---@param ms number milliseconds, 0.001 to 1e15
 ---@param f iocp.Work
 ---@param ... iocp.Value
----@return iocp.Task|nil, string? message, iocp.Code? code as submit
+---@return iocp.Task|nil, string? message, iocp.Code? code as submit_after
 function pool:submit_every(ms, f, ...) end
 
 --- A task that is not submitted: task:after, then task:submit.
@@ -1579,7 +1702,7 @@ function pool:task(f, ...) end
 ---@field args? any[] what comes behind item and index; with nils in it, n says how many
 ---@field index? boolean whether the index comes behind the item (true, not of parallel_for and reduce)
 ---@field results? "first"|"all" all: a table of them with n; of imap they come one behind the other
----@field name? string
+---@field name? string of its tasks, for messages and traces
 
 ---@class iocp.LoopOptions: iocp.CallOptions
 ---@field chunk? integer items in a task, from 1 on
@@ -1587,18 +1710,21 @@ function pool:task(f, ...) end
 ---@field timeout? number ms that all of it may take, from 0 on
 ---@field progress? boolean|fun(done: integer, total: integer, ms: number) true: a bar on a terminal, else lines
 
---- The results of f(item, index), in order. Raises the first error: the value, or of a text the message with its item.
+--- The results of f(item, index), in order: the first of each, unless results = "all". A list with a hole is an error.
+--- Raises the first error, which cancels the rest: the value, or of a text the message with its item. With errors =
+--- "collect" also the messages, with tracebacks, and the error values, both by index.
 ---@param list any[]|fun(): any an iterator is read to its end first
 ---@param f iocp.Work
 ---@param options? iocp.LoopOptions
----@return any[]|nil results, table|string? errors, table|iocp.Code? values of the errors; or CLOSED, CANCELLED
+---@return any[]|nil results, table|string? errors, table|iocp.Code? values CLOSED, CANCELLED, TIMEOUT: the queue is
+--- full of others' tasks
 function pool:map(list, f, options) end
 
---- f(i) for i = from, to, step.
+--- f(i) for i = from, to, step. What is collected is by i.
 ---@overload fun(self: iocp.Pool, from: number, to: number, f: iocp.Work, options?: iocp.LoopOptions): true|nil
----@param from number
----@param to number
----@param step number not 0; may be left out
+---@param from number the first
+---@param to number at most, or at least, the last
+---@param step number not 0; may be left out, for 1
 ---@param f iocp.Work
 ---@param options? iocp.LoopOptions
 ---@return true|nil, table|string? errors, table|iocp.Code? values as map
@@ -1620,6 +1746,7 @@ function pool:parallel_for(from, to, step, f, options) end
 ---@return iocp.Results results, nil, nil, iocp.Results closed where the loop is left
 function pool:imap(input, f, options) end
 
+--- What imap gives, to be called by a for-loop. For the thread that called it alone.
 ---@class iocp.Results
 ---@overload fun(): integer?, any ...
 local results = {}
@@ -1628,11 +1755,12 @@ local results = {}
 ---@return true
 function results:close() end
 
---- The items combined with f, which must be associative.
+--- The items combined with f(a, b), which must be associative: parts of the list in the workers, what came of them in
+--- order in the caller.
 ---@param list any[]|fun(): any
 ---@param f iocp.Work without worker = true
 ---@param initial? any comes first
----@param options? iocp.LoopOptions
+---@param options? iocp.LoopOptions collects no errors
 ---@return any result, string? message, iocp.Code? code as map
 function pool:reduce(list, f, initial, options) end
 
@@ -1642,6 +1770,7 @@ function pool:reduce(list, f, initial, options) end
 ---@return any ... results of f, or nil, message, code CANCELLED (who waits)
 function pool:scope(f) end
 
+--- Tasks that end together. For the thread that called pool:scope alone.
 ---@class iocp.PoolScope
 local pool_scope = {}
 
@@ -1655,46 +1784,48 @@ function pool_scope:submit(f, ...) end
 ---@return true
 function pool_scope:cancel() end
 
---- How many workers there are to be.
+--- How many workers there are to be; with n sets it. Growing starts threads; shrinking posts as many quit packets
+--- behind the queue.
 ---@param n? integer 0..100000
----@return integer|nil n, string? message, iocp.Code? code CLOSED, or the system's
+---@return integer|nil n, string? message, iocp.Code? code CLOSED, or the system's number
 function pool:workers(n) end
 
---- Finishes the queue and ends the workers. Not in one of them.
----@param ms? number
----@return true|nil, string? message, iocp.Code? code TIMEOUT (it goes on), CANCELLED
+--- No more tasks from outside; finishes the queue (not periodic tasks), and ends the workers. Not in one of them.
+---@param ms? number milliseconds from 0 on; nil for ever
+---@return true|nil, string? message, iocp.Code? code TIMEOUT: it goes on finishing; CANCELLED
 function pool:shutdown(ms) end
 
---- Cancels what is queued, delayed or waits for others, and lets the workers end. Waits for nothing.
+--- Cancels what is queued, delayed or waits for others, and lets the workers end, and what runs. Waits for nothing.
 ---@return true
 function pool:close() end
 
 ---@class iocp.Times
 ---@field mean number ms, as are the others
----@field p50 number
----@field p90 number
----@field p99 number
+---@field p50 number within which half of them are, to an eighth
+---@field p90 number within which 90 of 100 are
+---@field p99 number within which 99 of 100 are
 
 ---@class iocp.PoolStats
 ---@field workers integer wanted
 ---@field live integer threads
 ---@field blocked integer workers that wait for a task
 ---@field dead integer workers that ended otherwise than told
----@field queued integer
+---@field queued integer tasks that a worker is to take
 ---@field active integer tasks that run
 ---@field delayed integer tasks that were submitted for later and have not begun
 ---@field waiting integer tasks that wait for those they are after
----@field peak_queued integer
----@field peak_active integer
+---@field peak_queued integer the most there were at a time
+---@field peak_active integer the most there were at a time
 ---@field submitted integer tasks ever, each run of a periodic one apart: the sum of queued, active, delayed,
 --- waiting, completed, failed and cancelled
----@field completed integer
----@field failed integer
----@field cancelled integer
+---@field completed integer tasks ever
+---@field failed integer tasks ever
+---@field cancelled integer tasks ever
 ---@field wait_ms iocp.Times from when a task was to run until it began
----@field run_ms iocp.Times
+---@field run_ms iocp.Times from when it began until it ended
 ---@field closed boolean no more tasks are taken
 
+--- Counts of what it has and did.
 ---@return iocp.PoolStats
 function pool:stats() end
 
@@ -1702,47 +1833,55 @@ function pool:stats() end
 ---@return boolean
 function pool:idle() end
 
+--- From now on the peaks are those from now on.
 ---@return true
 function pool:reset_peaks() end
 
---- The text of the last failure, with its traceback.
+--- The text of the last failure, with its traceback, or nil. Who asks has seen it, init's too: it is not told again.
 ---@return string?
 function pool:last_error() end
 
+--- Its name.
 ---@return string
 function pool:name() end
 
---- Records what the workers do; called again it writes that to the file it was given first.
+--- Records what the workers do; called again it writes that to the file it was given first, as a trace that Perfetto
+--- opens.
 ---@param path? string
----@return true|nil, string? message, iocp.Code? code ERROR (the file), INVALID (nothing is recorded)
+---@return true|nil, string? message, iocp.Code? code ERROR: the file; INVALID: nothing is recorded
 function pool:trace(path) end
 
+--- A call that a worker makes. Any thread may have it, as a reference; not by encode.
 ---@class iocp.Task
 local task = {}
 
---- Until it has ended. A worker runs a queued task of its own pool itself, on the spot.
----@param ms? number
----@return true|nil, any ... results; or message with traceback, iocp.Code, error value. TIMEOUT: not yet, or, with the
---- ms that it had in place of the value, it ran out of its time
+--- Waits until it has ended; again and again. A worker runs a queued task of its own pool itself, on the spot.
+---@param ms? number milliseconds from 0 on; nil for ever
+---@return true|nil, any ... results; or message with traceback, ERROR or CANCELLED, and the error value if it can
+--- cross. TIMEOUT: not yet, or, with the ms that it had in place of the value, it ran out of its time; INVALID: not
+--- submitted, or it waits for the task that calls
 function task:wait(ms) end
 
---- As wait, at once; TIMEOUT: it has not ended.
----@return true|nil, any ...
+--- As wait, at once.
+---@return true|nil, any ... as wait; TIMEOUT: it has not ended
 function task:result() end
 
---- Posts one packet with 0 bytes when the task has ended, at once if it has: as thread:notify.
+--- Posts one packet with 0 bytes when the task has ended, at once if it has, of a periodic one when it is over: as
+--- thread:notify.
 ---@param target iocp.IOCompletionPort
 ---@param key iocp.Address
 ---@param overlapped iocp.Address?
 ---@return iocp.Timer|nil timer, string? message, iocp.Code? code NOMEM
 function task:notify(target, key, overlapped) end
 
+--- How it does; "unscheduled" also while it waits for others.
 ---@return "unscheduled"|"scheduled"|"running"|"completed"|"failed"|"cancelled"
 function task:status() end
 
---- Before it runs: it never runs. While it runs: its waits return CANCELLED and iocp.cancelled() is true.
----@param how? "hard" also raises an error in it, which ends its worker
----@return boolean|nil, string? message, iocp.Code? code false: it had ended; nil: as of a thread
+--- Before it runs: it never runs. While it runs: its waits return CANCELLED and iocp.cancelled() is true. Returns false
+--- if it had ended.
+---@param how? "hard" also raises an error in it, which ends its worker (see replace)
+---@return boolean|nil, string? message, iocp.Code? code the system's number: as of a thread
 function task:cancel(how) end
 
 --- Runs when these have completed; cancelled if one fails or is cancelled. Raises for a circle, and after submit.
@@ -1750,7 +1889,8 @@ function task:cancel(how) end
 ---@return iocp.Task self
 function task:after(...) end
 
----@param ms? number from 0 on: so much later
+--- Runs when all that it is after have completed.
+---@param ms? number milliseconds from 0 on: so much later
 ---@return iocp.Task|nil self, string? message, iocp.Code? code CLOSED, NOMEM, CANCELLED
 function task:submit(ms) end
 
@@ -1761,7 +1901,7 @@ function task:submit(ms) end
 function task:then_(f, ...) end
 
 --- A new task that calls f with message, code and error value of this one, then the arguments, if this one did not
---- complete; else it has this one's results.
+--- complete; else it has this one's results. Of a then_ that was cancelled for it, the error of the first that failed.
 ---@param f iocp.Work
 ---@param ... iocp.Value
 ---@return iocp.Task|nil, string? message, iocp.Code? code CLOSED, NOMEM

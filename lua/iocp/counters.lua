@@ -1,65 +1,59 @@
---- Counters that one thread writes and others read: how many connections each worker of iocp.serve was given, and how
--- many of them have ended. They are digits in a block of a heap of their own, whose lock makes every write whole to a
--- read; it is held for no longer than that.
+--- Counters that the workers of iocp.serve share: how many connections each of them was given, how many of those it has
+-- begun, and how many have ended.
 -- @module iocp.counters
 local core = require "iocp.core"
-local tonumber = tonumber
 local counters = {}
 
 local Counters = {}
 Counters.__index = Counters
 
-local WIDTH = 16 -- characters of a number
-local FORMAT = "%16.0f"
-
-local function write(self, worker, which, number)
-  local heap = self.shared.heap
-  heap:lock()
-  heap:write(self.shared.address, FORMAT:format(number), (2 * worker - 2 + which) * WIDTH)
-  heap:unlock()
+--- One more connection was given to the worker: told by who accepts.
+-- @return how many it was given so far
+function Counters:give(worker)
+  return self.shared[worker].given:add(1)
 end
 
-local function read(self, worker, which)
-  local heap = self.shared.heap
-  heap:lock()
-  local digits = heap:read(self.shared.address, (2 * worker - 2 + which) * WIDTH, WIDTH)
-  heap:unlock()
-  return tonumber(digits) or 0
-end
-
---- One more connection was given to the worker: written by who accepts.
+--- It has one of those that it was given: told by the worker.
 function Counters:begin(worker)
-  self.given[worker] = (self.given[worker] or read(self, worker, 0)) + 1
-  write(self, worker, 0, self.given[worker])
+  self.shared[worker].begun:add(1)
 end
 
---- One has ended: written by the worker.
+--- One has ended: told by the worker.
 function Counters:finish(worker)
-  self.ended[worker] = (self.ended[worker] or read(self, worker, 1)) + 1
-  write(self, worker, 1, self.ended[worker])
+  self.shared[worker].ended:add(1)
 end
 
---- All of them have: written by who replaces the worker, which is gone.
-function Counters:finish_all(worker)
-  write(self, worker, 1, read(self, worker, 0))
+--- It is gone, with all that it had begun; what it had not is another's: told by who gives.
+function Counters:bury(worker)
+  local begun = self:begun(worker)
+  self.shared[worker].given:set(begun)
+  self.shared[worker].ended:set(begun)
+end
+
+--- How many of those that it was given a worker has begun.
+function Counters:begun(worker)
+  return self.shared[worker].begun:get()
 end
 
 --- How many a worker was given, and how many of them there are.
 function Counters:of(worker)
-  local ended = read(self, worker, 1)
-  local given = read(self, worker, 0)
+  local ended = self.shared[worker].ended:get() -- first: it never passes the other
+  local given = self.shared[worker].given:get()
   return given, given - ended
 end
 
 --- Those of another state: its `shared`.
 function counters.open(shared)
-  return setmetatable({ shared = shared, given = {}, ended = {} }, Counters)
+  return setmetatable({ shared = shared }, Counters)
 end
 
 --- New ones.
 function counters.new(workers)
-  local heap = core.Heap()
-  return counters.open { heap = heap, address = assert(heap:put((FORMAT:format(0)):rep(2 * workers))) }
+  local shared = {}
+  for i = 1, workers do
+    shared[i] = { given = core.Atomic(), begun = core.Atomic(), ended = core.Atomic() }
+  end
+  return counters.open(shared)
 end
 
 return counters

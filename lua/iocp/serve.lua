@@ -42,6 +42,7 @@ local function setup_of(service, number)
   end
   return {
     number = number,
+    generation = 0,
     ports = service.ports,
     counters = service.counters.shared,
     handler = service.options.handler,

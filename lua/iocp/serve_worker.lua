@@ -1,16 +1,18 @@
 --- What a worker of iocp.serve does: a fiber for each connection that it is given. The first one also accepts, chooses
 -- who is to have the connection when it is there, hands it over by its handle, and replaces workers that have died.
 --
--- Packets to a worker: key, verb. All connections that it is given come before the STOP.
+-- Packets to a worker: key, verb. All connections that it is given come before the STOP. A worker that dies loses the
+-- packets that its scheduler had taken; so those connections that it had not begun are given anew, and the generation
+-- tells its successor which packets in the port are for the dead one.
 -- @module iocp.serve_worker
 local core, fibers, scheduler = require "iocp.core", require "iocp.fiber", require "iocp.scheduler"
 local counters, server = require "iocp.counters", require "iocp.server"
 
 local serve = {
-  CONNECTION = 0, -- the key is its handle
   STOP = 1,
   CANCEL = 2,
   DIED = 3, -- the overlapped of the packet that tells the end of a thread; the key is the worker's number
+  CONNECTION = 4, -- this plus the generation of the worker that is to have it; the key is its handle
   -- What its thread runs; the argument is a worker's setup: see serve.lua.
   BODY = [[require "iocp" return require "iocp.serve_worker".work(...)]],
 }
@@ -53,8 +55,8 @@ local function choose(worker)
   local ports, loads, best = worker.setup.ports, {}, 1
   for i = 1, #ports do
     local _, load = worker.counters:of(i)
-    loads[i] = load
-    best = load < loads[best] and i or best
+    loads[i] = worker.is_gone[i] and math.huge or load
+    best = loads[i] < loads[best] and i or best
   end
   local most = loads[best] + SLACK
   if loads[1] <= most and fibers.are_idle() then
@@ -68,30 +70,34 @@ local function choose(worker)
   return best
 end
 
---- Remembers which connections a worker has, for when it dies.
-local function remember(worker, number, handle)
+--- Remembers which connections a worker has, for when it dies: the one with this handle is the `nth` that it was given.
+local function remember(worker, number, nth, handle)
   local list = worker.given[number] or {}
   local _, live = worker.counters:of(number)
   if #list > 64 + 2 * live then
     local open = {}
     for _, known in ipairs(list) do
-      open[#open + 1] = core.Socket.open(known) and known or nil
+      open[#open + 1] = core.Socket.open(known.handle) and known or nil
     end
     list = open
   end
-  list[#list + 1] = handle
+  list[#list + 1] = { nth = nth, handle = handle }
   worker.given[number] = list
 end
 
-local function hand_over(worker, socket)
-  local number, handle = choose(worker), tonumber(socket:handle())
-  worker.counters:begin(number)
+--- Gives it to the worker of this number.
+local function give(worker, number, socket)
+  local handle, nth = tonumber(socket:handle()), worker.counters:give(number)
   if number == worker.setup.number then
     begin(worker, socket)
   else
-    remember(worker, number, handle)
-    worker.setup.ports[number]:enqueue(handle, serve.CONNECTION)
+    remember(worker, number, nth, handle)
+    worker.setup.ports[number]:enqueue(handle, serve.CONNECTION + worker.generations[number])
   end
+end
+
+local function hand_over(worker, socket)
+  give(worker, choose(worker), socket)
 end
 
 -- ---- accepting ------------------------------------------------------------------------------------------------------
@@ -161,10 +167,16 @@ end
 
 local verbs = {}
 
-verbs[serve.CONNECTION] = function(worker, key)
+local function begin_given(worker, key, generation)
+  if generation ~= worker.setup.generation then
+    return
+  end
   local socket = core.Socket.open(key)
+  worker.counters:begin(worker.setup.number)
   if socket then
     begin(worker, socket)
+  else
+    worker.counters:finish(worker.setup.number)
   end
 end
 
@@ -185,29 +197,53 @@ verbs[serve.CANCEL] = function(worker)
   end
 end
 
---- Another worker's thread has ended: what it had is closed, and another one takes its place.
-local function replace(worker, number)
-  if worker.face.stopping then
-    return
-  end
-  for _, handle in ipairs(worker.given[number] or {}) do
-    local socket = core.Socket.open(handle)
-    if socket then
+--- What a worker that is gone had begun is closed.
+-- @return a list of what it had not
+local function bury(worker, number)
+  local begun, left = worker.counters:begun(number), {}
+  for _, known in ipairs(worker.given[number] or {}) do
+    local socket = core.Socket.open(known.handle)
+    if socket and known.nth > begun then
+      left[#left + 1] = socket
+    elseif socket then
       socket:close()
     end
   end
   worker.given[number] = nil
-  worker.counters:finish_all(number)
+  worker.counters:bury(number)
+  return left
+end
+
+--- Starts a worker in the place of one that is gone. true; or nil, message
+local function start(worker, number)
   local setup = {}
   for name, value in pairs(worker.setup) do
     setup[name] = value
   end
-  worker.generation = worker.generation + 1
-  setup.number, setup.listener, setup.generation = number, nil, worker.generation
-  local thread = core.Thread({ body = serve.BODY, name = "iocp serve " .. number }, setup)
-  if thread then
-    worker.successors[#worker.successors + 1] = thread
-    thread:notify(core.port(), number, serve.DIED)
+  worker.generations[number] = worker.generations[number] + 1
+  setup.number, setup.listener, setup.generation = number, nil, worker.generations[number]
+  local thread, message = core.Thread({ body = serve.BODY, name = "iocp serve " .. number }, setup)
+  if not thread then
+    return nil, message
+  end
+  worker.successors[#worker.successors + 1] = thread
+  thread:notify(core.port(), number, serve.DIED)
+  return true
+end
+
+--- Another worker's thread has ended: another one takes its place, if that can be. What it had not begun is served.
+local function replace(worker, number)
+  local left, started = bury(worker, number), false
+  if not worker.face.stopping then
+    local message
+    started, message = start(worker, number)
+    if not started then
+      io.stderr:write(("iocp.serve: worker %d died and was not replaced: %s\n"):format(number, message))
+    end
+  end
+  worker.is_gone[number] = not started
+  for _, socket in ipairs(left) do
+    give(worker, started and choose(worker) or worker.setup.number, socket)
   end
 end
 
@@ -220,6 +256,8 @@ local function obey(worker)
       return
     elseif overlapped == serve.DIED then
       replace(worker, key)
+    elseif verb >= serve.CONNECTION then
+      begin_given(worker, key, verb - serve.CONNECTION)
     else
       verbs[verb](worker, key)
     end
@@ -229,14 +267,20 @@ end
 -- ---- the worker -----------------------------------------------------------------------------------------------------
 
 local function new(setup)
-  return {
+  local worker = {
     setup = setup,
     counters = counters.open(setup.counters),
     server = server.new(setup.listener, setup.family, setup.streams),
     face = { number = setup.number, stopping = false }, -- what handlers see of it
     stopped = core.Condition(),
-    given = {}, successors = {}, generation = 0,
+    -- Of the other workers, by their numbers: what each was given, how many died before it, whether nobody replaces it.
+    given = {}, generations = {}, is_gone = {},
+    successors = {},
   }
+  for i = 1, #setup.ports do
+    worker.generations[i] = 0
+  end
+  return worker
 end
 
 local function main(worker)
@@ -255,7 +299,7 @@ end
 --- Works until it is told to stop, and its connections have ended. After an error of its own it begins anew.
 function serve.work(setup)
   local _ = core.run
-  scheduler.use_port(setup.ports[setup.number], (setup.generation or 0) * GENERATION)
+  scheduler.use_port(setup.ports[setup.number], setup.generation * GENERATION)
   local worker = new(setup)
   repeat
     local ok, message = pcall(core.run, { main = main, on_error = setup.on_error }, worker)

@@ -6,6 +6,7 @@
 -- When a row is no longer needed nothing says so: now and then, run without it.
 local PLACES = "POSIX has no say in where threads run, or which of them is preferred"
 local BOOKS = "a sanitizer's own bookkeeping, or Wine's, is not ours to judge"
+local FOREIGN = "a sanitizer knows nothing of the threads and locks of modules that were built without it"
 
 return {
   { 7, "scale", "a post says NOMEM", "wine", "Wine does not keep a process within its job's memory limit" },
@@ -79,4 +80,10 @@ return {
   { 43, "socket_end", "never taken for the stream's end", "wine",
     "Wine tells one receive of a reset, and the next one of the stream's end" },
   { 52, "socket_stress", "leave nothing behind", "scaled", BOOKS, measure = true },
+  { "-", "cookbook", "says: examples/database.lua", "sanitizer", FOREIGN },
+  { "-", "cookbook", "says: examples/luv_loop.lua", "sanitizer", FOREIGN },
+  { "-", "cookbook", "says: examples/cqueues_loop.lua", "sanitizer", FOREIGN },
+  { "-", "cookbook", "a program for luv", "sanitizer", FOREIGN },
+  { "-", "cookbook", "says: examples/luv_loop.lua", "posix", "POSIX has no descriptor for a port" },
+  { "-", "cookbook", "says: examples/cqueues_loop.lua", "posix", "POSIX has no descriptor for a port" },
 }

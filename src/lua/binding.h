@@ -48,6 +48,11 @@ int iocp_protect(lua_State *L, lua_CFunction f, void *data);
 int iocp_dump(lua_State *L, lua_Writer writer, void *data);
 /* Pushes what that writes, a string. */
 void iocp_dump_push(lua_State *L);
+/* Runs a coroutine with the `count` values at the top, as the coroutine library does. In their place what it gives, and
+** returns how much; or -1, and the message. */
+int iocp_resume(lua_State *L, lua_State *co, int count);
+/* Registry key of the coroutine library's own resume. */
+#define IOCP_RESUME "iocp.resume"
 void iocp_push_globals(lua_State *L);
 /* The stream in an open file of Lua's io library at `index`; NULL: anything else. */
 FILE *iocp_to_stream(lua_State *L, int index);
@@ -196,7 +201,7 @@ int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
 
 /* In the data of each thread that runs scripts. */
 typedef struct iocp_running {
-	_Atomic(lua_State *) state; /* while code of a script may run */
+	_Atomic(lua_State *) state; /* while code of a script may run: the coroutine that does */
 	_Atomic int hard;           /* iocp_running_cancel was called */
 	/* What raises, in the place of iocp_raise_cancelled. NULL: that. Fixed before the first begin. */
 	lua_Hook raise;
@@ -207,6 +212,8 @@ void iocp_raise_cancelled(lua_State *L, lua_Debug *activation);
 /* Around what scripts run, in their thread. */
 void iocp_running_begin(iocp_running *running, lua_State *L);
 void iocp_running_end(iocp_running *running, lua_State *L);
+/* From now on this coroutine runs. 0: nothing does, before the begin and after the end. */
+int iocp_running_follow(iocp_running *running, lua_State *L);
 /* What a state was hooked by. debug.sethook's function is not in it, but in the state. */
 typedef struct iocp_hook {
 	lua_Hook f; /* NULL: by nothing */
@@ -225,6 +232,11 @@ int iocp_running_cancel(iocp_running *running, iocp_thread *thread, void (*inter
 void iocp_running_interrupted(iocp_running *running);
 /* Returns nil, message and code to Lua for what the above fails with. */
 int iocp_running_refused(lua_State *L, int code);
+
+/* ---- coroutine.c ------------------------------------------------------------------------------------------------- */
+
+/* From now on the functions of the state's coroutine library tell `running` what they run. It outlives the state. */
+void iocp_coroutines_follow(lua_State *L, iocp_running *running);
 
 /* ---- object.c: the userdata -------------------------------------------------------------------------------------- */
 
@@ -334,7 +346,7 @@ typedef struct iocp_description iocp_description; /* see value/format.h */
 int iocp_state_describe(lua_State *L, iocp_description *description);
 void iocp_description_free(iocp_description *description);
 /* Opens the libraries and applies a description, which outlives the state, to a fresh one. May raise. */
-void iocp_state_prepare(lua_State *L, const iocp_description *description);
+void iocp_state_prepare(lua_State *L, const iocp_description *description, iocp_running *running);
 
 /* ---- part.c: lua/iocp in new states ------------------------------------------------------------------------------ */
 

@@ -38,6 +38,15 @@ void iocp_running_begin(iocp_running *running, lua_State *L)
 		arm(running, L);
 }
 
+int iocp_running_follow(iocp_running *running, lua_State *L)
+{
+	/* Relaxed: this very thread has written it. */
+	if (!atomic_load_explicit(&running->state, memory_order_relaxed))
+		return 0;
+	iocp_running_begin(running, L);
+	return 1;
+}
+
 void iocp_running_end(iocp_running *running, lua_State *L)
 {
 	atomic_store_explicit(&running->state, NULL, memory_order_seq_cst);

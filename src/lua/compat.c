@@ -132,6 +132,65 @@ void iocp_dump_push(lua_State *L)
 	lua_settop(L, function + 1);
 }
 
+#if LUA_VERSION_NUM < 502
+/* By the library's own, where each coroutine goes on counting C calls where its caller is: the function for that is not
+** in LuaJIT. */
+int iocp_resume(lua_State *L, lua_State *co, int count)
+{
+	int first = lua_gettop(L) - count + 1, status;
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RESUME);
+	lua_insert(L, first);
+	lua_pushthread(co);
+	lua_xmove(co, L, 1);
+	lua_insert(L, first + 1);
+	status = lua_pcall(L, count + 1, LUA_MULTRET, 0);
+	if (status != 0)
+		return -1;
+	status = lua_toboolean(L, first);
+	lua_remove(L, first);
+	return status ? lua_gettop(L) - first + 1 : -1;
+}
+#else
+/* Runs it. A status; *count is the number of results then. */
+static int run_coroutine(lua_State *L, lua_State *co, int *count)
+{
+#if LUA_VERSION_NUM >= 504
+	return lua_resume(co, L, *count, count);
+#else
+	int status = lua_resume(co, L, *count);
+	*count = lua_gettop(co);
+	return status;
+#endif
+}
+
+static int refused(lua_State *L, const char *why)
+{
+	lua_pushstring(L, why);
+	return -1;
+}
+
+int iocp_resume(lua_State *L, lua_State *co, int count)
+{
+	int status;
+	if (lua_status(co) == 0 && lua_gettop(co) == 0)
+		return refused(L, "cannot resume dead coroutine");
+	if (!lua_checkstack(co, count))
+		return refused(L, "too many arguments to resume");
+	lua_xmove(L, co, count);
+	status = run_coroutine(L, co, &count);
+	if (status != 0 && status != LUA_YIELD) {
+		lua_xmove(co, L, 1);
+		return -1;
+	}
+	if (!lua_checkstack(L, count + 1)) {
+		lua_pop(co, count);
+		return refused(L, "too many results to resume");
+	}
+	lua_xmove(co, L, count);
+	return count;
+}
+#endif
+
 void iocp_push_globals(lua_State *L)
 {
 #if LUA_VERSION_NUM >= 502

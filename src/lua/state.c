@@ -174,11 +174,13 @@ static void seed_random(lua_State *L)
 	lua_pop(L, 1);
 }
 
-void iocp_state_prepare(lua_State *L, const iocp_description *description)
+void iocp_state_prepare(lua_State *L, const iocp_description *description, iocp_running *running)
 {
 	int first = lua_gettop(L) + 1, package;
 	size_t i;
 	luaL_openlibs(L);
+	if (running)
+		iocp_coroutines_follow(L, running);
 	seed_random(L);
 	if (iocp_values_push(L, &description->fields) < 0)
 		lua_error(L);

@@ -68,7 +68,7 @@ static int run_body(lua_State *L)
 	job *j = iocp_thread_data(iocp_thread_current());
 	iocp_encoding encoding = {.first = 1, .what = "result", .owner = iocp_thread_current()};
 	int count;
-	iocp_state_prepare(L, &j->description);
+	iocp_state_prepare(L, &j->description, &j->running);
 	count = push_call(L, j);
 	if (iocp_debugs())
 		count += iocp_debug_watch(L, 1);

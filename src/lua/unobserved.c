@@ -79,7 +79,7 @@ static int call_f(lua_State *L)
 	const call *c = lua_touserdata(L, 1);
 	const iocp_failed *who = c->who;
 	lua_settop(L, 0);
-	iocp_state_prepare(L, &c->setting->description);
+	iocp_state_prepare(L, &c->setting->description, NULL);
 	if (iocp_values_push(L, &c->setting->f) < 0)
 		return lua_error(L);
 	lua_pushstring(L, c->text);

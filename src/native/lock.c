@@ -9,27 +9,26 @@
 #include "native/native.h"
 
 /* A critical section of ours is some 20 ns, and a `pause` takes from 1 to 40 ns on today's processors. Before a thread
-** sleeps it looks for ROUNDS times, after 2^SHORTEST pauses, then twice as many, up to 2^LONGEST. Not sooner: where two
-** threads post and get, each change of sides moves half a dozen cache lines, so it pays to let the other do dozens of
-** items first; a look that comes too soon takes the lines from it for one. */
-enum { ROUNDS = 10, SHORTEST = 4, LONGEST = 7 };
+** sleeps it looks for LOOKS times, first after FIRST pauses, which mostly is late enough where two threads meet by
+** chance. If it was not, the other side is at work: each change of sides moves half a dozen cache lines, so it pays to
+** let it do a hundred items before the next look; one that comes too soon takes the lines from it for one. */
+enum { LOOKS = 6, FIRST = 16, NEXT = 256 };
 
-static void pause_for(int round)
+static void pause_for(int pauses)
 {
-	int i, doublings = SHORTEST + round < LONGEST ? SHORTEST + round : LONGEST;
-	for (i = 0; i < 1 << doublings; i++)
+	while (pauses-- > 0)
 		iocp_relax();
 }
 
 void iocp_lock_acquire(iocp_lock *lock)
 {
 	uint32_t state = 0;
-	int round;
+	int look;
 	/* Acquire, here and below: pairs with the release in iocp_lock_release. */
 	if (atomic_compare_exchange_strong_explicit(&lock->state, &state, 1, memory_order_acquire, memory_order_relaxed))
 		return;
-	for (round = 0; round < ROUNDS; round++) {
-		pause_for(round);
+	for (look = 0; look < LOOKS; look++) {
+		pause_for(look ? NEXT : FIRST);
 		state = 0;
 		if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0
 			&& atomic_compare_exchange_weak_explicit(

@@ -81,11 +81,28 @@ static WCHAR *widen(const char *utf8)
 	return wide;
 }
 
+/* Whether it means the same without quotes, to the C library and to programs that read the line themselves: cmd.exe
+** knows its /c and its own words only so. What it is made of is neither a wildcard, which some C libraries expand, nor
+** a sign of cmd's. */
+static int is_plain(const WCHAR *argument)
+{
+	const WCHAR *c;
+	for (c = argument; *c; c++)
+		if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9')
+			&& !wcschr(L"-_./\\:", *c))
+			return 0;
+	return c > argument;
+}
+
 /* Quoted so that the C library of the child gives it back as it is: backslashes before a quote are doubled, the quote
 ** has one more. */
 static void add_argument(text *t, const WCHAR *argument)
 {
 	size_t backslashes = 0;
+	if (is_plain(argument)) {
+		add(t, argument, wcslen(argument));
+		return;
+	}
 	add_times(t, '"', 1);
 	for (; *argument; argument++) {
 		if (*argument == '\\') {

@@ -50,9 +50,8 @@ typedef struct iocp_placing {
 } iocp_placing;
 
 struct iocp_pool {
-	iocp_object object;     /* its references are what scripts hold */
-	iocp_deferred memory;   /* freed with the last user */
-	_Atomic uint32_t users; /* tasks, workers, and one for all references together */
+	iocp_object object;   /* its references are what scripts hold */
+	iocp_deferred memory; /* freed with the last user */
 	_Atomic int phase;
 	const iocp_pool_calls *calls;
 	const iocp_pool_ways *ways;
@@ -71,6 +70,7 @@ struct iocp_pool {
 	_Atomic int tracing;
 
 	char padding[IOCP_LINE];
+	_Atomic uint32_t users;           /* tasks, workers, and one for all references together */
 	_Atomic uint64_t submitted;       /* tasks ever accepted */
 	_Atomic uint64_t cancelled_early; /* of these, before they ran */
 	_Atomic uint64_t waiting;         /* of these, parked until what they run after has completed */
@@ -78,6 +78,7 @@ struct iocp_pool {
 	char more_padding[IOCP_LINE];
 	_Atomic uint32_t active; /* tasks that run */
 	_Atomic uint32_t peak_active;
+	char last_padding[IOCP_LINE];
 
 	iocp_task *parked;            /* guarded by iocp_tasks */
 	struct iocp_pool *next_named; /* guarded by named.c's lock */

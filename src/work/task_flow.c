@@ -29,9 +29,18 @@ static int holds(const iocp_task *task)
 
 /* ---- birth, and the last reference ------------------------------------------------------------------------------- */
 
+/* Tasks lie in the heap of the pool's port, which the pool outlives as long as it has tasks: made here and freed there
+** all the time, they would have both sides at malloc's lock. NULL: out of memory for it. */
+static iocp_heap *heap_of(const iocp_pool *pool)
+{
+	iocp_heap *heap;
+	return iocp_port_heap(pool->port, &heap) == IOCP_OK ? heap : NULL;
+}
+
 static void free_task(iocp_deferred *deferred)
 {
 	iocp_task *task = (iocp_task *)deferred; /* its first member's first */
+	iocp_pool *pool = task->pool;
 	free_payload(task, &task->payload);
 	iocp_body_release(task->body);
 	if (task->extra)
@@ -43,8 +52,8 @@ static void free_task(iocp_deferred *deferred)
 		free(task->end);
 	/* Acquire: as in task_graph.c. */
 	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
-	iocp_pool_drop(task->pool);
-	free(task);
+	iocp_heap_free(heap_of(pool), task);
+	iocp_pool_drop(pool);
 }
 
 static void last_reference(iocp_object *object)
@@ -64,10 +73,12 @@ static void last_reference(iocp_object *object)
 
 iocp_task *iocp_task_new(iocp_pool *pool, iocp_body *body, iocp_payload *arguments)
 {
-	iocp_task *task = malloc(sizeof(*task)); /* which is a third of what calloc costs */
-	if (!task)
+	iocp_heap *heap = heap_of(pool);
+	iocp_task *task;
+	void *block;
+	if (!heap || iocp_heap_alloc(heap, sizeof(*task), IOCP_ZERO, &block) != IOCP_OK)
 		return NULL;
-	memset(task, 0, sizeof(*task));
+	task = block;
 	task->object.deferred.free = free_task;
 	iocp_object_begin(&task->object, IOCP_KIND_TASK, last_reference);
 	task->pool = iocp_pool_keep(pool);

@@ -293,7 +293,7 @@ static int initialise(lua_State *L)
 	iocp_lua_worker *worker = iocp_lua_worker_current();
 	const iocp_pool_plan *plan = iocp_pool_owner(worker->worker.pool);
 	int count;
-	iocp_state_prepare(L, &plan->description);
+	iocp_state_prepare(L, &plan->description, &worker->running);
 	lua_pushnil(L); /* see iocp_function_push */
 	lua_pushcclosure(L, perform, 1);
 	worker->perform = luaL_ref(L, LUA_REGISTRYINDEX);
