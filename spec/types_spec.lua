@@ -169,7 +169,7 @@ describe("types/remote.d.lua", function()
     for name, methods in pairs(classes) do
       for method, f in pairs(types.classes["iocp.remote." .. name].functions) do
         assert.equal("function", type(methods[method]), name .. ":" .. method)
-        assert.is_true(f.method and f.returns, name .. ":" .. method)
+        assert.is_truthy(f.method and f.returns, name .. ":" .. method)
       end
     end
   end)
