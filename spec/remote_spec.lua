@@ -312,6 +312,20 @@ describe("a remote pool", function()
     assert.is_true(pool:close())
     assert.equal("CLOSED", select(3, pool:submit(JOBS .. ":add", 1, 1)))
     assert.equal("CLOSED", select(3, pool:post(JOBS .. ":add", 1, 1)))
+    local another = new_pool(new_queue())
+    local task = another:submit(JOBS .. ":add", 1, 1)
+    iocp.run(function()
+      local waits = {}
+      for i = 1, 3 do
+        waits[i] = iocp.spawn(function() return select(3, task:wait(LONG)) end)
+      end
+      iocp.sleep(20)
+      another:close()
+      for i = 1, 3 do
+        assert.same({ true, "CLOSED" }, { waits[i]:wait(LONG) })
+      end
+    end)
+    assert.equal("CLOSED", select(3, task:wait(LONG)))
   end)
 
   it("says where Redis is not", function()

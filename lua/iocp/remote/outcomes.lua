@@ -46,7 +46,9 @@ end
 --- Gets one packet, and all that are there besides: nil; or message, code.
 local function pump(pool, limit)
   local ok, list, code = pool.inbox:receive(limit and math.max(0, limit - clock()))
-  if not ok then
+  if not ok and pool.is_closed then
+    return "this pool was closed", "CLOSED"
+  elseif not ok then
     return list, code
   end
   while ok do
@@ -69,8 +71,8 @@ local function wake_another(pool)
   end
 end
 
---- Waits until is_over(), which becomes true by an outcome, is so: true; or nil, message, code: TIMEOUT, CANCELLED.
--- waiter: a table, in which `condition` is signalled when it may have become so.
+--- Waits until is_over(), which becomes true by an outcome, is so: true; or nil, message, code: TIMEOUT, CANCELLED,
+-- CLOSED. waiter: a table, in which `condition` is signalled when it may have become so.
 function outcomes.wait(pool, waiter, is_over, limit)
   local message, code
   waiter.condition = waiter.condition or core.Condition()

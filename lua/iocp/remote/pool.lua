@@ -248,7 +248,7 @@ function Pool:stats()
   return stats
 end
 
---- Ends the connections; jobs go on. Who waits for a task waits in vain.
+--- Ends the connections; jobs go on. Who waits for a task gets CLOSED.
 -- @return true
 function Pool:close()
   check_self(self, "close")
@@ -256,6 +256,7 @@ function Pool:close()
     self.is_closed = true
     self.control:send("close")
     self.link:close()
+    self.inbox:close() -- which ends the wait of who waits for a task
   end
   return true
 end
