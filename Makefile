@@ -31,8 +31,9 @@ TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test)
 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
-.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http
-.PHONY: bench-remote env rock lint picture doc clean packages c-tests lib install install-lua rockspec
+.PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http \
+	bench-luasocket bench-remote bench-shared env rock lint picture doc clean packages c-tests lib install
+.PHONY: install-lua rockspec
 .PHONY: check-lib check-doc FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -152,7 +153,7 @@ examples: ## every example on LuaJIT and Lua 5.4, with small sizes; LUA=lua5.1 f
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON)) $(EXAMPLES_ON:%=$(BUILD)/%/embed)
 	@tools/examples $(EXAMPLES_ON)
 
-others: ## the tests of luasocket, lua-cjson and lpeg, from Debian's sources, in fibers and threads; and redis-lua
+others: ## the tests of luasocket, lua-cjson, lpeg and Penlight, from Debian's sources, in fibers and threads; redis-lua
 	$(call need,$(EXAMPLES_ON),tap busted luasocket redis dpkg-source lpeg cjson luasec luasql)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON))
 	@tools/others $(EXAMPLES_ON)
@@ -237,6 +238,16 @@ $(BUILD)/file/%: bench/file/%.c bench/file/file.c bench/file/file.h bench/net/ne
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -Ibench -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
 
+bench-shared: ## what threads share, beside C, effil and lanes; ONLY=, ROUNDS=; PAGE=1 writes its page
+	$(call need,$(BENCHED))
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/shared/shared
+	@bench/shared/prepare
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" PAGE="$(PAGE)" lua5.4 bench/shared/run.lua
+
+$(BUILD)/shared/shared: bench/shared/shared.c $(CORE_OBJECTS) src/iocp.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c %.o,$^) $(LIBRARIES)
+
 HTTP := $(addprefix $(BUILD)/http/,epoll measure)
 
 bench-http: ## HTTP servers, beside epoll, nginx, Node and others; ONLY=, ROUNDS=, SECONDS=; PAGE=1 writes its page
@@ -245,6 +256,12 @@ bench-http: ## HTTP servers, beside epoll, nginx, Node and others; ONLY=, ROUNDS
 	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(HTTP)
 	@bench/http/prepare
 	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" SECONDS="$(SECONDS)" PAGE="$(PAGE)" lua5.4 bench/http/run.lua
+
+bench-luasocket: ## socket.http over iocp.luasocket, beside luasocket and copas; ONLY=, ROUNDS=, COUNT=, COPAS=; PAGE=1
+	$(call need,$(BENCHED),luasocket)
+	@CC="$(CC)" tools/packages copas || :
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED)) $(BUILD)/http/epoll
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" COUNT="$(COUNT)" COPAS="$(COPAS)" PAGE="$(PAGE)" lua5.4 bench/luasocket/run.lua
 
 # What cannot be installed is left out of the table.
 OTHER_SERVERS := go node luv cqueues copas lua-http

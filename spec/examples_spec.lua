@@ -324,6 +324,12 @@ describe("the example", function()
     assert.matches("\n600 votes of 3 threads, 5 names looked up", output, 1, true)
   end)
 
+  it("frozen has its workers see the new table from the moment it is there", function()
+    local output = succeed("examples/frozen.lua", "1000", "2")
+    assert.matches("200 texts in .* by 2 workers, 99 by the first edition and 101 by the second; 66%d%d verbs", output)
+    assert.matches("table 1 of 1002", output, 1, true)
+  end)
+
   it("matrix multiplies as one thread does", function()
     local trace = succeed("examples/matrix.lua", "24", "1"):match("trace is (%S+)")
     assert.equal(trace, succeed("examples/matrix.lua", "24", "3"):match("trace is (%S+)"))

@@ -387,6 +387,19 @@ describe("in a thread that requires the module, they", function()
     ]])
   end)
 
+  it("come for these late in a main state, too", function()
+    assert.equal(0, (support.child([[
+      local iocp = require "iocp"
+      local function is_loaded(name) return package.loaded["iocp.jit." .. name] ~= nil end
+      local atomic, array = iocp.Atomic(), iocp.Array("double", 4)
+      assert(is_loaded "port" and not is_loaded "atomic" and not is_loaded "array")
+      local kept = atomic.add
+      for _ = 1, 50 do kept(atomic, 1) end
+      assert(is_loaded "atomic" and atomic:get() == 50 and kept(atomic, 1) == 51)
+      assert(type(array:view()) == "cdata" and is_loaded "array")
+    ]])))
+  end)
+
   it("come by the looks in a port with a capacity, too, which they leave its own methods", function()
     assert.same({ true, true, true, "FULL", 1 }, run [[
       local limited = iocp.IOCompletionPort { capacity = 1, on_full = "refuse" }

@@ -19,6 +19,19 @@ describe("luasocket itself", function()
 end)
 
 describe("iocp.luasocket", function()
+  it("calls addresses as luasocket does", function()
+    if not has_own or own == ours then
+      pending("there is none here")
+      return
+    end
+    for _, host in ipairs { "127.0.0.1", "localhost" } do
+      assert.equal((own.dns.tohostname(host)), (ours.dns.tohostname(host)))
+      assert.equal(own.dns.getnameinfo(host)[1], ours.dns.getnameinfo(host)[1])
+    end
+    local _, service = own.dns.getnameinfo("127.0.0.1", "80")
+    assert.equal(service, (select(2, ours.dns.getnameinfo("127.0.0.1", "80"))))
+  end)
+
   for _, check in ipairs(checks) do
     it(check[1], function()
       check[2](ours)

@@ -498,9 +498,14 @@ end)
 describe("a connect that was cancelled", function()
   it("is not what the next one comes to", function()
     local port, its = new_port(), new_port()
-    local one, host, first = sockets.listener(its)
+    local one, host, first = sockets.listener(its, "inet", 1)
     local two, _, second = sockets.listener(its)
-    local cancelled = 0
+    local crowd, cancelled = {}, 0
+    for i = 1, 4 do -- who comes after them has to wait, since nobody accepts
+      crowd[i] = assert(iocp.Socket())
+      assert.is_true(crowd[i]:associate(its))
+      assert.is_true(crowd[i]:connect(host, first))
+    end
     for _ = 1, support.scaled(20) do
       local client = assert(iocp.Socket())
       assert.is_true(client:associate(port))
@@ -512,6 +517,9 @@ describe("a connect that was cancelled", function()
       client:close()
     end
     assert.is_true(support.windows or cancelled > 0, "none was under way: this shows nothing")
+    for _, each in ipairs(crowd) do
+      each:close()
+    end
     one:close()
     two:close()
   end)

@@ -147,6 +147,29 @@ describe("iocp.tinn's sockets", function()
   end)
 end)
 
+describe("iocp.tinn's NativeSocket", function()
+  it("connects to an address that SocketUtils has found", function()
+    local output = run [[
+      local Application, NativeSocket = require "Application", require "NativeSocket"
+      local SocketUtils = require "SocketUtils"
+      local server = assert(NativeSocket:createServer { port = 0, backlog = 15, autoclose = true })
+      local _, port = server.server:address()
+      local function main()
+        local address = assert(SocketUtils.CreateSocketAddress("localhost", port))
+        print(address.host, address:GetPort() == port)
+        local socket = NativeSocket:create(AF_INET, SOCK_STREAM, 0)
+        print(socket:isConnected(), socket:connectTo(address), socket:isConnected())
+        local native = server:accept()
+        print(type(native), NativeSocket:init(native, true):closeDown())
+        server:closeDown()
+        print(NativeSocket:create():connectTo(SocketUtils.CreateSocketAddress("127.0.0.1:" .. port)))
+      end
+      run(main)
+    ]]
+    assert.equal("127.0.0.1\ttrue\nfalse\ttrue\ttrue\nnumber\ttrue\nfalse\tECONNREFUSED\n", output)
+  end)
+end)
+
 describe("iocp.tinn's small modules", function()
   it("keep values: queues, stacks, bags, sorted lists", function()
     local output = run [[

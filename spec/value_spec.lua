@@ -551,6 +551,31 @@ describe("a value that cannot cross", function()
     assert.equal(0, heap:stats().blocks)
     assert.equal("INVALID", select(3, iocp.IOCompletionPort.open(handle)))
   end)
+
+  it("is any of what a scheduler has, which stays in its thread", function()
+    local port, handler = iocp.IOCompletionPort(), function() end
+    iocp.run(function()
+      local stays = {
+        Server = assert(iocp.listen("127.0.0.1", 0)),
+        Fiber = iocp.spawn(handler),
+        Condition = iocp.Condition(),
+        Service = assert(iocp.serve { host = "127.0.0.1", workers = 1, handler = handler }),
+        Datagram = assert(iocp.datagram("127.0.0.1", 0)),
+      }
+      stays.Stream = assert(iocp.connect(stays.Server:address()))
+      for name, value in pairs(stays) do
+        local ok, message = pcall(port.send, port, { value = value })
+        assert.is_false(ok)
+        local expected = "cannot send arg 1.value: table (iocp.%s: it stays in its thread)"
+        assert.matches(expected:format(name), message, 1, true)
+      end
+      stays.Stream:close()
+      stays.Server:close()
+      stays.Datagram:close()
+      stays.Service:stop()
+    end)
+    assert.equal(0, port:stats().queued)
+  end)
 end)
 
 describe("port:receive", function()

@@ -30,8 +30,8 @@
 
 --- What crosses between states, as a copy: nil, booleans, numbers, strings, tables (shared parts and cycles kept), Lua
 --- functions with their upvalues, C functions and modules that stand in package.loaded, plain LuaJIT cdata,
---- lightuserdata; and references to ports, heaps, threads, sockets, files, atomics, dictionaries, arrays. Anything else
---- raises an error that names the path to it.
+--- lightuserdata; and references to ports, heaps, threads, sockets, files, atomics, dictionaries, arrays, frozen
+--- tables. Anything else raises an error that names the path to it.
 ---@alias iocp.Value any
 
 ---@class iocp
@@ -145,6 +145,32 @@ function iocp.as_completed(list) end
 ---@param metatable T
 ---@return T metatable
 function iocp.register(name, metatable) end
+
+--- What reads as the table that it was made of, and cannot be changed: any key, any value.
+---@alias iocp.Frozen any
+
+--- A table and all that is in it, copied once into a block that every thread reads in place: it crosses as a reference,
+--- as does each table in it. Functions, cdata and objects in it are for each state what they would be if they were sent
+--- alone. Raises for what cannot cross, with the path to it.
+---@param value table a frozen value is returned as it is
+---@return iocp.Frozen
+function iocp.Frozen(value) end
+
+--- pairs(t), which LuaJIT and Lua 5.1 do not have for a frozen table.
+---@param t table|iocp.Frozen
+---@return function step, any t, nil start
+function iocp.pairs(t) end
+
+--- ipairs(t), which LuaJIT and Lua 5.1 do not have for a frozen table.
+---@param t table|iocp.Frozen
+---@return function step, any t, integer start
+function iocp.ipairs(t) end
+
+--- A copy of a frozen table that can be changed, with all that it reaches and the registered metatables. Anything else
+--- is returned as it is.
+---@param value any
+---@return any
+function iocp.thaw(value) end
 
 --- Begins to look for a host's addresses, in one of at most 4 threads of the process; what is digits, and "localhost",
 --- is known at once. It crosses to other states as a reference: not by encode. Source: getaddrinfo(3), Microsoft's

@@ -1,10 +1,11 @@
 --- iocp.Condition(): what fibers of one thread wait for until another one says that it has come.
 -- @classmod iocp.Condition
-local fibers = require "iocp.fiber"
+local fibers, private = require "iocp.fiber", require "iocp.private"
 local park, wake = fibers.park, fibers.wake
 
 local Condition = {} -- methods
 local class = { __index = Condition }
+private.stays(class, "iocp.Condition: it stays in its thread")
 
 --- Waits for a signal: nil, or TIMEOUT, CANCELLED.
 local function await(self, me, limit, shielded)

@@ -1,11 +1,13 @@
 --- iocp.datagram: a socket for datagrams.
 -- @classmod iocp.Datagram
 local core, fibers, streams = require "iocp.core", require "iocp.fiber", require "iocp.stream"
+local private = require "iocp.private"
 local options, reader, scratch = require "iocp.options", require "iocp.reader", require "iocp.scratch"
 local check = options.check
 
 local Datagram = {} -- methods
 local class = { __index = Datagram }
+private.stays(class, "iocp.Datagram: it stays in its thread")
 
 local rules = {
   { "timeout", function(v) return type(v) == "number" and v >= 0 end, "milliseconds, a number from 0 on" },

@@ -38,6 +38,7 @@ fibers.PARK = PARK
 
 local Fiber = {} -- methods
 local class = { __index = Fiber }
+private.stays(class, "iocp.Fiber: it stays in its thread")
 
 local TURN = 64 -- operations without a wait
 

@@ -19,8 +19,8 @@ local FileStream = { keeps_cr = true }
 --- A read goes on with the block. What comes is the stream's, whoever waits then: { bytes, text }.
 local function go_on(stream)
   local reading = {}
-  scratch.give_away(function(bytes, heap, block)
-    reading.bytes, reading.text = bytes, bytes > 0 and heap:read(block, 0, bytes)
+  scratch.give_away(function(bytes, text)
+    reading.bytes, reading.text = bytes, bytes > 0 and text
     if stream.reader then
       fibers.wake(stream.reader, reading, true)
     end

@@ -31,6 +31,7 @@ local rules = {
 
 local Results = {} -- methods
 local class = { __index = Results }
+private.stays(class, "iocp.Results: it stays in its thread")
 
 -- ---- chunks --------------------------------------------------------------------------------------------------------
 

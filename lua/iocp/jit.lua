@@ -13,7 +13,7 @@
 --
 -- jit/library.lua finds the functions in C, jit/fast.lua has what the methods share, jit/operation.lua what those of
 -- operations share besides; jit/port.lua, jit/heap.lua, jit/socket.lua, jit/file.lua, jit/atomic.lua and jit/array.lua
--- have the methods, and load the others.
+-- have the methods, and load the others; jit/frozen.lua has metamethods, and needs none of them.
 -- @module iocp.jit
 require "iocp.core" -- a thread's state may not have required anything so far
 local private = require "iocp.private"
@@ -23,6 +23,7 @@ local PARTS = {
   IOCompletionPort = "iocp.jit.port", Heap = "iocp.jit.heap", Socket = "iocp.jit.socket", File = "iocp.jit.file",
   Atomic = "iocp.jit.atomic", Array = "iocp.jit.array",
 }
+local LATER = { Atomic = true, Array = true } -- come when they pay in every state: src/lua/late.c
 local ONCE = { packets = true, view = true } -- are called once: what they gave is then what loops
 local ENOUGH = 32 -- calls: fewer than those after which the compiler takes a loop, so that it finds what is to stay
 
@@ -84,17 +85,22 @@ end
 
 private.classic = {} -- by class: the methods that its part is to replace
 
---- Replaces the methods of all classes; or with the name of a class those that are named behind it, when it pays.
+--- Replaces the methods of all classes but for those that come later; or with the name of a class those that are named
+-- behind it, when it pays.
 return function(name, ...)
   if not are_wanted() then
     return
+  elseif name == "Frozen" then -- src/lua/frozen_view.c: it has been read often
+    return require "iocp.jit.frozen"
   elseif name then
     return put_off(name, ...)
   end
   for class in pairs(PARTS) do
-    local index = private.class(class).__index
-    for method, f in pairs(load_part(class, copy(index))) do
-      index[method] = f
+    if not LATER[class] then
+      local index = private.class(class).__index
+      for method, f in pairs(load_part(class, copy(index))) do
+        index[method] = f
+      end
     end
   end
 end

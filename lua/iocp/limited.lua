@@ -9,7 +9,7 @@ return function(methods, parts)
   parts.wait = nil -- how it waits: see iocp.shared_waits
 
   -- Those of ports that are C's, whatever the scheduler or the compiled methods put in their places.
-  local plain = core.IOCompletionPort()
+  local plain = assert(core.IOCompletionPort())
   local enqueue, send = plain.enqueue, plain.send
   plain:close()
 

@@ -1,6 +1,5 @@
 --- pool:scope: tasks that end together. The scope waits for all of them, and the first that does not complete cancels
---- the
--- rest.
+-- the rest.
 -- @module iocp.pool_scope
 local core, private = require "iocp.core", require "iocp.private"
 local ends, options = require "iocp.ends", require "iocp.options"
@@ -10,6 +9,7 @@ local check = options.check
 
 local Scope = {}
 Scope.__index = Scope
+private.stays(Scope, "iocp.Scope: it stays in its thread")
 
 --- Cancels what has not ended.
 -- @return true

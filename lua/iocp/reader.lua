@@ -5,6 +5,7 @@ local core, fibers, scratch = require "iocp.core", require "iocp.fiber", require
 local private = require "iocp.private"
 local find, sub, byte, concat = string.find, string.sub, string.byte, table.concat
 local enter, park, said, yield, PARK = fibers.enter, fibers.park, fibers.failure, coroutine.yield, fibers.PARK
+local current = fibers.current
 local SIZE = scratch.SIZE
 local reader = {}
 
@@ -95,11 +96,9 @@ end
 local function wait_longer(stream, limit)
   local me = fibers.enter()
   local bytes
-  local block = scratch.give_away(function(n, heap, given)
+  local block = scratch.give_away(function(n, text)
     bytes = n
-    if n > 0 then
-      stream.data = stream.data .. heap:read(given, 0, n)
-    end
+    stream.data = stream.data .. text
     stream.is_ended = stream.is_ended or n == 0
     fibers.wake(me, stream, true)
   end)
@@ -141,7 +140,7 @@ end
 local function receive(stream, limit)
   if stream.is_ended then
     return nil
-  elseif not stream.is_full then
+  elseif not stream.is_full and (current() or stream.reader) then -- where no fiber runs only one can wait
     local me, message, code = begin_wait(stream, limit)
     if not me then
       return nil, message, code

@@ -1,7 +1,7 @@
 --- The block that this thread's streams receive into, one for all of them: they wait until there is something, take it
 -- at once, and keep what is theirs as strings. So an idle connection has no block.
 -- @module iocp.scratch
-local core, scheduler = require "iocp.core", require "iocp.scheduler"
+local core, private, scheduler = require "iocp.core", require "iocp.private", require "iocp.scheduler"
 local scratch = { SIZE = 65536, LARGEST = 65535 } -- bytes of a receive; of a datagram
 
 local heap = assert(core.Heap())
@@ -14,10 +14,19 @@ function scratch.block()
   return block
 end
 
+--- Bytes of a block that nobody frees meanwhile, so that one copy will do.
+local text_of = private.text_at
+if rawget(_G, "jit") and jit.status() and pcall(require, "ffi") then
+  local ffi = require "ffi"
+  local cast, string_of, bytes = ffi.cast, ffi.string, ffi.typeof("const char *")
+  function text_of(address, n)
+    return string_of(cast(bytes, address), n)
+  end
+end
+
 --- The first n bytes that were received, from `at` on.
-local read = heap.read
 function scratch.read(at, n)
-  return read(heap, block, at, n)
+  return text_of(block + at, n)
 end
 
 function scratch.peer()
@@ -25,12 +34,12 @@ function scratch.peer()
 end
 
 --- An operation that was to end at once goes on with the block: that is the operation's, and the next one has another.
--- ended(bytes, heap, block) is called when it has.
+-- ended(bytes, text) is called when it has, with what was received.
 function scratch.give_away(ended)
   local given = block
   block = nil
   scheduler.blocks[given] = function(bytes)
-    ended(bytes, heap, given)
+    ended(bytes, bytes > 0 and text_of(given, bytes) or "")
     heap:free(given)
   end
   return given

@@ -1,12 +1,13 @@
 --- iocp.serve: n threads, each with a scheduler, that serve what connects to one place. serve_worker.lua is what each
 -- of them does; here is what begins, asks and ends them.
 -- @classmod iocp.Service
-local core, options = require "iocp.core", require "iocp.options"
+local core, options, private = require "iocp.core", require "iocp.options", require "iocp.private"
 local listener, counters, workers = require "iocp.server", require "iocp.counters", require "iocp.serve_worker"
 local check = options.check
 
 local Service = {} -- methods
 local class = { __index = Service }
+private.stays(class, "iocp.Service: it stays in its thread")
 
 local function is_count(v)
   return type(v) == "number" and v >= 1 and v % 1 == 0

@@ -1,11 +1,13 @@
 --- iocp.listen: what clients connect to.
 -- @classmod iocp.Server
 local core, fibers, streams = require "iocp.core", require "iocp.fiber", require "iocp.stream"
+local private = require "iocp.private"
 local options = require "iocp.options"
 local check = options.check
 
 local Server = {} -- methods
 local class = { __index = Server }
+private.stays(class, "iocp.Server: it stays in its thread")
 
 local rules = {
   { "backlog", function(v) return type(v) == "number" and v >= 0 and v % 1 == 0 end, "an integer from 0 on" },

@@ -2,6 +2,7 @@
 -- server.lua where they come from.
 -- @classmod iocp.Stream
 local core, fibers, scheduler = require "iocp.core", require "iocp.fiber", require "iocp.scheduler"
+local private = require "iocp.private"
 local reader, writer, options = require "iocp.reader", require "iocp.writer", require "iocp.options"
 local clock, operate, results, said = core.clock, fibers.operate, fibers.results, fibers.failure
 local concat, getmetatable, select, type = table.concat, getmetatable, select, type
@@ -14,6 +15,7 @@ local LINGER = 5000 -- ms
 local Stream = { max_line = 1048576, max_unsent = 65536, unsent = 0 }
 local class = { __index = Stream, fill = receive } -- fill(stream, limit): the next bytes; see reader.lua
 local classes = { [class] = true } -- and those that are made of it
+private.stays(class, "iocp.Stream: it stays in its thread")
 
 local function is_count(v)
   return type(v) == "number" and v >= 1 and v % 1 == 0
@@ -315,6 +317,7 @@ function streams.derive(own, names, fill)
     own[name] = Stream[name]
   end
   classes[derived] = true
+  private.stays(derived, "iocp.Stream: it stays in its thread")
   return derived
 end
 

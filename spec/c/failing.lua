@@ -375,9 +375,109 @@ function pools.check()
   end
 end
 
+-- ---- what threads share ----
+
+local shared = {}
+parts.shared = shared
+
+local function share_dict()
+  local dict = need(iocp.Dict { maximum = 100000 })
+  shared.dict, shared.last = dict, nil
+  for i = 1, 40 do
+    local value = { i, messages.text:sub(1, i * 10), i % 5 == 0 and shared.atomic or nil }
+    local ok, message, code = dict:set("key " .. i, value, i % 3 == 0 and 60000 or nil)
+    if ok then
+      shared.last = i
+    else
+      need(ok, message, code)
+    end
+    local found = dict:get("key " .. i)
+    assert(not found or found[1] == i)
+    need(dict:incr("count", 1, 0))
+    if i % 10 == 0 then
+      dict:delete("key " .. i - 3)
+      need(dict:add("added " .. i, i))
+      need(dict:replace("added " .. i, i + 1))
+      need(dict:update("added " .. i, function(n) return n + 1 end))
+      need(dict:get_or_set("made " .. i, function() return i end))
+      need(dict:keys())
+    end
+  end
+end
+
+local function share_frozen()
+  local t = { list = {}, text = messages.text, f = function() return shared end, port = shared.port }
+  for i = 1, 60 do
+    t.list[i] = { id = i, name = "name " .. i, of = t, [i + 0.5] = i }
+  end
+  local frozen = iocp.Frozen(t)
+  shared.frozen = frozen
+  for i = 1, 60 do
+    assert(frozen.list[i].name == "name " .. i and frozen.list[i].of == frozen and frozen.list[i][i + 0.5] == i)
+  end
+  for key, value in iocp.pairs(frozen.list[3]) do
+    assert(frozen.list[3][key] == value)
+  end
+  assert(frozen.text == messages.text and frozen.port == shared.port and frozen.f())
+  local copy = iocp.thaw(frozen)
+  assert(#copy.list == 60 and copy.list[60].of == copy)
+  need(shared.port:send(frozen.list[5]))
+  local ok, part = take(shared.port:receive(0))
+  assert(not ok or part == frozen.list[5])
+end
+
+function shared.act()
+  shared.posted, shared.port, shared.dict, shared.frozen = 0, nil, nil, nil
+  shared.atomic = need(iocp.Atomic(5))
+  assert(shared.atomic:add(2) == 7 and shared.atomic:compare_exchange(7, 1) and not shared.atomic:wait(1, 0))
+  shared.atomic:wake()
+  local array = need(iocp.Array("double", 1000))
+  array:fill(0.5)
+  array:copy(array, 1, 500, 501)
+  assert(array:get(1000) == 0.5 and #array:list() == 1000 and array:view(5, 6)[2] == 0.5)
+  shared.port = need(iocp.IOCompletionPort { capacity = 4, on_full = "refuse" })
+  for i = 1, 10 do
+    if shared.port:enqueue(i) then
+      shared.posted = shared.posted + 1
+    end
+  end
+  assert(shared.posted <= 4)
+  for _ = 1, 10 do
+    if take(shared.port:dequeue(0)) then
+      shared.posted = shared.posted - 1
+    end
+  end
+  share_dict()
+  share_frozen()
+end
+
+function shared.check()
+  collectgarbage()
+  local port, dict, frozen = shared.port, shared.dict, shared.frozen
+  shared.port, shared.dict, shared.frozen, shared.atomic = nil, nil, nil, nil
+  if port then
+    while #port > 0 do
+      assert(port:receive(0) or port:dequeue(0))
+    end
+    for i = 1, 4 do
+      assert(port:enqueue(i), "a place is lost")
+    end
+    assert(select(3, port:enqueue(5)) == "FULL")
+    port:close()
+  end
+  if dict then
+    local stats = dict:stats()
+    assert(stats.bytes <= stats.maximum and #dict:keys() == stats.count)
+    assert(not shared.last or dict:get("key " .. shared.last)[1] == shared.last)
+    assert(dict:get_or_set("after", function() return 1 end) == 1)
+    assert(dict:flush() and dict:stats().bytes == 0)
+  end
+  assert(not frozen or frozen.list[7].id == 7 and iocp.thaw(frozen).list[60].name == "name 60")
+end
+
 -- ---- all ----
 
-local order = { "packets", "messages", "heaps", "threads", "timers", "lookups", "pools" }
+local order = { "packets", "messages", "heaps", "threads", "timers", "lookups", "pools", "shared" }
 
 local function explain(message)
   return tells_of_memory(message) and message or debug.traceback(tostring(message))

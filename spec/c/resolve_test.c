@@ -54,6 +54,30 @@ static void names_are_found(void **state)
 	iocp_any_release(lookup);
 }
 
+static void name_is(const char *host, int required, int result, const char *name)
+{
+	const iocp_host_address *addresses;
+	size_t count;
+	iocp_lookup *lookup;
+	assert_int_equal(iocp_resolve_name(host, "80", required, &lookup), IOCP_OK);
+	assert_int_equal(iocp_lookup_wait(lookup, SOON), IOCP_OK);
+	assert_int_equal(iocp_lookup_result(lookup, &addresses, &count), result);
+	if (result == IOCP_OK) {
+		assert_string_equal(iocp_lookup_name(lookup)->host, name);
+		assert_string_equal(iocp_lookup_name(lookup)->service, "80");
+	}
+	iocp_any_release(lookup);
+}
+
+static void addresses_have_names(void **state)
+{
+	(void)state;
+	name_is("192.0.2.1", 1, IOCP_OK, "a.quick");
+	name_is("192.0.2.2", 0, IOCP_OK, "192.0.2.2");
+	name_is("192.0.2.2", 1, IOCP_EAI_NONAME, NULL);
+	name_is("no.digits", 0, IOCP_EAI_NONAME, NULL);
+}
+
 static void failures_have_names(void **state)
 {
 	static const struct {
@@ -199,6 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_found),
+		cmocka_unit_test(addresses_have_names),
 		cmocka_unit_test(failures_have_names),
 		cmocka_unit_test(ends_are_packets),
 		cmocka_unit_test(many_may_be_queued_and_cancelled),

@@ -1,6 +1,6 @@
 /*
-** resolver.c - getaddrinfo in place of the C library's: what it makes of a name stands in the name. What is none of
-** these the C library is asked for.
+** resolver.c - getaddrinfo and getnameinfo in place of the C library's: what is made of a name stands in the name. What
+** is none of these the C library is asked for. The name of 192.0.2.1 is a.quick, and 192.0.2.2 has none.
 **
 **   a.hangs    192.0.2.1, but it does not come back before resolver_release(1)
 **   a.slow     192.0.2.1, after 200 ms
@@ -14,8 +14,10 @@
 #define _GNU_SOURCE
 #endif
 
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -85,4 +87,25 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
 	for (last = *list; r == 0 && last->ai_next; last = last->ai_next)
 		;
 	return r == 0 ? ask("2001:db8::1", service, hints, &last->ai_next) : r;
+}
+
+typedef int name_function(const struct sockaddr *, socklen_t, char *, socklen_t, char *, socklen_t, int);
+
+int getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
+	socklen_t service_size, int flags)
+{
+	uintptr_t real = (uintptr_t)dlsym(RTLD_NEXT, "getnameinfo");
+	const struct sockaddr_in *inet = (const void *)address;
+	uint32_t number = address->sa_family == AF_INET ? ntohl(inet->sin_addr.s_addr) : 0;
+	int is_ours = number == 0xc0000201 || number == 0xc0000202; /* 192.0.2.1 and .2 */
+	int r;
+	if (!is_ours || (flags & NI_NUMERICHOST))
+		return ((name_function *)real)(address, length, host, host_size, service, service_size, flags);
+	if (number == 0xc0000202 && (flags & NI_NAMEREQD))
+		return EAI_NONAME;
+	r = ((name_function *)real)(address, length, host, host_size, service, service_size,
+		(flags & ~NI_NAMEREQD) | NI_NUMERICHOST | NI_NUMERICSERV);
+	if (r == 0 && number == 0xc0000201)
+		memcpy(host, "a.quick", sizeof("a.quick"));
+	return r;
 }

@@ -124,11 +124,11 @@ end
 --- The largest key that this Lua can hold exactly.
 support.largest_key = math.maxinteger or 2 ^ 53 - 1
 
---- Joins all of them, and asserts that they ended well. Returns their first results.
-function support.join_all(threads)
+--- Joins all of them, each for `ms`, 60000 by default, and asserts that they ended well. Returns their first results.
+function support.join_all(threads, ms)
   local results = {}
   for i, thread in ipairs(threads) do
-    local ok, result = thread:join(60000)
+    local ok, result = thread:join(ms or 60000)
     assert(ok, result)
     results[i] = result
   end

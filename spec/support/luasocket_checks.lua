@@ -745,6 +745,20 @@ check("getaddrinfo gives a list of families and addresses", function(socket)
   equal("inet6", socket.dns.getaddrinfo("::1")[1].family)
 end)
 
+check("an address has a name, or none, and a port a service", function(socket)
+  local name, about = socket.dns.tohostname("127.0.0.1")
+  if name then
+    equal(name, about.name)
+    equal("127.0.0.1", about.ip[1])
+  else
+    equal("host not found", about)
+  end
+  local names, service = assert(socket.dns.getnameinfo("127.0.0.1", "80"))
+  equal("string", type(names[1]))
+  equal("string", type(service))
+  results({ nil, "host or service not provided, or not known" }, socket.dns.getnameinfo("1.2.3.4.5"))
+end)
+
 check("gethostname is a name", function(socket)
   equal("string", type(socket.dns.gethostname()))
 end)

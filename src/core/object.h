@@ -25,7 +25,8 @@ enum iocp_kind {
 	IOCP_KIND_PROCESS = 512, /* has none either */
 	IOCP_KIND_ATOMIC = 1024,
 	IOCP_KIND_DICT = 2048,
-	IOCP_KIND_ARRAY = 4096
+	IOCP_KIND_ARRAY = 4096,
+	IOCP_KIND_FROZEN = 8192
 };
 
 enum { IOCP_SLOT_BITS = 22 }; /* of a handle: 4,194,304 objects */

@@ -128,6 +128,17 @@ enum { IOCP_EAI_NONAME = 1, IOCP_EAI_SERVICE, IOCP_EAI_AGAIN, IOCP_EAI_FAIL, IOC
 int iocp_system_resolve(
 	const char *host, const char *service, int digits, iocp_host_address **addresses, size_t *count);
 
+/* What an address and a port are called. */
+typedef struct iocp_host_name {
+	char host[1025]; /* NI_MAXHOST */
+	char service[32];
+} iocp_host_name;
+
+/* Asks the system, which may take long, for the name of an address in digits, and of a port (digits, or the service's
+** name). `required`: an address that has none is a failure; else its digits are given back. IOCP_OK, IOCP_NOMEM, or one
+** of the above. */
+int iocp_system_name(const char *host, const char *service, int required, iocp_host_name *name);
+
 /* Seconds since 1970 of the system's clock, which may be set. */
 double iocp_system_time(void);
 

@@ -253,7 +253,8 @@ enum iocp_class {
 	IOCP_CLASS_ATOMIC = 9,
 	IOCP_CLASS_DICT = 10,
 	IOCP_CLASS_ARRAY = 11,
-	IOCP_CLASS_COUNT = 12,
+	IOCP_CLASS_FROZEN = 12,
+	IOCP_CLASS_COUNT = 13,
 	IOCP_LIMITED_PORTS = IOCP_CLASS_COUNT /* no class, but for iocp_class_load: see limited.c */
 };
 
@@ -265,8 +266,11 @@ typedef struct iocp_box {
 
 /* ---- late.c: what comes when it pays ----------------------------------------------------------------------------- */
 
-/* The class has been registered in a thread's state of LuaJIT: the compiled methods are to come when they pay. */
+/* The class has been registered: where its compiled methods are not there with the module, they are to come when they
+** pay. */
 void iocp_late_watch(lua_State *L, enum iocp_class c);
+/* Whether this is LuaJIT. */
+int iocp_has_compiler(lua_State *L);
 
 /* ---- object.c: the classes --------------------------------------------------------------------------------------- */
 
@@ -367,6 +371,9 @@ void iocp_lua_open_heap(lua_State *L);
 void iocp_lua_open_thread(lua_State *L);
 void iocp_lua_open_socket(lua_State *L);
 void iocp_lua_open_lookup(lua_State *L);
+/* private.resolve_name(host, service, required): a Lookup of the name of an address, whose wait gives that and the
+** service's; see iocp_system_name. */
+int iocp_lua_resolve_name(lua_State *L);
 void iocp_lua_open_file(lua_State *L);
 void iocp_lua_open_process(lua_State *L);
 void iocp_lua_open_atomic(lua_State *L);
@@ -460,10 +467,17 @@ int iocp_socket_push_result(lua_State *L, iocp_socket *socket, int r, const char
 const char *iocp_check_host(lua_State *L, int index, int may_be_any);
 uint16_t iocp_check_inet_port(lua_State *L, int index);
 
+/* ---- heap.c ------------------------------------------------------------------------------------------------------ */
+
+/* private.text_at(address, size): those bytes of a block that nobody frees meanwhile. */
+int iocp_lua_text_at(lua_State *L);
+
 /* ---- line.c ------------------------------------------------------------------------------------------------------ */
 
 /* private.next_line(data, at): line, where it ends. */
 int iocp_lua_next_line(lua_State *L);
+/* Pushes private.take(self, pattern): what is asked for of self.data, or nothing. */
+void iocp_lua_push_take(lua_State *L);
 
 /* ---- packet.c ---------------------------------------------------------------------------------------------------- */
 

@@ -150,6 +150,14 @@ static int push_content(lua_State *L, iocp_heap *heap, const void *address, size
 	return r;
 }
 
+/* One copy, where heap:read makes two: the caller answers for the block, which nobody frees meanwhile. */
+int iocp_lua_text_at(lua_State *L)
+{
+	const char *address = (const char *)iocp_check_address(L, 1, "address");
+	lua_pushlstring(L, address, (size_t)luaL_checkinteger(L, 2));
+	return 1;
+}
+
 static int heap_read(lua_State *L)
 {
 	iocp_heap *heap = check_heap(L);

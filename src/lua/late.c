@@ -109,7 +109,7 @@ static int look(lua_State *L)
 	return 1;
 }
 
-static int has_compiler(lua_State *L)
+int iocp_has_compiler(lua_State *L)
 {
 	int has;
 	lua_getglobal(L, "jit");
@@ -118,10 +118,22 @@ static int has_compiler(lua_State *L)
 	return has;
 }
 
+/* In a main state all classes have their compiled methods with the module, but for those that most scripts have nothing
+** to do with: these get the small functions. */
+static void watch_in_main(lua_State *L, enum iocp_class c)
+{
+	if ((c == IOCP_CLASS_ATOMIC || c == IOCP_CLASS_ARRAY) && has_required(L))
+		load(L, c);
+}
+
 void iocp_late_watch(lua_State *L, enum iocp_class c)
 {
-	if (!hot[c][0] || !iocp_thread_current() || !has_compiler(L))
+	if (!hot[c][0] || !iocp_has_compiler(L))
 		return;
+	if (!iocp_thread_current()) {
+		watch_in_main(L, c);
+		return;
+	}
 	lua_pushinteger(L, (lua_Integer)c);
 	iocp_class_push(L, c);
 	lua_getfield(L, -1, "__index");

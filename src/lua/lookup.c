@@ -1,5 +1,5 @@
 /*
-** lookup.c - iocp.resolve: the addresses of a host, and the Lookup that finds them.
+** lookup.c - iocp.resolve: the addresses of a host, and the Lookup that finds them, or the name of an address.
 */
 
 #include <stdio.h>
@@ -21,29 +21,59 @@ static const char *to_name(lua_State *L, int index)
 	return name && length && strlen(name) == length ? name : NULL;
 }
 
-int iocp_lua_resolve(lua_State *L)
+enum { DIGITS = 8 };
+
+static const char *check_host(lua_State *L)
 {
-	const char *host = to_name(L, 1), *service = NULL;
-	char digits[8];
-	uint64_t port;
-	iocp_lookup *lookup;
-	int r;
+	const char *host = to_name(L, 1);
 	if (!host)
-		return iocp_bad_argument(L, 1, "host", "a host's name or address, a string");
+		(void)iocp_bad_argument(L, 1, "host", "a host's name or address, a string");
+	return host;
+}
+
+/* A service's name, or its port, in `digits`; NULL for nil. */
+static const char *check_service(lua_State *L, char digits[DIGITS])
+{
+	uint64_t port;
+	const char *service;
 	if (iocp_to_integer(L, 2, UINT16_MAX, &port)) {
-		snprintf(digits, sizeof(digits), "%u", (unsigned)port);
-		service = digits;
-	} else if (!lua_isnoneornil(L, 2)) {
-		service = to_name(L, 2);
-		if (!service)
-			return iocp_bad_argument(L, 2, "service", "a service's name, or a port from 0 to 65535, or nil");
+		snprintf(digits, DIGITS, "%u", (unsigned)port);
+		return digits;
 	}
-	iocp_object_push(L, IOCP_CLASS_LOOKUP);
-	r = iocp_resolve(host, service, &lookup);
+	service = to_name(L, 2);
+	if (!service && !lua_isnoneornil(L, 2))
+		(void)iocp_bad_argument(L, 2, "service", "a service's name, or a port from 0 to 65535, or nil");
+	return service;
+}
+
+static int push_lookup(lua_State *L, int r, iocp_lookup *lookup)
+{
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	iocp_object_set(L, lookup);
 	return 1;
+}
+
+int iocp_lua_resolve(lua_State *L)
+{
+	char digits[DIGITS];
+	const char *host = check_host(L), *service = check_service(L, digits);
+	iocp_lookup *lookup = NULL;
+	int r;
+	iocp_object_push(L, IOCP_CLASS_LOOKUP);
+	r = iocp_resolve(host, service, &lookup);
+	return push_lookup(L, r, lookup);
+}
+
+int iocp_lua_resolve_name(lua_State *L)
+{
+	char digits[DIGITS];
+	const char *host = check_host(L), *service = check_service(L, digits);
+	iocp_lookup *lookup = NULL;
+	int r;
+	iocp_object_push(L, IOCP_CLASS_LOOKUP);
+	r = iocp_resolve_name(host, service, lua_toboolean(L, 3), &lookup);
+	return push_lookup(L, r, lookup);
 }
 
 static int wait_lookup(void *lookup, void *argument, double ms)
@@ -82,6 +112,13 @@ static int push_addresses(lua_State *L, const iocp_host_address *addresses, size
 	return 1;
 }
 
+static int push_name(lua_State *L, const iocp_host_name *name)
+{
+	lua_pushstring(L, name->host);
+	lua_pushstring(L, name->service);
+	return 2;
+}
+
 static int lookup_wait(lua_State *L)
 {
 	iocp_lookup *lookup = check_lookup(L);
@@ -91,7 +128,9 @@ static int lookup_wait(lua_State *L)
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	r = iocp_lookup_result(lookup, &addresses, &count);
-	return r == IOCP_OK ? push_addresses(L, addresses, count) : push_failure(L, lookup, r);
+	if (r != IOCP_OK)
+		return push_failure(L, lookup, r);
+	return iocp_lookup_name(lookup) ? push_name(L, iocp_lookup_name(lookup)) : push_addresses(L, addresses, count);
 }
 
 static int lookup_notify(lua_State *L)

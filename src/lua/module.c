@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "lua/value/format.h"
+#include "lua/frozen.h"
 #include "work/work.h"
 
 /* ---- functions --------------------------------------------------------------------------------------------------- */
@@ -87,6 +87,7 @@ static const struct {
 	[IOCP_CLASS_ATOMIC] = {"Atomic", iocp_lua_push_atomic, {iocp_lua_open_atomic}},
 	[IOCP_CLASS_DICT] = {"Dict", iocp_lua_push_dict, {iocp_lua_open_dict, iocp_calls_add_methods}},
 	[IOCP_CLASS_ARRAY] = {"Array", iocp_lua_push_array, {iocp_lua_open_array, iocp_view_add_method}},
+	[IOCP_CLASS_FROZEN] = {NULL, NULL, {iocp_lua_open_frozen_class}},
 };
 
 /* open(class): registers it. */
@@ -179,9 +180,11 @@ static void open_private(lua_State *L)
 	static const luaL_Reg functions[] = {
 		{"open_pool", iocp_lua_open_pool},
 		{"open_fast", iocp_lua_open_fast},
+		{"open_frozen", iocp_lua_open_frozen},
 		{"io_error", iocp_lua_io_error},
 		{"io_errors", iocp_lua_io_errors},
 		{"next_line", iocp_lua_next_line},
+		{"text_at", iocp_lua_text_at},
 		{"class", private_class},
 		{"pick", iocp_lua_pick},
 		{"detach_socket", iocp_lua_detach_socket},
@@ -189,11 +192,15 @@ static void open_private(lua_State *L)
 		{"debugs", private_debugs},
 		{"wall_time", private_wall_time},
 		{"host_name", private_host_name},
+		{"resolve_name", iocp_lua_resolve_name},
 		{"in_thread", private_in_thread},
+		{"stays", iocp_lua_stays},
 		{NULL, NULL},
 	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-	iocp_new_table(L, functions, 0);
+	iocp_new_table(L, functions, 1);
+	iocp_lua_push_take(L);
+	lua_setfield(L, -2, "take");
 	lua_setfield(L, -2, "iocp.private");
 	lua_pop(L, 1);
 }
@@ -233,6 +240,10 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 		{"Process", iocp_lua_process},
 		{"signal", iocp_lua_signal},
 		{"register", iocp_lua_register},
+		{"Frozen", iocp_lua_frozen},
+		{"pairs", iocp_lua_pairs},
+		{"ipairs", iocp_lua_ipairs},
+		{"thaw", iocp_lua_thaw},
 		{"on_unobserved", iocp_lua_on_unobserved},
 		{NULL, NULL},
 	};

@@ -40,6 +40,8 @@ static const struct class_row {
 	{"iocp.Atomic", IOCP_KIND_ATOMIC, HANDLE},
 	{"iocp.Dict", IOCP_KIND_DICT, HANDLE},
 	{"iocp.Array", IOCP_KIND_ARRAY, HANDLE},
+	/* What scripts see of it is something else: frozen_view.c. */
+	{"iocp.Frozen", IOCP_KIND_FROZEN, 0},
 };
 
 static iocp_box *to_box(lua_State *L, int index)

@@ -1,5 +1,5 @@
 /*
-** resolve.c - a host's addresses, by POSIX' getaddrinfo. Owns nothing.
+** resolve.c - a host's addresses, by POSIX' getaddrinfo, and an address' name, by its getnameinfo. Owns nothing.
 */
 
 #include "core/features.h"
@@ -73,4 +73,18 @@ int iocp_system_resolve(const char *host, const char *service, int digits, iocp_
 	free(*addresses);
 	*addresses = NULL;
 	return error;
+}
+
+int iocp_system_name(const char *host, const char *service, int required, iocp_host_name *name)
+{
+	const struct addrinfo hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}; /* whose port it is */
+	struct addrinfo *list;
+	int error = getaddrinfo(host, service, &hints, &list);
+	if (error != 0)
+		return failure_of(error);
+	error = getnameinfo(list->ai_addr, list->ai_addrlen, name->host, sizeof(name->host), name->service,
+		sizeof(name->service), required ? NI_NAMEREQD : 0);
+	freeaddrinfo(list);
+	return error == 0 ? IOCP_OK : failure_of(error);
 }

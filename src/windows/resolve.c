@@ -1,5 +1,6 @@
 /*
-** resolve.c - a host's addresses, by GetAddrInfoW: a host's name is UTF-8 here. Owns nothing.
+** resolve.c - a host's addresses, by GetAddrInfoW, and an address' name, by getnameinfo: a host's name is UTF-8 here.
+** Owns nothing.
 */
 
 #include "windows/winsock.h"
@@ -64,11 +65,10 @@ static int copy(ADDRINFOW *list, iocp_host_address **addresses, size_t *count)
 	return *addresses ? IOCP_OK : IOCP_NOMEM;
 }
 
-int iocp_system_resolve(const char *host, const char *service, int digits, iocp_host_address **addresses, size_t *count)
+/* The system's list for a host and a service. IOCP_OK, or a failure. */
+static int ask(const char *host, const char *service, const ADDRINFOW *hints, ADDRINFOW **list)
 {
-	const ADDRINFOW hints = {.ai_family = AF_UNSPEC, .ai_flags = digits ? AI_NUMERICHOST : 0};
 	WCHAR wide_host[LONGEST], wide_service[LONGEST];
-	ADDRINFOW *list;
 	int error;
 	if (iocp_winsock_begin() != IOCP_OK)
 		return IOCP_EAI_SYSTEM;
@@ -76,15 +76,35 @@ int iocp_system_resolve(const char *host, const char *service, int digits, iocp_
 		return IOCP_EAI_NONAME;
 	if (service && !MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, service, -1, wide_service, LONGEST))
 		return IOCP_EAI_SERVICE;
-	error = iocp_winsock.GetAddrInfoW(wide_host, service ? wide_service : NULL, &hints, &list);
-	if (error == 0)
+	error = iocp_winsock.GetAddrInfoW(wide_host, service ? wide_service : NULL, hints, list);
+	return error == 0 ? IOCP_OK : failure_of(error);
+}
+
+int iocp_system_resolve(const char *host, const char *service, int digits, iocp_host_address **addresses, size_t *count)
+{
+	const ADDRINFOW hints = {.ai_family = AF_UNSPEC, .ai_flags = digits ? AI_NUMERICHOST : 0};
+	ADDRINFOW *list;
+	int error = ask(host, service, &hints, &list);
+	if (error == IOCP_OK)
 		error = copy(list, addresses, count);
-	else
-		error = failure_of(error);
 	if (error == IOCP_OK && *count == 0) {
 		free(*addresses);
 		*addresses = NULL;
 		error = IOCP_EAI_NONAME;
 	}
 	return error;
+}
+
+int iocp_system_name(const char *host, const char *service, int required, iocp_host_name *name)
+{
+	const ADDRINFOW hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}; /* whose port it is */
+	ADDRINFOW *list;
+	int error = ask(host, service, &hints, &list);
+	if (error != IOCP_OK)
+		return error;
+	error = iocp_winsock.getnameinfo(list->ai_addr, (socklen_t)list->ai_addrlen, name->host, sizeof(name->host),
+		name->service, sizeof(name->service), required ? NI_NAMEREQD : 0);
+	iocp_winsock.FreeAddrInfoW(list);
+	return error == 0 ? IOCP_OK : failure_of(error);
 }

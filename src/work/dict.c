@@ -81,31 +81,9 @@ void iocp_dict_value_release(iocp_dict_value *value)
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
-/* Multiplies and folds: each bit of both has a part in all of the result. Source: Knuth, 6.4; wyhash's idea. */
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	uint64_t x = (a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b | 1);
-	x ^= x >> 32;
-	x *= UINT64_C(0xd6e8feb86659fd93);
-	return x ^ x >> 29;
-}
-
-/* The seed is not known outside, so that nobody can send keys that all fall into one list. */
-static uint64_t hash_of(uint64_t seed, const unsigned char *bytes, size_t size)
-{
-	uint64_t hash = seed ^ size, word;
-	for (; size >= sizeof(word); size -= sizeof(word), bytes += sizeof(word)) {
-		memcpy(&word, bytes, sizeof(word));
-		hash = mix(hash ^ word, seed);
-	}
-	word = 0;
-	memcpy(&word, bytes, size);
-	return mix(hash ^ word, seed);
-}
-
 iocp_dict_key iocp_dict_key_of(iocp_dict *dict, const void *key, size_t size)
 {
-	iocp_dict_key k = {key, size, hash_of(dict->seed, key, size), NULL};
+	iocp_dict_key k = {key, size, iocp_hash(dict->seed, key, size), NULL};
 	k.stripe = &dict->stripes[k.hash >> 59]; /* the buckets go by the lower bits */
 	return k;
 }
@@ -637,7 +615,7 @@ int iocp_dict_create(uint64_t maximum, iocp_dict **dict)
 	if (!made)
 		return IOCP_NOMEM;
 	made->maximum = maximum ? maximum : UINT64_MAX;
-	made->seed = mix((uint64_t)(uintptr_t)made, (uint64_t)(iocp_clock() * 1e6));
+	made->seed = iocp_hash_seed(made);
 	for (i = 0; i < IOCP_DICT_STRIPES; i++)
 		tell_oldest(&made->stripes[i]);
 	r = iocp_object_register(&made->object, IOCP_KIND_DICT, made, free_dict);

@@ -1,6 +1,6 @@
 /*
-** lookup.c - the addresses of a host, which the system's call may take as long for as it likes: that is made by a few
-** threads of the library, and nobody waits for them but by a lookup.
+** lookup.c - the addresses of a host, and the names of addresses, which the system's calls may take as long for as they
+** like: those are made by a few threads of the library, and nobody waits for them but by a lookup.
 **
 ** Digits and "localhost" are answered at once, by whoever asks.
 **
@@ -31,8 +31,10 @@ struct iocp_lookup {
 	int result;
 	iocp_host_address *addresses;
 	size_t count;
-	const char *service; /* NULL: none */
-	char host[];         /* and the service behind it */
+	iocp_host_name *name; /* NULL: it looks for addresses */
+	int required;         /* an address that has no name is a failure */
+	const char *service;  /* NULL: none */
+	char host[];          /* and the service behind it */
 };
 
 static iocp_lock lock;
@@ -72,6 +74,7 @@ static void last_reference(iocp_object *object)
 {
 	iocp_lookup *lookup = (iocp_lookup *)object; /* its first member */
 	free(lookup->addresses);
+	free(lookup->name);
 	free(lookup);
 }
 
@@ -101,7 +104,11 @@ static void deal_with(iocp_lookup *lookup)
 {
 	iocp_host_address *addresses = NULL;
 	size_t count = 0;
-	int r = iocp_system_resolve(lookup->host, lookup->service, 0, &addresses, &count), ours;
+	int r, ours;
+	if (lookup->name) /* who cancels it does not read that */
+		r = iocp_system_name(lookup->host, lookup->service, lookup->required, lookup->name);
+	else
+		r = iocp_system_resolve(lookup->host, lookup->service, 0, &addresses, &count);
 	iocp_lock_acquire(&lock);
 	busy--;
 	ours = lookup->place == ASKED;
@@ -245,6 +252,23 @@ int iocp_resolve(const char *host, const char *service, iocp_lookup **lookup)
 	return IOCP_OK;
 }
 
+int iocp_resolve_name(const char *host, const char *service, int required, iocp_lookup **lookup)
+{
+	iocp_lookup *fresh = new_lookup(host, service);
+	int r = IOCP_NOMEM;
+	if (fresh)
+		fresh->name = calloc(1, sizeof(*fresh->name));
+	if (fresh && fresh->name) {
+		fresh->required = required;
+		r = enqueue(fresh);
+	}
+	if (r != IOCP_OK && fresh)
+		iocp_any_release(fresh);
+	if (r == IOCP_OK)
+		*lookup = fresh;
+	return r;
+}
+
 /* ---- use --------------------------------------------------------------------------------------------------------- */
 
 int iocp_lookup_wait(iocp_lookup *lookup, double ms)
@@ -258,6 +282,11 @@ int iocp_lookup_result(const iocp_lookup *lookup, const iocp_host_address **addr
 	*addresses = lookup->addresses;
 	*count = lookup->count;
 	return lookup->result;
+}
+
+const iocp_host_name *iocp_lookup_name(const iocp_lookup *lookup)
+{
+	return lookup->name;
 }
 
 const char *iocp_lookup_host(const iocp_lookup *lookup)

@@ -14,13 +14,15 @@
 **   turn.c        which of the tasks that are queued is next
 **   task_watch.c  who is told of its end
 **   task_graph.c  what can only end after what, without circles
-**   lookup.c      the addresses of hosts
+**   lookup.c      the addresses of hosts, and their names
 **   process.c     child processes
 **   signal.c      signals of the process as packets: iocp.h
 **   timer.c       packets that are posted later: iocp.h, and when an event happens
 **   atomic.c      integers that threads share, and wait for: iocp.h
 **   dict.c        dictionaries that threads share: iocp.h, and what their values are
 **   dict_claim.c  who computes a value for all
+**   hash.c        a hash of bytes
+**   frozen.c      values that are read where they lie: frozen.h
 **   array.c       arrays of numbers that threads share: iocp.h
 **
 ** What a worker runs, and with what, is the pool's owner's: a `body` and payloads, of which only the owner's calls know
@@ -148,6 +150,12 @@ void iocp_dict_claim_end(iocp_dict_claim *claim);
 int iocp_dict_claim_notify(
 	iocp_dict *dict, const void *key, size_t key_size, iocp_port *port, const iocp_packet *packet, iocp_timer *timer);
 
+/* ---- hash.c ------------------------------------------------------------------------------------------------------ */
+
+/* For the hashes of an object that has just been made. */
+uint64_t iocp_hash_seed(const void *owner);
+uint64_t iocp_hash(uint64_t seed, const void *bytes, size_t size);
+
 /* ---- array.c ----------------------------------------------------------------------------------------------------- */
 
 /* "int8" ...; NULL: there is no such type. */
@@ -161,6 +169,10 @@ size_t iocp_element_size(enum iocp_element type);
 ** iocp_any_retain and iocp_any_release. IOCP_NOMEM, or the system's code: there is no thread for it. */
 int iocp_resolve(const char *host, const char *service, iocp_lookup **lookup);
 const char *iocp_lookup_host(const iocp_lookup *lookup);
+/* The same for the name of an address in digits and of a port: see iocp_system_name. */
+int iocp_resolve_name(const char *host, const char *service, int required, iocp_lookup **lookup);
+/* NULL: it looks for addresses. Else, of one that has ended well, what it found. */
+const iocp_host_name *iocp_lookup_name(const iocp_lookup *lookup);
 /* The machine's own name; 0: it has none, or none that has room. */
 int iocp_own_host_name(char *buffer, size_t size);
 /* Waits until it has ended: IOCP_OK; IOCP_TIMEOUT, IOCP_CANCELLED (the thread), IOCP_INTERRUPTED, IOCP_NOMEM. */

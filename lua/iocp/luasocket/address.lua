@@ -11,22 +11,26 @@ local function is_port(number)
   return number >= 0 and number <= 65535 and number % 1 == 0
 end
 
+local OCTETS = {}
+for i = 0, 255 do
+  OCTETS[("%d"):format(i)] = true
+end
+
 --- Whether it is an inet address, which needs no lookup.
 local function is_digits(host)
   local a, b, c, d = host:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$")
-  return a and a + 0 < 256 and b + 0 < 256 and c + 0 < 256 and d + 0 < 256 and not host:find("%f[%d]0%d")
+  return OCTETS[a or ""] and OCTETS[b] and OCTETS[c] and OCTETS[d]
 end
 
 --- The addresses of a host, of a family ("unspec": any), as iocp.resolve has them; or nil, and the text.
 function address.find(host, service, family)
   local port = tonumber(service)
-  if not is_name(host) then
+  if port and is_port(port) and family ~= "inet6" and is_digits(host) then
+    return { { family = "inet", host = host, port = port } }
+  elseif not is_name(host) then
     return nil, words.of "EAI_NONAME"
   elseif port and not is_port(port) or not port and not is_name(service) then
     return nil, words.of "EAI_SERVICE"
-  end
-  if port and family ~= "inet6" and is_digits(host) then
-    return { { family = "inet", host = host, port = port } }
   end
   local lookup, message, code = core.resolve(host, port or service)
   local found = lookup
@@ -54,6 +58,16 @@ function address.find_own(host, service, family)
     return address.find(host, service, family)
   end
   return address.find(family == "inet6" and "::" or "0.0.0.0", service, family)
+end
+
+--- What an address, in digits, and a port are called. nil: nobody says; `required`: or the address has no name.
+local function name_of(host, port, required)
+  local lookup = private.resolve_name(host, port, required)
+  if not lookup then
+    return nil
+  end
+  local name, service = lookup:wait()
+  return name, name and service
 end
 
 local dns = {}
@@ -94,11 +108,18 @@ end
 
 function dns.tohostname(host)
   host = words.text("tohostname", 1, host)
-  local about, text = resolved(host, host)
+  local name = host
+  if is_digits(host) then
+    name = name_of(host, nil, true)
+    if not name then
+      return nil, "host not found"
+    end
+  end
+  local about, text = resolved(name, host)
   if not about then
     return nil, text
   end
-  return about.name, about
+  return name, about
 end
 
 function dns.getnameinfo(host, service)
@@ -110,12 +131,13 @@ function dns.getnameinfo(host, service)
   if not found then
     return nil, text
   end
-  local names = {}
-  for i, one in ipairs(host ~= nil and found or {}) do
-    names[i] = one.host
+  local names, its_service = {}, nil
+  for i, one in ipairs(found) do
+    local name, its = name_of(one.host, one.port)
+    names[i], its_service = host ~= nil and (name or one.host) or nil, its or tostring(service)
   end
   if service ~= nil then
-    return names, tostring(service)
+    return names, its_service
   end
   return names
 end

@@ -2,6 +2,7 @@
 -- @module iocp.luasocket.buffer
 local core, fibers, reader = require "iocp.core", require "iocp.fiber", require "iocp.reader"
 local scheduler = require "iocp.scheduler"
+local private = require "iocp.private"
 local object, words = require "iocp.luasocket.object", require "iocp.luasocket.words"
 local concat, sub, find, gsub = table.concat, string.sub, string.find, string.gsub
 local buffer = {}
@@ -33,6 +34,35 @@ local function take(self, last)
   end
   self.at = last + 1
   return sub(data, at, last)
+end
+
+--- buffer.take(self, pattern): what is asked for, where all of it is there already, as it mostly is, and nothing is to
+-- be done to it; nil. `pattern`: nil or "*l", or how many bytes. In C where LuaJIT does not compile it.
+buffer.take = private.take
+if rawget(_G, "jit") and jit.status() then
+  local next_line = reader.next_line
+  function buffer.take(self, pattern)
+    local data, at = self.data, self.at
+    local text, last
+    if pattern == nil or pattern == "*l" then
+      text, last = next_line(data, at)
+      if not text or find(text, "\r", 1, true) then
+        return nil
+      end
+    elseif type(pattern) == "number" and pattern > 0 and at + pattern - 1 <= #data and pattern % 1 == 0 then
+      last = at + pattern - 1
+      text = sub(data, at, last)
+    else
+      return nil
+    end
+    self.received = self.received + last - at + 1
+    if last == #data then
+      self.data, self.at = "", 1
+    else
+      self.at = last + 1
+    end
+    return text
+  end
 end
 
 --- n bytes behind those of `pieces`: nil; or the text of what failed. It waits for something even where n is 0.
@@ -106,8 +136,17 @@ function buffer.receive(self, pattern, prefix)
   if not receive then
     return prefix
   end
+  local limit = object.limit(self)
+  local failure = fill(self, limit)
+  if failure then
+    return nil, failure, prefix
+  end
+  local whole = buffer.take(self, n or pattern)
+  if whole then
+    return prefix == "" and whole or prefix .. whole
+  end
   local pieces = { prefix }
-  local failure = receive(self, pieces, object.limit(self), n)
+  failure = receive(self, pieces, limit, n)
   local text = pieces[3] and concat(pieces) or prefix .. (pieces[2] or "")
   if failure then
     return nil, failure, text
@@ -123,13 +162,8 @@ local PIECE = 16384
 local pending = scheduler.pending
 local LINGER = 5000 -- ms
 
---- Begins to send: nil, and no piece is pending or this is; or the code of what failed.
-local function begin(self, piece)
-  local socket = self.socket
-  local bytes, _, code = socket:send(piece, false)
-  if bytes ~= true then
-    return not bytes and code or nil
-  end
+--- A piece is the library's until its packet comes.
+local function hold(self, socket)
   local key = tonumber(socket:handle())
   self.piece = key
   pending[key] = function(n)
@@ -140,6 +174,17 @@ local function begin(self, piece)
     if self.sender then
       fibers.wake(self.sender, key, true)
     end
+  end
+end
+
+--- Begins to send: nil, and no piece is pending or this is; or the code of what failed.
+local function begin(self, piece)
+  local socket = self.socket
+  local bytes, _, code = socket:send(piece, false)
+  if bytes == true then
+    hold(self, socket) -- not here: what makes closures LuaJIT does not compile
+  elseif not bytes then
+    return code
   end
   return nil
 end
@@ -185,6 +230,15 @@ end
 
 --- @return the index of the last byte that was sent; or nil, the text of what failed, and that
 function buffer.send(self, data, i, j)
+  if type(data) == "string" and data ~= "" and #data <= PIECE and i == nil and j == nil and self.socket
+    and not self.piece and not self.broken then
+    local code = begin(self, data)
+    if code then
+      return nil, words.of(code, code), 0
+    end
+    self.sent = self.sent + #data
+    return #data
+  end
   data = words.text("send", 1, data)
   i, j = words.number("send", 2, i, 1), words.number("send", 3, j, -1)
   i = math.max(i < 0 and #data + i + 1 or i, 1)

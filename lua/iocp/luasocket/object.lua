@@ -17,21 +17,47 @@ local NAMES = { inet = "inet4", inet6 = "inet6", unspec = "inet4" } -- getfamily
 local classes = {} -- by name: metatables
 local groups = {} -- by metatable: tcp or udp
 
---- Makes classes of the same methods.
+-- What an object has until it has its own.
+local FIRST = { block = -1, total = -1, data = "", at = 1, received = 0, sent = 0, is_closed = false }
+
+--- Where it is, as a text.
+local function address_of(self)
+  local class = getmetatable(self)
+  local text = tostring(setmetatable(self, nil))
+  setmetatable(self, class)
+  return text:match("0x%x+") or text
+end
+
+--- The metatable of a class, also before there is more to it.
+function object.class(name)
+  classes[name] = classes[name] or {}
+  return classes[name]
+end
+
+--- Makes classes of the same methods, which each of them has in one table: all that is found there is found at once.
 function object.classes(group, methods, ...)
   for _, name in ipairs { ... } do
-    local class = { __index = setmetatable({ class = name }, { __index = methods }), name = name }
-    class.__tostring = function(self)
-      return name .. ": " .. (self.address or "0x0")
+    local own = { class = name }
+    for _, from in ipairs { FIRST, methods } do
+      for key, value in pairs(from) do
+        own[key] = value
+      end
     end
-    classes[name], groups[class] = class, group
+    local class = object.class(name)
+    class.__index, class.name, groups[class] = own, name, group
+    class.__tostring = function(self)
+      return name .. ": " .. address_of(self)
+    end
+    private.stays(class, name .. ": it stays in its thread")
   end
 end
 
---- Raises unless it is of the class, or, where that ends in "{any}", of its group.
+local ANY = { ["tcp{any}"] = "tcp", ["udp{any}"] = "udp", ["tls{any}"] = "tls" }
+
+--- Raises unless it is of the class, or, where that is for any of a group, of the group.
 function object.check(self, name, class)
-  local its = getmetatable(self)
-  if its ~= classes[class] and groups[its] ~= class:match("^(%a+){any}$") or its == nil then
+  local its, group = getmetatable(self), ANY[class]
+  if its == nil or its ~= classes[class] and (group == nil or groups[its] ~= group) then
     words.refuse(name, 0, class .. " expected")
   end
 end
@@ -47,30 +73,45 @@ end
 
 -- ---- the socket below -----------------------------------------------------------------------------------------------
 
---- What closes a socket with the last reference to its object: tables have no finalizer in Lua 5.1.
-local guard
-if rawget(_G, "newproxy") then
-  function guard(finish)
-    local proxy = rawget(_G, "newproxy")(true)
-    getmetatable(proxy).__gc = finish
-    return proxy
+--- guard(socket): what closes a socket with the last reference to its object, which has the guard; tables have no
+-- finalizer in Lua 5.1. let_go(guard): it does not any more.
+local guard, let_go
+local newproxy = rawget(_G, "newproxy")
+if newproxy then
+  local guarded = setmetatable({}, { __mode = "k" }) -- by guard: the socket
+  local prototype = newproxy(true)
+  getmetatable(prototype).__gc = function(self)
+    if guarded[self] then
+      guarded[self]:close()
+    end
+  end
+  function guard(socket)
+    local self = newproxy(prototype)
+    guarded[self] = socket
+    return self
+  end
+  function let_go(self)
+    guarded[self] = nil
   end
 else
-  function guard(finish)
-    return setmetatable({}, { __gc = finish })
+  local class = { __gc = function(self)
+    if self[1] then
+      self[1]:close()
+    end
+  end }
+  function guard(socket)
+    return setmetatable({ socket }, class)
+  end
+  function let_go(self)
+    self[1] = nil
   end
 end
 
-local mine = setmetatable({}, { __mode = "v" }) -- by descriptor: objects
+local mine = setmetatable({}, { __mode = "v" }) -- by descriptor that somebody has asked for: objects
 
 --- A new object of the class.
 function object.new(class, kind, family)
-  local self = {
-    kind = kind, family = family, block = -1, total = -1,
-    data = "", at = 1, received = 0, sent = 0, birthday = clock(), is_closed = false,
-  }
-  self.address = tostring(self):match("0x%x+") or tostring(self)
-  return object.become(self, class)
+  return setmetatable({ kind = kind, family = family, birthday = clock() }, classes[class])
 end
 
 --- It has this socket from now on, which is associated here; or nil, message, code, and it has none.
@@ -80,16 +121,14 @@ function object.own(self, socket)
     socket:close()
     return nil, message, code
   end
-  self.socket, self.guard = socket, guard(function() socket:close() end)
-  self.is_closed, self.is_ended = false, nil
-  mine[socket:native()] = self
+  self.socket, self.guard, self.is_closed, self.is_ended = socket, guard(socket), nil, nil
   return true
 end
 
 --- The socket that has a descriptor, and the object that has the socket; nil: none of ours has it.
 function object.find(fd)
   local self = mine[fd]
-  if self and self.socket then
+  if self and self.socket and self.socket:native() == fd then
     return self.socket, self
   end
 end
@@ -97,7 +136,10 @@ end
 --- Has no socket any more.
 function object.drop(self)
   local socket = self.socket
-  reader.close(self)
+  if self.slot then
+    reader.close(self)
+  end
+  let_go(self.guard)
   self.socket, self.guard, self.is_closed, self.data, self.at = nil, nil, true, "", 1
   return socket
 end
@@ -111,15 +153,22 @@ function object.open(self, family)
   if not socket then
     return nil, message, code
   end
-  if not socket:native() then -- it has no descriptor before it needs one; an option says why there is none
-    local _
-    _, message, code = socket:option("sndbuf")
-    socket:close()
-    return nil, message, code
-  elseif family == "inet6" then
+  if family == "inet6" then
     socket:option("v6only", true)
   end
   return object.own(self, socket)
+end
+
+--- The same; it has a descriptor at once.
+local function open_now(self, family)
+  local ok, message, code = object.open(self, family)
+  if ok and not self.socket:native() then -- an option says why there is none
+    local _
+    _, message, code = self.socket:option("sndbuf")
+    object.drop(self):close()
+    return nil, message, code
+  end
+  return ok, message, code
 end
 
 --- Its descriptor is with whoever has asked for it; it has no socket any more.
@@ -135,7 +184,7 @@ end
 function object.create(class, kind, family)
   local self = object.new(class, kind, family)
   if family ~= "unspec" then
-    local ok, message, code = object.open(self, family)
+    local ok, message, code = open_now(self, family)
     if not ok then
       return words.failure(ok, message, code)
     end
@@ -218,7 +267,12 @@ function object.methods(group)
 
   function methods:getfd()
     object.check(self, "getfd", any)
-    return self.socket and self.socket:native() or -1
+    local fd = self.socket and self.socket:native()
+    if not fd then
+      return -1
+    end
+    mine[fd] = self
+    return fd
   end
 
   --- The descriptor is somebody else's, who closes it. The one that it had is now for who has asked for it, and is not

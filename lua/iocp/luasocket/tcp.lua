@@ -1,14 +1,16 @@
 --- luasocket's tcp objects.
 -- @module iocp.luasocket.tcp
 local core, fibers = require "iocp.core", require "iocp.fiber"
-local servers = require "iocp.server"
+local servers, pending = require "iocp.server", require("iocp.scheduler").pending
 local object, buffer, words = require "iocp.luasocket.object", require "iocp.luasocket.buffer",
   require "iocp.luasocket.words"
 local address = require "iocp.luasocket.address"
+local getmetatable, take = getmetatable, buffer.take
 local tcp = {}
 
 local methods = object.methods "tcp"
 local ANY, MASTER, CLIENT, SERVER = "tcp{any}", "tcp{master}", "tcp{client}", "tcp{server}"
+local client = object.class(CLIENT)
 
 local function new(family)
   return object.new(MASTER, "stream", family)
@@ -16,21 +18,33 @@ end
 
 -- ---- connecting -----------------------------------------------------------------------------------------------------
 
---- Begins to connect: nil; or the code of what failed.
-local function begin(self, one)
-  local attempt = {}
-  attempt.overlapped = fibers.expect(function(bytes)
+--- What becomes of a connect that is under way, which is the socket's until its packet comes.
+local function new_attempt(socket)
+  local attempt, key = { is_over = false }, tonumber(socket:handle())
+  pending[key] = function(bytes)
+    pending[key] = nil
     attempt.code, attempt.is_over = bytes < 0 and core.describe(bytes) or nil, true
     if attempt.waiter then
       fibers.wake(attempt.waiter, attempt.waits, true)
     end
-  end)
-  local ok, _, code = self.socket:connect(one.host, one.port, attempt.overlapped)
-  if not ok then
-    fibers.forget(attempt.overlapped)
-    return code
   end
-  self.connecting = attempt
+  return attempt
+end
+
+--- Begins to connect: nil, and it is connected, or `connecting`; or the code of what failed. Who has no time is told
+-- later, however soon it ended.
+local function begin(self, one)
+  local socket = self.socket
+  local bytes, _, code = socket:connect(one.host, one.port, false)
+  if bytes == true then
+    self.connecting = new_attempt(socket)
+  elseif object.is_impatient(self) and (bytes or code == "ECONNREFUSED") then
+    self.connecting = { is_over = true, code = code }
+  elseif not bytes then
+    return code
+  else
+    self.is_connected = true
+  end
   return nil
 end
 
@@ -69,7 +83,7 @@ local function try(self, one)
   end
   self.has_failed = nil
   code = not ok and code or begin(self, one)
-  if not code then
+  if not code and self.connecting then
     code = object.is_impatient(self) and "TIMEOUT" or await(self, object.limit(self))
   end
   self.has_failed = code and code ~= "TIMEOUT" and code ~= "CANCELLED" and not self.is_bound
@@ -184,19 +198,19 @@ function methods:accept()
   if not socket then
     return words.failure(socket, message, code)
   end
-  local client = object.new(CLIENT, "stream", self.family)
+  local one = object.new(CLIENT, "stream", self.family)
   local ok
-  ok, message, code = object.own(client, socket)
+  ok, message, code = object.own(one, socket)
   if not ok then
     return words.failure(ok, message, code)
   end
-  client.is_connected = true
-  return client
+  one.is_connected = true
+  return one
 end
 
 -- ---- connected ------------------------------------------------------------------------------------------------------
 
-function methods:receive(pattern, prefix)
+local function receive(self, pattern, prefix)
   object.check(self, "receive", CLIENT)
   local failure = self.connecting and finish(self)
   if failure then
@@ -205,8 +219,18 @@ function methods:receive(pattern, prefix)
   return buffer.receive(self, pattern, prefix)
 end
 
+function methods:receive(pattern, prefix)
+  local text = prefix == nil and getmetatable(self) == client and take(self, pattern)
+  if text then
+    return text
+  end
+  return receive(self, pattern, prefix)
+end
+
 function methods:send(data, i, j)
-  object.check(self, "send", CLIENT)
+  if getmetatable(self) ~= client then
+    object.check(self, "send", CLIENT)
+  end
   local failure = self.connecting and finish(self)
   if failure then
     return nil, failure, 0
@@ -256,12 +280,13 @@ end
 function methods:close()
   object.check(self, "close", ANY)
   if self.socket then
-    buffer.flush(self)
-    object.drop(self):close()
-    for _, client in ipairs(self.early or {}) do
-      client:close()
+    if self.piece then
+      buffer.flush(self)
     end
-    self.early = self.early and {}
+    object.drop(self):close()
+    for _ = 1, self.early and #self.early or 0 do
+      table.remove(self.early):close()
+    end
   end
   return 1
 end

@@ -49,7 +49,9 @@ end
 
 --- A string; numbers are strings, too.
 function words.text(name, index, value)
-  if type(value) ~= "string" and type(value) ~= "number" then
+  if type(value) == "string" then
+    return value
+  elseif type(value) ~= "number" then
     words.refuse(name, index, "string expected, got " .. (value == nil and "no value" or type(value)))
   end
   return tostring(value)
@@ -60,7 +62,7 @@ function words.number(name, index, value, default)
   if value == nil and default then
     return default
   end
-  local number = tonumber(value)
+  local number = type(value) == "number" and value or tonumber(value)
   if not number then
     words.refuse(name, index, "number expected, got " .. (value == nil and "no value" or type(value)))
   end

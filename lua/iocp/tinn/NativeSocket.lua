@@ -27,6 +27,21 @@ function NativeSocket:init(native, autoclose)
   return new { stream = stream, native = native, guard = guard }
 end
 
+--- One that is to be connected; family, type and protocol follow from the address.
+function NativeSocket:create()
+  return new {}
+end
+
+--- Connects to an address of SocketUtils: true; or `false, err`.
+function NativeSocket:connectTo(address)
+  local stream, _, code = iocp.connect(address.host, address.port)
+  if not stream then
+    return false, code
+  end
+  self.stream = stream
+  return true
+end
+
 --- One that is connected; or `nil, err`.
 function NativeSocket:createClient(host, port)
   local stream, _, code = iocp.connect(host, port)
@@ -46,7 +61,7 @@ function NativeSocket:createServer(params)
   return new { server = server }
 end
 
---- Waits for a client: the system's number of its connection, for NativeSocket(number); or `false, err`.
+--- Waits for a client: the system's number of its connection, for NativeSocket:init(number); or `false, err`.
 function NativeSocket:accept()
   local stream, _, code = self.server:accept()
   if not stream then

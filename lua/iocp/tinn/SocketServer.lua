@@ -5,7 +5,7 @@ local Application, NativeSocket = require "iocp.tinn.Application", require "iocp
 local SocketServer = require "iocp.tinn.class"()
 
 --- @param port a number
--- @param on_accept called with the system's number of each connection, for NativeSocket(number)
+-- @param on_accept called with the system's number of each connection, for NativeSocket:init(number)
 -- @return the server; or `nil, err`
 function SocketServer:create(port, on_accept)
   local socket, err = NativeSocket:createServer { port = port or 9090, backlog = 150 }

@@ -6,6 +6,7 @@ local iocp = require "iocp"
 local constants = {
   INFINITE = 0xFFFFFFFF, WAIT_OBJECT_0 = 0, WAIT_ABANDONED = 128, WAIT_TIMEOUT = 258, WAIT_FAILED = 0xFFFFFFFF,
   ERROR_SUCCESS = 0, ERROR_NETNAME_DELETED = 64,
+  AF_UNSPEC = 0, AF_INET = 2, AF_INET6 = 23, SOCK_STREAM = 1, SOCK_DGRAM = 2, IPPROTO_TCP = 6,
 }
 
 for name, value in pairs(constants) do

@@ -13,7 +13,7 @@ end
 
 for name in ([[ IOCompletionPort Heap TINNThread core_synch_l1_2_0 core_profile_l1_1_0 WTypes Application Scheduler Task
   waitForCondition waitForIO waitForSignal waitForTime Collections Functor arch tabutils StopWatch Computicle
-  ComputicleOps Messenger NativeSocket NetStream SocketServer ]]):gmatch "%S+" do
+  ComputicleOps Messenger NativeSocket NetStream SocketOps SocketServer SocketUtils ]]):gmatch "%S+" do
   package.preload[name] = package.preload[name] or load_module
 end
 

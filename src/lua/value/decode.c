@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "lua/frozen.h"
 #include "lua/value/format.h"
 
 enum part { ELEMENT, KEY, VALUE, UPVALUE };
@@ -263,24 +264,46 @@ static int push_pointer(decoder *d)
 	return iocp_push_lightuserdata(d->L, (void *)(uintptr_t)pointer);
 }
 
-static int push_object(decoder *d)
+/* Pushes a userdata for the object in the list that comes next. */
+static int push_listed(decoder *d, enum iocp_class *class)
 {
 	lua_State *L = d->L;
-	enum iocp_class class;
 	uint64_t index, name;
 	void *object;
-	if (!iocp_get_varint(&d->in, &index) || !iocp_parcel_listed(d->parcel, index, &class, &name))
+	if (!iocp_get_varint(&d->in, &index) || !iocp_parcel_listed(d->parcel, index, class, &name))
 		return damaged(d);
-	iocp_object_push(L, class);
+	iocp_object_push(L, *class);
 	if (!(d->parcel->flags & IOCP_PARCEL_SEALED)) {
 		object = (void *)(uintptr_t)name;
 		iocp_object_keep(object);
-	} else if (iocp_object_open_handle(class, name, &object) != IOCP_OK) {
-		lua_pushfstring(L, "the %s in the block is gone", iocp_class_name(class));
+	} else if (iocp_object_open_handle(*class, name, &object) != IOCP_OK) {
+		lua_pushfstring(L, "the %s in the block is gone", iocp_class_name(*class));
 		return 0;
 	}
 	iocp_object_set(L, object);
-	iocp_object_enlist(L);
+	return 1;
+}
+
+static int push_object(decoder *d)
+{
+	enum iocp_class class;
+	if (!push_listed(d, &class))
+		return 0;
+	if (class == IOCP_CLASS_FROZEN) /* which no script has itself */
+		return damaged(d);
+	iocp_object_enlist(d->L);
+	remember(d);
+	return 1;
+}
+
+static int push_frozen(decoder *d)
+{
+	enum iocp_class class;
+	uint64_t number;
+	if (!push_listed(d, &class))
+		return 0;
+	if (class != IOCP_CLASS_FROZEN || !iocp_get_varint(&d->in, &number) || !iocp_frozen_push_part(d->L, number))
+		return damaged(d);
 	remember(d);
 	return 1;
 }
@@ -422,6 +445,8 @@ static int read_special(decoder *d, uint8_t tag)
 		return push_by_name(d) && store(d);
 	case IOCP_TAG_OBJECT:
 		return push_object(d) && store(d);
+	case IOCP_TAG_FROZEN:
+		return push_frozen(d) && store(d);
 	case IOCP_TAG_POINTER:
 		return push_pointer(d) && store(d);
 	case IOCP_TAG_CDATA:

@@ -101,6 +101,11 @@ static int put_table_tag(iocp_encoder *e)
 		}
 		if (!iocp_encoder_be_careful(e)) /* a module may have one */
 			return 0;
+		if (iocp_metatable_stays(L)) {
+			name = lua_tostring(L, -1); /* the registry keeps it */
+			lua_pop(L, 1);
+			return iocp_encoder_refuse(e, name);
+		}
 		if (e->flags < IOCP_PARCEL_LOST)
 			e->flags |= (uint8_t)((e->value < IOCP_LOST_MOST ? e->value : IOCP_LOST_MOST) * IOCP_PARCEL_LOST);
 		if (iocp_debugs())

@@ -11,6 +11,7 @@
 **   names.c       what crosses by name: modules, their C functions
 **   metatables.c  and registered metatables
 **   cdata.c       cdata, which C cannot look into
+**   frozen.h      values that are read where they lie
 **   values.c      the values of threads and tasks
 **   failure.c     who failed, and that what nobody asks for is told
 **   outcome.c     their results and errors
@@ -68,6 +69,7 @@ enum iocp_tag {
 	IOCP_TAG_OBJECT,    /* index into the list */
 	IOCP_TAG_POINTER,   /* lightuserdata: 8 bytes */
 	IOCP_TAG_CDATA,     /* type (length, bytes), content (length, bytes) */
+	IOCP_TAG_FROZEN,    /* index into the list, number of the table: lua/frozen.h */
 	IOCP_TAG_KNOWN_KEY = 0xe0 /* + 0..31: the same string as the parcel's IOCP_TAG_KEY of this number */
 };
 
@@ -220,6 +222,10 @@ int iocp_names_resolve(lua_State *L, const char *name, size_t length);
 int iocp_lua_register(lua_State *L);
 /* For the metatable at the top: replaces it by its name and returns 1, or pops it and returns 0. */
 int iocp_metatable_name(lua_State *L);
+/* private.stays(metatable, why): tables that have it do not cross. */
+int iocp_lua_stays(lua_State *L);
+/* Whether the table at the top is such a one: pushes why, then. */
+int iocp_metatable_stays(lua_State *L);
 /* Pushes the metatable of that name; or nil. */
 void iocp_metatable_push(lua_State *L, const char *name, size_t length);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lua/value/encoder.h"
+#include "lua/frozen.h"
 
 /* ---- upvalues ---------------------------------------------------------------------------------------------------- */
 
@@ -178,8 +179,9 @@ int iocp_encoder_function(iocp_encoder *e)
 int iocp_encoder_userdata(iocp_encoder *e)
 {
 	lua_State *L = e->L;
-	enum iocp_class class;
-	void *object = iocp_object_test(L, -1, &class);
+	enum iocp_class class = IOCP_CLASS_FROZEN;
+	const iocp_frozen_part *part = iocp_frozen_test(L, -1);
+	void *object = part ? iocp_frozen_of(part) : iocp_object_test(L, -1, &class);
 	uint32_t index;
 	if (!object || (e->encoding->sealed && !iocp_object_handle(object))) {
 		if (!object && !iocp_encoder_be_careful(e)) /* it may be part of a module */
@@ -193,8 +195,10 @@ int iocp_encoder_userdata(iocp_encoder *e)
 		e->code = IOCP_NOMEM;
 		return 0;
 	}
-	*e->at++ = IOCP_TAG_OBJECT;
+	*e->at++ = part ? IOCP_TAG_FROZEN : IOCP_TAG_OBJECT;
 	e->at = iocp_put_varint(e->at, index);
+	if (part)
+		e->at = iocp_put_varint(e->at, part->number);
 	lua_pop(L, 1);
 	return 1;
 }

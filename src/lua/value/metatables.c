@@ -1,11 +1,12 @@
 /*
 ** value/metatables.c - metatables that cross by the name under which scripts have registered them: in the registry, a
-** state's own, from name to metatable and back.
+** state's own, from name to metatable and back. And those of our own tables that do not cross at all.
 */
 
 #include "lua/value/format.h"
 
 #define METATABLES "iocp.metatables" /* registry key */
+#define STAYING "iocp.staying"       /* likewise: from metatable to why */
 
 /* Pushes the table of registered metatables and returns 1; 0, with nothing pushed: there is none. */
 static int push_metatables(lua_State *L)
@@ -78,4 +79,32 @@ void iocp_metatable_push(lua_State *L, const char *name, size_t length)
 	} else {
 		lua_pushnil(L);
 	}
+}
+
+int iocp_lua_stays(lua_State *L)
+{
+	lua_settop(L, 2);
+	lua_getfield(L, LUA_REGISTRYINDEX, STAYING);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		lua_newtable(L);
+		lua_pushvalue(L, -1);
+		lua_setfield(L, LUA_REGISTRYINDEX, STAYING);
+	}
+	lua_insert(L, 1);
+	lua_rawset(L, 1);
+	return 0;
+}
+
+int iocp_metatable_stays(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, STAYING);
+	if (lua_istable(L, -1) && lua_getmetatable(L, -2)) {
+		lua_rawget(L, -2);
+		lua_remove(L, -2);
+		if (lua_type(L, -1) == LUA_TSTRING)
+			return 1;
+	}
+	lua_pop(L, 1);
+	return 0;
 }
