@@ -6,4 +6,4 @@ exclude_files = { "build", "rocks" }
 files["examples/AMSG.lua"] = { ignore = { ".*" } }
 files["examples/workerthreads.lua"] = { ignore = { ".*" } }
 -- Declarations for editors.
-files["types/iocp.d.lua"] = { ignore = { "211", "212", "241", "431" } }
+files["types"] = { ignore = { "211", "212", "241", "431" } }

@@ -36,7 +36,8 @@ TESTS := $(filter-out $(if $(filter-out linux,$(BACKEND)),cgroup_test gate_test 
 CORE_OBJECTS := $(CORE:src/%.c=$(BUILD)/core/%.o)
 
 .PHONY: help run check-run examples others test ports sanitize soak model bench bench-net bench-file bench-http \
-	bench-luasocket bench-shared env rock lint picture doc clean packages c-tests lib install install-lua rockspec
+	bench-luasocket bench-remote bench-shared env rock lint picture doc clean packages c-tests lib install
+.PHONY: install-lua rockspec
 .PHONY: check-lib check-doc FORCE $(addprefix build-,$(LUAS))
 .DEFAULT_GOAL := help
 
@@ -48,7 +49,7 @@ help: ## list the targets
 
 # $(call need,LUA...,TOOL...): the compiler, these interpreters and tools are here, or are installed.
 need = @CC="$(CC)" tools/packages compiler $(foreach lua,$(1),$(lua)=$(include_$(lua))) $(2)
-FOR_SPECS := busted cmocka tap luasocket
+FOR_SPECS := busted cmocka tap luasocket redis messagepack argparse
 
 packages: ## install the Debian packages that all targets here need and this machine lacks
 	$(call need,$(LUAS),$(FOR_SPECS) luacheck clang-format strace spin luarocks clang ldoc cmark-gfm node)
@@ -153,7 +154,7 @@ check-run:
 	@$(MAKE) --no-print-directory run && echo "1 passed, 0 failed" || { echo "0 passed, 1 failed"; exit 1; }
 
 examples: ## every example on LuaJIT and Lua 5.4 and 5.5, with small sizes; LUA=lua5.1 for one
-	$(call need,$(EXAMPLES_ON),tap luv cqueues luasql dpkg-source)
+	$(call need,$(EXAMPLES_ON),tap luv cqueues luasql busted redis messagepack dpkg-source)
 	@$(MAKE) --no-print-directory -s -j4 $(addprefix build-,$(EXAMPLES_ON)) \
 		$(patsubst %,$(BUILD)/%/embed,$(filter-out lua5.5,$(EXAMPLES_ON)))
 	@tools/examples $(EXAMPLES_ON)
@@ -288,6 +289,15 @@ $(BUILD)/http/%: bench/http/%.c bench/net/net.c bench/net/net.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $(filter %.c,$^) $(LIBRARIES)
 
+bench-remote: $(BUILD)/remote/queue ## iocp.remote's queue, beside hiredis, and BullMQ in the folder BULLMQ=; ROUNDS=
+	$(call need,$(BENCHED),redis messagepack hiredis)
+	@$(MAKE) --no-print-directory -s -j2 $(addprefix build-,$(BENCHED))
+	@ONLY="$(ONLY)" ROUNDS="$(ROUNDS)" BULLMQ="$(BULLMQ)" lua5.4 bench/remote/run.lua
+
+$(BUILD)/remote/queue: bench/remote/queue.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(filter-out -MMD -MP,$(BASE)) -o $@ $< -lhiredis
+
 VERSION := $(shell sed -n 's/^.define IOCP_VERSION "\([^"]*\)".*/\1/p' src/iocp.h)
 MAJOR := $(firstword $(subst ., ,$(VERSION)))
 PREFIX ?= /usr/local
@@ -320,13 +330,18 @@ install: lib ## the C library, its header and iocp.pc below PREFIX (/usr/local);
 install-lua: ## the Lua module for LUA=lua5.4 below PREFIX, where that Lua looks; types and examples in share/iocp
 	@$(if $(LUA),,echo 'Say which: make install-lua LUA=lua5.4 (or: $(LUAS))'; exit 1)
 	@$(MAKE) --no-print-directory -s ready
-	install -d '$(LUA_SHARE)/jit' '$(LUA_SHARE)/tinn' '$(LUA_LIB)' '$(DESTDIR)$(PREFIX)/share/iocp/types' \
+	install -d '$(LUA_SHARE)/jit' '$(LUA_SHARE)/luasocket' '$(LUA_SHARE)/remote' '$(LUA_SHARE)/tinn' '$(LUA_LIB)'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/iocp/types' \
 		'$(DESTDIR)$(PREFIX)/share/iocp/examples'
 	install -m 644 lua/iocp/*.lua '$(LUA_SHARE)'
 	install -m 644 lua/iocp/jit/*.lua '$(LUA_SHARE)/jit'
+	install -m 644 lua/iocp/luasocket/*.lua '$(LUA_SHARE)/luasocket'
+	install -m 644 lua/iocp/remote/*.lua '$(LUA_SHARE)/remote'
 	install -m 644 lua/iocp/tinn/*.lua '$(LUA_SHARE)/tinn'
 	install -m 755 $(BUILD)/$(LUA)/iocp/core.so '$(LUA_LIB)'
-	install -m 644 types/iocp.d.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
+	sed '1s/lua$$/$(LUA)/' bin/iocp-worker >'$(DESTDIR)$(PREFIX)/bin/iocp-worker'
+	chmod 755 '$(DESTDIR)$(PREFIX)/bin/iocp-worker'
+	install -m 644 types/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/types'
 	install -m 644 examples/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples'
 	install -d '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd' '$(DESTDIR)$(PREFIX)/share/iocp/examples/log_analyser'
 	install -m 644 examples/httpd/*.lua '$(DESTDIR)$(PREFIX)/share/iocp/examples/httpd'

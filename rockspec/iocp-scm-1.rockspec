@@ -75,6 +75,23 @@ local lua_files = {
   ["iocp.pool_scope"] = "lua/iocp/pool_scope.lua",
   ["iocp.progress"] = "lua/iocp/progress.lua",
   ["iocp.reader"] = "lua/iocp/reader.lua",
+  ["iocp.remote.address"] = "lua/iocp/remote/address.lua",
+  ["iocp.remote.allow"] = "lua/iocp/remote/allow.lua",
+  ["iocp.remote.command"] = "lua/iocp/remote/command.lua",
+  ["iocp.remote.init"] = "lua/iocp/remote/init.lua",
+  ["iocp.remote.job"] = "lua/iocp/remote/job.lua",
+  ["iocp.remote.libraries"] = "lua/iocp/remote/libraries.lua",
+  ["iocp.remote.link"] = "lua/iocp/remote/link.lua",
+  ["iocp.remote.loops"] = "lua/iocp/remote/loops.lua",
+  ["iocp.remote.outcomes"] = "lua/iocp/remote/outcomes.lua",
+  ["iocp.remote.pool"] = "lua/iocp/remote/pool.lua",
+  ["iocp.remote.random"] = "lua/iocp/remote/random.lua",
+  ["iocp.remote.receiver"] = "lua/iocp/remote/receiver.lua",
+  ["iocp.remote.scripts"] = "lua/iocp/remote/scripts.lua",
+  ["iocp.remote.task"] = "lua/iocp/remote/task.lua",
+  ["iocp.remote.values"] = "lua/iocp/remote/values.lua",
+  ["iocp.remote.work"] = "lua/iocp/remote/work.lua",
+  ["iocp.remote.worker"] = "lua/iocp/remote/worker.lua",
   ["iocp.runners"] = "lua/iocp/runners.lua",
   ["iocp.scheduler"] = "lua/iocp/scheduler.lua",
   ["iocp.scope"] = "lua/iocp/scope.lua",
@@ -127,6 +144,7 @@ local lua_files = {
   ["iocp.tinn.wrap"] = "lua/iocp/tinn/wrap.lua",
   ["iocp.tinn.core_synch_l1_2_0"] = "lua/iocp/tinn/core_synch_l1_2_0.lua",
 }
+local bin_files = { ["iocp-worker"] = "bin/iocp-worker" }
 -- One call of the compiler, straight into the rock: type builtin leaves ./iocp/core.so and the objects in the checkout,
 -- where the next Lua, built for another version, would find them first.
 local compile = [[mkdir -p "$(LIBDIR)/iocp" && $(CC) $(CFLAGS) $(LIBFLAG) -Isrc "-I$(LUA_INCDIR)"]]
@@ -135,17 +153,18 @@ local compile = [[mkdir -p "$(LIBDIR)/iocp" && $(CC) $(CFLAGS) $(LIBFLAG) -Isrc 
 build = {
   type = "builtin",
   modules = lua_files,
+  install = { bin = bin_files },
   copy_directories = { "doc", "examples", "types" }, -- into the rock's own folder: luarocks show --rock-dir iocp
   platforms = {
     linux = {
       type = "command",
-      install = { lua = lua_files },
+      install = { lua = lua_files, bin = bin_files },
       install_command = compile .. " src/linux/*.c -lpthread -lm -ldl",
     },
     -- To luarocks macOS is one of them.
     bsd = {
       type = "command",
-      install = { lua = lua_files },
+      install = { lua = lua_files, bin = bin_files },
       install_command = compile .. " src/posix/*.c -lpthread -lm",
     },
     windows = {

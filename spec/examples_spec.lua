@@ -45,6 +45,22 @@ describe("the example", function()
     assert.matches("odd 1: 'the' 2 times, through 3 stages", output, 1, true)
   end)
 
+  it("thumbnails and nightly have three processes do the work", function()
+    local why = require("support.redis").missing()
+    if why or support.windows then
+      pending(why or "a worker is started by /proc/self/exe")
+      return
+    end
+    local output = succeed("examples/thumbnails.lua")
+    assert.equal(9, count(output, ": 48 x 36\n"))
+    assert.matches("\n9 thumbnails, 0 refused$", output)
+    local nightly, total = require "nightly", 0
+    for customer = 1, 300 do
+      total = total + nightly.invoice(customer)
+    end
+    assert.matches(("^300 invoices, %.2f in all, in "):format(total / 100), succeed("examples/nightly.lua", "300"))
+  end)
+
   if rawget(_G, "jit") then
     it("run shares messages, and says why a worker got few", function()
       local output = succeed("examples/run.lua", "20000")

@@ -143,6 +143,38 @@ describe("types/iocp.d.lua", function()
   end)
 end)
 
+describe("types/remote.d.lua", function()
+  local redis = require "support.redis"
+  local text = support.read("types/remote.d.lua")
+  -- It names types of the other file.
+  local types = luacats.read((support.read("types/iocp.d.lua"):gsub("return iocp\n$", "")) .. text)
+
+  it("has no annotation that a language server would pass over", function()
+    assert.same({}, types.problems)
+    assert.is_truthy((loadstring or load)(text)) -- luacheck: ignore
+    assert.matches("\nreturn remote\n$", text)
+  end)
+
+  it("has the functions of iocp.remote and its classes, no other", function()
+    if redis.missing() then
+      pending(redis.missing())
+      return
+    end
+    local remote = require "iocp.remote"
+    assert.same(keys(remote), keys(types.classes["iocp.remote"].functions))
+    local pool = remote.Pool { redis = "/nowhere", queue = "q", patience = 0 }
+    assert.is_nil(pool)
+    local classes = { Pool = require("iocp.remote.pool").methods, Task = require("iocp.remote.task").methods,
+      Results = require("iocp.remote.loops").methods }
+    for name, methods in pairs(classes) do
+      for method, f in pairs(types.classes["iocp.remote." .. name].functions) do
+        assert.equal("function", type(methods[method]), name .. ":" .. method)
+        assert.is_truthy(f.method and f.returns, name .. ":" .. method)
+      end
+    end
+  end)
+end)
+
 describe("the reader of types", function()
   -- Each with what is to be said of it.
   local wrong = {

@@ -1,6 +1,6 @@
 --- Whether a line of the sources has more than 120 columns, comments too. A tab has 4, a character one.
 local WIDTH, TAB = 120, 4
-local FOLDERS = ".ci Makefile windows.mk bench examples lua rockspec spec src tools types"
+local FOLDERS = ".ci Makefile windows.mk bench bin examples lua rockspec spec src tools types"
 -- The articles' listings stand as they were printed.
 local PRINTED = { ["examples/AMSG.lua"] = true, ["examples/workerthreads.lua"] = true }
 

@@ -1,0 +1,4 @@
+--- What the workers of bench/remote do.
+return {
+  add = function(a, b) return a + b end,
+}
