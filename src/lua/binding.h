@@ -444,6 +444,8 @@ typedef struct iocp_ending {
 
 /* nil, message, code for what a function of iocp.h's part of I/O returned; `invalid`: what IOCP_INVALID says. */
 int iocp_io_failure(lua_State *L, int r, const char *invalid);
+/* nil, message, code, which are at the top: the message begins with what failed, a path, say. */
+int iocp_failure_of(lua_State *L, const char *what);
 /* The overlapped at `index`: an address; nil: the usual one; false: that, and no packet for what is done at once. */
 void iocp_check_ending(lua_State *L, int index, uintptr_t usual, iocp_ending *ending);
 /* Pushes what a method returns whose operation has begun, or is done. Returns 1. */
