@@ -233,7 +233,7 @@ end
 -- @return for a for-loop: a function that gives index and result
 return function(pool, input, f, given)
   options.check_self(pool, parts.methods)
-  check("input", input, inputs.is_input(input), inputs.WHAT)
+  check("input", input, inputs.is_input(input), inputs.WHAT, inputs.about_other(input))
   check("f", f, calls.is_work(f), calls.WORK)
   given = options.read(given, rules)
   local hole = type(input) == "table" and not getmetatable(input) and inputs.hole_of(input)

@@ -2,7 +2,7 @@
 -- @module iocp.waits_pool
 local core, private, fibers = require "iocp.core", require "iocp.private", require "iocp.fiber"
 local await = require "iocp.await"
-local current, enter = fibers.current, fibers.enter
+local check, current, enter = fibers.check, fibers.current, fibers.enter
 local unpack = rawget(table, "unpack") or unpack
 
 local parts = private.pool_parts
@@ -41,6 +41,7 @@ local function wait_in_fiber(me, task, limit)
 end
 
 function tasks.wait(task, ms)
+  check(task, "wait", ms)
   if not current() then
     return wait_for_task(task, ms)
   end
@@ -86,8 +87,17 @@ local function looked(pool, ...)
   return ...
 end
 
---- The method, and in a fiber try(pool, ...), which does not wait, again and again.
-local function yielding(method, try)
+--- What f(pool, ...) gives. What it raises is raised where the method was called that calls this.
+local function placed(f, pool, ...)
+  local ok, task, message, code = pcall(f, pool, ...)
+  if not ok then
+    error(task, 3)
+  end
+  return task, message, code
+end
+
+--- The method of that name, and in a fiber try(pool, ...), which does not wait, again and again.
+local function yielding(name, method, try)
   local function submit_later(pool, ...)
     local n, arguments, limit = select("#", ...), { ... }, fibers.limit(parts.queue_wait(pool), "submit")
     local function look()
@@ -96,20 +106,19 @@ local function yielding(method, try)
     return told(await.found(enter(), pool, look, wait_for_room, limit, nil, nil, nil, nil, "TIMEOUT"))
   end
   return function(pool, ...)
-    if not current() then
-      return method(pool, ...)
-    end
-    local task, message, code = try(pool, ...)
-    if task or code ~= "TIMEOUT" then
+    check(pool, name)
+    local is_fiber = current()
+    local task, message, code = placed(is_fiber and try or method, pool, ...)
+    if task or code ~= "TIMEOUT" or not is_fiber then
       return task, message, code
     end
     return submit_later(pool, ...)
   end
 end
 
-parts.methods.submit = yielding(parts.methods.submit, parts.try_submit)
-parts.methods.post = yielding(parts.methods.post, parts.try_post)
-parts.submit_chunk = yielding(parts.submit_chunk, parts.try_submit_chunk)
+parts.methods.submit = yielding("submit", parts.methods.submit, parts.try_submit)
+parts.methods.post = yielding("post", parts.methods.post, parts.try_post)
+parts.submit_chunk = yielding("submit_chunk", parts.submit_chunk, parts.try_submit_chunk)
 parts.pcall = core.pcall -- loops wait inside
 
 -- ---- its end --------------------------------------------------------------------------------------------------------
