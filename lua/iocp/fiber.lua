@@ -492,8 +492,8 @@ end
 -- LuaJIT's 64-bit integers are left to C.
 function fibers.check(self, name, ms)
   if type(self) ~= "userdata" then
-    local text = "bad argument 'self' to '%s' (expected an object, got %s; methods are called with a colon: object:%s(...))"
-    error(text:format(name, options.got(self), name), 3)
+    error(("bad argument 'self' to '%s' (expected an object, got %s; methods are called with a colon: object:%s(...))")
+      :format(name, options.got(self), name), 3)
   elseif ms ~= nil and type(ms) ~= "cdata" and not (type(ms) == "number" and ms >= 0) then
     refuse_ms(ms, name)
   end
