@@ -252,6 +252,15 @@ describe("a message says", function()
     }
   end)
 
+  it("that imap gives an iterator", function()
+    local results = pool:imap({ 1 }, function(x) return x end)
+    assert.matches("messages_spec.lua:%d+: imap gives no list but an iterator", message_of(function()
+      return results[1]
+    end))
+    assert.is_nil(results.name)
+    results:close()
+  end)
+
   it("what a stream writes", function()
     iocp.run(function()
       local server = assert(iocp.listen("127.0.0.1"))

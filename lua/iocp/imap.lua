@@ -29,7 +29,12 @@ local rules = {
   options.NAME, calls.ARGS, calls.INDEX, calls.RESULTS,
 }
 
-local Results = {} -- methods
+-- Methods. Who takes it for a list would find it empty.
+local Results = setmetatable({}, { __index = function(_, key)
+  if type(key) == "number" then
+    error("imap gives no list but an iterator: for i, result in pool:imap(...) do", 2)
+  end
+end })
 local class = { __index = Results }
 private.stays(class, "iocp.Results: it stays in its thread")
 

@@ -64,7 +64,7 @@ end
 -- ---- commands ----
 
 local PROGRAMS = {}
-for _, name in ipairs { "make", "luarocks", "eval", "curl", "lua", "luajit", "lua5.4" } do
+for _, name in ipairs { "make", "luarocks", "eval", "curl", "lua", "luajit", "lua5.4", "iocp-worker" } do
   PROGRAMS[name] = true
 end
 
@@ -72,7 +72,7 @@ end
 local function mark_commands(text)
   return (text:gsub("<pre>\n(.-)</pre>", function(code)
     local words = code:gsub("<[^>]*>", "")
-    if PROGRAMS[words:match("^[%w.]*")] then
+    if PROGRAMS[words:match("^[%w.-]*")] then
       return "<pre>\n" .. words:gsub("(%s)(#%s[^\n]*)", '%1<span class="comment">%2</span>') .. "</pre>"
     end
   end))
