@@ -41,7 +41,9 @@ local function wait_in_fiber(me, task, limit)
 end
 
 function tasks.wait(task, ms)
-  check(task, "wait", ms)
+  if ms or not task then
+    check(task, "wait", ms)
+  end
   if not current() then
     return wait_for_task(task, ms)
   end
@@ -87,17 +89,9 @@ local function looked(pool, ...)
   return ...
 end
 
---- What f(pool, ...) gives. What it raises is raised where the method was called that calls this.
-local function placed(f, pool, ...)
-  local ok, task, message, code = pcall(f, pool, ...)
-  if not ok then
-    error(task, 3)
-  end
-  return task, message, code
-end
-
---- The method of that name, and in a fiber try(pool, ...), which does not wait, again and again.
-local function yielding(name, method, try)
+--- The method, and in a fiber try(pool, ...), which does not wait, again and again. Errors pass this file by: see
+-- body.lua's place, and src/lua/value/refuse.c.
+local function yielding(method, try)
   local function submit_later(pool, ...)
     local n, arguments, limit = select("#", ...), { ... }, fibers.limit(parts.queue_wait(pool), "submit")
     local function look()
@@ -106,19 +100,20 @@ local function yielding(name, method, try)
     return told(await.found(enter(), pool, look, wait_for_room, limit, nil, nil, nil, nil, "TIMEOUT"))
   end
   return function(pool, ...)
-    check(pool, name)
-    local is_fiber = current()
-    local task, message, code = placed(is_fiber and try or method, pool, ...)
-    if task or code ~= "TIMEOUT" or not is_fiber then
+    if not current() then
+      return method(pool, ...)
+    end
+    local task, message, code = try(pool, ...)
+    if task or code ~= "TIMEOUT" then
       return task, message, code
     end
     return submit_later(pool, ...)
   end
 end
 
-parts.methods.submit = yielding("submit", parts.methods.submit, parts.try_submit)
-parts.methods.post = yielding("post", parts.methods.post, parts.try_post)
-parts.submit_chunk = yielding("submit_chunk", parts.submit_chunk, parts.try_submit_chunk)
+parts.methods.submit = yielding(parts.methods.submit, parts.try_submit)
+parts.methods.post = yielding(parts.methods.post, parts.try_post)
+parts.submit_chunk = yielding(parts.submit_chunk, parts.try_submit_chunk)
 parts.pcall = core.pcall -- loops wait inside
 
 -- ---- its end --------------------------------------------------------------------------------------------------------

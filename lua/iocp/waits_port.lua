@@ -168,7 +168,9 @@ local replaced = {}
 for _, name in ipairs { "dequeue", "receive" } do
   local method = blocking[name]
   replaced[name] = function(self, ms)
-    check(self, name, ms)
+    if ms or not self then
+      check(self, name, ms)
+    end
     if not current() then
       return method(self, ms)
     end
