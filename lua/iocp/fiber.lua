@@ -76,7 +76,9 @@ local MESSAGES = {
 --- A text for any error value, which its own __tostring may fail to give.
 local function text_of(value)
   local ok, text = pcall(tostring, value)
-  if type(value) == "string" or type(value) == "number" or ok and (getmetatable(value) or {}).__tostring then
+  local metatable = getmetatable(value) -- or what is to be seen in its place
+  local has_text = ok and type(metatable) == "table" and rawget(metatable, "__tostring")
+  if type(value) == "string" or type(value) == "number" or has_text then
     return text
   end
   return ("(error object is a %s value)"):format(type(value))
