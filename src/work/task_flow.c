@@ -29,13 +29,43 @@ static int holds(const iocp_task *task)
 
 /* ---- birth, and the last reference ------------------------------------------------------------------------------- */
 
+#ifdef __SANITIZE_ADDRESS__
+
+/* By malloc, of which AddressSanitizer knows what is freed, and LeakSanitizer what a task keeps alive. */
+static iocp_task *allocate(iocp_pool *pool)
+{
+	(void)pool;
+	return calloc(1, sizeof(iocp_task));
+}
+
+static void deallocate(iocp_pool *pool, iocp_task *task)
+{
+	(void)pool;
+	free(task);
+}
+
+#else
+
 /* Tasks lie in the heap of the pool's port, which the pool outlives as long as it has tasks: made here and freed there
-** all the time, they would have both sides at malloc's lock. NULL: out of memory for it. */
-static iocp_heap *heap_of(const iocp_pool *pool)
+** all the time, they would have both sides at malloc's lock. */
+static iocp_task *allocate(iocp_pool *pool)
 {
 	iocp_heap *heap;
-	return iocp_port_heap(pool->port, &heap) == IOCP_OK ? heap : NULL;
+	void *block;
+	int r = iocp_port_heap(pool->port, &heap);
+	if (r == IOCP_OK)
+		r = iocp_heap_alloc(heap, sizeof(iocp_task), IOCP_ZERO, &block);
+	return r == IOCP_OK ? block : NULL;
 }
+
+static void deallocate(iocp_pool *pool, iocp_task *task)
+{
+	iocp_heap *heap;
+	if (iocp_port_heap(pool->port, &heap) == IOCP_OK) /* it is there, once a task lies in it */
+		iocp_heap_free(heap, task);
+}
+
+#endif
 
 static void free_task(iocp_deferred *deferred)
 {
@@ -52,7 +82,7 @@ static void free_task(iocp_deferred *deferred)
 		free(task->end);
 	/* Acquire: as in task_graph.c. */
 	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
-	iocp_heap_free(heap_of(pool), task);
+	deallocate(pool, task);
 	iocp_pool_drop(pool);
 }
 
@@ -73,12 +103,9 @@ static void last_reference(iocp_object *object)
 
 iocp_task *iocp_task_new(iocp_pool *pool, iocp_body *body, iocp_payload *arguments)
 {
-	iocp_heap *heap = heap_of(pool);
-	iocp_task *task;
-	void *block;
-	if (!heap || iocp_heap_alloc(heap, sizeof(*task), IOCP_ZERO, &block) != IOCP_OK)
+	iocp_task *task = allocate(pool);
+	if (!task)
 		return NULL;
-	task = block;
 	task->object.deferred.free = free_task;
 	iocp_object_begin(&task->object, IOCP_KIND_TASK, last_reference);
 	task->pool = iocp_pool_keep(pool);
