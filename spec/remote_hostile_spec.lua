@@ -43,7 +43,7 @@ end
 
 --- What a worker of that name takes: level, entry, id, function, arguments, timeout, what came before, of each.
 local function take(name, most, lease, looks)
-  local taken = script("take", name, most, lease or 1e9, looks or "1", 100, "hnl")
+  local taken = script("take", name, most, lease or 1000000, looks or "1", 100, "hnl")
   table.remove(taken, 1)
   return taken
 end

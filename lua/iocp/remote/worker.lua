@@ -124,8 +124,11 @@ local function take(self, read)
   end
   local taken, message, code = self.taking:script("take", self.base, arguments, AWAY)
   if not taken then
-    self.look_at = code == "REDIS" and 0 or self.look_at -- the group may not be there: the next one makes it
-    log_trouble(self, message)
+    if code == "REDIS" and message:find("NOGROUP", 1, true) then
+      self.look_at = 0 -- Redis has lost its memory: the next one makes the group
+    else
+      log_trouble(self, message)
+    end
     return nil
   end
   if self.trouble then
