@@ -55,9 +55,10 @@ local function draw(is_last)
     amount(copied / math.max(now - begun, 1) * 1000), files_done, #plan.files, is_last and "\n" or ""))
 end
 
+-- path: nil if the message begins with it.
 local function failed(path, message)
   failures = failures + 1
-  io.stderr:write(is_terminal and "\r\27[K" or "", ("cp: %s: %s\n"):format(path, message))
+  io.stderr:write(is_terminal and "\r\27[K" or "", "cp: ", path and path .. ": " or "", message, "\n")
 end
 
 -- ---- what there is to do --------------------------------------------------------------------------------------------
@@ -150,11 +151,11 @@ local parts = {} -- by block: { copy =, offset =, writes = }; what is in flight
 local function open(entry)
   local source, message = iocp.File(entry.from)
   if not source then
-    return failed(entry.from, message)
+    return failed(nil, message)
   end
   local there, target = iocp.File(entry.to), nil
   if there and there:info().id == source:info().id then
-    message = "is the same file"
+    message = entry.to .. ": is the same file"
   else
     target, message = iocp.File(entry.to, "w")
   end
@@ -163,7 +164,7 @@ local function open(entry)
   end
   if not target then
     source:close()
-    return failed(entry.to, message)
+    return failed(nil, message)
   end
   assert(source:associate(port))
   assert(target:associate(port))

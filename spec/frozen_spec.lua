@@ -323,6 +323,12 @@ describe("a frozen value", function()
       setmetatable({}, {}), { { newproxy and newproxy() or io.stdout } } } end)
   end)
 
+  it("refuses what stays in its thread, and says where that was", function()
+    local ok, message = pcall(iocp.Frozen, { list = { iocp.Condition() } })
+    assert.is_false(ok)
+    assert.matches("value%.list%[1%]: table %(iocp%.Condition: it stays in its thread%)", message)
+  end)
+
   it("has deep and long parts without nesting itself", function()
     local t = { depth = 0 }
     local at = t
@@ -364,6 +370,16 @@ describe("a frozen value", function()
     end
     assert.equal(n, count)
     assert.equal(n * (n + 1) / 2, sum)
+  end)
+
+  it("has no string but the empty one, or none", function()
+    local f = iocp.Frozen { "", [""] = { "" } }
+    for _ = 1, 100 do
+      assert.same({ "", "" }, { f[1], f[""][1] })
+      assert.is_nil(f.x)
+    end
+    assert.same({ "", [""] = { "" } }, iocp.thaw(f))
+    assert.is_nil(iocp.Frozen { 1 }[""])
   end)
 
   it("finds strings that differ in their last byte, and keys that differ in their kind", function()
@@ -570,6 +586,33 @@ describe("many threads", function()
         local sum = results(thread:join(support.patience(60000)))
         assert.equal((expected + #("row " .. k)) * rounds, sum, "round " .. round)
       end
+    end
+  end)
+end)
+
+--- What has the finalizer.
+local function watched(finalizer)
+  if not newproxy then return setmetatable({}, { __gc = finalizer }) end -- luacheck: ignore
+  local proxy = newproxy(true) -- luacheck: ignore
+  getmetatable(proxy).__gc = finalizer
+  return proxy
+end
+
+describe("collected together with what a finalizer belongs to", function()
+  it("is read there, or the error says so", function()
+    local answers = {}
+    local function drop()
+      local part
+      local object = watched(function() -- older than the part, so that the part's is called first
+        answers = { { pcall(function() return part.x end) }, { pcall(iocp.thaw, part) } }
+      end)
+      part = iocp.Frozen { x = object and 1 }
+    end
+    drop()
+    for _ = 1, 3 do collectgarbage() end
+    assert.equal(2, #answers)
+    for _, answer in ipairs(answers) do
+      assert.is_true(answer[1] or answer[2]:find("an object that was not collected", 1, true) ~= nil, answer[2])
     end
   end)
 end)

@@ -170,13 +170,14 @@ describe("in a pool", function()
 
     it("names the item that cannot be sent, or whose result cannot", function()
       local list = { "a", "b", { c = { io.stdout } }, "d" }
+      local refused = "item 3: cannot send the item.c[1]: userdata (FILE*); make it where it is used"
       local ok, message = pcall(pool.map, pool, list, function(x) return x end, { chunk = 2 })
-      assert.same({ false, "item 3: cannot send the item.c[1]: userdata (FILE*)" }, { ok, message })
+      assert.same({ false, refused }, { ok, message })
       ok, message = pcall(pool.map, pool, { 1, 2, 3, 4 }, function(x) return x == 3 and io.stdout or x end)
       assert.is_false(ok)
       assert.matches("^item 3: cannot send the result: userdata %(FILE%*%)", message)
       ok, message = pcall(pool.reduce, pool, list, function(a) return a end)
-      assert.same({ false, "item 3: cannot send the item.c[1]: userdata (FILE*)" }, { ok, message })
+      assert.same({ false, refused }, { ok, message })
       local function bad() return io.stdout end
       ok, message = pcall(pool.reduce, pool, { "a", "b", "c", "d" }, bad, nil, { chunk = 2 })
       assert.is_false(ok)
@@ -330,8 +331,8 @@ describe("in a pool", function()
       for _, chunk in ipairs { 1, 3, 6 } do
         local results, errors, values = pool:map(list, f, { errors = "collect", chunk = chunk })
         assert.same({ [1] = "a", [6] = "f" }, results)
-        assert.equal("cannot send the item: userdata (FILE*)", errors[2])
-        assert.equal("cannot send the result[1]: userdata (FILE*)", errors[3])
+        assert.equal("cannot send the item: userdata (FILE*); make it where it is used", errors[2])
+        assert.equal("cannot send the result[1]: userdata (FILE*); make it where it is used", errors[3])
         assert.matches("^%(error object is a table value%)\nstack traceback:", errors[4])
         assert.matches("^file %(0?x?%x+%)\nstack traceback:", errors[5])
         assert.same({ [4] = { code = 5 } }, values)

@@ -41,8 +41,10 @@ describe("a process", function()
   it("that does not exist says so", function()
     local process, message, code = iocp.Process { "./a folder that is not there/a program" }
     assert.same({ nil, "ENOENT" }, { process, code })
-    assert.matches("no such file", message)
-    assert.equal("ENOENT", select(3, lua("", { cwd = "/a folder that is not there" })))
+    assert.matches("./a folder that is not there/a program: no such file", message, 1, true)
+    process, message, code = lua("", { cwd = "/a folder that is not there" })
+    assert.same({ nil, "ENOENT" }, { process, code })
+    assert.matches(" in /a folder that is not there: no such file", message, 1, true)
   end)
 
   it("goes on while it is waited for, and ends by kill", function()

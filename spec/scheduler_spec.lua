@@ -78,6 +78,13 @@ describe("iocp.run", function()
     end)
   end)
 
+  it("has a text for any error value", function()
+    local message = run(function()
+      return (select(2, spawn(error, setmetatable({}, { __metatable = 5 })):wait()))
+    end)
+    assert.equal("(error object is a table value)", message:match("[^\n]*"))
+  end)
+
   it("lets errors be kept, logged, or given to a function", function()
     local got = {}
     assert.equal("fine", run({

@@ -6,7 +6,7 @@ return function(pool, paths, go_on)
   local list, total, problems = {}, logs.nothing(), {}
   for _, path in ipairs(paths) do
     local ok, message = pieces.split(path, 1024 * 1024, list)
-    if not ok then problems[#problems + 1] = path .. ": " .. message end
+    if not ok then problems[#problems + 1] = message end
   end
   local results = pool:imap(list, function(piece)
     return logs.count(pieces.lines(piece))

@@ -13,7 +13,7 @@ local function begin(race, address)
   if not socket then
     return nil, message, code
   end
-  local attempt = { socket = socket, family = address.family }
+  local attempt = { socket = socket, family = address.family, address = address }
   local overlapped = fibers.expect(function(bytes)
     attempt.bytes = bytes
     fibers.wake(race.me, race, true)
@@ -32,6 +32,13 @@ local function begin(race, address)
   return attempt
 end
 
+--- Keeps what the first of them failed with.
+local function failed(race, address, message, code)
+  if not race.message then
+    race.message, race.code = options.at(address.host, address.port, message), code
+  end
+end
+
 --- Takes those that have failed out of the race; returns one that has connected.
 local function look(race)
   for attempt in pairs(race.open) do
@@ -41,7 +48,7 @@ local function look(race)
         return attempt
       end
       local code, message = core.describe(attempt.bytes)
-      race.message, race.code = race.message or message, race.code or code
+      failed(race, attempt.address, message, code)
       attempt.socket:close()
     end
   end
@@ -58,7 +65,7 @@ local function run(race, addresses, limit)
     elseif i <= #addresses and (race.count == 0 or clock() >= next_at) then
       local ok, message, code = begin(race, addresses[i])
       if not ok then
-        race.message, race.code = race.message or message, race.code or code
+        failed(race, addresses[i], message, code)
       end
       i, next_at = i + 1, clock() + APART
     else
@@ -96,13 +103,13 @@ end
 -- @param given options: timeout (ms, of the connect and of each operation), max_line, max_unsent, linger, nodelay
 -- @return a stream; or nil, message, code: what the first address failed with, TIMEOUT, CANCELLED, EAI_NONAME ...
 return function(host, port, given)
-  options.check("host", host, type(host) == "string" and host ~= "", "a host's name or address, or a path")
+  options.check("host", host, options.is_host(host), options.HOST)
   given = options.read(given, streams.rules)
   local limit = fibers.limit(given.timeout, "connect")
   if host:find("/", 1, true) then
     return fibers.results(connect_to_one({ { host = host, port = 0, family = "unix" } }, given, limit))
   end
-  options.check("port", port, type(port) == "number" or type(port) == "string", "a port's number, or a service's name")
+  options.check("port", port, options.is_port(port), options.PORT)
   local lookup, message, code = core.resolve(host, port)
   if not lookup then
     return nil, message, code

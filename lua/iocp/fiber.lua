@@ -6,6 +6,7 @@
 -- string, TIMEOUT or CANCELLED, says that it has waited in vain.
 -- @module iocp.fiber
 local core, private, timers = require "iocp.core", require "iocp.private", require "iocp.timers"
+local options = require "iocp.options"
 local co_create, co_resume, co_status = coroutine.create, coroutine.resume, coroutine.status
 local co_running, co_yield = coroutine.running, coroutine.yield
 local error, setmetatable, tostring, type = error, setmetatable, tostring, type
@@ -75,7 +76,9 @@ local MESSAGES = {
 --- A text for any error value, which its own __tostring may fail to give.
 local function text_of(value)
   local ok, text = pcall(tostring, value)
-  if type(value) == "string" or type(value) == "number" or ok and (getmetatable(value) or {}).__tostring then
+  local metatable = getmetatable(value) -- or what is to be seen in its place
+  local has_text = ok and type(metatable) == "table" and rawget(metatable, "__tostring")
+  if type(value) == "string" or type(value) == "number" or has_text then
     return text
   end
   return ("(error object is a %s value)"):format(type(value))
@@ -471,15 +474,31 @@ function fibers.refusal(me, code)
   return fibers.results(fibers.failure(me, code))
 end
 
+-- Raises where the method was called: by who calls what calls this.
+local function refuse_ms(ms, name)
+  error(("bad argument 'ms' to '%s' (expected milliseconds, a number from 0 on, or nil for ever, got %s)"):format(name,
+    options.got(ms)), 4)
+end
+
 --- The time `ms` from now; nil: never. Raises unless it is milliseconds.
 function fibers.limit(ms, name)
   if ms == nil or ms == math.huge then
     return nil
   elseif not (type(ms) == "number" and ms >= 0) then
-    error(("bad argument '%s' (ms: expected milliseconds, a number from 0 on, or nil for ever, got %s)"):format(name,
-      type(ms) == "number" and tostring(ms) or type(ms)), 3)
+    refuse_ms(ms, name)
   end
   return clock() + ms
+end
+
+--- What a method that stands in the place of C's looks at first: C would blame the line here that calls it.
+-- LuaJIT's 64-bit integers are left to C.
+function fibers.check(self, name, ms)
+  if type(self) ~= "userdata" then
+    error(("bad argument 'self' to '%s' (expected an object, got %s; methods are called with a colon: object:%s(...))")
+      :format(name, options.got(self), name), 3)
+  elseif ms ~= nil and type(ms) ~= "cdata" and not (type(ms) == "number" and ms >= 0) then
+    refuse_ms(ms, name)
+  end
 end
 
 -- ---- the class -----------------------------------------------------------------------------------------------------

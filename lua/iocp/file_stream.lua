@@ -235,10 +235,10 @@ function lib.open(path, mode, given)
   given = options.read(given, rules)
   local file = path
   if is_path then
-    local why, what
-    file, why, what = core.File(path, mode)
+    local message, code
+    file, message, code = core.File(path, mode)
     if not file then
-      return nil, ("%s: %s"):format(path, why), what
+      return nil, message, code
     end
   end
   local stream, message, code = new(file, name, given)

@@ -29,7 +29,12 @@ local rules = {
   options.NAME, calls.ARGS, calls.INDEX, calls.RESULTS,
 }
 
-local Results = {} -- methods
+-- Methods. Who takes it for a list would find it empty.
+local Results = setmetatable({}, { __index = function(_, key)
+  if type(key) == "number" then
+    error("imap gives no list but an iterator: for i, result in pool:imap(...) do", 2)
+  end
+end })
 local class = { __index = Results }
 private.stays(class, "iocp.Results: it stays in its thread")
 
@@ -233,7 +238,7 @@ end
 -- @return for a for-loop: a function that gives index and result
 return function(pool, input, f, given)
   options.check_self(pool, parts.methods)
-  check("input", input, inputs.is_input(input), inputs.WHAT)
+  check("input", input, inputs.is_input(input), inputs.WHAT, inputs.about_other(input))
   check("f", f, calls.is_work(f), calls.WORK)
   given = options.read(given, rules)
   local hole = type(input) == "table" and not getmetatable(input) and inputs.hole_of(input)

@@ -38,6 +38,11 @@ function inputs.is_input(input)
     or type(input) == "table" and (#input > 0 or next(input) == nil or inputs.hole_of(input) ~= nil)
 end
 
+--- What an error says about a table without a first item.
+function inputs.about_other(input)
+  return type(input) == "table" and "; it has no item 1" or nil
+end
+
 --- What an error says about a hole.
 function inputs.about_hole(hole)
   return hole and ("; item %.0f is nil, and others come behind it"):format(hole)

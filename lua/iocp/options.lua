@@ -27,6 +27,9 @@ local function refuse(name, expected, value, advice)
     advice or ""), ABOVE)
 end
 
+--- Raises. Called by what a method has for all of its checks.
+options.refuse = refuse
+
 --- Raises unless `self` is an object whose methods these are.
 function options.check_self(self, methods)
   local metatable = type(self) == "userdata" and getmetatable(self)
@@ -42,6 +45,25 @@ end
 
 --- The rule of an option that is a name.
 options.NAME = { "name", options.is_name, "a string of at most 63 bytes, none of them 0" }
+
+options.HOST = "a host's name or address without its port, or a path"
+options.PORT = "a port's number, from 0 to 65535, or a service's name"
+
+--- Whether it may be a host, and not "host:8080".
+function options.is_host(value)
+  return type(value) == "string" and value ~= "" and not value:find("^[^:/]*:%d+$")
+end
+
+function options.is_port(value)
+  return type(value) == "string" or type(value) == "number" and value >= 0 and value <= 65535 and value % 1 == 0
+end
+
+--- What is said of a failure there: "127.0.0.1:80: ...".
+function options.at(host, port, message)
+  local is_path = host:find("/", 1, true)
+  return ((is_path and "%s: %s" or host:find(":", 1, true) and "[%s]:%s: %s" or "%s:%s: %s"):format(host,
+    is_path and message or ("%d"):format(port), message))
+end
 
 --- Raises unless `ok`. `advice`: what is said behind what came.
 function options.check(name, value, ok, expected, advice)

@@ -112,7 +112,7 @@ end
 -- index. Or nil, message, code: CLOSED, CANCELLED, TIMEOUT
 function methods.map(pool, list, f, given)
   options.check_self(pool, parts.methods)
-  check("list", list, inputs.is_input(list), inputs.WHAT)
+  check("list", list, inputs.is_input(list), inputs.WHAT, inputs.about_other(list))
   check("f", f, calls.is_work(f), calls.WORK)
   given = options.read(given, rules)
   list = inputs.to_list(list)
@@ -202,7 +202,7 @@ end
 -- @return what came of it: `initial` or nil for an empty list; or nil, message, code
 function methods.reduce(pool, list, f, initial, given)
   options.check_self(pool, parts.methods)
-  check("list", list, inputs.is_input(list), inputs.WHAT)
+  check("list", list, inputs.is_input(list), inputs.WHAT, inputs.about_other(list))
   check("f", f, calls.is_work(f), calls.WORK)
   check("initial", initial, not are_options(initial, given), "nil or a value to begin with; options come behind it")
   given = options.read(given, rules)

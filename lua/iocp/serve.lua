@@ -14,8 +14,8 @@ local function is_count(v)
 end
 
 local rules = {
-  { "host", function(v) return type(v) == "string" and v ~= "" end, '"*", a host\'s name or address, or a path' },
-  { "port", function(v) return type(v) == "number" or type(v) == "string" end, "a port's number, or a service's name" },
+  { "host", options.is_host, '"*", ' .. options.HOST },
+  { "port", options.is_port, options.PORT },
   { "workers", function(v) return is_count(v) and v <= 1000 end, "an integer from 1 to 1000" },
   { "handler", function(v) return type(v) == "function" end, "a function" },
   { "max", is_count, "an integer from 1 on" },
@@ -77,6 +77,7 @@ end
 -- run, "log" by default; those of listen
 -- @return the service; or nil, message, code
 local function serve(given)
+  check("options", given, type(given) == "table", "a table: { port = 8080, handler = function(client) ... end }")
   given = options.read(given, rules)
   check("handler", given.handler, given.handler ~= nil, "a function")
   local socket, family, code = listener.open(given.host or "*", given.port or 0, given)

@@ -222,7 +222,7 @@ local function open_one(host, port, given)
   ok, message, code = prepare(socket, where, number, given)
   if not ok then
     socket:close()
-    return nil, message, code
+    return nil, options.at(where, number, message), code
   end
   return socket, family
 end
@@ -242,9 +242,8 @@ local function new(socket, family, given)
 end
 
 local function listen(host, port, given)
-  check("host", host, type(host) == "string" and host ~= "", '"*", a host\'s name or address, or a path')
-  check("port", port, port == nil or type(port) == "number" or type(port) == "string",
-    "a port's number, or a service's name")
+  check("host", host, options.is_host(host), '"*", ' .. options.HOST)
+  check("port", port, port == nil or options.is_port(port), options.PORT)
   given = options.read(given, rules)
   local socket, family, code = open(host, port or 0, given)
   if not socket then

@@ -183,12 +183,14 @@ function Stream:lines(format)
   end
 end
 
---- What is written, as one string.
+--- What is written, as one string. Called by the method whose argument it is, and not in its tail: an error names it.
 local function text_of(...)
   local n, parts = select("#", ...), { ... }
   for i = 1, n do
     local part = parts[i]
-    options.check("data", part, type(part) == "string" or type(part) == "number", "strings and numbers")
+    if type(part) ~= "string" and type(part) ~= "number" then
+      options.refuse("data", "strings and numbers", part)
+    end
   end
   return concat(parts, "", 1, n)
 end

@@ -12,12 +12,18 @@ local methods = package.loaded["iocp.methods"]
 -- ---- sleep ---------------------------------------------------------------------------------------------------------
 
 local sleep = core.sleep
+
+-- Raises what C's raises, where iocp.sleep was called.
+local function refuse(ms)
+  local _, message = pcall(sleep, ms)
+  error((message:gsub("to '[^']*'", "to 'sleep'", 1)), 3)
+end
+
 local function sleep_in_fiber(ms)
-  if not current() then
+  if type(ms) ~= "cdata" and not (type(ms) == "number" and ms >= 0) then
+    refuse(ms)
+  elseif not current() then
     return sleep(ms)
-  end
-  if not (type(ms) == "number" and ms >= 0) then
-    return sleep(ms) -- raises, as it does elsewhere
   end
   local me = enter()
   local code = refused(me)
@@ -46,6 +52,7 @@ local function replace_wait(class, name)
     return await.packet(me, object, notify, limit)
   end
   methods[class][name] = function(self, ms)
+    fibers.check(self, name, ms)
     if not current() then
       return blocking(self, ms)
     end
@@ -62,6 +69,7 @@ local function replace_wait_of_atomics()
   local blocking, notify = atomics.wait, atomics.notify
 
   function atomics.wait(self, expected, ms)
+    fibers.check(self, "wait", ms)
     if not current() then
       return blocking(self, expected, ms)
     end

@@ -2,7 +2,7 @@
 -- @module iocp.waits_pool
 local core, private, fibers = require "iocp.core", require "iocp.private", require "iocp.fiber"
 local await = require "iocp.await"
-local current, enter = fibers.current, fibers.enter
+local check, current, enter = fibers.check, fibers.current, fibers.enter
 local unpack = rawget(table, "unpack") or unpack
 
 local parts = private.pool_parts
@@ -41,6 +41,9 @@ local function wait_in_fiber(me, task, limit)
 end
 
 function tasks.wait(task, ms)
+  if ms or not task then
+    check(task, "wait", ms)
+  end
   if not current() then
     return wait_for_task(task, ms)
   end
@@ -86,7 +89,8 @@ local function looked(pool, ...)
   return ...
 end
 
---- The method, and in a fiber try(pool, ...), which does not wait, again and again.
+--- The method, and in a fiber try(pool, ...), which does not wait, again and again. Errors pass this file by: see
+-- body.lua's place, and src/lua/value/refuse.c.
 local function yielding(method, try)
   local function submit_later(pool, ...)
     local n, arguments, limit = select("#", ...), { ... }, fibers.limit(parts.queue_wait(pool), "submit")

@@ -3,7 +3,8 @@
 -- @module iocp.waits_port
 local core, private, fibers = require "iocp.core", require "iocp.private", require "iocp.fiber"
 local await, scheduler = require "iocp.await", require "iocp.scheduler"
-local current, enter, pick = fibers.current, fibers.enter, private.pick
+local options = require "iocp.options"
+local check, current, enter, pick = fibers.check, fibers.current, fibers.enter, private.pick
 local MESSAGE = core.MESSAGE
 
 local methods = package.loaded["iocp.methods"]["iocp.IOCompletionPort"]
@@ -167,6 +168,9 @@ local replaced = {}
 for _, name in ipairs { "dequeue", "receive" } do
   local method = blocking[name]
   replaced[name] = function(self, ms)
+    if ms or not self then
+      check(self, name, ms)
+    end
     if not current() then
       return method(self, ms)
     end
@@ -174,7 +178,22 @@ for _, name in ipairs { "dequeue", "receive" } do
   end
 end
 
+local MOST = { dequeue_many = 715827882, receive_many = 16384 } -- as C's
+
+--- Whether it is an integer from 1 on; LuaJIT's 64-bit integers are left to C.
+local function is_count(value, most)
+  return type(value) == "number" and value >= 1 and value <= most and value % 1 == 0 or type(value) == "cdata"
+end
+
+local function check_max(name, max)
+  if not is_count(max, MOST[name]) then
+    options.refuse("max", "an integer from 1 to " .. MOST[name], max)
+  end
+end
+
 function replaced.dequeue_many(self, max, ms, batch)
+  check(self, "dequeue_many", ms)
+  check_max("dequeue_many", max)
   if not current() then
     return blocking.dequeue_many(self, max, ms, batch)
   end
@@ -182,6 +201,8 @@ function replaced.dequeue_many(self, max, ms, batch)
 end
 
 function replaced.receive_many(self, max, ms)
+  check(self, "receive_many", ms)
+  check_max("receive_many", max)
   if not current() then
     return blocking.receive_many(self, max, ms)
   end
@@ -192,6 +213,9 @@ local ENDS = { CLOSED = true, ABANDONED = true, CANCELLED = true }
 
 --- In a fiber the iterator takes one packet at a time.
 function replaced.packets(self, batch)
+  check(self, "packets")
+  options.check("batch", batch, batch == nil or is_count(batch, MOST.dequeue_many),
+    "an integer from 1 to " .. MOST.dequeue_many)
   if not current() then
     return blocking.packets(self, batch)
   end

@@ -226,7 +226,7 @@ void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fil
 		return MAP_FAILED;
 	}
 	memory = __real_mmap(address, size, protection, flags, file, offset);
-	if (memory != MAP_FAILED)
+	if (memory != MAP_FAILED && !(flags & MAP_FIXED)) /* which takes the place of what was counted */
 		add_mapped((long)size);
 	return memory;
 }

@@ -2,6 +2,8 @@
 ** signal_test.c - signals as packets, beside handlers of others.
 */
 
+#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +16,7 @@
 #include <cmocka.h>
 
 #include "core/api.h"
+#include "native/quiet.h"
 
 enum { SOON = 20000 /* ms: by then, or never */, A_MOMENT = 50 /* ms */ };
 
@@ -210,6 +213,26 @@ static void what_is_no_signal_is_refused(void **state)
 	iocp_port_release(port);
 }
 
+static void of_a_broken_pipe_only_the_threads_own_is_taken(void **state)
+{
+	iocp_quiet quiet;
+	int sent;
+	(void)state;
+	for (sent = 0; sent < 2; sent++) {
+		handled = 0;
+		set_handler(SIGPIPE, handler);
+		iocp_quiet_begin(&quiet);
+		assert_int_equal(pthread_kill(pthread_self(), SIGPIPE), 0);
+		if (sent)
+			assert_int_equal(kill(getpid(), SIGPIPE), 0); /* the process', as all other threads block it */
+		errno = EPIPE;
+		iocp_quiet_end(&quiet, -1, 1);
+		assert_int_equal(errno, EPIPE);
+		assert_true(handled <= sent);
+		set_handler(SIGPIPE, SIG_DFL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +243,7 @@ int main(void)
 		cmocka_unit_test(a_closed_port_wants_none),
 		cmocka_unit_test(a_forked_child_has_what_was_before),
 		cmocka_unit_test(what_is_no_signal_is_refused),
+		cmocka_unit_test(of_a_broken_pipe_only_the_threads_own_is_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

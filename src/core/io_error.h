@@ -16,7 +16,7 @@
 #define IOCP_IO_ERRORS(X) \
 	X(E2BIG, 7, "the argument list is too long") \
 	X(EACCES, 13, "permission denied") \
-	X(EADDRINUSE, 98, "the address is in use") \
+	X(EADDRINUSE, 98, "the address is in use: something else has it") \
 	X(EADDRNOTAVAIL, 99, "the address is not this machine's") \
 	X(EAFNOSUPPORT, 97, "the address family is not supported") \
 	X(EAGAIN, 11, "not possible at the moment: try again") \

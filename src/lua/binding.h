@@ -48,9 +48,17 @@ int iocp_protect(lua_State *L, lua_CFunction f, void *data);
 int iocp_dump(lua_State *L, lua_Writer writer, void *data);
 /* Pushes what that writes, a string. */
 void iocp_dump_push(lua_State *L);
-/* Runs a coroutine with the `count` values at the top, as the coroutine library does. In their place what it gives, and
-** returns how much; or -1, and the message. */
-int iocp_resume(lua_State *L, lua_State *co, int count);
+typedef struct iocp_running iocp_running; /* below */
+/* Runs a coroutine with the `count` values at the top, as the coroutine library does; `running` follows it meanwhile.
+** In their place what it gives, and returns how much; or -1, and the message. */
+int iocp_resume(lua_State *L, lua_State *co, int count, iocp_running *running);
+/* The coroutine at `index`; anything else is refused in the words of the library. */
+lua_State *iocp_check_coroutine(lua_State *L, int index);
+/* Refuses likewise what is no function that a coroutine can run. */
+void iocp_check_body(lua_State *L, int index);
+/* Whether what coroutine.wrap makes says where it was called before the error at the top, which ended the coroutine
+** with that status. */
+int iocp_error_is_text(lua_State *L, int status);
 /* Registry key of the coroutine library's own resume. */
 #define IOCP_RESUME "iocp.resume"
 void iocp_push_globals(lua_State *L);
@@ -200,20 +208,22 @@ int iocp_taken_wait(lua_State *L, iocp_taken *t, double ms);
 /* ---- cancel.c: hooks, and an error raised in another thread ------------------------------------------------------ */
 
 /* In the data of each thread that runs scripts. */
-typedef struct iocp_running {
+struct iocp_running {
 	_Atomic(lua_State *) state; /* while code of a script may run: the coroutine that does */
 	_Atomic int hard;           /* iocp_running_cancel was called */
 	/* What raises, in the place of iocp_raise_cancelled. NULL: that. Fixed before the first begin. */
 	lua_Hook raise;
-} iocp_running;
+};
 
 /* A hook: raises that the thread was cancelled. */
 void iocp_raise_cancelled(lua_State *L, lua_Debug *activation);
 /* Around what scripts run, in their thread. */
 void iocp_running_begin(iocp_running *running, lua_State *L);
 void iocp_running_end(iocp_running *running, lua_State *L);
-/* From now on this coroutine runs. 0: nothing does, before the begin and after the end. */
-int iocp_running_follow(iocp_running *running, lua_State *L);
+/* From now on this coroutine runs. What did until now; NULL: nothing, before the begin and after the end. */
+lua_State *iocp_running_follow(iocp_running *running, lua_State *co);
+/* What follow returned runs again. Each follow has its go_back, in reverse order: between them nothing may raise. */
+void iocp_running_go_back(iocp_running *running, lua_State *before);
 /* What a state was hooked by. debug.sethook's function is not in it, but in the state. */
 typedef struct iocp_hook {
 	lua_Hook f; /* NULL: by nothing */
@@ -444,6 +454,8 @@ typedef struct iocp_ending {
 
 /* nil, message, code for what a function of iocp.h's part of I/O returned; `invalid`: what IOCP_INVALID says. */
 int iocp_io_failure(lua_State *L, int r, const char *invalid);
+/* nil, message, code, which are at the top: the message begins with what failed, a path, say. */
+int iocp_failure_of(lua_State *L, const char *what);
 /* The overlapped at `index`: an address; nil: the usual one; false: that, and no packet for what is done at once. */
 void iocp_check_ending(lua_State *L, int index, uintptr_t usual, iocp_ending *ending);
 /* Pushes what a method returns whose operation has begun, or is done. Returns 1. */

@@ -38,13 +38,19 @@ void iocp_running_begin(iocp_running *running, lua_State *L)
 		arm(running, L);
 }
 
-int iocp_running_follow(iocp_running *running, lua_State *L)
+lua_State *iocp_running_follow(iocp_running *running, lua_State *co)
 {
 	/* Relaxed: this very thread has written it. */
-	if (!atomic_load_explicit(&running->state, memory_order_relaxed))
-		return 0;
-	iocp_running_begin(running, L);
-	return 1;
+	lua_State *before = atomic_load_explicit(&running->state, memory_order_relaxed);
+	if (before)
+		iocp_running_begin(running, co);
+	return before;
+}
+
+void iocp_running_go_back(iocp_running *running, lua_State *before)
+{
+	if (before)
+		iocp_running_begin(running, before);
 }
 
 void iocp_running_end(iocp_running *running, lua_State *L)

@@ -135,15 +135,18 @@ void iocp_dump_push(lua_State *L)
 #if LUA_VERSION_NUM < 502
 /* By the library's own, where each coroutine goes on counting C calls where its caller is: the function for that is not
 ** in LuaJIT. */
-int iocp_resume(lua_State *L, lua_State *co, int count)
+int iocp_resume(lua_State *L, lua_State *co, int count, iocp_running *running)
 {
 	int first = lua_gettop(L) - count + 1, status;
+	lua_State *before;
 	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_RESUME);
 	lua_insert(L, first);
 	lua_pushthread(co);
 	lua_xmove(co, L, 1);
 	lua_insert(L, first + 1);
+	before = iocp_running_follow(running, co);
 	status = lua_pcall(L, count + 1, LUA_MULTRET, 0);
+	iocp_running_go_back(running, before);
 	if (status != 0)
 		return -1;
 	status = lua_toboolean(L, first);
@@ -151,16 +154,24 @@ int iocp_resume(lua_State *L, lua_State *co, int count)
 	return status ? lua_gettop(L) - first + 1 : -1;
 }
 #else
-/* Runs it. A status; *count is the number of results then. */
-static int run_coroutine(lua_State *L, lua_State *co, int *count)
+/* Runs it; nothing here raises. A status; *count is the number of results then. */
+static int run_coroutine(lua_State *L, lua_State *co, int *count, iocp_running *running)
 {
+	lua_State *before = iocp_running_follow(running, co);
 #if LUA_VERSION_NUM >= 504
-	return lua_resume(co, L, *count, count);
+	int status = lua_resume(co, L, *count, count);
 #else
 	int status = lua_resume(co, L, *count);
 	*count = lua_gettop(co);
-	return status;
 #endif
+	iocp_running_go_back(running, before);
+	return status;
+}
+
+/* Whether it has ended, and what runs it does not say so itself. */
+static int is_dead(lua_State *co)
+{
+	return LUA_VERSION_NUM < 504 && lua_status(co) == 0 && lua_gettop(co) == 0;
 }
 
 static int refused(lua_State *L, const char *why)
@@ -169,15 +180,15 @@ static int refused(lua_State *L, const char *why)
 	return -1;
 }
 
-int iocp_resume(lua_State *L, lua_State *co, int count)
+int iocp_resume(lua_State *L, lua_State *co, int count, iocp_running *running)
 {
 	int status;
-	if (lua_status(co) == 0 && lua_gettop(co) == 0)
+	if (is_dead(co))
 		return refused(L, "cannot resume dead coroutine");
 	if (!lua_checkstack(co, count))
 		return refused(L, "too many arguments to resume");
 	lua_xmove(L, co, count);
-	status = run_coroutine(L, co, &count);
+	status = run_coroutine(L, co, &count, running);
 	if (status != 0 && status != LUA_YIELD) {
 		lua_xmove(co, L, 1);
 		return -1;
@@ -190,6 +201,32 @@ int iocp_resume(lua_State *L, lua_State *co, int count)
 	return count;
 }
 #endif
+
+lua_State *iocp_check_coroutine(lua_State *L, int index)
+{
+#if LUA_VERSION_NUM >= 504
+	luaL_checktype(L, index, LUA_TTHREAD);
+#else
+	luaL_argcheck(L, lua_isthread(L, index), index, LUA_VERSION_NUM == 503 ? "thread expected" : "coroutine expected");
+#endif
+	return lua_tothread(L, index);
+}
+
+void iocp_check_body(lua_State *L, int index)
+{
+#if LUA_VERSION_NUM >= 502
+	luaL_checktype(L, index, LUA_TFUNCTION);
+#else
+	luaL_argcheck(L, lua_isfunction(L, index) && !lua_iscfunction(L, index), index, "Lua function expected");
+#endif
+}
+
+int iocp_error_is_text(lua_State *L, int status)
+{
+	if (LUA_VERSION_NUM < 503)
+		return lua_isstring(L, -1);
+	return lua_type(L, -1) == LUA_TSTRING && (LUA_VERSION_NUM < 504 || status != LUA_ERRMEM);
+}
 
 void iocp_push_globals(lua_State *L)
 {

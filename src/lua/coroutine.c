@@ -12,68 +12,67 @@
 
 enum { RUNNING = 1, LIBRARYS = 2, COROUTINE = 3 }; /* upvalues; the second is the library's own close, or create */
 
-/* As iocp_resume. */
-static int resume_followed(lua_State *L, lua_State *co, int count)
+static iocp_running *running_of(lua_State *L)
 {
-	iocp_running *running = lua_touserdata(L, lua_upvalueindex(RUNNING));
-	int follows = iocp_running_follow(running, co);
-	count = iocp_resume(L, co, count);
-	if (follows)
-		(void)iocp_running_follow(running, L);
-	return count;
+	return lua_touserdata(L, lua_upvalueindex(RUNNING));
 }
 
 static int resume(lua_State *L)
 {
-	lua_State *co = lua_tothread(L, 1);
-	int count;
-	luaL_argcheck(L, co, 1, "coroutine expected");
-	count = resume_followed(L, co, lua_gettop(L) - 1);
+	lua_State *co = iocp_check_coroutine(L, 1);
+	int count = iocp_resume(L, co, lua_gettop(L) - 1, running_of(L));
 	lua_pushboolean(L, count >= 0);
 	count = count < 0 ? 1 : count;
 	lua_insert(L, -(count + 1));
 	return count + 1;
 }
 
-/* Runs what the coroutine at 1 is to close. */
+/* Raises the error at the top, before which is to stand where the running function was called. */
+static int raise_where(lua_State *L)
+{
+	luaL_where(L, 1);
+	lua_insert(L, -2);
+	lua_concat(L, 2);
+	return lua_error(L);
+}
+
+/* Runs what the coroutine at 1 is to close. Without one, from Lua 5.5 on, the running one ends, which leaves this. */
 static int close_followed(lua_State *L)
 {
-	iocp_running *running = lua_touserdata(L, lua_upvalueindex(RUNNING));
-	lua_State *co = lua_tothread(L, 1);
-	int status, follows = co && co != L && iocp_running_follow(running, co);
+	lua_State *co = LUA_VERSION_NUM >= 505 && lua_isnone(L, 1) ? L : iocp_check_coroutine(L, 1), *before = NULL;
+	int status;
 	lua_pushvalue(L, lua_upvalueindex(LIBRARYS));
 	lua_insert(L, 1);
+	if (co != L)
+		before = iocp_running_follow(running_of(L), co);
 	status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-	if (follows)
-		(void)iocp_running_follow(running, L);
-	return status == 0 ? lua_gettop(L) : lua_error(L);
+	iocp_running_go_back(running_of(L), before);
+	if (status == 0)
+		return lua_gettop(L);
+	return status == LUA_ERRRUN && lua_type(L, -1) == LUA_TSTRING ? raise_where(L) : lua_error(L);
 }
 
 /* What wrap returns. */
 static int run_wrapped(lua_State *L)
 {
 	lua_State *co = lua_tothread(L, lua_upvalueindex(COROUTINE));
-	int count = resume_followed(L, co, lua_gettop(L));
+	int count = iocp_resume(L, co, lua_gettop(L), running_of(L)), status = lua_status(co);
 	if (count >= 0)
 		return count;
-	if (lua_status(co) > LUA_YIELD && !lua_isnil(L, lua_upvalueindex(LIBRARYS))) {
+	if (status > LUA_YIELD && !lua_isnil(L, lua_upvalueindex(LIBRARYS))) {
 		/* It has failed, and what it is to close may change the error. */
 		lua_xmove(L, co, 1);
 		lua_pushvalue(L, lua_upvalueindex(LIBRARYS));
 		lua_pushvalue(L, lua_upvalueindex(COROUTINE));
 		lua_call(L, 1, 2);
 	}
-	if (lua_type(L, -1) == LUA_TSTRING) {
-		luaL_where(L, 1);
-		lua_insert(L, -2);
-		lua_concat(L, 2);
-	}
-	return lua_error(L);
+	return iocp_error_is_text(L, status) ? raise_where(L) : lua_error(L);
 }
 
 /* Upvalue 2: the library's create; 3: our close, or nil. */
 static int wrap(lua_State *L)
 {
+	iocp_check_body(L, 1);
 	lua_pushvalue(L, lua_upvalueindex(LIBRARYS));
 	lua_insert(L, 1);
 	lua_call(L, lua_gettop(L) - 1, 1);

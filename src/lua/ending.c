@@ -15,6 +15,13 @@ int iocp_io_failure(lua_State *L, int r, const char *invalid)
 	return 3;
 }
 
+int iocp_failure_of(lua_State *L, const char *what)
+{
+	lua_pushfstring(L, "%s: %s", what, lua_tostring(L, -2));
+	lua_replace(L, -3);
+	return 3;
+}
+
 void iocp_check_ending(lua_State *L, int index, uintptr_t usual, iocp_ending *ending)
 {
 	ending->done = NULL;

@@ -93,7 +93,7 @@ static int file_create(lua_State *L)
 	iocp_file *file = NULL;
 	iocp_object_push(L, IOCP_CLASS_FILE);
 	r = iocp_file_create(path, mode, &file);
-	return push_made(L, r, file, NULL);
+	return r == IOCP_OK ? push_made(L, r, file, NULL) : (failure(L, NULL, r, NULL), iocp_failure_of(L, path));
 }
 
 static int file_temporary(lua_State *L)

@@ -145,6 +145,8 @@ static uint32_t metatable_of(lua_State *L, freezer *f)
 	if (iocp_metatable_name(L)) {
 		number = string_at(L, f, lua_gettop(L)) + 1;
 		lua_pop(L, 1);
+	} else if (iocp_metatable_stays(L)) {
+		refuse(L);
 	} else if (iocp_debugs()) {
 		iocp_debug_lost(L, "value", 1);
 	}

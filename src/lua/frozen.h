@@ -48,8 +48,11 @@ typedef struct iocp_frozen_part {
 	uint32_t memory; /* its number, of the state's */
 } iocp_frozen_part;
 
-/* The part of a block that is at `index`; NULL: anything else, or one whose state ends. */
+/* The part of a block that is at `index`; NULL: anything else, or one that a finalizer has, whose reference was given
+** back with it, or whose state ends. */
 const iocp_frozen_part *iocp_frozen_test(lua_State *L, int index);
+/* Raises if the argument of that name is such a one. */
+void iocp_frozen_refuse_gone(lua_State *L, int index, const char *name);
 /* The block of a part. */
 iocp_frozen *iocp_frozen_of(const iocp_frozen_part *part);
 /* At the top is the userdata of the class that holds a reference: replaces it by the part that stands for the table of

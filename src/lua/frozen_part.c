@@ -20,12 +20,24 @@
 
 enum { MOST_KEPT = 4096 };
 
-const iocp_frozen_part *iocp_frozen_test(lua_State *L, int index)
+/* The part at `index`, whose block may be gone; NULL: anything else. */
+static const iocp_frozen_part *to_part(lua_State *L, int index)
 {
 	const iocp_frozen_part *part = lua_touserdata(L, index);
-	if (!part || lua_rawlen(L, index) != sizeof(*part) || part->mark != MARK || !part->holder->object)
-		return NULL;
-	return part;
+	return part && lua_rawlen(L, index) == sizeof(*part) && part->mark == MARK ? part : NULL;
+}
+
+const iocp_frozen_part *iocp_frozen_test(lua_State *L, int index)
+{
+	const iocp_frozen_part *part = to_part(L, index);
+	return part && part->holder->object ? part : NULL;
+}
+
+void iocp_frozen_refuse_gone(lua_State *L, int index, const char *name)
+{
+	const iocp_frozen_part *part = to_part(L, index);
+	if (part && !part->holder->object)
+		(void)iocp_bad_argument(L, index, name, "an object that was not collected");
 }
 
 iocp_frozen *iocp_frozen_of(const iocp_frozen_part *part)

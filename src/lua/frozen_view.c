@@ -17,8 +17,10 @@ enum {
 static const iocp_frozen_part *check_part(lua_State *L)
 {
 	const iocp_frozen_part *part = iocp_frozen_test(L, 1);
-	if (!part)
+	if (!part) {
+		iocp_frozen_refuse_gone(L, 1, "self");
 		iocp_bad_argument(L, 1, "self", "an iocp.Frozen");
+	}
 	return part;
 }
 

@@ -106,10 +106,23 @@ static int box_to_string(lua_State *L)
 	return iocp_object_to_string(L, NULL);
 }
 
+/* Says what to do instead: Lua's own error would say that it cannot be indexed, which it can. */
+static int box_assign(lua_State *L)
+{
+	const char *name = iocp_type_name(L, 1);
+	int has_set = luaL_getmetafield(L, 1, "__index") && lua_istable(L, -1);
+	if (has_set) {
+		lua_getfield(L, -1, "set");
+		has_set = !lua_isnil(L, -1);
+	}
+	return luaL_error(L, "%s has no fields to assign to%s", name, has_set ? "; its method set does that" : "");
+}
+
 static const luaL_Reg common_metamethods[] = {
 	{"__gc", box_collect},
 	{"__eq", box_equal},
 	{"__tostring", box_to_string},
+	{"__newindex", box_assign},
 	{NULL, NULL},
 };
 

@@ -213,6 +213,15 @@ static void keep_streams(lua_State *L, const plan *p)
 	lua_pop(L, 1);
 }
 
+/* nil, message, code. The system does not say whether it lacks the program or the folder, so both are named. */
+static int start_failure(lua_State *L, const plan *p, int r)
+{
+	const char *program = p->options.arguments[0], *folder = p->options.directory;
+	const char *what = folder ? lua_pushfstring(L, "%s in %s", program, folder) : program;
+	(void)iocp_io_failure(L, r, NULL);
+	return iocp_failure_of(L, what);
+}
+
 int iocp_lua_process(lua_State *L)
 {
 	plan p;
@@ -225,7 +234,7 @@ int iocp_lua_process(lua_State *L)
 		r = iocp_process_start(&p.options, &process);
 	close_pipes(&p);
 	if (r != IOCP_OK)
-		return iocp_io_failure(L, r, NULL);
+		return start_failure(L, &p, r);
 	iocp_object_set(L, process);
 	keep_streams(L, &p);
 	for (i = 0; i < STREAMS; i++)

@@ -86,8 +86,10 @@ int iocp_lua_thaw(lua_State *L)
 	thawer t = {0};
 	luaL_checkany(L, 1);
 	lua_settop(L, 1);
-	if (!part)
+	if (!part) {
+		iocp_frozen_refuse_gone(L, 1, "value");
 		return 1;
+	}
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	t.frozen = iocp_frozen_of(part);
 	lua_newtable(L);

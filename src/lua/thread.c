@@ -228,6 +228,8 @@ static void read_options(lua_State *L, options *o)
 	lua_getfield(L, 1, "body");
 }
 
+static const char BODIES[] = "a string chunk, a function or a table of options";
+
 /* Makes the body at `index` a function, or the code of one, if it comes as text: that needs no names of modules. */
 static void compile(lua_State *L, int index, const char *name)
 {
@@ -242,7 +244,7 @@ static void compile(lua_State *L, int index, const char *name)
 	} else if (!lua_isfunction(L, index)) {
 		lua_pushvalue(L, index);
 		lua_replace(L, 1); /* the argument that the error is about */
-		iocp_bad_argument(L, 1, "body", "a string chunk, a function or a table of options");
+		iocp_bad_argument(L, 1, "body", BODIES);
 	}
 }
 
@@ -307,8 +309,9 @@ static int thread_create(lua_State *L)
 	int count = lua_gettop(L), r;
 	iocp_thread *thread;
 	job **guard;
-	luaL_checkany(L, 1);
 	memset(&o, 0, offsetof(options, processors));
+	if (count == 0)
+		iocp_bad_argument(L, 1, "body", BODIES);
 	if (lua_istable(L, 1)) {
 		read_options(L, &o);
 		lua_insert(L, 2);

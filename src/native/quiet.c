@@ -46,12 +46,13 @@ void iocp_quiet_begin(iocp_quiet *quiet)
 
 void iocp_quiet_end(const iocp_quiet *quiet, ssize_t n, size_t size)
 {
-	int error = errno, may_have_come = n < 0 ? error == EPIPE : (size_t)n < size;
+	int error = errno, may_have_come = n < 0 ? error == EPIPE : (size_t)n < size, i;
 	sigset_t pipe;
 	pipe_only(&pipe);
-	if (may_have_come && !quiet->had)
-		while (is_pending())
-			take(&pipe);
+	/* At most twice: once it is this thread's, once one of the process', whichever the system takes first. Linux takes
+	** the thread's, and leaves that of the process, which others have sent. */
+	for (i = 0; i < 2 && may_have_come && !quiet->had && is_pending(); i++)
+		take(&pipe);
 	pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
 	errno = error;
 }

@@ -95,7 +95,8 @@ static uint32_t *find_head(const iocp_frozen *frozen, const char *bytes, size_t 
 	uint32_t i = hash & frozen->head_mask;
 	while (frozen->heads[i]) {
 		const iocp_frozen_string *s = &frozen->strings[frozen->heads[i] - 1];
-		if (s->hash == hash && s->length == length && memcmp(frozen->bytes + s->at, bytes, length) == 0)
+		/* While only the empty one is there, there are no bytes. */
+		if (s->hash == hash && s->length == length && (!length || memcmp(frozen->bytes + s->at, bytes, length) == 0))
 			break;
 		i = (i + 1) & frozen->head_mask;
 	}

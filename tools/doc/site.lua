@@ -61,6 +61,23 @@ local function map_links(page, text)
   end))
 end
 
+-- ---- commands ----
+
+local PROGRAMS = {}
+for _, name in ipairs { "make", "luarocks", "eval", "curl", "lua", "luajit", "lua5.4", "iocp-worker" } do
+  PROGRAMS[name] = true
+end
+
+-- LDoc takes whatever a chapter indents for Lua. In commands for a shell only what stands behind a # is set apart.
+local function mark_commands(text)
+  return (text:gsub("<pre>\n(.-)</pre>", function(code)
+    local words = code:gsub("<[^>]*>", "")
+    if PROGRAMS[words:match("^[%w.-]*")] then
+      return "<pre>\n" .. words:gsub("(%s)(#%s[^\n]*)", '%1<span class="comment">%2</span>') .. "</pre>"
+    end
+  end))
+end
+
 -- ---- anchors ----
 
 local function plain(html)
@@ -169,7 +186,7 @@ for page in pairs(pages) do
 end
 table.sort(order)
 for _, page in ipairs(order) do
-  pages[page] = add_anchors(page, map_links(page, pages[page]))
+  pages[page] = add_anchors(page, mark_commands(map_links(page, pages[page])))
   learn(page, pages[page])
 end
 local entries, dead = {}, 0

@@ -7,13 +7,16 @@ local WHERE = {
   MessagePack = "the rock lua-messagepack, Debian's package lua-messagepack",
 }
 
+-- Debian's packages know of Luas up to 5.3; the modules run on later ones.
+local LATER = _VERSION > "Lua 5.3" and " with /usr/share/lua/5.3/?.lua in LUA_PATH" or ""
+
 local function find(name)
   local ok, found = pcall(require, name)
   if ok then
     return found
   end
-  error(("iocp.remote needs the Lua module '%s' (%s), which is not installed for %s: %s"):format(name, WHERE[name],
-    _VERSION, tostring(found)), 0)
+  error(("iocp.remote needs the Lua module '%s' (%s%s), which is not installed for %s: %s"):format(name, WHERE[name],
+    LATER, _VERSION, tostring(found)), 0)
 end
 
 --- redis-lua, which writes commands and reads replies. Raises, and says what to install.

@@ -261,6 +261,15 @@ local function hand_out(requests, replies)
   end
 end
 
+--- What a request is told; a failure to connect begins with the address itself.
+local function in_vain(name, message)
+  message = tostring(message)
+  if message:sub(1, #name + 2) == name .. ": " then
+    message = message:sub(#name + 3)
+  end
+  return ("Redis at %s cannot be used: %s"):format(name, message)
+end
+
 --- After an exchange in vain: those whose time is up are told, the others go to the head of the queue. All are told
 -- where Redis does not let us in: it would not the next time.
 local function put_back(self, requests, message, code)
@@ -269,7 +278,7 @@ local function put_back(self, requests, message, code)
     if code == "REDIS" then
       finish(request, nil, ("Redis at %s refuses: %s"):format(self.name, message), code)
     elseif clock() >= request.limit then
-      finish(request, nil, ("Redis at %s cannot be used: %s"):format(self.name, tostring(message)), code or "ERROR")
+      finish(request, nil, in_vain(self.name, message), code or "ERROR")
     elseif not request.given_up then
       left[#left + 1] = request
     end

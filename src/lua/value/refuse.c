@@ -28,6 +28,16 @@ static void push_registered_name(lua_State *L)
 	lua_pushnil(L);
 }
 
+/* Of ours only what has no object any more cannot cross. */
+static void push_userdata(lua_State *L, const char *name)
+{
+	static const char advice[] = "; make it where it is used";
+	if (!name)
+		lua_pushfstring(L, "userdata%s", advice);
+	else
+		lua_pushfstring(L, "userdata (%s)%s", name, strncmp(name, "iocp.", 5) == 0 ? "" : advice);
+}
+
 /* Replaces the value at the top by what it is. */
 static void describe(lua_State *L, const char *why)
 {
@@ -35,7 +45,7 @@ static void describe(lua_State *L, const char *why)
 	switch (lua_type(L, -1)) {
 	case LUA_TUSERDATA:
 		push_registered_name(L);
-		lua_pushfstring(L, lua_isnil(L, -1) ? "%s" : "%s (%s)", type, lua_tostring(L, -1));
+		push_userdata(L, lua_tostring(L, -1));
 		lua_remove(L, -2);
 		break;
 	case IOCP_TCDATA:
@@ -44,7 +54,7 @@ static void describe(lua_State *L, const char *why)
 		lua_remove(L, -2);
 		break;
 	case LUA_TTHREAD:
-		lua_pushliteral(L, "thread (a coroutine)");
+		lua_pushliteral(L, "thread (a coroutine); send the function that it runs");
 		break;
 	default:
 		lua_pushfstring(L, why ? "%s (%s)" : "%s", type, why);
@@ -155,13 +165,22 @@ static int raise(iocp_encoder *e)
 	return lua_error(e->L);
 }
 
+/* As luaL_where(L, 1), but past lua/iocp/waits_pool.lua, whose functions are the pool's methods with fibers. */
+static void push_where(lua_State *L)
+{
+	lua_Debug about;
+	int is_method =
+		lua_getstack(L, 1, &about) && lua_getinfo(L, "S", &about) && strstr(about.source, "waits_pool.lua") != NULL;
+	luaL_where(L, is_method ? 2 : 1);
+}
+
 int iocp_encoder_refuse(iocp_encoder *e, const char *why)
 {
 	lua_State *L = e->L;
 	int position;
 	describe(L, why);
 	position = lua_gettop(L);
-	luaL_where(L, 1);
+	push_where(L);
 	push_path(e);
 	lua_pushfstring(L, "%scannot send %s: %s", lua_tostring(L, -2), lua_tostring(L, -1), lua_tostring(L, position));
 	return raise(e);
@@ -170,7 +189,7 @@ int iocp_encoder_refuse(iocp_encoder *e, const char *why)
 int iocp_encoder_too_deep(iocp_encoder *e)
 {
 	lua_State *L = e->L;
-	luaL_where(L, 1);
+	push_where(L);
 	push_path(e);
 	lua_pushfstring(L, "%scannot send %s: nested deeper than %d levels", lua_tostring(L, -2), lua_tostring(L, -1),
 		(int)IOCP_NESTING_MAX);
