@@ -88,6 +88,7 @@ local lua_files = {
   ["iocp.remote.random"] = "lua/iocp/remote/random.lua",
   ["iocp.remote.receiver"] = "lua/iocp/remote/receiver.lua",
   ["iocp.remote.scripts"] = "lua/iocp/remote/scripts.lua",
+  ["iocp.remote.submission"] = "lua/iocp/remote/submission.lua",
   ["iocp.remote.task"] = "lua/iocp/remote/task.lua",
   ["iocp.remote.values"] = "lua/iocp/remote/values.lua",
   ["iocp.remote.work"] = "lua/iocp/remote/work.lua",

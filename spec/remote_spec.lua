@@ -481,6 +481,29 @@ describe("a worker", function()
     assert.matches("none of the functions", message)
   end)
 
+  it("runs functions of a module, and nothing else that it has", function()
+    local queue = new_queue()
+    local pool = new_pool(queue)
+    serve(queue)
+    local ok, message, code = pool:submit(JOBS .. ":constant"):wait(LONG)
+    assert.is_nil(ok)
+    assert.matches("has no function 'constant'", message)
+    assert.equal("ERROR", code)
+  end)
+
+  it("does not begin where what it is to serve is not there, or no module of functions", function()
+    for pattern, modules in pairs { ["module 'not_there' not found"] = { "not_there" },
+      ["has no function 'add_'"] = { [JOBS] = { "add", "add_" } },
+      ["gives no table of functions"] = { "support.no_module" } } do
+      local done, message, code = remote.serve { redis = server.redis, queue = "q", modules = modules, workers = 1,
+        pool = { init = function() package.preload["support.no_module"] = function() return 5 end end } }
+      assert.is_nil(done)
+      assert.matches(pattern, message)
+      assert.is_nil(message:find("traceback"))
+      assert.equal("ERROR", code)
+    end
+  end)
+
   it("retries what fails, with a backoff, and keeps what failed for good with its traceback", function()
     local queue = new_queue()
     local pool = new_pool(queue)

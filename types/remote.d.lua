@@ -180,6 +180,19 @@ function task:notify(port, key, overlapped) end
 ---@return iocp.remote.Task|nil, string? message, iocp.remote.Code? code MISSING: this one's outcome has expired
 function task:then_(f, ...) end
 
+--- A job that runs when this one has not completed, with its message, code and error value and the arguments behind
+--- them; else its outcome is this one's. Of a then_ that was cancelled for it: those of the first that failed.
+---@param f iocp.remote.Work
+---@param ... any
+---@return iocp.remote.Task|nil, string? message, iocp.remote.Code? code MISSING: this one's outcome has expired
+function task:catch(f, ...) end
+
+--- A job that runs with the arguments when this one has ended, and ends as this one did, unless it fails.
+---@param f iocp.remote.Work
+---@param ... any
+---@return iocp.remote.Task|nil, string? message, iocp.remote.Code? code MISSING: this one's outcome has expired
+function task:finally(f, ...) end
+
 ---@return string
 function task:id() end
 

@@ -46,6 +46,16 @@ local function find(name)
   return f
 end
 
+--- Raises unless a module is there, and has these functions.
+function job.check(module, functions)
+  if type(require(module)) ~= "table" then
+    error(("the module '%s' gives no table of functions"):format(module), 0)
+  end
+  for _, name in ipairs(functions) do
+    find(module .. ":" .. name)
+  end
+end
+
 local known = {} -- by name: functions
 
 --- Runs one: "completed", "failed" or "cancelled", and its outcome.

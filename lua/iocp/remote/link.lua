@@ -15,6 +15,7 @@ local class = { __index = Link }
 
 local SOONEST, LATEST = 20, 2000 -- ms between attempts to connect
 local SILENCE = 15000 -- ms without a reply, after which a connection is taken for lost
+local LEAST = 500 -- ms that connecting may take, however little patience there is
 local MOST = 256 -- requests in one write
 
 local Failure = {} -- what a reply that is an error becomes: { text }
@@ -38,39 +39,44 @@ end
 
 local SOME = 65536 -- bytes that are read at once
 
---- Reads more behind what is there from a place on; raises where the stream ends.
-local function more(self, from)
+--- What comes next; raises where the stream ends.
+local function more(self)
   local data, message = self.stream:read_some(SOME)
-  if not data then
-    error(message or "the connection was closed", 0)
+  return data or error(message or "the connection was closed", 0)
+end
+
+local function read_line(self)
+  local at = self.place
+  local first, stop = self.data:find("\r\n", at, true)
+  while not first do
+    self.data = self.data:sub(at) .. more(self)
+    at = 1
+    first, stop = self.data:find("\r\n", 1, true)
   end
-  self.data, self.place = self.data:sub(from) .. data, 1
+  self.place = stop + 1
+  return self.data:sub(at, first - 1)
+end
+
+--- So many bytes. What is longer than what is there is put together once, however many pieces it comes in.
+local function read_bytes(self, length)
+  local at = self.place
+  local there = #self.data - at + 1
+  if there < length then
+    local pieces = { self.data:sub(at) }
+    while there < length do
+      local piece = more(self)
+      pieces[#pieces + 1], there = piece, there + #piece
+    end
+    self.data, at = table.concat(pieces), 1
+  end
+  self.place = at + length
+  return self.data:sub(at, at + length - 1)
 end
 
 --- What redis-lua reads by: a line, or so many bytes. Out of what came at once, which is many of both: a read of the
 -- stream for each would cost more than all the rest.
 local function read(client, length)
-  local self = client.link
-  local at = self.place
-  local last, following
-  if length then
-    following = at + length
-    while #self.data < following - 1 do
-      more(self, at)
-      at, following = 1, 1 + length
-    end
-    last = following - 1
-  else
-    local first, stop = self.data:find("\r\n", at, true)
-    while not first do
-      more(self, at)
-      at = 1
-      first, stop = self.data:find("\r\n", 1, true)
-    end
-    last, following = first - 1, stop + 1
-  end
-  self.place = following
-  return self.data:sub(at, last)
+  return (length and read_bytes or read_line)(client.link, length)
 end
 
 local function write(client, data)
@@ -120,7 +126,8 @@ local function drop(self)
   end
 end
 
---- The first commands of a connection: who we are, and the scripts.
+--- The first commands of a connection: who we are, and the scripts. What Redis said if it refuses them; raises where
+-- the connection is lost.
 local function greet(self)
   local at, commands, names = self.at, {}, {}
   if at.password then
@@ -138,17 +145,25 @@ local function greet(self)
   for i, reply in ipairs(replies) do
     local said = link.failure_of(reply)
     if said then
-      error(said, 0)
+      return said
     elseif i > before then
       self.shas[names[i - before]] = reply
     end
   end
 end
 
---- Connects: true; or nil, message, code.
-local function open(self)
+local PASSING = { LOADING = true, BUSY = true, TRYAGAIN = true, CLUSTERDOWN = true, MASTERDOWN = true, READONLY = true }
+
+--- Whether what Redis said says that it cannot do it now, but may in a moment.
+local function is_passing(said)
+  return PASSING[said:match("^%u+") or ""] or said:find("max number of clients", 1, true)
+end
+
+--- Connects: true; or nil, message, code: REDIS, which trying again would not change.
+-- @param patience for how many ms it may take, and each reply of the greeting
+local function open(self, patience)
   local at = self.at
-  local stream, message, code = core.connect(at.path or at.host, at.port, { timeout = SILENCE, linger = 0 })
+  local stream, message, code = core.connect(at.path or at.host, at.port, { timeout = patience, linger = 0 })
   if stream and at.tls then
     local ok
     ok, message, code = stream:starttls(at.tls, at.host)
@@ -159,21 +174,13 @@ local function open(self)
   end
   self.stream, self.data, self.place = stream, "", 1 -- what came, and where in it what was not read yet begins
   self.client = client_of(self)
-  local ok, trouble = core.pcall(greet, self)
-  if not ok then
+  local ok, said = core.pcall(greet, self)
+  if not ok or said then
     drop(self)
-    return nil, tostring(trouble), "EPROTO"
+    return nil, tostring(said), not ok and "EPROTO" or is_passing(said) and "EAGAIN" or "REDIS"
   end
   self.opened = self.opened + 1
   return true
-end
-
-local PASSING = { LOADING = true, BUSY = true, TRYAGAIN = true, CLUSTERDOWN = true, MASTERDOWN = true, READONLY = true }
-
---- Whether a reply says that Redis cannot do it now, but may in a moment.
-local function is_passing(reply)
-  local said = link.failure_of(reply)
-  return said and PASSING[said:match("^%u+") or ""]
 end
 
 local function flatten(requests)
@@ -200,9 +207,9 @@ local function repeat_forgotten(self, commands, replies)
   end
 end
 
-local function transact(self, commands, block)
+local function transact(self, commands, patience, block)
   if not self.stream then
-    local ok, message, code = open(self)
+    local ok, message, code = open(self, patience)
     if not ok then
       return nil, message, code
     end
@@ -223,9 +230,10 @@ local function transact(self, commands, block)
     return nil, tostring(replies), "ECONNRESET"
   end
   for _, reply in ipairs(replies) do
-    if is_passing(reply) then
+    local said = link.failure_of(reply)
+    if said and is_passing(said) then
       drop(self)
-      return nil, link.failure_of(reply), "EAGAIN"
+      return nil, said, "EAGAIN"
     end
   end
   return replies
@@ -262,11 +270,14 @@ local function in_vain(name, message)
   return ("Redis at %s cannot be used: %s"):format(name, message)
 end
 
---- After an exchange in vain: those whose time is up are told, the others go to the head of the queue.
+--- After an exchange in vain: those whose time is up are told, the others go to the head of the queue. All are told
+-- where Redis does not let us in: it would not the next time.
 local function put_back(self, requests, message, code)
   local left = {}
   for _, request in ipairs(requests) do
-    if clock() >= request.limit then
+    if code == "REDIS" then
+      finish(request, nil, ("Redis at %s refuses: %s"):format(self.name, message), code)
+    elseif clock() >= request.limit then
       finish(request, nil, in_vain(self.name, message), code or "ERROR")
     elseif not request.given_up then
       left[#left + 1] = request
@@ -280,15 +291,17 @@ end
 
 --- One write of what is queued, and its replies: whether that went well.
 local function round(self)
-  local requests, rest = {}, {}
+  local requests, rest, limit = {}, {}, 0
   for _, request in ipairs(self.queue) do
     local to = #requests < MOST and requests or rest
     if not request.given_up then
       to[#to + 1] = request
+      limit = math.max(limit, request.limit)
     end
   end
   self.queue = rest
-  local replies, message, code = transact(self, flatten(requests), requests[1] and requests[1].block)
+  local patience = math.min(SILENCE, math.max(LEAST, limit - clock()))
+  local replies, message, code = transact(self, flatten(requests), patience, requests[1] and requests[1].block)
   if replies then
     hand_out(requests, replies)
     return true
@@ -329,7 +342,8 @@ end
 -- @param commands a list of lists of texts and numbers; with a field `script` the second is its place
 -- @param patience for how many ms Redis may be away
 -- @param block how many ms more a reply may take
--- @return a list of replies, false for nil; or nil, message, code: what connecting failed with, CANCELLED, CLOSED
+-- @return a list of replies, false for nil; or nil, message, code: what connecting failed with, REDIS, CANCELLED,
+-- CLOSED
 function Link:call(commands, patience, block)
   local request = { commands = commands, limit = clock() + patience, block = block }
   self.queue[#self.queue + 1] = request
@@ -346,6 +360,9 @@ function Link:call(commands, patience, block)
         finish(request, nil, message, code)
       end
     end
+  end
+  if not self.busy and self.closed then
+    drop(self) -- it was closed meanwhile
   end
   if not self.busy then
     wake_next(self)

@@ -3,6 +3,7 @@
 local core = require "iocp"
 local inputs, options = require "iocp.inputs", require "iocp.options"
 local outcomes, work = require "iocp.remote.outcomes", require "iocp.remote.work"
+local submission = require "iocp.remote.submission"
 local check = options.check
 local Results = {} -- methods
 local class = { __index = Results }
@@ -40,6 +41,21 @@ local function list_of(self, item, index)
   return list
 end
 
+--- Called for each task of it that ends.
+local function ended(self, task)
+  if self.ordered then
+    if task.index == self.given + 1 and self.condition then
+      self.condition:signal()
+    end
+    return
+  end
+  self.ends_last = self.ends_last + 1
+  self.ends[self.ends_last] = task
+  if self.condition then
+    self.condition:signal()
+  end
+end
+
 --- Submits as many items as there is room for, up to MANY: whether it did. Raises.
 local function fill(self)
   local lists = {}
@@ -54,15 +70,15 @@ local function fill(self)
   if #lists == 0 then
     return false
   end
-  local made, message = self.pool:submit_lists(self.read, lists)
+  local made, message = submission.lists(self.pool, self.read, lists)
   if not made then
     error("imap: " .. message, 0)
   end
   for _, task in ipairs(made) do
     self.last, self.open = self.last + 1, self.open + 1
-    self.by_index[self.last], task.loop, task.index = task, self, self.last
+    self.by_index[self.last], task.index, task.loop, task.heard = task, self.last, self, ended
     if task.state then
-      self:ended(task)
+      ended(self, task)
     end
   end
   return true
@@ -76,21 +92,6 @@ local function refill(self)
 end
 
 -- ---- what comes back ------------------------------------------------------------------------------------------------
-
---- Called for each task of it that ends.
-function Results:ended(task)
-  if self.ordered then
-    if task.index == self.given + 1 and self.condition then
-      self.condition:signal()
-    end
-    return
-  end
-  self.ends_last = self.ends_last + 1
-  self.ends[self.ends_last] = task
-  if self.condition then
-    self.condition:signal()
-  end
-end
 
 local function is_there(self)
   if self.ordered then
@@ -188,7 +189,7 @@ function Results:close()
   end
   self.by_index = {}
   if #ids > 0 and not self.pool.is_closed then
-    self.pool:ask("cancel", ids)
+    submission.ask(self.pool, "cancel", ids)
   end
   return true
 end

@@ -30,7 +30,7 @@ function outcomes.settle(pool, id, state, packed)
     task.packed = packed
   end
   if task.loop then
-    task.loop:ended(task)
+    task.heard(task.loop, task)
   end
   if task.condition then
     task.condition:broadcast()
@@ -99,18 +99,22 @@ function outcomes.wait(pool, waiter, is_over, limit)
   return nil, message, code
 end
 
+--- Reads what came, once. It may be damaged, or forged: the error of a task is a message and a code, whatever came.
+local function read(task)
+  local results, message = values.list(task.packed)
+  if results and task.state ~= "completed" and (type(results[1]) ~= "string" or type(results[2]) ~= "string") then
+    results, message = nil, "what came is damaged: an error without message and code"
+  end
+  task.results, task.packed = results or { n = 2, message, "INVALID" }, nil
+  task.state = results and task.state or "failed"
+end
+
 --- The results of a task that has ended, as pcall would give them, and a code.
 function outcomes.give(task)
-  local results = task.results
-  if not results then
-    local message
-    results, message = values.list(task.packed)
-    task.results, task.packed = results or { n = 2, message, "INVALID" }, nil
-    if not results then
-      task.state = "failed"
-    end
-    results = task.results
+  if not task.results then
+    read(task)
   end
+  local results = task.results
   local unpack = rawget(table, "unpack") or unpack
   if task.state == "completed" then
     return true, unpack(results, 1, results.n)

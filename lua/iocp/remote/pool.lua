@@ -3,9 +3,8 @@
 local core = require "iocp"
 local address, links = require "iocp.remote.address", require "iocp.remote.link"
 local options, tasks = require "iocp.options", require "iocp.remote.task"
-local random, values, work = require "iocp.remote.random", require "iocp.remote.values", require "iocp.remote.work"
-local clock, check = core.clock, options.check
-local unpack = rawget(table, "unpack") or unpack
+local random, submission = require "iocp.remote.random", require "iocp.remote.submission"
+local check = options.check
 
 local Pool = {} -- methods
 local class = { __index = Pool }
@@ -33,121 +32,6 @@ end
 
 -- ---- submitting -----------------------------------------------------------------------------------------------------
 
---- first: a delay; last: what it runs after.
-local function terms_of(self, read, first, last)
-  local terms = {}
-  for _, part in ipairs { first or "", read.terms, self.ttl and ("e=%.0f"):format(self.ttl) or "", last or "" } do
-    if part ~= "" then
-      terms[#terms + 1] = part
-    end
-  end
-  return table.concat(terms, ";")
-end
-
-local function next_id(self)
-  self.last_id = self.last_id + 1
-  return ("%s%x"):format(self.client, self.last_id)
-end
-
---- What is submitted: id, function, arguments, terms; or nil and why an argument cannot cross.
-local function job_of(self, read, terms, ...)
-  local arguments, fault = values.encode("argument", ...)
-  if not arguments then
-    return nil, fault
-  end
-  return { id = read.id or next_id(self), body = read.body, arguments = arguments, terms = terms }
-end
-
-local ROOM = 200 -- ms at most between looks for room
-
---- Submits jobs, with one call of the script: the letters of its answer; or nil, message, code. Waits for room.
-local function submit(self, jobs, client)
-  local limit, pause = self.queue_wait and clock() + self.queue_wait, 5
-  local arguments = { self.queue_limit or "", client }
-  for _, job in ipairs(jobs) do
-    local n = #arguments
-    arguments[n + 1], arguments[n + 2], arguments[n + 3], arguments[n + 4] = job.id, job.body, job.arguments, job.terms
-  end
-  while true do
-    local answers, message, code = self:ask("submit", arguments)
-    if not answers or not answers:find("F", 1, true) then
-      return answers, message, code
-    elseif limit and clock() >= limit then
-      return nil, ("the queue '%s' is full: %d jobs are queued"):format(self.queue, self.queue_limit), "TIMEOUT"
-    end
-    local ok
-    ok, message, code = core.sleep(pause)
-    if not ok then
-      return nil, message, code
-    end
-    pause = math.min(ROOM, pause * 2)
-  end
-end
-
---- Tasks for jobs that are to be submitted; those that are known here already are the same tasks.
-local function expect(self, jobs)
-  local list, fresh = {}, {}
-  for i, job in ipairs(jobs) do
-    list[i] = self.tasks[job.id]
-    if not list[i] then
-      list[i] = tasks.new(self, job.id)
-      fresh[#fresh + 1] = job.id
-    end
-  end
-  if #fresh > 0 then
-    self.control:send("watch", fresh)
-  end
-  return list
-end
-
-local function take_back(self, list)
-  for _, task in ipairs(list) do
-    if not task.is_accepted then
-      self.tasks[task.key] = nil
-      self.control:send("forget", task.key)
-    end
-  end
-end
-
---- Submits jobs: their tasks; or nil, message, code, and none that is new is waited for.
-local function submit_all(self, jobs)
-  if self.is_closed then
-    return nil, "this pool was closed", "CLOSED"
-  end
-  local list = expect(self, jobs)
-  local answers, message, code = submit(self, jobs, self.client)
-  if not answers or answers:find("M", 1, true) then
-    take_back(self, list)
-    return nil, message or "what it is to run after is not there: it never was, or its outcome has expired",
-      code or "MISSING"
-  end
-  local ended = {}
-  for i, task in ipairs(list) do
-    task.is_accepted = true
-    if answers:byte(i) == 69 then -- E
-      ended[#ended + 1] = task.key
-    end
-  end
-  if #ended > 0 then
-    self.control:send("look", ended)
-  end
-  return list
-end
-
---- name: the method that was called, where errors are raised.
-local function submit_one(self, name, first, last, f, ...)
-  local read, wrong = work.read(f, name)
-  if not read then
-    error(wrong, 3)
-  end
-  local job, fault = job_of(self, read, terms_of(self, read, first, last), ...)
-  if not job then
-    error(fault, 3)
-  end
-  local list, message, code = submit_all(self, { job })
-  return list and list[1], message, code
-end
-
 --- A job for the workers, in Redis when this returns.
 -- @param f "module:function", or a table with that as `body`, and id, priority, retries, backoff, timeout. An id of the
 -- caller's makes it harmless to submit it again: while the job or its outcome is there it is the same job
@@ -155,7 +39,7 @@ end
 -- Redis failed with for longer than `patience`; then it may have been submitted, or not
 function Pool:submit(f, ...)
   check_self(self, "submit")
-  local task, message, code = submit_one(self, "submit", nil, nil, f, ...)
+  local task, message, code = submission.one(self, "submit", nil, nil, f, ...)
   return task, message, code
 end
 
@@ -163,13 +47,7 @@ end
 function Pool:submit_after(ms, f, ...)
   check_self(self, "submit_after")
   check("ms", ms, is_ms(ms), "milliseconds, a number from 0 to 1e15")
-  local task, message, code = submit_one(self, "submit_after", ("d=%.0f"):format(ms), nil, f, ...)
-  return task, message, code
-end
-
---- task:then_'s.
-function Pool:submit_behind(id, f, ...)
-  local task, message, code = submit_one(self, "then_", nil, "A=" .. id, f, ...)
+  local task, message, code = submission.one(self, "submit_after", ("d=%.0f"):format(ms), nil, f, ...)
   return task, message, code
 end
 
@@ -177,18 +55,8 @@ end
 -- @return true; or nil, message, code: as submit
 function Pool:post(f, ...)
   check_self(self, "post")
-  local read, wrong = work.read(f, "post")
-  local job, fault
-  if read then
-    job, fault = job_of(self, read, terms_of(self, read), ...)
-  end
-  if not job then
-    error(wrong or fault, 2)
-  elseif self.is_closed then
-    return nil, "this pool was closed", "CLOSED"
-  end
-  local answers, message, code = submit(self, { job }, "")
-  return answers and true, message, code
+  local ok, message, code = submission.post(self, "post", f, ...)
+  return ok, message, code
 end
 
 --- The task of a job that was submitted elsewhere, or before this process began.
@@ -199,34 +67,14 @@ function Pool:task(id)
   check("id", id, type(id) == "string" and #id > 0, "the id of a job, a string")
   local task = self.tasks[id]
   if not task then
-    task = tasks.new(self, id)
+    task = submission.task(self, id)
     task.is_accepted = true
     self.control:send("look", { id })
   end
   return task
 end
 
---- For the loops: jobs of a function, in one call.
--- @param lists a list of lists of arguments with n
--- @return tasks; or nil, message, code. Raises where an argument cannot cross
-function Pool:submit_lists(read, lists)
-  local jobs, terms = {}, terms_of(self, read)
-  for i, list in ipairs(lists) do
-    local job, fault = job_of(self, read, terms, unpack(list, 1, list.n))
-    if not job then
-      error(fault, 0)
-    end
-    jobs[i] = job
-  end
-  return submit_all(self, jobs)
-end
-
 -- ---- the rest -------------------------------------------------------------------------------------------------------
-
---- One of the scripts, for tasks and this.
-function Pool:ask(name, arguments)
-  return self.link:script(name, self.base, arguments, self.patience)
-end
 
 --- What there is of the queue, for all who use it.
 -- @return a table: queued, active, delayed, dead (entries of the dead-letter stream), submitted, completed, failed,
@@ -234,7 +82,7 @@ end
 -- code
 function Pool:stats()
   check_self(self, "stats")
-  local found, message, code = self:ask("stats", {})
+  local found, message, code = submission.ask(self, "stats", {})
   if not found then
     return nil, message, code
   end
@@ -305,6 +153,7 @@ local function new(given)
     patience = given.patience or 30000,
     inbox = core.IOCompletionPort(), control = core.IOCompletionPort(),
     tasks = {}, waiters = {}, last_id = 0, -- tasks that have not ended by id
+    task_class = tasks.class,
   }, class)
   self.guard = guard(self.control)
   local thread, message, code = start_receiver(self, at)

@@ -15,6 +15,7 @@ local links = require "iocp.remote.link"
 
 local BLOCK, MANY, AGAIN = 5000, 500, 30000 -- ms of a read; outcomes, or ids, at once; ms until all are looked up
 local FOREVER = 1e15
+local OUTCOMES = { completed = true, failed = true, cancelled = true }
 local ENDED = { completed = true, failed = true, cancelled = true, missing = true, gone = true }
 
 local function tell(entry)
@@ -79,9 +80,10 @@ local function take_entries(self, entries)
   local list, long = {}, {}
   for _, entry in ipairs(entries) do
     local fields = entry[2]
-    if fields[6] then
+    local is_known = fields[1] == "j" and OUTCOMES[fields[4]] -- what else somebody writes there is none
+    if is_known and fields[6] then
       list[#list + 1], list[#list + 2], list[#list + 3] = fields[2], fields[4], fields[6]
-    else
+    elseif is_known then
       long[#long + 1] = fields[2]
     end
     self.last = entry[1]
@@ -105,7 +107,7 @@ local function hear(self)
     local replies, _, code = self.hearing:call(commands, FOREVER, BLOCK)
     if not replies then
       if code ~= "CLOSED" then
-        core.sleep(100)
+        core.sleep(1000) -- Redis does not let us in
       end
     else
       local reply = replies[#replies]

@@ -2,11 +2,12 @@
 -- @classmod iocp.remote.Task
 local core = require "iocp"
 local options, outcomes = require "iocp.options", require "iocp.remote.outcomes"
+local submission = require "iocp.remote.submission"
 
 local Task = {} -- methods
 local class = { __index = Task }
 
-local task = { methods = Task }
+local task = { methods = Task, class = class }
 
 local function check(self, name)
   if getmetatable(self) ~= class then
@@ -21,13 +22,6 @@ local function limit_of(ms)
 end
 
 local BUSY = "timed out: the job has not ended within the time given"
-
---- A task for the job of that id, which is listed with its pool until its outcome is there.
-function task.new(pool, id)
-  local self = setmetatable({ pool = pool, key = id }, class)
-  pool.tasks[id] = self
-  return self
-end
 
 --- Waits for its end.
 -- @param ms how long; nil: for ever
@@ -70,7 +64,7 @@ function Task:status()
   if self.state then
     return self.state
   end
-  local found, message, code = self.pool:ask("look", { "", self.key })
+  local found, message, code = submission.ask(self.pool, "look", { "", self.key })
   if not found then
     return nil, message, code
   end
@@ -84,7 +78,7 @@ function Task:cancel()
   if self.state then
     return false
   end
-  local answer, message, code = self.pool:ask("cancel", { self.key })
+  local answer, message, code = submission.ask(self.pool, "cancel", { self.key })
   if not answer then
     return nil, message, code
   end
@@ -110,7 +104,27 @@ end
 -- @return a task; or nil, message, code
 function Task:then_(f, ...)
   check(self, "then_")
-  return self.pool:submit_behind(self.key, f, ...)
+  local behind, message, code = submission.one(self.pool, "then_", nil, "A=" .. self.key, f, ...)
+  return behind, message, code
+end
+
+--- A job that runs when this one has not completed, with message, code and error value of this one and the arguments
+-- behind them; else its outcome is this one's. Of a then_ that was cancelled for it: of the first that failed.
+-- @param f what submit takes
+-- @return a task; or nil, message, code
+function Task:catch(f, ...)
+  check(self, "catch")
+  local behind, message, code = submission.one(self.pool, "catch", nil, "m=c;A=" .. self.key, f, ...)
+  return behind, message, code
+end
+
+--- A job that runs with the arguments when this one has ended, and ends as this one did, unless it fails.
+-- @param f what submit takes
+-- @return a task; or nil, message, code
+function Task:finally(f, ...)
+  check(self, "finally")
+  local behind, message, code = submission.one(self.pool, "finally", nil, "m=f;A=" .. self.key, f, ...)
+  return behind, message, code
 end
 
 --- The job's id.

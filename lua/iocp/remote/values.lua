@@ -16,6 +16,7 @@ local unpack = rawget(table, "unpack") or unpack
 local values = {}
 
 local LEVELS = 100 -- of tables in tables
+local MOST = 4000 -- values in a list: LuaJIT and 5.1 pass 8000 at most, and two lists may be passed together
 local INTEGER, TINY = 1, 2 -- the extensions
 
 -- ---- writing --------------------------------------------------------------------------------------------------------
@@ -151,6 +152,9 @@ end
 -- @param what what they are called: "argument"
 function values.encode(what, ...)
   local n = select("#", ...)
+  if n > MOST then
+    return nil, ("%ss: %d values cross to another machine at most, in a table any number"):format(what, MOST)
+  end
   local ok, text = pcall(write, n, ...)
   if ok then
     return text
@@ -180,7 +184,7 @@ end
 local function read(text)
   local each = pack_library.unpacker(text)
   local _, n = each()
-  if type(n) ~= "number" or n % 1 ~= 0 or n < 0 or n > #text then
+  if type(n) ~= "number" or n % 1 ~= 0 or n < 0 or n > #text or n > MOST then
     error("no list of values", 0)
   end
   local list = { n = n }

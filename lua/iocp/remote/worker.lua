@@ -12,6 +12,7 @@ local clock, check = core.clock, options.check
 
 local MANY = 200 -- outcomes, or leases, in one call
 local WAIT = 250 -- ms of a read that waits for jobs
+local AWAY = 2000 -- ms for which Redis may be away before that is logged
 local LAST = 3000 -- ms for which Redis may be away once the worker is to end
 local RUN = "iocp.remote.job:run"
 local ORDERS = { "hnl", "lnh" } -- of the streams; the second with each eighth take, so that nobody starves
@@ -49,6 +50,16 @@ local function log(self, text, ...)
   self.log((text:format(...):gsub("[%c\127-\255]", "?")))
 end
 
+local SAME = 10000 -- ms after which the same trouble is logged again
+
+--- What does not work, now and then: it is tried again and again.
+local function log_trouble(self, message)
+  if message ~= self.trouble or clock() >= self.trouble_until then
+    self.trouble, self.trouble_until = message, clock() + SAME
+    log(self, "%s; trying again", message)
+  end
+end
+
 -- ---- taking ---------------------------------------------------------------------------------------------------------
 
 --- Has an outcome of its own sent for a job.
@@ -65,12 +76,18 @@ local function refuse(self, one)
   conclude(self, one, "refused", job.failure(text, "REFUSED"))
 end
 
+--- The ms that stand in a job; nil: none, or nothing that is such a number.
+local function timeout_of(text)
+  local ms = tonumber(text)
+  return ms and ms >= 1 and ms <= 1e15 and ms or nil
+end
+
 --- Runs a job that was taken, or refuses it.
 local function start(self, one)
-  if self.jobs[one.entry] then
+  if self.jobs[one.key] then
     return -- a lease that ended before it was renewed: it is still ours
   end
-  self.jobs[one.entry], self.count = one, self.count + 1
+  self.jobs[one.key], self.count = one, self.count + 1
   if not allow.has(self.modules, one.f) then
     return refuse(self, one)
   end
@@ -88,13 +105,15 @@ end
 --- What script take gave.
 local function start_all(self, taken)
   for i = 2, #taken, 7 do
-    start(self, { level = taken[i], entry = taken[i + 1], id = taken[i + 2], f = taken[i + 3], arguments = taken[i + 4],
-      timeout = tonumber(taken[i + 5]), before = taken[i + 6] })
+    -- The key: streams number their entries on their own, so two of them have the same number now and then.
+    start(self, { key = taken[i] .. taken[i + 1], level = taken[i], entry = taken[i + 1], id = taken[i + 2],
+      f = taken[i + 3], arguments = taken[i + 4], timeout = timeout_of(taken[i + 5]), before = taken[i + 6] })
   end
   return #taken > 1
 end
 
---- Takes what is there, and what a blocking read has taken. Whether there was something, ms until something is due.
+--- Takes what is there, and what a blocking read has taken. Whether there was something, ms until something is due; or
+-- nil: Redis does not do it.
 local function take(self, read)
   self.takes = self.takes + 1
   local looks = clock() >= self.look_at
@@ -103,10 +122,17 @@ local function take(self, read)
   for i = 1, #read do
     arguments[6 + i] = read[i]
   end
-  local taken, message = self.taking:script("take", self.base, arguments, self.lease)
+  local taken, message, code = self.taking:script("take", self.base, arguments, AWAY)
   if not taken then
-    log(self, "%s", message)
-    return false, WAIT
+    if code == "REDIS" and message:find("NOGROUP", 1, true) then
+      self.look_at = 0 -- Redis has lost its memory: the next one makes the group
+    else
+      log_trouble(self, message)
+    end
+    return nil
+  end
+  if self.trouble then
+    self.trouble = log(self, "Redis at %s is back", self.taking.name)
   end
   if looks then
     self.look_at = clock() + self.lease / 4
@@ -120,13 +146,13 @@ local LEVELS = { high = "h", normal = "n", low = "l" }
 local function read_some(self, ms)
   local command = { "XREADGROUP", "GROUP", "workers", self.name, "COUNT", 1, "BLOCK", math.max(1, math.ceil(ms)),
     "STREAMS", self.base .. ":high", self.base .. ":normal", self.base .. ":low", ">", ">", ">" }
-  local replies, message = self.taking:call({ command }, self.lease, ms)
+  local replies, message = self.taking:call({ command }, AWAY, ms)
   local reply, read = replies and replies[1], {}
   if links.failure_of(reply) then
     self.look_at = 0 -- the group is not there: the next take makes it
     core.sleep(50)
   elseif not replies then
-    log(self, "%s", message)
+    log_trouble(self, message)
   else
     for _, stream in ipairs(reply or {}) do
       for _, entry in ipairs(stream[2]) do
@@ -137,16 +163,28 @@ local function read_some(self, ms)
   return read
 end
 
+--- Says at once whether Redis is there.
+local function greet(self)
+  local replies, message = self.taking:call({ { "PING" } }, AWAY)
+  if replies then
+    log(self, "takes jobs from '%s' at %s, %d at once", self.queue, self.taking.name, self.workers)
+  else
+    log_trouble(self, message)
+  end
+end
+
 local function take_jobs(self)
   local read = {}
+  greet(self)
   while not self.stopping do
     if self.most - self.count < math.max(1, self.prefetch / 2) then
       self.has_room:wait(WAIT)
     else
       local found, due = take(self, read)
-      read = {}
-      if not found and not self.stopping then
-        read = read_some(self, math.min(WAIT, due))
+      if found == nil then
+        self.has_room:wait(WAIT) -- what was read is tried again, and no more is
+      else
+        read = not found and not self.stopping and read_some(self, math.min(WAIT, due)) or {}
       end
     end
   end
@@ -160,8 +198,8 @@ end
 --- Redis has the outcomes of these, or somebody else's: they are ours no more.
 local function forget(self, list)
   for _, one in ipairs(list) do
-    if self.jobs[one.entry] == one then
-      self.jobs[one.entry], self.count = nil, self.count - 1
+    if self.jobs[one.key] == one then
+      self.jobs[one.key], self.count = nil, self.count - 1
     end
   end
   self.has_room:signal()
@@ -176,9 +214,9 @@ local function send(self, list)
   end
   local ok, message
   repeat
-    ok, message = self.telling:script("finish", self.base, arguments, self.lease)
+    ok, message = self.telling:script("finish", self.base, arguments, AWAY)
     if not ok then
-      log(self, "%d outcomes wait for Redis: %s", #list, message)
+      log_trouble(self, ("%d outcomes wait for Redis: %s"):format(#list, message))
       core.sleep(WAIT)
     end
   until ok or self.closing
@@ -297,9 +335,13 @@ local function await_end(self, taker)
   end
   local returned = give_back(self, false)
   local limit = clock() + self.grace
-  while self.count > 0 and clock() < limit do
+  if self.count > 0 then
+    log(self, "stops; waits for %d jobs, for %.0f s at most, or until it is told again", self.count, self.grace / 1000)
+  end
+  while self.count > 0 and clock() < limit and not self.stop:dequeue(0) do
     core.sleep(10)
   end
+  limit = clock()
   returned = returned + give_back(self, true)
   while #self.ended > 0 and clock() < limit + LAST do
     core.sleep(10)
@@ -323,6 +365,26 @@ local function pool_of(given)
   return core.Pool(its)
 end
 
+--- Whether all is there that is to be served, in a thread of the pool: who serves what is not there would have all its
+-- jobs fail. nil and what is wrong.
+local function check_modules(self)
+  for module, functions in pairs(self.modules) do
+    local names = {}
+    for name in pairs(functions == true and {} or functions) do
+      names[#names + 1] = name
+    end
+    local task, message, code = self.pool:submit("iocp.remote.job:check", module, names)
+    local ok = task
+    if task then
+      ok, message, code = task:wait()
+    end
+    if not ok then
+      return nil, (message:gsub("\nstack traceback:.*", "")), code
+    end
+  end
+  return true
+end
+
 local function run(self)
   core.run(function()
     self.has_room, self.has_ended, self.is_closing = core.Condition(), core.Condition(), core.Condition()
@@ -334,7 +396,33 @@ local function run(self)
   end)
   self.taking:close()
   self.telling:close()
-  self.pool:close()
+end
+
+local function state_of(given, pool)
+  local at, prefetch = address.read(given.redis), given.prefetch or 4 * given.workers
+  return {
+    queue = given.queue, base = ("iocp:{%s}"):format(given.queue), name = random.name(),
+    modules = allow.read(given.modules), pool = pool, workers = given.workers,
+    most = math.floor(given.workers + prefetch), prefetch = prefetch, -- in Redis' arguments no number has a point
+    lease = math.floor(given.lease or 30000), deaths = given.deaths or 3, grace = given.grace or 30000,
+    log = given.log or to_stderr, stop = given.stop or core.IOCompletionPort(),
+    taking = links.new(at), telling = links.new(at), ends = core.IOCompletionPort(),
+    jobs = {}, count = 0, -- what it has taken, by stream and entry
+    by_number = {}, last_number = 0, -- what runs, by the key of its end
+    ended = {}, -- what has an outcome that Redis has not
+    takes = 0, look_at = 0, stopping = false, closing = false, trouble_until = 0,
+  }
+end
+
+local function run_until_signal(self)
+  local timers = {}
+  for i, name in ipairs { "TERM", "INT" } do
+    timers[i] = core.signal(name):notify(self.stop, 1)
+  end
+  run(self)
+  for _, timer in ipairs(timers) do
+    timer:cancel()
+  end
 end
 
 --- Takes jobs and runs them until SIGTERM or SIGINT comes, or a packet to the port `stop`. Then it takes no more, gives
@@ -343,7 +431,8 @@ end
 -- workers (threads, as many as processors); prefetch (jobs taken ahead, 4 for each worker); lease (ms after which the
 -- jobs of a worker that is not heard of are others', 30,000); deaths (how many workers may die of a job, 3); grace
 -- (30,000); pool (more options for the local iocp.Pool); stop; log (a function(text), else the error output)
--- @return true; or nil, message, code: what the local pool could not be made for
+-- @return true; or nil, message, code: what the local pool could not be made for, or ERROR: a module that is to be
+-- served is not there
 return function(given)
   given = options.read(given, rules)
   check("redis", given.redis, given.redis, address.WHAT)
@@ -354,24 +443,12 @@ return function(given)
   if not pool then
     return nil, message, code
   end
-  local at, prefetch = address.read(given.redis), given.prefetch or 4 * given.workers
-  local self = {
-    base = ("iocp:{%s}"):format(given.queue), name = random.name(), modules = allow.read(given.modules), pool = pool,
-    most = given.workers + prefetch, prefetch = prefetch, lease = given.lease or 30000, deaths = given.deaths or 3,
-    grace = given.grace or 30000, log = given.log or to_stderr, stop = given.stop or core.IOCompletionPort(),
-    taking = links.new(at), telling = links.new(at), ends = core.IOCompletionPort(),
-    jobs = {}, count = 0, -- what it has taken, by entry
-    by_number = {}, last_number = 0, -- what runs, by the key of its end
-    ended = {}, -- what has an outcome that Redis has not
-    takes = 0, look_at = 0, stopping = false, closing = false,
-  }
-  local timers = {}
-  for i, name in ipairs { "TERM", "INT" } do
-    timers[i] = core.signal(name):notify(self.stop, 1)
+  local self = state_of(given, pool)
+  local ok
+  ok, message, code = check_modules(self)
+  if ok then
+    run_until_signal(self)
   end
-  run(self)
-  for _, timer in ipairs(timers) do
-    timer:cancel()
-  end
-  return true
+  pool:close()
+  return ok, message, code
 end
