@@ -1,7 +1,7 @@
---- What bench/net and bench/file share: rows whose contenders take turns in rounds, a table, and a page of it. Settings
+--- What the benches beside the main one share: rows whose contenders take turns in rounds, a table, and a page of it. Settings
 -- in the environment: ONLY: comma-separated beginnings of titles. ROUNDS: how many. PAGE: the page is written.
 -- @module bench.rounds
-local measure = require "measure"
+local cells, measure = require "cells", require "measure"
 
 local rounds = {}
 
@@ -38,6 +38,25 @@ function rounds.figures(command)
     figures[name] = tonumber(value)
   end
   return figures
+end
+
+--- The figures of a contender: its `command`, in its `lua` if it has one, is what `complete` makes of it. nil: it is not
+-- to be had here, or failed.
+function rounds.run(row, contender, complete)
+  local environment, command = "", contender.command
+  if contender.lua then
+    environment, command = rounds.lua(contender.lua, command)
+  end
+  local figures = rounds.figures(environment .. complete(command))
+  return figures[row.figure] and figures
+end
+
+--- The cells of a table of one figure, and of the processor time where there is one.
+function rounds.line_of(row, i, contender, figures)
+  local of_cpu = row.figure == "cpu" and " of CPU" or ""
+  return { i == 1 and row.title or "", contender.who, cells.figure(figures[row.figure]) .. of_cpu,
+    i > 1 and cells.figure(figures.ratio) or "", contender.asked and "<= " .. contender.asked or "",
+    figures.cpu and cells.number(figures.cpu.median) or "" }
 end
 
 local function spread(values)

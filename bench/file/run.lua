@@ -2,27 +2,14 @@
 -- it also writes doc/bench-file.md. ONLY, ROUNDS: see bench/rounds.lua.
 -- usage: make bench-file [ONLY=32,1] [ROUNDS=5] [PAGE=1]
 package.path = "bench/?.lua;" .. package.path
-local cells, rounds = require "cells", require "rounds"
+local rounds = require "rounds"
 
--- nil: it is not to be had here, or failed.
 local function run(row, contender)
-  local environment, command = "", contender.command
-  if contender.lua then
-    environment, command = rounds.lua(contender.lua, command)
-  end
-  local figures = rounds.figures(environment .. command:gsub("%%s", row.workload))
-  return figures[row.figure] and figures
+  return rounds.run(row, contender, function(command) return (command:gsub("%%s", row.workload)) end)
 end
 
 local HEADER = { "workload", "by", "us, as medians (least-greatest)", "beside the first", "asked", "CPU us" }
 local FORMAT = "%-46s %-32s %-32s %-18s %-8s %8s"
-
-local function line_of(row, i, contender, figures)
-  local of_cpu = row.figure == "cpu" and " of CPU" or ""
-  return { i == 1 and row.title or "", contender.who, cells.figure(figures[row.figure]) .. of_cpu,
-    i > 1 and cells.figure(figures.ratio) or "", contender.asked and "<= " .. contender.asked or "",
-    figures.cpu and cells.number(figures.cpu.median) or "" }
-end
 
 local EXPLAINED = [[
 Medians (least-greatest) of %d rounds in which those of a row take turns, after one to warm up. A smaller ratio is
@@ -37,7 +24,7 @@ with `IOCP_NO_URING=1`. 64 files are under way in luv, or it *waits* for each ca
 
 assert(os.execute("build/file/pread prepare >/dev/null"))
 rounds.report {
-  rows = require "file.plan", run = run, header = HEADER, format = FORMAT, line_of = line_of, explained = EXPLAINED,
+  rows = require "file.plan", run = run, header = HEADER, format = FORMAT, line_of = rounds.line_of, explained = EXPLAINED,
   page = "doc/bench-file.md", page_title = "Files: the benchmark's last run", target = "bench-file",
 }
 os.execute("rm -r build/file/data build/file/small")

@@ -2,27 +2,14 @@
 -- environment it also writes doc/bench-shared.md. ONLY, ROUNDS: see bench/rounds.lua.
 -- usage: make bench-shared [ONLY=an add] [ROUNDS=5] [PAGE=1]
 package.path = "bench/?.lua;" .. package.path
-local cells, rounds = require "cells", require "rounds"
+local rounds = require "rounds"
 
--- nil: it is not to be had here, or failed.
 local function run(row, contender)
-  local environment, command = "", contender.command
-  if contender.lua then
-    environment, command = rounds.lua(contender.lua, command)
-  end
-  local figures = rounds.figures(environment .. command .. " 2>/dev/null")
-  return figures[row.figure] and figures
+  return rounds.run(row, contender, function(command) return command .. " 2>/dev/null" end)
 end
 
 local HEADER = { "operation", "by", "ns, as medians (least-greatest)", "beside the first", "asked", "CPU ns" }
 local FORMAT = "%-50s %-28s %-32s %-20s %-8s %8s"
-
-local function line_of(row, i, contender, figures)
-  local of_cpu = row.figure == "cpu" and " of CPU" or ""
-  return { i == 1 and row.title or "", contender.who, cells.figure(figures[row.figure]) .. of_cpu,
-    i > 1 and cells.figure(figures.ratio) or "", contender.asked and "<= " .. contender.asked or "",
-    figures.cpu and cells.number(figures.cpu.median) or "" }
-end
 
 local EXPLAINED = [[
 Medians (least-greatest) of %d rounds in which those of a row take turns, after one to warm up. Nanoseconds of one
@@ -35,6 +22,7 @@ effil and lanes, which `bench/shared/prepare` fetches and builds. The matrices' 
 in C is done by one thread.]]
 
 rounds.report {
-  rows = require "shared.plan", run = run, header = HEADER, format = FORMAT, line_of = line_of, explained = EXPLAINED,
-  page = "doc/bench-shared.md", page_title = "What threads share: the benchmark's last run", target = "bench-shared",
+  rows = require "shared.plan", run = run, header = HEADER, format = FORMAT, line_of = rounds.line_of,
+  explained = EXPLAINED, page = "doc/bench-shared.md", page_title = "What threads share: the benchmark's last run",
+  target = "bench-shared",
 }

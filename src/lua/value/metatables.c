@@ -8,14 +8,31 @@
 #define METATABLES "iocp.metatables" /* registry key */
 #define STAYING "iocp.staying"       /* likewise: from metatable to why */
 
-/* Pushes the table of registered metatables and returns 1; 0, with nothing pushed: there is none. */
-static int push_metatables(lua_State *L)
+/* Replaces the metatable at the top by the text that it has in one of the two tables, and returns 1; or pops it and
+** returns 0. */
+static int find_text(lua_State *L, const char *where)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, METATABLES);
-	if (lua_istable(L, -1))
+	lua_getfield(L, LUA_REGISTRYINDEX, where);
+	lua_insert(L, -2);
+	if (lua_istable(L, -2))
+		lua_rawget(L, -2);
+	lua_remove(L, -2);
+	if (lua_type(L, -1) == LUA_TSTRING)
 		return 1;
 	lua_pop(L, 1);
 	return 0;
+}
+
+/* Pushes one of the two tables, which is made if there is none yet. */
+static void push_table(lua_State *L, const char *where)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, where);
+	if (lua_istable(L, -1))
+		return;
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, LUA_REGISTRYINDEX, where);
 }
 
 /* At 1 the name, at 2 the metatable, at 3 all of them: what either stood for before is forgotten. */
@@ -41,11 +58,7 @@ int iocp_lua_register(lua_State *L)
 	if (!lua_istable(L, 2))
 		return iocp_bad_argument(L, 2, "metatable", "a table");
 	lua_settop(L, 2);
-	if (!push_metatables(L)) {
-		lua_newtable(L);
-		lua_pushvalue(L, -1);
-		lua_setfield(L, LUA_REGISTRYINDEX, METATABLES);
-	}
+	push_table(L, METATABLES);
 	forget(L);
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, 2);
@@ -59,38 +72,23 @@ int iocp_lua_register(lua_State *L)
 
 int iocp_metatable_name(lua_State *L)
 {
-	if (push_metatables(L)) {
-		lua_insert(L, -2);
-		lua_rawget(L, -2);
-		lua_remove(L, -2);
-		if (lua_type(L, -1) == LUA_TSTRING)
-			return 1;
-	}
-	lua_pop(L, 1);
-	return 0;
+	return find_text(L, METATABLES);
 }
 
 void iocp_metatable_push(lua_State *L, const char *name, size_t length)
 {
-	if (push_metatables(L)) {
-		lua_pushlstring(L, name, length);
-		lua_rawget(L, -2);
-		lua_remove(L, -2);
-	} else {
-		lua_pushnil(L);
-	}
+	lua_getfield(L, LUA_REGISTRYINDEX, METATABLES);
+	if (!lua_istable(L, -1))
+		return; /* nil */
+	lua_pushlstring(L, name, length);
+	lua_rawget(L, -2);
+	lua_remove(L, -2);
 }
 
 int iocp_lua_stays(lua_State *L)
 {
 	lua_settop(L, 2);
-	lua_getfield(L, LUA_REGISTRYINDEX, STAYING);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		lua_newtable(L);
-		lua_pushvalue(L, -1);
-		lua_setfield(L, LUA_REGISTRYINDEX, STAYING);
-	}
+	push_table(L, STAYING);
 	lua_insert(L, 1);
 	lua_rawset(L, 1);
 	return 0;
@@ -98,13 +96,5 @@ int iocp_lua_stays(lua_State *L)
 
 int iocp_metatable_stays(lua_State *L)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, STAYING);
-	if (lua_istable(L, -1) && lua_getmetatable(L, -2)) {
-		lua_rawget(L, -2);
-		lua_remove(L, -2);
-		if (lua_type(L, -1) == LUA_TSTRING)
-			return 1;
-	}
-	lua_pop(L, 1);
-	return 0;
+	return lua_getmetatable(L, -1) && find_text(L, STAYING);
 }
