@@ -40,8 +40,8 @@ function rounds.figures(command)
   return figures
 end
 
---- The figures of a contender: its `command`, in its `lua` if it has one, is what `complete` makes of it. nil: it is not
--- to be had here, or failed.
+--- The figures of a contender, whose command `complete` completes, and which its `lua` runs if it has one. nil: it is
+-- not to be had here, or failed.
 function rounds.run(row, contender, complete)
   local environment, command = "", contender.command
   if contender.lua then
