@@ -1,5 +1,5 @@
---- What the benches beside the main one share: rows whose contenders take turns in rounds, a table, and a page of it. Settings
--- in the environment: ONLY: comma-separated beginnings of titles. ROUNDS: how many. PAGE: the page is written.
+--- What the benches beside the main one share: rows whose contenders take turns in rounds, a table, and a page of it.
+-- Settings in the environment: ONLY: comma-separated beginnings of titles. ROUNDS: how many. PAGE: the page is written.
 -- @module bench.rounds
 local cells, measure = require "cells", require "measure"
 

@@ -24,7 +24,8 @@ with `IOCP_NO_URING=1`. 64 files are under way in luv, or it *waits* for each ca
 
 assert(os.execute("build/file/pread prepare >/dev/null"))
 rounds.report {
-  rows = require "file.plan", run = run, header = HEADER, format = FORMAT, line_of = rounds.line_of, explained = EXPLAINED,
+  rows = require "file.plan", run = run, header = HEADER, format = FORMAT, line_of = rounds.line_of,
+  explained = EXPLAINED,
   page = "doc/bench-file.md", page_title = "Files: the benchmark's last run", target = "bench-file",
 }
 os.execute("rm -r build/file/data build/file/small")
