@@ -139,6 +139,7 @@ describe("a message says", function()
       { function() pool:submit(pool:task("")) end, "a task is submitted by task:submit()" },
       { function() pool:submit(port) end, "f: expected a function, got iocp.IOCompletionPort)" },
       { function() pool:submit(setmetatable({}, { __call = print })) end, "pass a function that calls it" },
+      { function() pool:submit(setmetatable({}, { __metatable = 5 })) end, "body: expected a function or a string" },
       { function() local t = pool:task("") t:submit() t:submit() end, "the task was submitted before" },
       { function() pool:task(""):after(nil) end, "task: expected iocp.Task, got nil" },
     }

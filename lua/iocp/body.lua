@@ -95,7 +95,8 @@ end
 
 -- What is wrong with a table of a body and what goes with it; nil: nothing.
 local function fault_of(f)
-  if f.body == nil and getmetatable(f) and getmetatable(f).__call then
+  local metatable = getmetatable(f)
+  if f.body == nil and type(metatable) == "table" and metatable.__call then
     return "expected a function, got a table with __call: pass a function that calls it"
   end
   local has_terms = false
