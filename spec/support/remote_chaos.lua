@@ -9,6 +9,7 @@ local chaos = {}
 
 local WORKERS, LEASE = 4, 1500
 local QUEUE = "chaos"
+local LONGEST = 1000 -- ms that a job takes at most: less than a worker lives
 
 --- The client, a process: submits all jobs by ids of its own, so that it may be killed and do so again, and waits for
 -- each. Arguments: where Redis is, how many, a file to which it writes that it has all, the folder of the
@@ -51,7 +52,8 @@ pool:close()
 
 local function start_client(self)
   local command = support.lua_command(("arg = { [0] = '' } return (loadstring or load)(%q)(%q, %d, %q, %q, %d)"):format(
-    CLIENT, self.through, self.n, self.progress, self.folder, math.max(5, 80000 / self.n)))
+    CLIENT, self.through, self.n, self.progress, self.folder,
+    math.min(LONGEST, math.max(5, 80000 / self.n))))
   command.stdout, command.stderr = false, self.errors
   command.env = support.environment { LUA_PATH = package.path, LUA_CPATH = package.cpath }
   self.client = assert(iocp.Process(command))
@@ -97,9 +99,10 @@ local function misfortunes(self)
   return { { 0.1, restart "TERM" }, { 0.3, client }, { 0.4, restart "KILL" }, { 0.7, restart "TERM" } }
 end
 
---- A worker is killed each second, and what else is due happens, until the client has ended.
+--- A worker is killed each second, or, where the machine is slow, once something was done since the last one; and what
+-- else is due happens, until the client has ended.
 local function go_wrong(self)
-  local due, killed_at, i = misfortunes(self), iocp.clock(), 0
+  local due, killed_at, done_then, i = misfortunes(self), iocp.clock(), 0, 0
   local limit = iocp.clock() + support.patience(60000 + 20 * self.n)
   while true do
     while due[1] and done(self) >= due[1][1] * self.n do
@@ -109,12 +112,12 @@ local function go_wrong(self)
       return is_over(self) and #due == 0
     elseif iocp.clock() > limit then
       return false
-    elseif iocp.clock() - killed_at >= 1000 then
+    elseif iocp.clock() - killed_at >= 1000 and done(self) > done_then then
       i = i % WORKERS + 1
       self.workers[i]:kill("KILL")
       self.workers[i]:wait(10000)
       start_worker(self, i)
-      self.killed, killed_at = self.killed + 1, iocp.clock()
+      self.killed, killed_at, done_then = self.killed + 1, iocp.clock(), done(self)
     end
   end
 end
