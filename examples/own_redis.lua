@@ -2,8 +2,8 @@
 local iocp = require "iocp"
 local own_redis = {}
 
---- Debian has the libraries for Lua 5.1 to 5.3; they run on 5.4 as they are.
-if _VERSION == "Lua 5.4" then
+--- Debian has the libraries for Lua 5.1 to 5.3; they run on later ones as they are.
+if _VERSION > "Lua 5.3" then
   package.path = package.path .. ";/usr/share/lua/5.3/?.lua"
 end
 
