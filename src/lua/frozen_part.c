@@ -45,27 +45,11 @@ iocp_frozen *iocp_frozen_of(const iocp_frozen_part *part)
 	return part->holder->object;
 }
 
-/* Pushes the registry's table of that name, with weak values, which is made if it is not there. */
-static void push_weak(lua_State *L, const char *name)
-{
-	lua_getfield(L, LUA_REGISTRYINDEX, name);
-	if (!lua_isnil(L, -1))
-		return;
-	lua_pop(L, 1);
-	lua_newtable(L);
-	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "v");
-	lua_setfield(L, -2, "__mode");
-	lua_setmetatable(L, -2);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, LUA_REGISTRYINDEX, name);
-}
-
 /* Gives the memory at the top its number. */
 static void number_memory(lua_State *L)
 {
 	lua_Integer number;
-	push_weak(L, MEMORIES);
+	iocp_weak_push(L, MEMORIES);
 	lua_rawgeti(L, -1, 0);
 	number = lua_tointeger(L, -1) + 1;
 	lua_pop(L, 1);
@@ -95,7 +79,7 @@ static void make_memory(lua_State *L, int holder)
 	lua_pushinteger(L, 0);
 	lua_rawseti(L, -2, IOCP_MEMORY_MADE);
 	lua_newtable(L);
-	push_weak(L, KNOWN); /* its metatable serves */
+	iocp_weak_push(L, KNOWN); /* its metatable serves */
 	lua_getmetatable(L, -1);
 	lua_setmetatable(L, -3);
 	lua_pop(L, 1);
@@ -109,7 +93,7 @@ static void make_memory(lua_State *L, int holder)
 static void push_memory(lua_State *L, int holder)
 {
 	const iocp_box *box = lua_touserdata(L, holder);
-	push_weak(L, KNOWN);
+	iocp_weak_push(L, KNOWN);
 	iocp_push_handle(L, iocp_object_handle(box->object));
 	lua_pushvalue(L, -1);
 	lua_rawget(L, -3);
@@ -188,5 +172,5 @@ int iocp_frozen_push_part(lua_State *L, uint64_t number)
 
 void iocp_frozen_push_memories(lua_State *L)
 {
-	push_weak(L, MEMORIES);
+	iocp_weak_push(L, MEMORIES);
 }

@@ -46,8 +46,17 @@ static const char *check_service(lua_State *L, char digits[DIGITS])
 	return service;
 }
 
-static int push_lookup(lua_State *L, int r, iocp_lookup *lookup)
+static int push_lookup(lua_State *L, int of_name)
 {
+	char digits[DIGITS];
+	const char *host = check_host(L), *service = check_service(L, digits);
+	iocp_lookup *lookup = NULL;
+	int r;
+	iocp_object_push(L, IOCP_CLASS_LOOKUP);
+	if (of_name)
+		r = iocp_resolve_name(host, service, lua_toboolean(L, 3), &lookup);
+	else
+		r = iocp_resolve(host, service, &lookup);
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	iocp_object_set(L, lookup);
@@ -56,24 +65,12 @@ static int push_lookup(lua_State *L, int r, iocp_lookup *lookup)
 
 int iocp_lua_resolve(lua_State *L)
 {
-	char digits[DIGITS];
-	const char *host = check_host(L), *service = check_service(L, digits);
-	iocp_lookup *lookup = NULL;
-	int r;
-	iocp_object_push(L, IOCP_CLASS_LOOKUP);
-	r = iocp_resolve(host, service, &lookup);
-	return push_lookup(L, r, lookup);
+	return push_lookup(L, 0);
 }
 
 int iocp_lua_resolve_name(lua_State *L)
 {
-	char digits[DIGITS];
-	const char *host = check_host(L), *service = check_service(L, digits);
-	iocp_lookup *lookup = NULL;
-	int r;
-	iocp_object_push(L, IOCP_CLASS_LOOKUP);
-	r = iocp_resolve_name(host, service, lua_toboolean(L, 3), &lookup);
-	return push_lookup(L, r, lookup);
+	return push_lookup(L, 1);
 }
 
 static int wait_lookup(void *lookup, void *argument, double ms)

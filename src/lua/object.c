@@ -202,19 +202,24 @@ static void set_method(lua_State *L, enum iocp_class c, const char *name, lua_CF
 	lua_setfield(L, -2, name);
 }
 
+void iocp_weak_push(lua_State *L, const char *name)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, name);
+	if (!lua_isnil(L, -1))
+		return;
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_createtable(L, 0, 1);
+	lua_pushliteral(L, "v");
+	lua_setfield(L, -2, "__mode");
+	lua_setmetatable(L, -2);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, LUA_REGISTRYINDEX, name);
+}
+
 void iocp_listed_push(lua_State *L)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		lua_newtable(L);
-		lua_createtable(L, 0, 1);
-		lua_pushliteral(L, "v");
-		lua_setfield(L, -2, "__mode");
-		lua_setmetatable(L, -2);
-		lua_pushvalue(L, -1);
-		lua_setfield(L, LUA_REGISTRYINDEX, IOCP_LISTED);
-	}
+	iocp_weak_push(L, IOCP_LISTED);
 }
 
 void iocp_class_begin(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods)
