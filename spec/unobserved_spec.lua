@@ -287,7 +287,7 @@ describe("iocp.on_unobserved", function()
   it("gets what init failed with, with the pool's name and where it was made", function()
     local about = told(function()
       local pool = iocp.Pool { workers = 2, name = "P", init = function() error("on purpose") end }
-      support.eventually(function() return pool:stats().workers == 0 end)
+      support.eventually(function(p) return p:stats().workers == 0 end, pool)
     end)
     assert.equal("P", about.pool)
     assert.matches("unobserved_spec.lua:%d+$", about.made)

@@ -77,14 +77,16 @@ function support.read(path, mode)
   return text
 end
 
+local function runs(task)
+  return task:status() == "running"
+end
+
 --- Keeps a worker of the pool busy until something is posted to `gate`; the task that does.
 function support.occupy(pool, gate)
   local task = assert(pool:submit(function(g)
     g:dequeue()
   end, gate))
-  assert(support.eventually(function()
-    return task:status() == "running"
-  end), "no worker has taken it")
+  assert(support.eventually(runs, task), "no worker has taken it")
   return task
 end
 
@@ -100,11 +102,12 @@ function support.patience(ms)
   return support.divisor > 1 and ms * 20 or ms
 end
 
---- Waits until `condition()` holds, for at most ten seconds; whether it came to hold.
-function support.eventually(condition)
+--- Waits until `condition(...)` holds, for at most ten seconds; whether it came to hold. What is to be collected later
+--- is handed over and not an upvalue: a loop that LuaJIT has compiled keeps the function that it calls.
+function support.eventually(condition, ...)
   local iocp = require "iocp"
   for _ = 1, 5000 do
-    if condition() then
+    if condition(...) then
       return true
     end
     iocp.sleep(2)
