@@ -21,8 +21,6 @@
 #define HELD "iocp.dict.held"
 #define CLAIM "iocp.dict.claim"
 
-enum { SMALL_VALUE = 2048 /* bytes that are copied to the C stack */ };
-
 static iocp_dict *check_dict(lua_State *L)
 {
 	return iocp_object_check(L, 1, IOCP_CLASS_DICT, "self");
@@ -88,16 +86,16 @@ static int collect_claim(lua_State *L)
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-static void open_parcel(const iocp_dict_value *value, const void *bytes, iocp_parcel *parcel)
+static void open_parcel(const iocp_dict_value *value, iocp_parcel *parcel)
 {
-	(void)iocp_parcel_open(parcel, bytes, value->size, 0);
+	(void)iocp_parcel_open(parcel, value->bytes, value->size, 0);
 	parcel->owner = value->dict;
 }
 
 static void discard_parcel(const iocp_dict_value *value)
 {
 	iocp_parcel parcel;
-	open_parcel(value, value->bytes, &parcel);
+	open_parcel(value, &parcel);
 	iocp_parcel_release(&parcel);
 }
 
@@ -170,46 +168,36 @@ static void push_number(lua_State *L, const void *bytes)
 	lua_pushnumber(L, number);
 }
 
-/* Pushes a value whose bytes lie at `bytes`; may raise. */
-static void push_bytes(lua_State *L, const iocp_dict_value *value, const void *bytes)
+/* Pushes a value, which somebody holds meanwhile; may raise. */
+static void push_value(lua_State *L, const iocp_dict_value *value)
 {
 	iocp_parcel parcel;
 	switch (value->kind) {
 	case IOCP_DICT_BYTES:
-		lua_pushlstring(L, bytes, value->size);
+		lua_pushlstring(L, (const char *)value->bytes, value->size);
 		break;
 	case IOCP_DICT_INTEGER:
-		push_integer(L, bytes);
+		push_integer(L, value->bytes);
 		break;
 	case IOCP_DICT_NUMBER:
-		push_number(L, bytes);
+		push_number(L, value->bytes);
 		break;
 	case IOCP_DICT_PARCEL:
-		open_parcel(value, bytes, &parcel);
+		open_parcel(value, &parcel);
 		if (iocp_decode(L, &parcel) < 0)
 			lua_error(L); /* what it names is not to be had in this state; the message is at the top */
 		break;
 	}
 }
 
-/* Pushes a value, and drops the reference to it. What is small and holds no references is copied first, so that nothing
-** is lost if Lua raises; anything else is a userdata's meanwhile. */
-static void push_value(lua_State *L, iocp_dict_value *value)
+/* Pushes a value, and drops the reference to it, which is a userdata's meanwhile: nothing is lost if Lua raises. */
+static void push_and_release(lua_State *L, iocp_dict_value *value)
 {
-	_Alignas(16) uint8_t few[SMALL_VALUE];
-	if (value->size <= sizeof(few) && !value->discard) {
-		iocp_dict_value copy = {.kind = value->kind, .dict = value->dict, .size = value->size};
-		if (value->size)
-			memcpy(few, value->bytes, value->size);
-		iocp_dict_value_release(value);
-		push_bytes(L, &copy, few);
-	} else {
-		void **held = push_held(L);
-		*held = value;
-		push_bytes(L, value, value->bytes);
-		release_held(held);
-		lua_remove(L, -2);
-	}
+	void **held = push_held(L);
+	*held = value;
+	push_value(L, value);
+	release_held(held);
+	lua_remove(L, -2);
 }
 
 /* ---- methods ----------------------------------------------------------------------------------------------------- */
@@ -235,13 +223,16 @@ static int method_get(lua_State *L)
 	iocp_dict *dict = check_dict(L);
 	size_t size;
 	const char *key = check_key(L, &size);
+	iocp_dict_room room;
 	iocp_dict_value *value;
 	luaL_checkstack(L, 4, NULL);
-	value = iocp_dict_find(dict, key, size);
-	if (value)
+	value = iocp_dict_read(dict, key, size, &room);
+	if (!value)
+		lua_pushnil(L);
+	else if ((void *)value == (void *)&room)
 		push_value(L, value);
 	else
-		lua_pushnil(L);
+		push_and_release(L, value);
 	return 1;
 }
 
@@ -459,7 +450,7 @@ static int part_hold(lua_State *L)
 	iocp_dict_value *value = iocp_dict_find(dict, key, size);
 	*held = value;
 	if (value)
-		push_bytes(L, value, value->bytes);
+		push_value(L, value);
 	else
 		lua_pushnil(L);
 	return 2;
@@ -520,7 +511,7 @@ static int part_claim(lua_State *L)
 		return iocp_failure(L, r, NULL);
 	lua_pushboolean(L, t.value != NULL);
 	if (t.value) {
-		push_value(L, t.value);
+		push_and_release(L, t.value);
 	} else {
 		*claim = t.claim;
 		lua_pushvalue(L, -2);

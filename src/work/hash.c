@@ -21,6 +21,18 @@ uint64_t iocp_hash_seed(const void *owner)
 	return mix((uint64_t)(uintptr_t)owner, (uint64_t)(iocp_clock() * 1e6));
 }
 
+/* The last bytes, fewer than a word, by loads that overlap: a loop that gathers them in a word has to wait for its own
+** stores. */
+static uint64_t last_bytes(const unsigned char *at, size_t size)
+{
+	uint32_t first, last;
+	if (size < sizeof(first))
+		return size ? at[0] | (uint64_t)at[size / 2] << 8 | (uint64_t)at[size - 1] << 16 : 0;
+	memcpy(&first, at, sizeof(first));
+	memcpy(&last, at + size - sizeof(last), sizeof(last));
+	return first | (uint64_t)last << 32;
+}
+
 uint64_t iocp_hash(uint64_t seed, const void *bytes, size_t size)
 {
 	const unsigned char *at = bytes;
@@ -29,8 +41,5 @@ uint64_t iocp_hash(uint64_t seed, const void *bytes, size_t size)
 		memcpy(&word, at, sizeof(word));
 		hash = mix(hash ^ word, seed);
 	}
-	word = 0;
-	if (size)
-		memcpy(&word, at, size);
-	return mix(hash ^ word, seed);
+	return mix(hash ^ last_bytes(at, size), seed);
 }

@@ -127,6 +127,13 @@ int iocp_dict_put(iocp_dict *dict, const void *key, size_t key_size, iocp_dict_v
 	const iocp_dict_value *expected);
 /* The value, with a reference; NULL: there is none. */
 iocp_dict_value *iocp_dict_find(iocp_dict *dict, const void *key, size_t key_size);
+/* As iocp_dict_find; but what is small and needs no `discard` is copied to `room`, which is returned and has no
+** references, so nothing is to be released. */
+enum { IOCP_DICT_SMALL = 2048 };
+typedef struct iocp_dict_room {
+	_Alignas(16) unsigned char bytes[sizeof(iocp_dict_value) + IOCP_DICT_SMALL];
+} iocp_dict_room;
+iocp_dict_value *iocp_dict_read(iocp_dict *dict, const void *key, size_t key_size, iocp_dict_room *room);
 /* Deletes the entry if its value is `expected`: IOCP_INVALID. NULL: whatever it is. */
 int iocp_dict_remove(iocp_dict *dict, const void *key, size_t key_size, const iocp_dict_value *expected);
 /* Copies the keys of one of IOCP_DICT_STRIPES parts, each behind its size, a uint32_t, to memory of malloc's. NULL and
