@@ -78,11 +78,14 @@ describe("with IOCP_DEBUG", function()
       port:enqueue_after(5500, 1)
       port:enqueue_after(5500, 2)
       local waiting = iocp.Thread(function(p) local key = p:dequeue() return key end, port)
+      local sleeping = iocp.Thread(function() local t = iocp.clock() iocp.sleep(5200) return iocp.clock() - t end)
       for _ = 1, 100 do port:dequeue(0) end
       for key in port:packets() do assert(key) break end
       assert(waiting:join())
+      print(select(2, sleeping:join()) >= 5200 and "slept")
     ]])
-    assert.matches("iocp: main script: .-:6: [^\n]*: waits for more than 5 s\n", output)
+    assert.matches("slept", output, 1, true)
+    assert.matches("iocp: main script: .-:7: [^\n]*: waits for more than 5 s\n", output)
     assert.matches("iocp: thread iocp: .-:4: [^\n]*: waits for more than 5 s\n", output)
   end)
 

@@ -38,6 +38,25 @@ describe("iocp.luasocket", function()
     end)
   end
 
+  it("closes what another fiber sends through, which fails then", function()
+    iocp.run(function()
+      local listener, client, sent = ours.tcp(), ours.tcp(), nil
+      assert(listener:bind("127.0.0.1", 0))
+      assert(listener:listen())
+      local _, port = listener:getsockname()
+      assert(client:connect("127.0.0.1", port))
+      local peer = assert(listener:accept())
+      iocp.spawn(function() sent = { client:send(("x"):rep(2 ^ 25)) } end)
+      iocp.sleep(100)
+      assert.is_nil(sent)
+      assert.equal(1, client:close())
+      iocp.sleep(100)
+      assert.equal("closed", sent and sent[2])
+      peer:close()
+      listener:close()
+    end)
+  end)
+
   for _, check in ipairs(checks) do
     it(check[1] .. ", in a fiber", function()
       iocp.run(function() check[2](ours) end)

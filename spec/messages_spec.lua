@@ -153,6 +153,8 @@ describe("a message says", function()
       { function() iocp.Pool { name = ("x"):rep(64) } end, "'name' to 'Pool' (expected a string of at most 63 bytes" },
       { function() iocp.Pool { queue_wait = 1 } end, "'queue_wait'", "nil without a queue_limit" },
       { function() iocp.Pool { logger = print } end, "'logger'", 'nil without on_error = "log"' },
+      { function() iocp.Pool { idle = 1 } end, "'idle'", "nil without workers = { least, most }" },
+      { function() iocp.Pool.named("odd", { queue_wait = 1 }) end, "'queue_wait'", "nil without a queue_limit" },
     }
   end)
 

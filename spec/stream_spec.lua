@@ -495,6 +495,17 @@ describe("iocp.listen", function()
     end)
   end)
 
+  it("listens everywhere at a service's port", function()
+    run(function()
+      local server, message, code = iocp.listen("*", "http")
+      assert.is_true(code == "EADDRINUSE" or code == "EACCES" or server ~= nil, message)
+      if server then
+        assert.equal(80, (select(2, server:address())))
+        server:close()
+      end
+    end)
+  end)
+
   it("waits for so long", function()
     run(function()
       local server = assert(iocp.listen("*", 0))

@@ -52,6 +52,26 @@ describe("iocp.tinn's Application", function()
       output)
   end)
 
+  it("ends a wait for I/O where its thread is cancelled", function()
+    local iocp = require "iocp"
+    local told = iocp.IOCompletionPort()
+    local thread = iocp.Thread(function(port)
+      require "iocp.tinn"
+      local Application = require "Application"
+      Application:run(function()
+        port:enqueue(1)
+        port:send(Application:waitForIO(nil, require "ffi".new("OVERLAPPED")))
+      end)
+    end, told)
+    assert.equal(1, (told:dequeue(20000)))
+    iocp.sleep(50)
+    thread:cancel()
+    local _, key, trouble = told:receive(20000)
+    assert.is_nil(key)
+    assert.equal("CANCELLED", trouble)
+    assert.is_true((thread:join(20000)))
+  end)
+
   it("runs tasks by turns, knows when one is finished, and passes arguments", function()
     local output = run [[
       local Application = require "Application"

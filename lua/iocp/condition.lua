@@ -14,7 +14,7 @@ local function await(self, me, limit, shielded)
   local value = park(me, self, limit, shielded)
   if value == true then
     return nil
-  elseif self[index] then
+  elseif self[index] == me then -- a signal may have begun anew before it came here: the place is another's then
     self[index] = false
   end
   return value

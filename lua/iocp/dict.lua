@@ -41,15 +41,14 @@ return function(dicts, parts)
     computing[name] = parts.current() or false
     local ok, value, life = parts.call(f, key)
     computing[name] = nil
-    if not ok then
-      release(right)
-      error(value, 0)
-    end
     local message, code
-    if value ~= nil then
-      value, message, code = put(self, key, value, life or ms)
+    if ok and value ~= nil then
+      ok, value, message, code = pcall(put, self, key, value, life or ms) -- which may not cross
     end
     release(right)
+    if not ok then
+      error(value, 0)
+    end
     return value, message, code
   end
 

@@ -59,10 +59,20 @@ local function wait_for(stream, reading, limit)
   return take(stream, reading.bytes, reading.text)
 end
 
+--- A line with its end, of a file of Lua's. PUC Lua 5.1 gives none, so that the last line gets one if it had none:
+-- whether there is more can only be known by waiting for it.
+local function read_line(file)
+  if _VERSION ~= "Lua 5.1" or rawget(_G, "jit") then
+    return file:read("*L")
+  end
+  local line = file:read("*l")
+  return line and line .. "\n"
+end
+
 --- The next bytes, behind what was written: as reader.receive.
 local function fill(self, limit)
   if self.blocking then
-    return self.blocking:read("*L")
+    return read_line(self.blocking)
   end
   if self.sends and self.place then
     local ok, message, code = writer.flush(self, limit)

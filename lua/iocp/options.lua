@@ -74,7 +74,8 @@ end
 
 --- The options that a caller gave, as a table with nothing else in it.
 -- @param given a table or nil
--- @param rules what there is: a list of { name, check, what is expected }
+-- @param rules what there is: a list of { name, check, what is expected }; perhaps with another check, of all that was
+-- given, and what is expected then
 function options.read(given, rules)
   local read, names, known = {}, {}, {}
   if given ~= nil and type(given) ~= "table" then
@@ -86,6 +87,12 @@ function options.read(given, rules)
       refuse(name, rule[3], value)
     end
     read[name], names[i], known[name] = value, name, true
+  end
+  for _, rule in ipairs(rules) do
+    local value = read[rule[1]]
+    if value ~= nil and rule[4] and not rule[4](read) then
+      refuse(rule[1], rule[5], value)
+    end
   end
   for name in pairs(given or read) do
     if not known[name] then

@@ -49,7 +49,8 @@ end
 
 local rules = {
   { "workers", is_workers, "an integer from 0 to 100000, or two of them, the least and the most" },
-  { "idle", is_ms, "milliseconds, a number from 0 on" },
+  { "idle", is_ms, "milliseconds, a number from 0 on", function(all) return type(all.workers) == "table" end,
+    "nil without workers = { least, most }" },
   { "concurrency", is_count(0, 4294967295), "an integer from 0 to 4294967295" },
   options.NAME,
   { "stack", function(v) return v == 0 or is_count(262144, 2 ^ 40)(v) end,
@@ -64,10 +65,11 @@ local rules = {
   { "on_error", function(v) return v == "keep" or v == "log" or v == "raise" or is_function(v) end,
     [["keep", "log", "raise" or a function]] },
   { "on_error_here", is_function, "a function" },
-  { "logger", is_function, "a function" },
+  { "logger", is_function, "a function", function(all) return all.on_error end, 'nil without on_error = "log"' },
   { "replace", is_boolean, "a boolean" },
   { "queue_limit", is_count(1, 1000000), "an integer from 1 to 1000000" },
-  { "queue_wait", is_ms, "milliseconds, a number from 0 on" },
+  { "queue_wait", is_ms, "milliseconds, a number from 0 on", function(all) return all.queue_limit end,
+    "nil without a queue_limit" },
 }
 
 local IDLE, GRACE = 10000, 100 -- ms
@@ -118,11 +120,6 @@ local function new(_, given)
   end
   options.check("options", given, type(given) == "table", "a number of workers or a table")
   given = options.read(given, rules)
-  options.check("queue_wait", given.queue_wait, not given.queue_wait or given.queue_limit,
-    "nil without a queue_limit")
-  options.check("logger", given.logger, not given.logger or given.on_error, 'nil without on_error = "log"')
-  options.check("idle", given.idle, not given.idle or type(given.workers) == "table",
-    "nil without workers = { least, most }")
   local plan = plan_of(given, given.name or "iocp pool")
   local pool, message, code = parts.new_pool(plan)
   if pool and given.on_error_here then

@@ -179,10 +179,10 @@ end
 local function find(host, port)
   if host:find("/", 1, true) then
     return "unix", host, 0
-  elseif host == "*" then
+  elseif host == "*" and type(port) == "number" then
     return "inet6", "*", port
   end
-  local lookup, message, code = core.resolve(host, port)
+  local lookup, message, code = core.resolve(host == "*" and "::" or host, port) -- where `port` is a service's name
   local addresses = lookup
   if lookup then
     addresses, message, code = lookup:wait()
@@ -190,7 +190,7 @@ local function find(host, port)
   if not addresses then
     return nil, message, code
   end
-  return addresses[1].family, addresses[1].host, addresses[1].port
+  return addresses[1].family, host == "*" and host or addresses[1].host, addresses[1].port
 end
 
 local function prepare(socket, host, port, given)

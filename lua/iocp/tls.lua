@@ -270,6 +270,8 @@ local function hand_over(stream, made)
     ok, message, code = stream.socket:associate(streams.port())
     return ok, message, code
   end
+  quietly(made.tls.close, made.tls)
+  stream.is_closed = true
   return nil, message, code
 end
 

@@ -19,17 +19,19 @@ static int module_processors(lua_State *L)
 	return 1;
 }
 
+/* IOCP_TIMEOUT, as any wait, when the time has passed: a long one is done in parts. */
 static int wait_sleep(void *object, void *argument, double ms)
 {
+	int r = iocp_sleep(ms);
 	(void)object;
 	(void)argument;
-	return iocp_sleep(ms);
+	return r == IOCP_OK ? IOCP_TIMEOUT : r;
 }
 
 static int module_sleep(lua_State *L)
 {
 	int r = iocp_wait_in_lua(L, wait_sleep, NULL, NULL, iocp_check_ms(L, 1));
-	if (r != IOCP_OK)
+	if (r != IOCP_TIMEOUT)
 		return iocp_failure(L, r, NULL);
 	lua_pushboolean(L, 1);
 	return 1;

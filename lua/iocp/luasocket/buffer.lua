@@ -250,9 +250,11 @@ function buffer.send(self, data, i, j)
   return last
 end
 
---- Waits for what is pending, as long as a close does.
+--- Waits for what is pending, as long as a close does; not for what another fiber sends, which fails by the close.
 function buffer.flush(self)
-  if self.piece and not settle(self, core.clock() + LINGER, true) then
+  if self.sender then
+    return
+  elseif self.piece and not settle(self, core.clock() + LINGER, true) then
     return
   elseif self.piece then
     self.socket:option("linger", 0)

@@ -94,7 +94,8 @@ local function submit(pool, jobs, client)
   end
 end
 
---- Tasks for jobs that are to be submitted; those that are known here already are the same tasks.
+--- Tasks for jobs that are to be submitted; those that are known here already are the same tasks. Each knows by how
+-- many fibers it is being submitted.
 local function expect(pool, jobs)
   local list, fresh = {}, {}
   for i, job in ipairs(jobs) do
@@ -103,6 +104,7 @@ local function expect(pool, jobs)
       list[i] = submission.task(pool, job.id)
       fresh[#fresh + 1] = job.id
     end
+    list[i].submissions = (list[i].submissions or 0) + 1
   end
   if #fresh > 0 then
     pool.control:send("watch", fresh)
@@ -110,11 +112,11 @@ local function expect(pool, jobs)
   return list
 end
 
---- Not all of them could be submitted: none is waited for, and those that were, do not run.
+--- Not all of them could be submitted: none is waited for, unless another fiber does, and those that were, do not run.
 local function take_back(pool, jobs, list)
   local admitted = {}
   for i, task in ipairs(list) do
-    if not task.is_accepted then
+    if not task.is_accepted and task.submissions == 0 then
       pool.tasks[task.key] = nil
       pool.control:send("forget", task.key)
     end
@@ -135,6 +137,9 @@ local function submit_all(pool, jobs)
   outcomes.look(pool) -- of those that nobody waits for, so that they do not pile up
   local list = expect(pool, jobs)
   local ok, message, code = submit(pool, jobs, pool.client)
+  for _, task in ipairs(list) do
+    task.submissions = task.submissions - 1
+  end
   if ok and jobs[1].answer == "M" then
     ok, message, code = nil, "what it is to run after is not there: it never was, or its outcome has expired", "MISSING"
   end

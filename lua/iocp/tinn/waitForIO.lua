@@ -35,7 +35,8 @@ function waitForIO:watchForIOEvents(handle, key)
   return self.IOEventQueue:addIoHandle(handle, key)
 end
 
---- Takes packets while somebody waits for one. One task does at a time, and the others wait for what it finds.
+--- Takes a packet while somebody waits for one. One task does at a time, and the others wait for what it finds. Nil;
+-- or what was in the way.
 local function take(self)
   self.is_taking = true
   local key, bytes, overlapped, its_bytes, its_overlapped = self.IOEventQueue:dequeue()
@@ -48,23 +49,37 @@ local function take(self)
     self.packets[arch.pointerToString(packet[3])] = packet
   end
   self.come:broadcast()
+  return not key and not packet[3] and bytes or nil
 end
 
---- Waits for the packet of the overlapped: key, bytes, overlapped.
+--- Waits until the packet of that name has come: nil; or what was in the way.
+local function await(self, name)
+  while not self.packets[name] do
+    local trouble, _
+    if self.is_taking then
+      _, _, trouble = self.come:wait()
+    else
+      trouble = take(self)
+    end
+    if trouble then
+      return trouble
+    end
+  end
+  return nil
+end
+
+--- Waits for the packet of the overlapped: key, bytes, overlapped; or nil and a code, CANCELLED ...
 function waitForIO:yield(_, overlapped)
   if not iocp.fiber() then
     return nil, "not currently running within a task"
   end
   local name = arch.pointerToString(overlapped)
   self.waiting = self.waiting + 1
-  while not self.packets[name] do
-    if self.is_taking then
-      self.come:wait()
-    else
-      take(self)
-    end
-  end
+  local trouble = await(self, name)
   self.waiting = self.waiting - 1
+  if trouble then
+    return nil, trouble
+  end
   local packet = self.packets[name]
   self.packets[name] = nil
   return packet[1], packet[2], packet[3]
