@@ -286,6 +286,7 @@ build = {
             "src/work/placing.c",
             "src/work/pool.c",
             "src/work/process.c",
+            "src/work/shield.c",
             "src/work/signal.c",
             "src/work/stats.c",
             "src/work/task.c",

@@ -385,6 +385,81 @@ describe("a slow reader", function()
   end)
 end)
 
+describe("a peer that does not read", function()
+  local MANY = 2 ^ 24 -- bytes, more than the system holds
+  local server, host, port
+
+  before_each(function()
+    server = assert(iocp.listen("127.0.0.1", 0))
+    host, port = server:address()
+  end)
+
+  after_each(function()
+    server:close()
+  end)
+
+  it("is no reason to wait for ever outside fibers, either", function()
+    local client = assert(iocp.connect(host, port, { timeout = 50, linger = 0 }))
+    assert.equal("TIMEOUT", code_of(client:write(("x"):rep(MANY))))
+    client:close()
+  end)
+
+  for _, where in ipairs { "in", "outside" } do
+    it("keeps no cancelled thread or task that writes, " .. where .. " fibers", function()
+      local function write(its_host, its_port, size, inside)
+        local module = require "iocp"
+        local function f()
+          local client = assert(module.connect(its_host, its_port, { linger = 0 }))
+          local _, _, code = client:write(("x"):rep(size))
+          client:close()
+          return code
+        end
+        if inside then
+          return module.run(f)
+        end
+        return f()
+      end
+      local pool = iocp.Pool(1)
+      local thread = assert(iocp.Thread(write, host, port, MANY, where == "in"))
+      local task = pool:submit(write, host, port, MANY, where == "in")
+      for _ = 1, 2 do
+        assert(server:accept(20000))
+      end
+      iocp.sleep(100)
+      thread:cancel()
+      task:cancel()
+      assert.same({ true, "CANCELLED" }, { thread:join(20000) })
+      assert.same({ true, "CANCELLED" }, { task:wait(20000) })
+      assert.is_true(pool:shutdown(20000))
+    end)
+
+    it("gets what was written before its writer's thread was cancelled and closed, " .. where .. " fibers", function()
+      local told = iocp.IOCompletionPort()
+      local thread = assert(iocp.Thread(function(its_host, its_port, size, inside, begun)
+        local module = require "iocp"
+        local function f()
+          local client = assert(module.connect(its_host, its_port, { max_unsent = 2 * size, linger = 60000 }))
+          assert(client:write(("x"):rep(size)))
+          begun:enqueue(1)
+          module.sleep(60000)
+          return module.cancelled(), client:close()
+        end
+        if inside then
+          return module.run(f)
+        end
+        return f()
+      end, host, port, MANY, where == "in", told))
+      local peer = assert(server:accept(20000))
+      assert.equal(1, (told:dequeue(20000)))
+      thread:cancel()
+      iocp.sleep(50)
+      assert.equal(MANY, #(peer:read("a") or ""))
+      assert.same({ true, true, true }, { thread:join(20000) })
+      peer:close()
+    end)
+  end
+end)
+
 describe("a peer that leaves", function()
   it("ends the stream, or fails it", function()
     connected(function(client, peer)

@@ -7,7 +7,7 @@
 -- @module iocp.scheduler
 local core, fibers = require "iocp.core", require "iocp.fiber"
 local scopes, timers = require "iocp.scope", require "iocp.timers"
-local clock = core.clock
+local clock, take_shielded = core.clock, require("iocp.private").take_shielded
 local scheduler = {}
 
 local BATCH = 64 -- packets, and fibers that run, between two looks at the other
@@ -131,17 +131,28 @@ local function everyone_waits()
   return table.concat(texts, "\n")
 end
 
---- The get itself was in vain: the thread was cancelled, or somebody closed the port.
+--- The get itself was in vain: the thread was cancelled, of which all are told once, or somebody closed the port.
 local function end_all(what, message, code)
   if code == "CANCELLED" then
+    what.is_told = true
     scopes.cancel_all()
   else
     scopes.fail_all("the scheduler's port: " .. message)
     open_port()
   end
-  if what.is_outside then
+  if what.is_outside and not (what.is_told and what.shielded) then
     fibers.wake(what, what.waits, "CANCELLED")
   end
+end
+
+local SLICE = 100 -- ms after which a hard cancel comes through
+
+--- A get. Once all are told that the thread was cancelled, what no cancel ends goes on, and its packets are to come.
+local function get(what, ms)
+  if what.is_told then
+    return take_shielded(port, BATCH, ms and math.min(ms, SLICE) or SLICE, batch)
+  end
+  return dequeue_many(port, BATCH, ms, batch)
 end
 
 local function fire()
@@ -179,7 +190,7 @@ local function look(what)
     scopes.fail_all(text)
     return
   end
-  local got, n, code = dequeue_many(port, BATCH, ms, batch)
+  local got, n, code = get(what, ms)
   if got then
     take_in(n)
   elseif code ~= "TIMEOUT" then
@@ -225,6 +236,7 @@ end
 
 fibers.set_drive(function(me)
   fibers.check_outside()
+  me.over = nil -- of the wait before, if its call waits again
   return drive(me)
 end)
 scopes.set_drive(drive)

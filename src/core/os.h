@@ -31,6 +31,9 @@ typedef struct iocp_waiters {
 	uint32_t count;
 } iocp_waiters;
 
+/* While it is on, neither a cancel nor a signal ends waits of the calling thread, which has waited before: they count
+** afterwards. */
+void iocp_shield(int on);
 /* IOCP_OK: the calling thread can wait. IOCP_CANCELLED, IOCP_NOMEM. */
 int iocp_waiters_ready(void);
 /* Waits in the list, after the above; the lock is held, and released here. Returns what the thread is served with, or

@@ -515,6 +515,9 @@ iocp_timer *iocp_notify_arguments(lua_State *L, iocp_port **target, iocp_packet 
 
 /* ---- port.c ------------------------------------------------------------------------------------------------------ */
 
+/* private.take_shielded(port, max, ms, batch): dequeue_many for a thread that was cancelled and knows it; not its first
+** wait. */
+int iocp_lua_take_shielded(lua_State *L);
 /* private.pick(port) */
 int iocp_lua_pick(lua_State *L);
 

@@ -189,6 +189,7 @@ static void open_private(lua_State *L)
 		{"text_at", iocp_lua_text_at},
 		{"class", private_class},
 		{"pick", iocp_lua_pick},
+		{"take_shielded", iocp_lua_take_shielded},
 		{"detach_socket", iocp_lua_detach_socket},
 		{"quietly", iocp_lua_quietly},
 		{"debugs", private_debugs},

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lua/value/format.h"
+#include "work/work.h"
 
 enum {
 	SMALL_BATCH = 64,    /* packets that are held on the C stack */
@@ -120,7 +121,7 @@ static size_t check_batch(lua_State *L, int index, const char *name)
 	return (size_t)max;
 }
 
-static int port_dequeue_many(lua_State *L)
+static int take_many(lua_State *L, int (*wait)(void *, void *, double))
 {
 	iocp_port *port = check_port(L);
 	size_t max = check_batch(L, 2, "max"), filled = 0, taken;
@@ -133,7 +134,7 @@ static int port_dequeue_many(lua_State *L)
 	lua_settop(L, 4);
 	if (b.max > SMALL_BATCH)
 		b.packets = lua_newuserdata(L, b.max * sizeof(*b.packets));
-	r = iocp_wait_in_lua(L, wait_packets, port, &b, ms);
+	r = iocp_wait_in_lua(L, wait, port, &b, ms);
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	if (lua_isnil(L, 4)) {
@@ -148,6 +149,22 @@ static int port_dequeue_many(lua_State *L)
 	lua_pushvalue(L, 4);
 	iocp_push_count(L, filled);
 	return 2;
+}
+
+static int port_dequeue_many(lua_State *L)
+{
+	return take_many(L, wait_packets);
+}
+
+static int wait_shielded(void *port, void *argument, double ms)
+{
+	batch *b = argument;
+	return iocp_port_take_shielded(port, b->packets, b->max, &b->count, ms);
+}
+
+int iocp_lua_take_shielded(lua_State *L)
+{
+	return take_many(L, wait_shielded);
 }
 
 /* private.pick(port): a packet as in a batch: key, bytes, overlapped; or nil, message, code. The thread goes on

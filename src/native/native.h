@@ -68,7 +68,7 @@ typedef struct iocp_membership {
 typedef struct iocp_context {
 	iocp_waiter waiter;
 	iocp_spinning spinning;      /* of its waits for semaphores */
-	uint32_t shielded;           /* while not 0, neither a cancel nor a signal ends a wait: they count afterwards */
+	int shielded;                /* as iocp_shield says */
 	iocp_heap *locked;           /* heaps whose lock it holds, with a reference each; see heap/cache.c */
 	_Atomic uint32_t cancelled;  /* bits of enum iocp_cancel, set by any thread */
 	_Atomic uint64_t belongs_to; /* handle of the port that it got from last, or 0; any thread may read it */

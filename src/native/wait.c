@@ -277,6 +277,11 @@ int iocp_waiters_join(iocp_waiters *waiters, iocp_lock *lock, double ms)
 	return iocp_wait_without_slot(context, waiters, lock, iocp_deadline(ms), alone ? &context->spinning : NULL);
 }
 
+void iocp_shield(int on)
+{
+	iocp_this_thread.context->shielded = on;
+}
+
 void iocp_context_resume(iocp_context *context)
 {
 	/* Relaxed: whoever cancels anew is ordered behind this by who decides what is cancelled. */

@@ -188,7 +188,12 @@ void iocp_context_cancel(iocp_context *context, enum iocp_cancel why)
 
 int iocp_context_cancelled(const iocp_context *context)
 {
-	return (int)atomic_load_explicit(&context->cancelled, memory_order_seq_cst);
+	return atomic_load_explicit(&context->cancelled, memory_order_seq_cst) && !context->shielded;
+}
+
+void iocp_shield(int on)
+{
+	iocp_context_have()->shielded = on;
 }
 
 /* ---- Ctrl-C ------------------------------------------------------------------------------------------------------ */

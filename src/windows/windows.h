@@ -63,6 +63,7 @@ typedef struct iocp_waiter {
 	iocp_heap *locked;                 /* heaps whose lock it holds, with a reference each; see heap/gate.c */
 	int served;                        /* what it waited for has come; guarded by the lock of the list it is on, */
 	int result;                        /* as is what the one who served it decided: a result code */
+	int shielded;                      /* as iocp_shield says */
 	_Atomic uint32_t cancelled;        /* bits of enum iocp_cancel, set by any thread */
 	_Atomic uint64_t belongs_to;       /* handle of the port that served it last; read by iocp_port_stats */
 	_Atomic uint32_t waiting;          /* 1 while it waits on that port; read there too */

@@ -100,6 +100,11 @@ int iocp_port_room_notify(iocp_port *port, iocp_port *target, const iocp_packet 
 /* Whether anybody has asked for it and does so still. */
 int iocp_event_is_asked(const iocp_event *event);
 
+/* ---- shield.c ---------------------------------------------------------------------------------------------------- */
+
+/* As iocp_port_dequeue_many, of a thread that has waited before; a cancel does not end it, and counts afterwards. */
+int iocp_port_take_shielded(iocp_port *port, iocp_packet *packets, size_t max, size_t *count, double ms);
+
 /* ---- dict.c ------------------------------------------------------------------------------------------------------ */
 
 enum iocp_dict_kind { IOCP_DICT_BYTES, IOCP_DICT_INTEGER, IOCP_DICT_NUMBER, IOCP_DICT_PARCEL };
