@@ -118,6 +118,19 @@ describe("a value that crosses", function()
     assert.same({ {}, {}, "x" }, { crossed({}, {}, "x") })
   end)
 
+  it("is any number of tables whose keys come in the same order, or in another, with other keys between", function()
+    local rows = {}
+    for i = 1, 200 do
+      rows[i] = { id = i, x = i, y = { x = i % 3, [""] = i % 7 == 0 or nil }, name = i % 5 > 0 and "n" .. i or nil, i,
+        [i] = i, [i + 0.5] = "x", [i % 2 == 0] = "name", [{}] = nil, [("long"):rep(30)] = i % 11 > 0 or nil }
+      if i % 3 == 0 then
+        rows[i].id = nil
+        rows[i].last, rows[i].id = i, -i
+      end
+    end
+    assert.same(rows, (crossed(rows)))
+  end)
+
   it("is a nest of 10,000 tables; one of more than 100,000 is an error", function()
     local function nest(depth)
       local outermost = {}
@@ -512,6 +525,18 @@ describe("a value that cannot cross", function()
       inner = inner["n" .. i]
     end
     inner.file = file
+    -- Keys that come again have a place of their own from then on.
+    local same, late = {}, {}
+    for _, outermost in ipairs { same, late } do
+      inner = outermost
+      for i = 1, 50 do
+        local name = (outermost == same or i > 40) and "again" or "n" .. i
+        inner[name] = {}
+        inner = inner[name]
+      end
+      inner.file = file
+    end
+    local again = ".again"
     local cases = {
       { "cannot send arg 2.cfg.sock: userdata (FILE*)", 1, { cfg = { sock = file } } },
       { "cannot send arg 1: thread (a coroutine)", routine },
@@ -524,6 +549,9 @@ describe("a value that cannot cross", function()
         return function() return file end
       end)() } } },
       { ".n48.n49.n50.file: userdata (FILE*)", nest },
+      { again:rep(7) .. ".file: userdata", same },
+      { again:rep(7) .. ".file: userdata", late },
+      { "cannot send arg 1[4].b.x: userdata", { { a = 1, b = 2 }, { a = 1, b = 2 }, { b = 2 }, { b = { x = file } } } },
       { "cannot send arg 1: function (a C function that is in no loaded module)", getmetatable(file).__gc
         or getmetatable(file).__tostring },
     }

@@ -69,6 +69,7 @@ static const char *const scripts[] = {
 	"local t = {} local u = t for i = 1, 40 do u[1] = {name = 'x', other = i} u = u[1] end return t",
 	"return ('x'):rep(100), {('y'):rep(70), [1.5] = true, [false] = 2}, 2^40, -2^40 // 1 | 0",
 	"return print, string, {string.format, _G}, {name = {name = {name = 1}}}",
+	"local t = {} for i = 1, 9 do t[i] = {id = i, x = i / 4, [i] = i > 4, y = i % 3 > 0 and 'y' or nil} end return t",
 	"return 1, 2, 3, 4, 5, 6, 7, 8, 9, nil, nil, true, false, '', {}",
 };
 

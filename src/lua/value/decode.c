@@ -156,18 +156,12 @@ static void close_frame(decoder *d)
 		take_back(d);
 }
 
-/* Whether a key comes next, which not every value can be. */
-static int key_comes(const decoder *d)
-{
-	return d->depth > 0 && d->frames[d->depth - 1].part == KEY;
-}
-
 /* The value at the top is the next upvalue of the newest frame. A function is complete with its last one, and then goes
 ** itself where the frame below wants it. */
 static int store_upvalue(decoder *d, frame *f);
 
 /* Puts the value at the top where the newest frame wants it. */
-static inline int store(decoder *d)
+static int store(decoder *d)
 {
 	lua_State *L = d->L;
 	frame *f;
@@ -220,27 +214,26 @@ static int push_key_again(decoder *d)
 	return 1;
 }
 
-static int push_known_key(decoder *d, int number)
+/* As iocp_plain_push_value, for a key: floats, of which NaN is none, and nil are left. */
+static inline int push_plain_key(decoder *d)
 {
-	if (number >= d->known_keys)
-		return damaged(d);
-	lua_pushvalue(d->L, d->keys + number);
-	return 1;
+	uint8_t tag;
+	if (d->in.at == d->in.end)
+		return 0;
+	tag = *d->in.at;
+	if (tag >= IOCP_TAG_KNOWN_KEY && tag - IOCP_TAG_KNOWN_KEY < d->known_keys) {
+		lua_pushvalue(d->L, d->keys + tag - IOCP_TAG_KNOWN_KEY);
+		d->in.at++;
+		return 1;
+	}
+	return tag != IOCP_TAG_NIL && tag != IOCP_TAG_FLOAT && iocp_plain_push_value(d->L, &d->in);
 }
 
-static int push_integer(decoder *d)
-{
-	uint64_t value;
-	if (!iocp_get_varint(&d->in, &value))
-		return damaged(d);
-	lua_pushinteger(d->L, (lua_Integer)iocp_unzigzag(value));
-	return 1;
-}
-
+/* One that is a key. */
 static int push_float(decoder *d)
 {
 	lua_Number number;
-	if (!get_fixed(d, &number, sizeof(number)) || (number != number && key_comes(d)))
+	if (!get_fixed(d, &number, sizeof(number)) || number != number)
 		return damaged(d);
 	lua_pushnumber(d->L, number);
 	return 1;
@@ -412,19 +405,6 @@ static int open_table(decoder *d, int named)
 	return open_frame(d, ELEMENT);
 }
 
-static int end_part(decoder *d)
-{
-	frame *f = d->depth ? &d->frames[d->depth - 1] : NULL;
-	if (f && f->part == ELEMENT) {
-		f->part = KEY;
-		return 1;
-	}
-	if (!f || f->part != KEY)
-		return damaged(d);
-	close_frame(d);
-	return store(d);
-}
-
 /* What belongs to a tag that is more than bytes. */
 static int read_special(decoder *d, uint8_t tag)
 {
@@ -456,32 +436,15 @@ static int read_special(decoder *d, uint8_t tag)
 	}
 }
 
-/* A string whose length stands in its tag. */
-static int push_short_string(decoder *d, uint8_t tag)
+/* The next tag, where iocp_plain_push_value or push_plain_key left it, and what belongs to it. 0: a message is pushed.
+*/
+static int read_uncommon(decoder *d)
 {
-	size_t length = (size_t)tag - IOCP_TAG_STRING;
-	if (length > left(d))
+	uint8_t tag;
+	if (d->in.at == d->in.end)
 		return damaged(d);
-	lua_pushlstring(d->L, (const char *)d->in.at, length);
-	d->in.at += length;
-	return 1;
-}
-
-/* As read_value, for a tag that is a kind of value. */
-static int read_kind(decoder *d, uint8_t tag)
-{
+	tag = *d->in.at++;
 	switch (tag) {
-	case IOCP_TAG_NIL:
-		if (key_comes(d))
-			return damaged(d);
-		lua_pushnil(d->L);
-		return store(d);
-	case IOCP_TAG_FALSE:
-	case IOCP_TAG_TRUE:
-		lua_pushboolean(d->L, tag == IOCP_TAG_TRUE);
-		return store(d);
-	case IOCP_TAG_ANY_INTEGER:
-		return push_integer(d) && store(d);
 	case IOCP_TAG_FLOAT:
 		return push_float(d) && store(d);
 	case IOCP_TAG_LONG_STRING:
@@ -491,39 +454,61 @@ static int read_kind(decoder *d, uint8_t tag)
 	case IOCP_TAG_TABLE:
 	case IOCP_TAG_NAMED_TABLE:
 		return open_table(d, tag == IOCP_TAG_NAMED_TABLE);
-	case IOCP_TAG_END:
-		return end_part(d);
 	default:
 		return read_special(d, tag);
 	}
 }
 
-/* The next tag and what belongs to it. 0: a message is pushed. */
+/* The next value. 0: a message is pushed. */
 static int read_value(decoder *d)
 {
-	uint8_t tag;
-	if (d->in.at == d->in.end)
-		return damaged(d);
-	tag = *d->in.at++;
-	if (tag < IOCP_TAG_STRING) {
-		lua_pushinteger(d->L, tag);
-		return store(d);
+	return iocp_plain_push_value(d->L, &d->in) ? store(d) : read_uncommon(d);
+}
+
+/* Whether this tag comes next, and then passes it. */
+static inline int pass(decoder *d, uint8_t tag)
+{
+	if (d->in.at == d->in.end || *d->in.at != tag)
+		return 0;
+	d->in.at++;
+	return 1;
+}
+
+/* Reads parts of the newest frame, a table, until one is anything but plain, or to its end. */
+static int read_parts(decoder *d, frame *f)
+{
+	lua_State *L = d->L;
+	if (f->part == ELEMENT) {
+		while (iocp_plain_push_value(L, &d->in))
+			lua_rawseti(L, -2, (int)++f->index);
+		if (!pass(d, IOCP_TAG_END))
+			return read_uncommon(d);
+		f->part = KEY;
 	}
-	if (tag < IOCP_TAG_NIL)
-		return push_short_string(d, tag) && store(d);
-	if (tag >= IOCP_TAG_KNOWN_KEY)
-		return push_known_key(d, tag - IOCP_TAG_KNOWN_KEY) && store(d);
-	return read_kind(d, tag);
+	while (f->part == VALUE || push_plain_key(d)) {
+		f->part = VALUE;
+		if (!iocp_plain_push_value(L, &d->in))
+			return read_uncommon(d);
+		lua_rawset(L, -3);
+		f->part = KEY;
+	}
+	if (!pass(d, IOCP_TAG_END))
+		return read_uncommon(d);
+	close_frame(d);
+	return store(d);
 }
 
 /* *done: how many it read; if something is wrong, it is so with the next one. */
 static int read_values(decoder *d, uint64_t count, uint64_t *done)
 {
 	for (*done = 0; *done < count; ++*done) {
-		do {
-			if (!read_value(d))
+		if (!read_value(d))
+			return 0;
+		while (d->depth > 0) {
+			frame *f = &d->frames[d->depth - 1];
+			if (f->part == UPVALUE ? !read_value(d) : !read_parts(d, f))
 				return 0;
-		} while (d->depth > 0);
+		}
 	}
 	return d->in.at == d->in.end || damaged(d);
 }

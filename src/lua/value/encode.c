@@ -17,60 +17,104 @@
 #include "lua/value/encoder.h"
 
 enum {
-	STACK_NEEDED = 2 * IOCP_NESTING + 24,
+	STACK_NEEDED = 2 * IOCP_NESTING + IOCP_KNOWN_KEYS + 24,
 	VALUE_ROOM = IOCP_SHORT_STRING + IOCP_PARCEL_ROOM, /* for any value, but for what comes with a length */
 	KEYS_KNOWN = 4096                                  /* more distinct ones than that are not remembered */
 };
 
 /* ---- what needs no frame ----------------------------------------------------------------------------------------- */
 
-/* There is VALUE_ROOM. */
-static int put_string(iocp_encoder *e, const char *bytes, size_t length)
+static inline uint8_t *put_short_string(uint8_t *at, const char *bytes, size_t length)
 {
-	if (length >= IOCP_SHORT_STRING) {
-		*e->at++ = IOCP_TAG_LONG_STRING;
-		return iocp_encoder_bytes(e, bytes, length);
-	}
-	*e->at++ = (uint8_t)(IOCP_TAG_STRING + length);
-	memcpy(e->at, bytes, length);
-	e->at += length;
-	return 1;
+	*at++ = (uint8_t)(IOCP_TAG_STRING + length);
+	memcpy(at, bytes, length);
+	return at + length;
 }
 
 /* There is room for a tag. */
-static void put_key_again(iocp_encoder *e, iocp_identity *known)
+static int put_long_string(iocp_encoder *e, const char *bytes, size_t length)
+{
+	*e->at++ = IOCP_TAG_LONG_STRING;
+	return iocp_encoder_bytes(e, bytes, length);
+}
+
+/* The stack slots for keys, below those of the frames, which move up. */
+static void make_key_slots(iocp_encoder *e)
+{
+	lua_State *L = e->L;
+	int i, top = lua_gettop(L), first = e->first_slot;
+	lua_settop(L, top + IOCP_KNOWN_KEYS);
+	for (i = top; i >= first; i--) {
+		lua_pushvalue(L, i);
+		lua_replace(L, i + IOCP_KNOWN_KEYS);
+	}
+	e->key_slots = first;
+	e->first_slot += IOCP_KNOWN_KEYS;
+}
+
+/* The key below the top comes again and gets a number and a slot, which keeps it from being collected. 0: there is none
+** left. */
+static uint8_t number_key(iocp_encoder *e, iocp_identity *known)
+{
+	if (e->known_keys == IOCP_KNOWN_KEYS)
+		return 0;
+	if (e->known_keys == 0)
+		make_key_slots(e);
+	lua_pushvalue(e->L, -2);
+	lua_replace(e->L, e->key_slots + (int)e->known_keys);
+	known->number |= ++e->known_keys;
+	return (uint8_t)e->known_keys;
+}
+
+/* There is room for a tag. */
+static void put_key_again(iocp_encoder *e, iocp_frame *f, iocp_identity *known)
 {
 	uint8_t number = (uint8_t)known->number;
 	if (number) {
 		*e->at++ = (uint8_t)(IOCP_TAG_KNOWN_KEY + number - 1);
-		return;
+	} else {
+		*e->at++ = IOCP_TAG_KEY;
+		e->at = iocp_put_varint(e->at, known->number >> 8);
+		e->flags |= IOCP_PARCEL_KEYS_AGAIN;
+		number = number_key(e, known);
+		if (number == 0)
+			return;
 	}
-	*e->at++ = IOCP_TAG_KEY;
-	e->at = iocp_put_varint(e->at, known->number >> 8);
-	e->flags |= IOCP_PARCEL_KEYS_AGAIN;
-	if (e->known_keys < IOCP_KNOWN_KEYS)
-		known->number |= ++e->known_keys;
+	e->next_key[f->key] = number;
+	f->key = number;
 }
 
-/* There is VALUE_ROOM.
-** A key is written once; where it comes again, its place is, and then its number. Keys are known by their address, and
-** since a string may be collected while a weak table is read, they are compared too. */
-static int put_key(iocp_encoder *e, const char *bytes, size_t length)
+/* Writes the key below the top, if it is the one that came last time behind the key before. There is room for a tag. */
+static inline int put_expected_key(iocp_encoder *e, iocp_frame *f)
 {
-	iocp_identity *known;
-	if (length < 2 || length >= IOCP_SHORT_STRING)
-		return put_string(e, bytes, length);
-	known = iocp_identities_find(&e->keys, bytes);
+	uint8_t number = e->next_key[f->key];
+	if (number == 0)
+		return 0;
+	if (!lua_rawequal(e->L, -2, e->key_slots + number - 1)) {
+		e->next_key[f->key] = 0;
+		return 0;
+	}
+	*e->at++ = (uint8_t)(IOCP_TAG_KNOWN_KEY + number - 1);
+	f->key = number;
+	return 1;
+}
+
+/* A key is written once; where it comes again, its place is, and then its number. Keys are known by their address, and
+** since a string may be collected while a weak table is read, they are compared too. A short one: there is VALUE_ROOM.
+*/
+static inline void put_key(iocp_encoder *e, iocp_frame *f, const char *bytes, size_t length)
+{
+	iocp_identity *known = e->keys.count < KEYS_KNOWN
+							   ? iocp_encoder_identify(e, &e->keys, bytes, (uint64_t)(e->at - e->begin) << 8)
+							   : iocp_identities_find(&e->keys, bytes);
 	if (known) {
 		const uint8_t *first = e->begin + (known->number >> 8);
 		if (*first == IOCP_TAG_STRING + length && memcmp(first + 1, bytes, length) == 0) {
-			put_key_again(e, known);
-			return 1;
+			put_key_again(e, f, known);
+			return;
 		}
-	} else if (e->keys.count < KEYS_KNOWN) {
-		iocp_encoder_identify(e, &e->keys, bytes, (uint64_t)(e->at - e->begin) << 8);
 	}
-	return put_string(e, bytes, length);
+	e->at = put_short_string(e->at, bytes, length);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
@@ -132,25 +176,39 @@ static int write_table(iocp_encoder *e)
 
 /* ---- any value --------------------------------------------------------------------------------------------------- */
 
-/* Writes the value at the top, of that type, if it is one of most. There is VALUE_ROOM. 0: it is not. -1: stop. */
+/* Writes the value at the top and takes it off, if it is one of most: a number, a boolean, a string that is not long.
+** There is VALUE_ROOM. 0: it is not, and nothing was done. */
 static inline int write_common(iocp_encoder *e, int type)
 {
 	lua_State *L = e->L;
+	uint8_t *at = e->at; /* what a byte is written to might be the encoder itself, for all a compiler knows */
 	const char *bytes;
 	size_t length;
 	if (type == LUA_TNUMBER) {
-		e->at = iocp_put_number(L, -1, e->at);
-		return 1;
-	}
-	if (type == LUA_TSTRING) {
+		at = iocp_put_number(L, -1, at);
+	} else if (type == LUA_TSTRING) {
 		bytes = lua_tolstring(L, -1, &length);
-		return put_string(e, bytes, length) ? 1 : -1;
+		if (length >= IOCP_SHORT_STRING)
+			return 0;
+		at = put_short_string(at, bytes, length);
+	} else if (type == LUA_TBOOLEAN) {
+		*at++ = lua_toboolean(L, -1) ? IOCP_TAG_TRUE : IOCP_TAG_FALSE;
+	} else {
+		return 0;
 	}
-	if (type == LUA_TBOOLEAN) {
-		*e->at++ = lua_toboolean(L, -1) ? IOCP_TAG_TRUE : IOCP_TAG_FALSE;
-		return 1;
-	}
-	return 0;
+	e->at = at;
+	lua_pop(L, 1);
+	return 1;
+}
+
+static int write_long_string(iocp_encoder *e)
+{
+	size_t length;
+	const char *bytes = lua_tolstring(e->L, -1, &length);
+	if (!put_long_string(e, bytes, length))
+		return 0;
+	lua_pop(e->L, 1);
+	return 1;
 }
 
 /* Writes the value at the top, of that other type, and takes it off, or opens it. There is VALUE_ROOM. */
@@ -168,6 +226,8 @@ static int write_uncommon(iocp_encoder *e, int type)
 		memcpy(e->at, &pointer, sizeof(pointer));
 		e->at += sizeof(pointer);
 		break;
+	case LUA_TSTRING:
+		return write_long_string(e);
 	case LUA_TTABLE:
 		return write_table(e);
 	case LUA_TFUNCTION:
@@ -184,13 +244,10 @@ static int write_uncommon(iocp_encoder *e, int type)
 }
 
 /* Writes any value at the top and takes it off, or opens it. There is VALUE_ROOM. */
-static inline int write_value(iocp_encoder *e)
+static int write_value(iocp_encoder *e)
 {
-	int type = lua_type(e->L, -1), written = write_common(e, type);
-	if (written <= 0)
-		return written == 0 && write_uncommon(e, type);
-	lua_pop(e->L, 1);
-	return 1;
+	int type = lua_type(e->L, -1);
+	return write_common(e, type) || write_uncommon(e, type);
 }
 
 /* ---- the parts of what is open ----------------------------------------------------------------------------------- */
@@ -211,9 +268,11 @@ static void end_table(iocp_encoder *e, iocp_frame *f)
 	iocp_encoder_close(e);
 }
 
-/* Whether the key below the top, a number, is the one that comes next. */
-static int is_next_element(lua_State *L, const iocp_frame *f)
+/* Whether the key below the top is the one that comes next. */
+static inline int is_next_element(lua_State *L, const iocp_frame *f)
 {
+	if (lua_type(L, -2) != LUA_TNUMBER)
+		return 0;
 #if LUA_VERSION_NUM >= 503
 	return lua_tointeger(L, -2) == (lua_Integer)f->index + 1; /* one that is a float is no integer */
 #else
@@ -221,23 +280,34 @@ static int is_next_element(lua_State *L, const iocp_frame *f)
 #endif
 }
 
-/* Writes the key below the top, then the value at the top. A key that is opened itself is written first, and its value
-** is looked up when the frame has its turn again. */
-static int write_pair(iocp_encoder *e, iocp_frame *f, int key_type)
+/* Writes the key below the top; there is VALUE_ROOM for it, and for its value then. 0: it has parts, or stop. */
+static inline int write_key(iocp_encoder *e, iocp_frame *f)
 {
 	lua_State *L = e->L;
-	f->total++;
-	if (key_type == LUA_TSTRING) {
+	int type;
+	if (put_expected_key(e, f))
+		return 1;
+	type = lua_type(L, -2);
+	if (type == LUA_TSTRING) {
 		size_t length;
 		const char *bytes = lua_tolstring(L, -2, &length);
-		if (!put_key(e, bytes, length) || (length >= IOCP_SHORT_STRING && !iocp_encoder_room(e, VALUE_ROOM)))
-			return 0;
-		return write_value(e);
+		if (length >= IOCP_SHORT_STRING)
+			return put_long_string(e, bytes, length) && iocp_encoder_room(e, VALUE_ROOM);
+		put_key(e, f, bytes, length);
+		return 1;
 	}
-	if (key_type == LUA_TNUMBER) {
+	if (type == LUA_TNUMBER) {
 		e->at = iocp_put_number(L, -2, e->at);
-		return write_value(e);
+		return 1;
 	}
+	return 0;
+}
+
+/* Writes the key below the top, which may have parts itself: its value is looked up when the frame has its turn
+** again. */
+static int write_other_key(iocp_encoder *e, iocp_frame *f)
+{
+	lua_State *L = e->L;
 	lua_pop(L, 1);
 	f->part = IOCP_PART_VALUE;
 	lua_pushvalue(L, -1);
@@ -253,32 +323,30 @@ static int write_value_of_key(iocp_encoder *e, iocp_frame *f)
 	return write_value(e);
 }
 
-/* Writes the parts of the newest frame, a table, until one is opened itself, or to its end. */
+/* Writes the parts of the newest frame, a table, until one may be opened itself, or to its end. */
 static int write_parts(iocp_encoder *e, iocp_frame *f)
 {
 	lua_State *L = e->L;
-	uint32_t depth = e->depth;
+	int type;
 	do {
-		int key_type;
 		if (!iocp_encoder_room(e, 2 * VALUE_ROOM))
 			return 0;
 		if (!lua_next(L, -2)) {
 			end_table(e, f);
 			return 1;
 		}
-		key_type = lua_type(L, -2);
-		if (f->part == IOCP_PART_ELEMENT && key_type == LUA_TNUMBER && is_next_element(L, f)) {
+		if (f->part == IOCP_PART_ELEMENT && is_next_element(L, f)) {
 			f->index++;
-			if (!write_value(e))
-				return 0;
-			continue;
+		} else {
+			if (f->part == IOCP_PART_ELEMENT)
+				end_elements(e, f);
+			f->total++;
+			if (!write_key(e, f))
+				return e->code == IOCP_OK && write_other_key(e, f);
 		}
-		if (f->part == IOCP_PART_ELEMENT)
-			end_elements(e, f);
-		if (!write_pair(e, f, key_type))
-			return 0;
-	} while (e->depth == depth && f->part != IOCP_PART_VALUE);
-	return 1;
+		type = lua_type(L, -1);
+	} while (write_common(e, type));
+	return write_uncommon(e, type);
 }
 
 /* Goes on with the newest frame. */
@@ -342,7 +410,8 @@ static int write_list(iocp_encoder *e)
 /* As if nothing had been written. */
 static void start(iocp_encoder *e)
 {
-	lua_settop(e->L, e->base + IOCP_ENCODER_SLOTS - 1);
+	e->first_slot = e->base + IOCP_ENCODER_SLOTS;
+	lua_settop(e->L, e->first_slot - 1);
 	if (e->held) {
 		iocp_holdings_release(e->held);
 		e->held = NULL;
@@ -359,6 +428,7 @@ static void start(iocp_encoder *e)
 	e->numbers.count = e->numbers.mask = 0;
 	e->keys.count = e->keys.mask = 0;
 	e->known_keys = 0;
+	memset(e->next_key, 0, sizeof(e->next_key));
 	e->upvalues.count = e->upvalues.mask = 0;
 }
 

@@ -17,35 +17,6 @@ enum {
 	GROWTH = 4  /* of a hash table of identities */
 };
 
-/* ---- identities: which pointer was met before, and its number ---------------------------------------------------- */
-
-int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number)
-{
-	if (!m->mask || m->count > m->mask / 4 * 3)
-		return 0;
-	*iocp_identities_slot(m, pointer) = (iocp_identity){pointer, number};
-	m->count++;
-	return 1;
-}
-
-size_t iocp_identities_larger(const iocp_identities *m)
-{
-	return (m->mask ? ((size_t)m->mask + 1) * GROWTH : (size_t)IOCP_IDENTITIES_FIRST) * sizeof(iocp_identity);
-}
-
-void iocp_identities_move(iocp_identities *m, void *memory, size_t size)
-{
-	const iocp_identity *old = m->mask ? m->slots : m->few;
-	uint32_t i, old_capacity = m->mask ? m->mask + 1 : m->count;
-	memset(memory, 0, size);
-	m->slots = memory;
-	m->mask = (uint32_t)(size / sizeof(iocp_identity)) - 1;
-	for (i = 0; i < old_capacity; i++) {
-		if (old[i].pointer)
-			*iocp_identities_slot(m, old[i].pointer) = old[i];
-	}
-}
-
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static int collect_holdings(lua_State *L)
@@ -117,21 +88,29 @@ void iocp_encoder_keep(iocp_encoder *e, enum iocp_kept number)
 	lua_pop(e->L, 1);
 }
 
-void iocp_encoder_add_identity(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
+/* Into slots that are `size` bytes. */
+static void move_identities(iocp_identities *m, void *memory, size_t size)
 {
-	size_t size;
-	if (iocp_identities_add(m, pointer, number))
-		return;
-	size = iocp_identities_larger(m);
-	if (!m->mask) {
-		iocp_identities_move(m, m->first, size);
-	} else {
-		iocp_identities_move(m, lua_newuserdata(e->L, size), size);
-		iocp_encoder_keep(e, m == &e->numbers ? IOCP_KEEP_NUMBERS
-							 : m == &e->keys  ? IOCP_KEEP_KEYS
-											  : IOCP_KEEP_UPVALUES);
+	const iocp_identity *old = m->mask ? m->slots : m->few;
+	uint32_t i, old_capacity = m->mask ? m->mask + 1 : m->count;
+	memset(memory, 0, size);
+	m->slots = memory;
+	m->mask = (uint32_t)(size / sizeof(iocp_identity)) - 1;
+	for (i = 0; i < old_capacity; i++) {
+		if (old[i].pointer)
+			*iocp_identities_slot(m, old[i].pointer) = old[i];
 	}
-	(void)iocp_identities_add(m, pointer, number);
+}
+
+void iocp_encoder_more_identities(iocp_encoder *e, iocp_identities *m)
+{
+	size_t size = ((size_t)m->mask + 1) * GROWTH * sizeof(iocp_identity);
+	if (!m->mask) {
+		move_identities(m, m->first, sizeof(m->first));
+		return;
+	}
+	move_identities(m, lua_newuserdata(e->L, size), size);
+	iocp_encoder_keep(e, m == &e->numbers ? IOCP_KEEP_NUMBERS : m == &e->keys ? IOCP_KEEP_KEYS : IOCP_KEEP_UPVALUES);
 }
 
 /* ---- what has no parts ------------------------------------------------------------------------------------------- */
@@ -149,9 +128,9 @@ int iocp_encoder_bytes(iocp_encoder *e, const void *bytes, size_t length)
 int iocp_encoder_reference(iocp_encoder *e)
 {
 	const void *pointer = lua_topointer(e->L, -1);
-	const iocp_identity *known = iocp_identities_find(&e->numbers, pointer);
+	const iocp_identity *known = iocp_encoder_identify(e, &e->numbers, pointer, e->numbered);
 	if (!known) {
-		iocp_encoder_identify(e, &e->numbers, pointer, e->numbered++);
+		e->numbered++;
 		return 0;
 	}
 	e->flags |= IOCP_PARCEL_REMEMBERS;
@@ -233,6 +212,7 @@ iocp_frame *iocp_encoder_open(iocp_encoder *e, enum iocp_part part)
 	f->part = part;
 	f->index = 0;
 	f->total = 0;
+	f->key = 0;
 	return f;
 }
 

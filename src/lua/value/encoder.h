@@ -5,6 +5,9 @@
 ** holds two slots for each frame: the object, and for a table the key that lua_next gave last, or nil. Those of frames
 ** beyond IOCP_NESTING, but for the newest, lie in the memory table, frame f's at [2f + 1] and [2f + 2].
 **
+** Tables mostly have the keys of those before them, in the same order. So a key that came again has a slot on the
+** stack, below those of the frames, and a key is first compared with the one that came there last time.
+**
 ** Nothing needs to be given back if Lua raises, until there are holdings; and those a userdata gives back.
 */
 
@@ -30,6 +33,7 @@ typedef struct iocp_frame {
 	uint32_t total;  /* a table: pairs written; a function: its upvalues */
 	uint64_t number; /* of the function */
 	size_t sizes;    /* where the table's size codes stand */
+	uint8_t key;     /* a table: the last of its keys that has a number, that number + 1, or 0 */
 } iocp_frame;
 
 /* ---- identities: which pointer was met before -------------------------------------------------------------------- */
@@ -76,10 +80,11 @@ static inline iocp_identity *iocp_identities_find(iocp_identities *m, const void
 	return NULL;
 }
 
-/* To more than few. 0: first bring iocp_identities_larger bytes. */
-int iocp_identities_add(iocp_identities *m, const void *pointer, uint64_t number);
-size_t iocp_identities_larger(const iocp_identities *m);
-void iocp_identities_move(iocp_identities *m, void *memory, size_t size);
+/* Whether a pointer more would make the search for an empty slot long. */
+static inline int iocp_identities_full(const iocp_identities *m)
+{
+	return m->mask ? m->count > m->mask / 4 * 3 : m->count == IOCP_IDENTITIES_FEW;
+}
 
 typedef struct iocp_encoder {
 	lua_State *L;
@@ -87,6 +92,7 @@ typedef struct iocp_encoder {
 	uint8_t *begin, *at, *end; /* what is written */
 	iocp_holdings *held;       /* NULL until there is something to give back */
 	int base;                  /* stack index of the first slot of the encoder, see below */
+	int first_slot;            /* of the frames */
 	int code;                  /* why it stopped, if it did */
 	int careful;               /* the names are there: tables met from now on are looked up */
 	int rebuilt;               /* the names are not older than this message */
@@ -97,8 +103,10 @@ typedef struct iocp_encoder {
 	iocp_frame *frames;
 	iocp_identities numbers;  /* of what is numbered */
 	iocp_identities keys;     /* where a key stands << 8 | its number among those that came again + 1, or 0 */
-	uint32_t known_keys;      /* that have such a number */
 	iocp_identities upvalues; /* number of the function << 8 | index */
+	uint32_t known_keys;      /* that have such a number */
+	int key_slots;            /* stack index of the first of those keys */
+	uint8_t next_key[IOCP_KNOWN_KEYS + 1]; /* which came last behind that one; [0]: first in a table. 0: none */
 	iocp_frame first_frames[IOCP_NESTING];
 	uint8_t buffer[IOCP_ENCODER_BUFFER];
 } iocp_encoder;
@@ -166,16 +174,22 @@ iocp_holdings *iocp_encoder_holdings(iocp_encoder *e);
 void iocp_encoder_push_memory(iocp_encoder *e);
 /* The userdata at the top lives as long as the encoder, or until another one takes its number. */
 void iocp_encoder_keep(iocp_encoder *e, enum iocp_kept number);
-/* For more than few. */
-void iocp_encoder_add_identity(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number);
+/* They have room for a pointer more. */
+void iocp_encoder_more_identities(iocp_encoder *e, iocp_identities *m);
 
-/* From now on the pointer is found, with that number. */
-static inline void iocp_encoder_identify(iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
+/* Where the pointer is; NULL: it was not there, and from now on is, with that number. */
+static inline iocp_identity *iocp_encoder_identify(
+	iocp_encoder *e, iocp_identities *m, const void *pointer, uint64_t number)
 {
-	if (m->count < IOCP_IDENTITIES_FEW)
-		m->few[m->count++] = (iocp_identity){pointer, number};
-	else
-		iocp_encoder_add_identity(e, m, pointer, number);
+	iocp_identity *known = iocp_identities_find(m, pointer);
+	if (known)
+		return known;
+	if (iocp_identities_full(m))
+		iocp_encoder_more_identities(e, m);
+	known = m->mask ? iocp_identities_slot(m, pointer) : &m->few[m->count];
+	*known = (iocp_identity){pointer, number};
+	m->count++;
+	return NULL;
 }
 
 /* Length and bytes, without a tag. */

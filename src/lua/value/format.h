@@ -33,6 +33,8 @@
 #ifndef IOCP_VALUE_H
 #define IOCP_VALUE_H
 
+#include <string.h>
+
 #include "lua/binding.h"
 
 #pragma GCC visibility push(hidden)
@@ -112,7 +114,20 @@ typedef struct iocp_reader {
 } iocp_reader;
 
 /* 0: the bytes end, or are not a varint. */
-int iocp_get_varint(iocp_reader *r, uint64_t *value);
+static inline int iocp_get_varint(iocp_reader *r, uint64_t *value)
+{
+	uint64_t v = 0;
+	unsigned shift;
+	for (shift = 0; shift < 64 && r->at < r->end; shift += 7) {
+		uint8_t byte = *r->at++;
+		v |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80) {
+			*value = v;
+			return 1;
+		}
+	}
+	return 0;
+}
 
 /* What an encoder holds that somebody has to give back if it does not come to its end. Zeroed at first. */
 typedef struct iocp_holdings {
@@ -193,6 +208,46 @@ enum { IOCP_PLAIN_ROOM = 64 };
 /* Writes the parcel to `size` bytes, from 16 to IOCP_PLAIN_ROOM. Its size; 0: it is too long, or has values with
 ** parts. */
 size_t iocp_plain_write(lua_State *L, const iocp_encoding *encoding, uint8_t *room, size_t size);
+/* Pushes the value that comes next, if it is one of most: nil, a boolean, a number, a string that is not long. 0: it is
+** not, or damaged, and nothing was read. */
+static inline __attribute__((always_inline)) int iocp_plain_push_value(lua_State *L, iocp_reader *r)
+{
+	iocp_reader rest = *r;
+	uint8_t tag;
+	lua_Number number;
+	uint64_t integer;
+	if (rest.at == rest.end)
+		return 0;
+	tag = *rest.at++;
+	if (tag < IOCP_TAG_STRING) {
+		lua_pushinteger(L, tag);
+	} else if (tag < IOCP_TAG_NIL) {
+		size_t length = (size_t)tag - IOCP_TAG_STRING;
+		if (length > (size_t)(rest.end - rest.at))
+			return 0;
+		lua_pushlstring(L, (const char *)rest.at, length);
+		rest.at += length;
+	} else if (tag == IOCP_TAG_ANY_INTEGER) {
+		if (!iocp_get_varint(&rest, &integer))
+			return 0;
+		lua_pushinteger(L, (lua_Integer)iocp_unzigzag(integer));
+	} else if (tag == IOCP_TAG_FLOAT) {
+		if (rest.end - rest.at < (ptrdiff_t)sizeof(number))
+			return 0;
+		memcpy(&number, rest.at, sizeof(number));
+		rest.at += sizeof(number);
+		lua_pushnumber(L, number);
+	} else if (tag == IOCP_TAG_TRUE || tag == IOCP_TAG_FALSE) {
+		lua_pushboolean(L, tag == IOCP_TAG_TRUE);
+	} else if (tag == IOCP_TAG_NIL) {
+		lua_pushnil(L);
+	} else {
+		return 0;
+	}
+	r->at = rest.at;
+	return 1;
+}
+
 /* As iocp_decode, of a private parcel; -1, and nothing pushed: it is none of a few such values. */
 int iocp_plain_push(lua_State *L, const void *parcel, size_t size);
 

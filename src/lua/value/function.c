@@ -34,11 +34,9 @@ static int is_globals(lua_State *L, const char *name)
 /* If the upvalue was met before, writes where. */
 static int put_shared(iocp_encoder *e, const iocp_frame *f, const void *id)
 {
-	const iocp_identity *known = iocp_identities_find(&e->upvalues, id);
-	if (!known) {
-		iocp_encoder_identify(e, &e->upvalues, id, f->number << 8 | f->index);
+	const iocp_identity *known = iocp_encoder_identify(e, &e->upvalues, id, f->number << 8 | f->index);
+	if (!known)
 		return 0;
-	}
 	e->flags |= IOCP_PARCEL_REMEMBERS;
 	*e->at++ = IOCP_TAG_SHARED;
 	e->at = iocp_put_varint(e->at, known->number >> 8);

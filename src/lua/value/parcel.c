@@ -12,21 +12,6 @@
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
-int iocp_get_varint(iocp_reader *r, uint64_t *value)
-{
-	uint64_t v = 0;
-	unsigned shift;
-	for (shift = 0; shift < 64 && r->at < r->end; shift += 7) {
-		uint8_t byte = *r->at++;
-		v |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte < 0x80) {
-			*value = v;
-			return 1;
-		}
-	}
-	return 0;
-}
-
 /* A code from 16 on is four bits that say how often it is doubled, less one, and three bits behind a leading one. */
 uint8_t iocp_size_code(uint64_t size)
 {

@@ -55,49 +55,6 @@ size_t iocp_plain_write(lua_State *L, const iocp_encoding *encoding, uint8_t *ro
 	return (size_t)(at - room);
 }
 
-/* Pushes the value whose tag is at r->at; 0: it has parts, or is none. */
-static int push_value(lua_State *L, iocp_reader *r)
-{
-	uint8_t tag = *r->at++;
-	lua_Number number;
-	uint64_t integer;
-	if (tag < IOCP_TAG_STRING) {
-		lua_pushinteger(L, tag);
-		return 1;
-	}
-	if (tag < IOCP_TAG_NIL) {
-		size_t length = (size_t)tag - IOCP_TAG_STRING;
-		if (length > (size_t)(r->end - r->at))
-			return 0;
-		lua_pushlstring(L, (const char *)r->at, length);
-		r->at += length;
-		return 1;
-	}
-	switch (tag) {
-	case IOCP_TAG_NIL:
-		lua_pushnil(L);
-		return 1;
-	case IOCP_TAG_FALSE:
-	case IOCP_TAG_TRUE:
-		lua_pushboolean(L, tag == IOCP_TAG_TRUE);
-		return 1;
-	case IOCP_TAG_ANY_INTEGER:
-		if (!iocp_get_varint(r, &integer))
-			return 0;
-		lua_pushinteger(L, (lua_Integer)iocp_unzigzag(integer));
-		return 1;
-	case IOCP_TAG_FLOAT:
-		if (r->end - r->at < (ptrdiff_t)sizeof(number))
-			return 0;
-		memcpy(&number, r->at, sizeof(number));
-		r->at += sizeof(number);
-		lua_pushnumber(L, number);
-		return 1;
-	default:
-		return 0;
-	}
-}
-
 int iocp_plain_push(lua_State *L, const void *parcel, size_t size)
 {
 	enum { FIRST = IOCP_PARCEL_HEADER + 1 }; /* value, behind the count */
@@ -109,7 +66,7 @@ int iocp_plain_push(lua_State *L, const void *parcel, size_t size)
 	if ((size > FIRST && bytes[FIRST] >= IOCP_TAG_KEY) || !lua_checkstack(L, IOCP_PLAIN_ROOM))
 		return -1;
 	count = bytes[FIRST - 1];
-	for (i = 0; i < count && r.at < r.end && push_value(L, &r); i++)
+	for (i = 0; i < count && iocp_plain_push_value(L, &r); i++)
 		;
 	if (i == count && r.at == r.end)
 		return count;

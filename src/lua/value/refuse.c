@@ -102,7 +102,7 @@ static void push_key_text(lua_State *L)
 /* Pushes slot 0 or 1 of frame `i`. */
 static void push_slot(iocp_encoder *e, uint32_t i, int slot)
 {
-	int first = e->base + IOCP_ENCODER_SLOTS;
+	int first = e->first_slot;
 	if (e->depth > IOCP_NESTING && i == e->depth - 1) {
 		lua_pushvalue(e->L, first + 2 * (IOCP_NESTING - 1) + slot);
 	} else if (e->depth > IOCP_NESTING && i >= IOCP_NESTING - 1) {
