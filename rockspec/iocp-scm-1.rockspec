@@ -219,6 +219,7 @@ build = {
             "src/lua/socket.c",
             "src/lua/socket_address.c",
             "src/lua/state.c",
+            "src/lua/state_memory.c",
             "src/lua/support.c",
             "src/lua/taken.c",
             "src/lua/thaw.c",

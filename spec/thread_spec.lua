@@ -614,6 +614,86 @@ describe("cancelling", function()
   end)
 end)
 
+-- On LuaJIT a state begins in the memory of one that has ended, unless that has used much.
+describe("the states of threads", function()
+  -- Garbage of every kind and size: more than a state may use whose memory goes to the next, and less.
+  local body = [[
+    local size, fails = ...
+    local known = mark
+    mark = true
+    local all, texts = {}, {}
+    for i = 1, size do
+      all[i] = { i, tostring(i), function() return i end }
+      texts[#texts + 1] = ("%d"):format(i)
+    end
+    if size == 0 and newproxy then
+      getmetatable(newproxy(true)).__gc = function() -- in the state's last moments
+        local late = {}
+        for i = 1, 20000 do
+          late[i] = { i }
+        end
+      end
+    end
+    if fails then
+      error({ size = size })
+    end
+    local sum = 0
+    for i = 1, size do
+      sum = sum + all[i][1] + #all[i][2] + all[i][3]() + #texts[i]
+    end
+    return sum, known, #string.rep("x", size * 10)
+  ]]
+
+  local function expected(size)
+    local sum = 0
+    for i = 1, size do
+      sum = sum + 2 * i + 2 * #tostring(i)
+    end
+    return { true, sum, nil, size * 10 }
+  end
+
+  it("are each another's heir and know nothing of it, whether it was small, large, failed or one of many", function()
+    local sizes, threads = { 0, 10, 8000, 1, 1000, 0, 5000, 3 }, {}
+    for round = 1, support.scaled(5) do
+      for i, size in ipairs(sizes) do
+        threads[i] = iocp.Thread(body, size, (i + round) % 5 == 0)
+        assert.same(expected(size), { run(body, size) })
+      end
+      for i, thread in ipairs(threads) do
+        local ok = thread:join(60000)
+        assert.equal((i + round) % 5 ~= 0, ok == true)
+      end
+    end
+  end)
+
+  it("draw other random numbers, and begin small", function()
+    local drawn = {}
+    for _ = 1, 20 do
+      local _, number, kilobytes = run("return math.random(2 ^ 30), collectgarbage('count')")
+      assert.is_nil(drawn[number])
+      drawn[number] = true
+      assert.is_true(kilobytes < 200)
+    end
+  end)
+
+  it("give the system back what they used", function()
+    if not support.resident then
+      return
+    end
+    local before = support.resident()
+    for _ = 1, 4 do
+      local threads = {}
+      for i = 1, 8 do
+        threads[i] = iocp.Thread("local t = {} for i = 1, 60000 do t[i] = { i } end t = nil collectgarbage() return 1")
+      end
+      support.join_all(threads)
+    end
+    if jit then
+      assert.is_true(support.resident() - before < 16 * 1024)
+    end
+  end)
+end)
+
 describe("the module", function()
   it("sleeps, yields, counts processors and calls what blocks", function()
     assert.is_true(iocp.processors() >= 1)

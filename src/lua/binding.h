@@ -361,8 +361,19 @@ typedef struct iocp_description iocp_description; /* see value/format.h */
 ** IOCP_NOMEM. May raise; what was copied until then is for iocp_description_free too. */
 int iocp_state_describe(lua_State *L, iocp_description *description);
 void iocp_description_free(iocp_description *description);
-/* Opens the libraries and applies a description, which outlives the state, to a fresh one. May raise. */
+/* Opens the libraries and applies a description, which outlives the state, to a fresh one. Its collector is stopped: so
+** far there is nothing to collect. May raise. */
 void iocp_state_prepare(lua_State *L, const iocp_description *description, iocp_running *running);
+/* A script is about to run in it: the collector goes on. */
+void iocp_state_begin(lua_State *L);
+
+/* ---- state_memory.c: where they live ----------------------------------------------------------------------------- */
+
+typedef struct iocp_state_memory iocp_state_memory;
+
+/* As luaL_newstate and lua_close; what the first gives in `memory` is for the second. */
+lua_State *iocp_state_open(iocp_state_memory **memory);
+void iocp_state_close(lua_State *L, iocp_state_memory *memory);
 
 /* ---- part.c: lua/iocp in new states ------------------------------------------------------------------------------ */
 

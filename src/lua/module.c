@@ -176,34 +176,62 @@ static int private_in_thread(lua_State *L)
 	return 1;
 }
 
+static const luaL_Reg private_functions[] = {
+	{"open_pool", iocp_lua_open_pool},
+	{"open_fast", iocp_lua_open_fast},
+	{"open_frozen", iocp_lua_open_frozen},
+	{"io_error", iocp_lua_io_error},
+	{"io_errors", iocp_lua_io_errors},
+	{"next_line", iocp_lua_next_line},
+	{"text_at", iocp_lua_text_at},
+	{"class", private_class},
+	{"pick", iocp_lua_pick},
+	{"take_shielded", iocp_lua_take_shielded},
+	{"detach_socket", iocp_lua_detach_socket},
+	{"quietly", iocp_lua_quietly},
+	{"debugs", private_debugs},
+	{"wall_time", private_wall_time},
+	{"host_name", private_host_name},
+	{"resolve_name", iocp_lua_resolve_name},
+	{"in_thread", private_in_thread},
+	{"stays", iocp_lua_stays},
+	{NULL, NULL},
+};
+
+/* __index of package.loaded["iocp.private"]: most threads use one of these. */
+static int find_private(lua_State *L)
+{
+	const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+	const luaL_Reg *f = private_functions;
+	while (f->name && strcmp(f->name, name) != 0)
+		f++;
+	if (!f->name)
+		return 0;
+	lua_pushvalue(L, 2);
+	lua_pushcfunction(L, f->func);
+	lua_rawset(L, 1);
+	iocp_names_forget(L);
+	lua_rawget(L, 1);
+	return 1;
+}
+
+/* Gives the table at the top this __index. */
+static void find_by(lua_State *L, lua_CFunction index)
+{
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, index);
+	lua_setfield(L, -2, "__index");
+	lua_setmetatable(L, -2);
+}
+
 /* package.loaded["iocp.private"]: what the files in lua/iocp need of C, and scripts do not. */
 static void open_private(lua_State *L)
 {
-	static const luaL_Reg functions[] = {
-		{"open_pool", iocp_lua_open_pool},
-		{"open_fast", iocp_lua_open_fast},
-		{"open_frozen", iocp_lua_open_frozen},
-		{"io_error", iocp_lua_io_error},
-		{"io_errors", iocp_lua_io_errors},
-		{"next_line", iocp_lua_next_line},
-		{"text_at", iocp_lua_text_at},
-		{"class", private_class},
-		{"pick", iocp_lua_pick},
-		{"take_shielded", iocp_lua_take_shielded},
-		{"detach_socket", iocp_lua_detach_socket},
-		{"quietly", iocp_lua_quietly},
-		{"debugs", private_debugs},
-		{"wall_time", private_wall_time},
-		{"host_name", private_host_name},
-		{"resolve_name", iocp_lua_resolve_name},
-		{"in_thread", private_in_thread},
-		{"stays", iocp_lua_stays},
-		{NULL, NULL},
-	};
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-	iocp_new_table(L, functions, 1);
+	lua_createtable(L, 0, 2);
 	iocp_lua_push_take(L);
 	lua_setfield(L, -2, "take");
+	find_by(L, find_private);
 	lua_setfield(L, -2, "iocp.private");
 	lua_pop(L, 1);
 }
@@ -266,9 +294,6 @@ IOCP_API int luaopen_iocp_core(lua_State *L)
 	lua_setfield(L, -2, "MESSAGE");
 	iocp_set_count(L, "PEER", IOCP_PEER);
 	iocp_dotted_add(L);
-	lua_createtable(L, 0, 1);
-	lua_pushcfunction(L, find_class);
-	lua_setfield(L, -2, "__index");
-	lua_setmetatable(L, -2);
+	find_by(L, find_class);
 	return 1;
 }

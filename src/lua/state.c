@@ -178,6 +178,7 @@ void iocp_state_prepare(lua_State *L, const iocp_description *description, iocp_
 {
 	int first = lua_gettop(L) + 1, package;
 	size_t i;
+	(void)lua_gc(L, LUA_GCSTOP, 0);
 	luaL_openlibs(L);
 	if (running)
 		iocp_coroutines_follow(L, running);
@@ -201,4 +202,9 @@ void iocp_state_prepare(lua_State *L, const iocp_description *description, iocp_
 	if (lua_isstring(L, first))
 		iocp_parts_open(L, first);
 	lua_settop(L, first - 1);
+}
+
+void iocp_state_begin(lua_State *L)
+{
+	(void)lua_gc(L, LUA_GCRESTART, -1); /* what LuaJIT's own program gives it, for a cycle after as much again */
 }

@@ -72,6 +72,7 @@ static int run_body(lua_State *L)
 	count = push_call(L, j);
 	if (iocp_debugs())
 		count += iocp_debug_watch(L, 1);
+	iocp_state_begin(L);
 	iocp_running_begin(&j->running, L);
 	lua_call(L, count - 1, LUA_MULTRET);
 	iocp_running_end(&j->running, L);
@@ -128,11 +129,12 @@ static int supervise(lua_State *L)
 static int thread_main(iocp_thread *thread, void *data)
 {
 	job *j = data;
-	lua_State *L = luaL_newstate();
+	iocp_state_memory *memory;
+	lua_State *L = iocp_state_open(&memory);
 	if (!L)
 		return IOCP_NOMEM;
 	(void)iocp_protect(L, supervise, NULL); /* how it went is in the job */
-	lua_close(L);
+	iocp_state_close(L, memory);
 	(void)thread;
 	if (j->results.block)
 		return IOCP_OK;

@@ -80,6 +80,7 @@ static int call_f(lua_State *L)
 	const iocp_failed *who = c->who;
 	lua_settop(L, 0);
 	iocp_state_prepare(L, &c->setting->description, NULL);
+	iocp_state_begin(L);
 	if (iocp_values_push(L, &c->setting->f) < 0)
 		return lua_error(L);
 	lua_pushstring(L, c->text);
@@ -106,14 +107,15 @@ static int call_protected(lua_State *L)
 /* Tells the script's function; 0: it could not be called to its end, and c->trouble says why. */
 static int tell_script(call *c)
 {
-	lua_State *L = luaL_newstate();
+	iocp_state_memory *memory;
+	lua_State *L = iocp_state_open(&memory);
 	snprintf(c->trouble, sizeof(c->trouble), "out of memory");
 	if (!L)
 		return 0;
 	c->trouble[0] = 0;
 	if (iocp_protect(L, call_protected, c) != 0)
 		snprintf(c->trouble, sizeof(c->trouble), "out of memory");
-	lua_close(L);
+	iocp_state_close(L, memory);
 	return !c->trouble[0];
 }
 

@@ -115,9 +115,9 @@ static void *run(void *argument)
 	iocp_prim_name_thread(thread->name);
 	if (thread->priority < 0)
 		(void)iocp_prim_move_priority(thread->priority, &before); /* a step down is everybody's right */
-	/* Relaxed: a number that anyone may read at any time. */
-	atomic_store_explicit(&thread->id, iocp_prim_thread_id(), memory_order_relaxed);
 	iocp_context_begin(&thread->context, thread);
+	/* Relaxed: a number that anyone may read at any time. */
+	atomic_store_explicit(&thread->id, thread->context.id, memory_order_relaxed);
 	iocp_lock_acquire(&thread->lock);
 	thread->pthread = pthread_self();
 	thread->interruptible = 1;

@@ -301,6 +301,7 @@ static int initialise(lua_State *L)
 	worker->handler = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushcfunction(L, keep_error);
 	worker->keep_error = luaL_ref(L, LUA_REGISTRYINDEX);
+	iocp_state_begin(L);
 	worker->running.raise = raise_in_worker;
 	iocp_running_begin(&worker->running, L);
 	lua_getglobal(L, "require");
@@ -421,13 +422,14 @@ static void forget_state(iocp_lua_worker *worker)
 /* In a state of its own; sets again if it is to go on in another. */
 static void work_in_state(iocp_lua_worker *worker)
 {
-	lua_State *L = luaL_newstate();
+	iocp_state_memory *memory;
+	lua_State *L = iocp_state_open(&memory);
 	worker->again = 0;
 	forget_state(worker);
 	worker->worker.end = IOCP_WORKER_DIED;
 	if (L) {
 		(void)iocp_protect(L, supervise, NULL); /* how it went is in the worker */
-		lua_close(L);
+		iocp_state_close(L, memory);
 	} else {
 		worker->worker.initialised = 0;
 		fail(worker->worker.pool, "a worker died: out of memory for its Lua state", 1);
