@@ -78,9 +78,9 @@ void iocp_pool_drop(iocp_pool *pool)
 }
 
 /* Nobody has a reference any more. Again, if a worker was given one since. */
-static void nobody_submits(iocp_object *object)
+static void nobody_submits(iocp_counted *counted)
 {
-	iocp_pool *pool = (iocp_pool *)object; /* its first member */
+	iocp_pool *pool = (iocp_pool *)counted; /* its first member's first */
 	int nobody_works;
 	if (pool->calls->leave_owner)
 		pool->calls->leave_owner(pool->owner);
@@ -137,7 +137,7 @@ int iocp_pool_new(const iocp_pool_options *options, const iocp_pool_ways *ways, 
 iocp_pool *iocp_pool_retain(iocp_pool *pool)
 {
 	/* Relaxed: whoever retains is a user at least. */
-	if (atomic_fetch_add_explicit(&pool->object.references, 1, memory_order_relaxed) == 0)
+	if (atomic_fetch_add_explicit(&pool->object.counted.references, 1, memory_order_relaxed) == 0)
 		iocp_pool_keep(pool);
 	return pool;
 }
@@ -431,7 +431,7 @@ void iocp_pool_leave(iocp_pool *pool, iocp_worker *worker, int replace)
 	if (replaced && is_broken(pool, wanted))
 		iocp_pool_close(pool);
 	/* Acquire: see nobody_submits. */
-	else if (last && atomic_load_explicit(&pool->object.references, memory_order_acquire) == 0)
+	else if (last && atomic_load_explicit(&pool->object.counted.references, memory_order_acquire) == 0)
 		iocp_pool_close(pool);
 	else
 		tell_end(pool);

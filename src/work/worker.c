@@ -43,7 +43,7 @@ static void run_task(iocp_worker *worker, iocp_task *task, void *context)
 	count_active(pool);
 	worker->run = &run;
 	worker->depth++;
-	iocp_task_enter(task, worker);
+	iocp_task_enter(&run, worker);
 	state = pool->calls->run(worker, &run, context);
 	ended = iocp_now();
 	if (atomic_load_explicit(&pool->tracing, memory_order_relaxed)) /* a switch: late is good enough */
@@ -53,7 +53,7 @@ static void run_task(iocp_worker *worker, iocp_task *task, void *context)
 	iocp_times_add(&worker->counts.waited, began > since ? began - since : 0);
 	iocp_times_add(&worker->counts.ran, ended - began);
 	atomic_fetch_sub_explicit(&pool->active, 1, memory_order_relaxed);
-	if (!iocp_task_finish(task, worker, run.outer ? run.outer->task : NULL, state, &run.outcome))
+	if (!iocp_task_finish(task, worker, run.outer, state, &run.outcome))
 		return;
 	/* Sequentially consistent: see pool.c. This thread alone writes it. */
 	atomic_store_explicit(&worker->counts.ended, atomic_load_explicit(&worker->counts.ended, memory_order_relaxed) + 1,
