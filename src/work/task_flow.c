@@ -88,7 +88,7 @@ static void free_task(iocp_deferred *deferred)
 	/* Acquire: as in task_graph.c. */
 	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
 	deallocate(pool, task);
-	iocp_pool_drop(pool);
+	iocp_pool_freed(pool);
 }
 
 static void last_reference(iocp_counted *counted)
@@ -588,7 +588,8 @@ int iocp_task_finish(
 	iocp_counts_add(&worker->counts, state); /* before anybody can know that it has ended */
 	old = atomic_exchange_explicit(&task->word, word, memory_order_seq_cst);
 	iocp_task_leave(worker, outer, (old & IOCP_WORD_CANCEL) != 0);
-	drop_limit(task);
+	if (task->extra)
+		drop_limit(task);
 	if (old & IOCP_WORD_WATCHED)
 		tell(task);
 	return 1;
