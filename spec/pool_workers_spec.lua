@@ -66,6 +66,21 @@ describe("a pool's workers", function()
     assert.equal(0, pool:stats().live)
   end)
 
+  it("end a pool that shuts down behind its last task, however they end themselves", function()
+    for _, options in ipairs {
+      { workers = 1 }, { workers = 2 }, { workers = 1, tasks_per_worker = 1 }, { workers = 2, tasks_per_worker = 3 },
+      { workers = 1, fresh = true }, { workers = { 0, 2 }, idle = 1 },
+    } do
+      local pool = iocp.Pool(options)
+      for _ = 1, 10 do
+        pool:post(count_up)
+      end
+      pool:submit(function() require("iocp").sleep(20) end) -- the last, or the pool shuts down while it runs
+      assert.is_true(pool:shutdown(60000))
+      assert.equal(11, pool:stats().completed)
+    end
+  end)
+
   it("have a new state for each task", function()
     local port = out
     local pool = iocp.Pool { workers = 1, fresh = true, init = function() port:enqueue(1) return { n = 5 } end }

@@ -76,11 +76,11 @@ static void free_object(iocp_deferred *deferred)
 iocp_object *iocp_object_try_retain(iocp_object *object)
 {
 	/* Acquire: whoever finds 0 here comes after all that was done with a reference. */
-	uint32_t count = atomic_load_explicit(&object->references, memory_order_acquire);
+	uint32_t count = atomic_load_explicit(&object->counted.references, memory_order_acquire);
 	while (count != 0) {
 		/* Relaxed: the lock under which it was found orders its birth before this. */
 		if (atomic_compare_exchange_weak_explicit(
-				&object->references, &count, count + 1, memory_order_relaxed, memory_order_relaxed))
+				&object->counted.references, &count, count + 1, memory_order_relaxed, memory_order_relaxed))
 			return object;
 	}
 	return NULL;
@@ -93,7 +93,7 @@ static iocp_object *find_native(const void *native, enum iocp_kind kind)
 	uint32_t i;
 	for (i = 0; i < slots_used && !object; i++) {
 		iocp_object *candidate = slot_at(i)->object;
-		if (candidate && candidate->native == native && candidate->kind == kind)
+		if (candidate && candidate->native == native && candidate->counted.kind == kind)
 			object = iocp_object_try_retain(candidate);
 	}
 	return object;
@@ -108,7 +108,7 @@ static int enter(iocp_object **entered, const void *native, int live)
 	uint32_t index = NO_SLOT;
 	object->native = native;
 	iocp_lock_acquire(&table_lock);
-	while (!(live && (found = find_native(native, object->kind))) && (index = take_slot()) == NO_SLOT) {
+	while (!(live && (found = find_native(native, object->counted.kind))) && (index = take_slot()) == NO_SLOT) {
 		uint32_t block = slots_used >> BLOCK_BITS;
 		if (block < BLOCKS && spare) {
 			blocks[block] = spare;
@@ -132,13 +132,18 @@ static int enter(iocp_object **entered, const void *native, int live)
 	return IOCP_OK;
 }
 
-void iocp_object_begin(iocp_object *object, enum iocp_kind kind, void (*last)(iocp_object *))
+void iocp_counted_begin(iocp_counted *counted, enum iocp_kind kind, void (*last)(iocp_counted *))
 {
-	object->kind = kind;
-	object->last = last;
-	/* Relaxed, both: nobody else knows it yet, and others come to know it through the table's lock or with a packet. */
-	atomic_store_explicit(&object->revoked, 0, memory_order_relaxed);
-	atomic_store_explicit(&object->references, 1, memory_order_relaxed);
+	counted->kind = kind;
+	counted->last = last;
+	/* Relaxed: nobody else knows it yet, and others come to know it through the table's lock or with a packet. */
+	atomic_store_explicit(&counted->references, 1, memory_order_relaxed);
+}
+
+void iocp_object_begin(iocp_object *object, enum iocp_kind kind, void (*last)(iocp_counted *))
+{
+	atomic_store_explicit(&object->revoked, 0, memory_order_relaxed); /* as above */
+	iocp_counted_begin(&object->counted, kind, last);
 }
 
 int iocp_object_enter(iocp_object *object, const void *native)
@@ -146,15 +151,15 @@ int iocp_object_enter(iocp_object *object, const void *native)
 	return enter(&object, native, 0);
 }
 
-static void take_turn(iocp_object *object)
+static void take_turn(iocp_counted *counted)
 {
-	iocp_free_in_turn(&object->deferred);
+	iocp_free_in_turn(&counted->deferred);
 }
 
 static void begin_in_turn(iocp_object *object, enum iocp_kind kind, void (*release)(iocp_object *))
 {
 	iocp_object_begin(object, kind, take_turn);
-	object->deferred.free = free_object;
+	object->counted.deferred.free = free_object;
 	object->free = release;
 }
 
@@ -192,7 +197,7 @@ iocp_object *iocp_object_next(uint32_t *place, unsigned kinds)
 	iocp_lock_acquire(&table_lock);
 	for (; *place < slots_used && !object; ++*place) {
 		iocp_object *candidate = slot_at(*place)->object;
-		if (candidate && (candidate->kind & kinds))
+		if (candidate && (candidate->counted.kind & kinds))
 			object = iocp_object_try_retain(candidate);
 	}
 	iocp_lock_release(&table_lock);
@@ -238,7 +243,7 @@ uint32_t iocp_object_list(enum iocp_kind kind, void **objects, uint32_t capacity
 	iocp_lock_acquire(&table_lock);
 	for (i = 0; i < slots_used; i++) {
 		const slot *s = slot_at(i);
-		if (!s->object || s->object->kind != kind || !s->announced)
+		if (!s->object || s->object->counted.kind != kind || !s->announced)
 			continue;
 		if (count >= capacity)
 			count++; /* perhaps it is just going */
@@ -249,10 +254,15 @@ uint32_t iocp_object_list(enum iocp_kind kind, void **objects, uint32_t capacity
 	return count;
 }
 
-void iocp_object_retain(iocp_object *object)
+void iocp_counted_retain(iocp_counted *counted)
 {
 	/* Relaxed: whoever retains holds a reference already. */
-	atomic_fetch_add_explicit(&object->references, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counted->references, 1, memory_order_relaxed);
+}
+
+void iocp_object_retain(iocp_object *object)
+{
+	iocp_counted_retain(&object->counted);
 }
 
 /* A thread that frees objects, on its stack. */
@@ -294,15 +304,21 @@ void iocp_free_in_turn(iocp_deferred *deferred)
 	}
 }
 
-void iocp_object_release(iocp_object *object)
+void iocp_counted_release(iocp_counted *counted)
 {
 	/* Release: what this thread did to the object happens-before its end. Acquire: so for all the others' releases,
 	** for the thread that drops the last one. */
-	if (atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) == 1) {
-		if (object->handle)
-			iocp_object_revoke(object);
-		object->last(object);
+	if (atomic_fetch_sub_explicit(&counted->references, 1, memory_order_acq_rel) == 1) {
+		iocp_object *named = counted->kind & IOCP_NAMELESS ? NULL : (iocp_object *)counted; /* its first member */
+		if (named && named->handle)
+			iocp_object_revoke(named);
+		counted->last(counted);
 	}
+}
+
+void iocp_object_release(iocp_object *object)
+{
+	iocp_counted_release(&object->counted);
 }
 
 iocp_object *iocp_object_open(iocp_handle handle, unsigned kinds)
@@ -311,7 +327,7 @@ iocp_object *iocp_object_open(iocp_handle handle, unsigned kinds)
 	slot *s;
 	iocp_lock_acquire(&table_lock);
 	s = slot_of(handle);
-	if (s && (s->object->kind & kinds))
+	if (s && (s->object->counted.kind & kinds))
 		object = iocp_object_try_retain(s->object);
 	iocp_lock_release(&table_lock);
 	return object;

@@ -44,21 +44,30 @@ static inline uint32_t iocp_handle_slot(iocp_handle handle)
 	return (uint32_t)handle & ((UINT32_C(1) << IOCP_SLOT_BITS) - 1);
 }
 
-/* The first member of every object. */
-typedef struct iocp_object {
+/* What every object has: it is the first member of its iocp_object. What never has a name, and of which there are many,
+** may have no more than this. */
+typedef struct iocp_counted {
 	iocp_deferred deferred;
 	_Atomic uint32_t references;
+	enum iocp_kind kind;                 /* fixed at birth, as is what follows */
+	void (*last)(struct iocp_counted *); /* called when the last reference has gone, without any lock */
+} iocp_counted;
+
+enum { IOCP_NAMELESS = IOCP_KIND_TASK }; /* kinds that have no more */
+
+/* The first member of every object but those. */
+typedef struct iocp_object {
+	iocp_counted counted;
 	_Atomic uint32_t revoked; /* 1: it was; for iocp_object_is_open */
-	enum iocp_kind kind;      /* fixed at birth, as are those below */
-	iocp_handle handle;       /* 0: it never was in the table */
+	iocp_handle handle;       /* fixed at birth, as are those below; 0: it never was in the table */
 	const void *native;       /* what adopt knows it by: on Linux its own address, on Windows the kernel's HANDLE */
-	void (*last)(struct iocp_object *); /* called when the last reference has gone, without any lock */
 	void (*free)(struct iocp_object *); /* of one that was registered: called by the above, in its turn */
 } iocp_object;
 
 /* An object with one reference and without a name. What `last` frees that may hold other objects is to take its
 ** turn. */
-void iocp_object_begin(iocp_object *object, enum iocp_kind kind, void (*last)(iocp_object *));
+void iocp_counted_begin(iocp_counted *counted, enum iocp_kind kind, void (*last)(iocp_counted *));
+void iocp_object_begin(iocp_object *object, enum iocp_kind kind, void (*last)(iocp_counted *));
 /* Enters one that has begun into the table, by which it has a name: while nobody else knows it. IOCP_NOMEM. */
 int iocp_object_enter(iocp_object *object, const void *native);
 /* Both, for one that is freed in turn. IOCP_NOMEM. */
@@ -85,6 +94,8 @@ int iocp_object_is_open(const iocp_object *object);
 /* Frees it, at once or, where the calling thread is freeing another one, after that: a chain of any length takes no
 ** stack. */
 void iocp_free_in_turn(iocp_deferred *deferred);
+void iocp_counted_retain(iocp_counted *counted);
+void iocp_counted_release(iocp_counted *counted);
 void iocp_object_retain(iocp_object *object);
 /* A reference for whoever has none, but knows that the object is not freed meanwhile; NULL if its last one is going. */
 iocp_object *iocp_object_try_retain(iocp_object *object);

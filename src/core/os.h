@@ -21,6 +21,9 @@ typedef union iocp_lock {
 	void *slim;             /* an SRWLOCK on Windows */
 } iocp_lock;
 
+/* iocp_clock in nanoseconds. */
+uint64_t iocp_now(void);
+
 void iocp_lock_acquire(iocp_lock *lock);
 void iocp_lock_release(iocp_lock *lock);
 

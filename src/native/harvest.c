@@ -165,7 +165,7 @@ static void look_while_it_moves(iocp_port *port, iocp_poll *poll)
 static int is_forgotten(const iocp_port *port)
 {
 	/* Relaxed: whoever opens it by its handle meanwhile keeps it, and has it watched with the next get. */
-	return atomic_load_explicit(&port->object.references, memory_order_relaxed) == 1;
+	return atomic_load_explicit(&port->object.counted.references, memory_order_relaxed) == 1;
 }
 
 /* Where operations move, as soon as others had their turn. Where a look found nothing, and nobody came, or there is a

@@ -15,6 +15,11 @@ double iocp_clock(void)
 	return (double)iocp_prim_nanoseconds() / 1e6;
 }
 
+uint64_t iocp_now(void)
+{
+	return (uint64_t)iocp_prim_nanoseconds();
+}
+
 double iocp_system_time(void)
 {
 	struct timespec now;

@@ -22,6 +22,11 @@ double iocp_clock(void)
 		   + (double)(count.QuadPart % frequency.QuadPart) * 1e3 / (double)frequency.QuadPart;
 }
 
+uint64_t iocp_now(void)
+{
+	return (uint64_t)(iocp_clock() * 1e6);
+}
+
 double iocp_system_time(void)
 {
 	const double ticks = 1e7, from_1601_to_1970 = 11644473600;

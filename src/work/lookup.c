@@ -70,9 +70,9 @@ static void take_out(iocp_lookup *lookup)
 
 /* ---- a lookup's life --------------------------------------------------------------------------------------------- */
 
-static void last_reference(iocp_object *object)
+static void last_reference(iocp_counted *counted)
 {
-	iocp_lookup *lookup = (iocp_lookup *)object; /* its first member */
+	iocp_lookup *lookup = (iocp_lookup *)counted; /* its first member's first */
 	free(lookup->addresses);
 	free(lookup->name);
 	free(lookup);

@@ -1,5 +1,5 @@
 /*
-** object.c - objects of any kind, for who has rows of kinds: each begins with its iocp_object, so these are one
+** object.c - objects of any kind, for who has rows of kinds: each begins with its iocp_counted, so these are one
 ** function for all of them.
 */
 
@@ -28,17 +28,18 @@ uint32_t iocp_any_list(enum iocp_kind kind, void **objects, uint32_t capacity)
 
 void iocp_any_retain(void *object)
 {
-	iocp_object_retain(object);
+	iocp_counted_retain(object);
 }
 
 void iocp_any_release(void *object)
 {
-	iocp_object_release(object);
+	iocp_counted_release(object);
 }
 
 iocp_handle iocp_any_handle(const void *object)
 {
-	return ((const iocp_object *)object)->handle;
+	const iocp_counted *counted = object; /* its first member */
+	return counted->kind & IOCP_NAMELESS ? 0 : ((const iocp_object *)object)->handle;
 }
 
 void *iocp_any_native(const void *object)

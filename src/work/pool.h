@@ -108,7 +108,10 @@ int iocp_pool_new(const iocp_pool_options *options, const iocp_pool_ways *ways, 
 /* Users. */
 iocp_pool *iocp_pool_keep(iocp_pool *pool);
 void iocp_pool_drop(iocp_pool *pool);
-/* A task has ended: closes a pool that shuts down and has nothing left. */
+void iocp_pool_drop_many(iocp_pool *pool, uint32_t count);
+/* The same for a task that was freed. */
+void iocp_pool_freed(iocp_pool *pool);
+/* A task has ended: closes a pool that shuts down and has nothing left. A worker looks once it finds nothing to do. */
 void iocp_pool_ended(iocp_pool *pool);
 /* Whether a worker of the pool's calls. */
 int iocp_pool_is_mine(const iocp_pool *pool);
@@ -140,7 +143,6 @@ void iocp_placing_apply(const iocp_placing *p, uint32_t place, int again, iocp_t
 
 /* ---- stats.c ----------------------------------------------------------------------------------------------------- */
 
-uint64_t iocp_now(void); /* nanoseconds */
 void iocp_counts_add(iocp_counts *counts, enum iocp_task_state state);
 void iocp_times_add(iocp_times *times, uint64_t nanoseconds);
 /* Adds `from` to `to`. */

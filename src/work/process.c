@@ -28,9 +28,9 @@ struct iocp_process {
 	int signal;
 };
 
-static void last_reference(iocp_object *object)
+static void last_reference(iocp_counted *counted)
 {
-	iocp_process *process = (iocp_process *)object; /* its first member */
+	iocp_process *process = (iocp_process *)counted; /* its first member's first */
 	iocp_event_happen(&process->event);
 	free(process);
 }

@@ -12,11 +12,6 @@
 
 enum { FIRST = 6 }; /* 2^6 nanoseconds: all that is shorter is one step */
 
-uint64_t iocp_now(void)
-{
-	return (uint64_t)(iocp_clock() * 1e6);
-}
-
 /* Four steps for each power of two. */
 static unsigned step_of(uint64_t nanoseconds)
 {

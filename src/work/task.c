@@ -21,14 +21,14 @@
 iocp_task *iocp_task_retain(iocp_task *task)
 {
 	/* Relaxed: whoever retains holds a reference already. */
-	atomic_fetch_add_explicit(&task->object.references, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&task->counted.references, 1, memory_order_relaxed);
 	return task;
 }
 
 void iocp_task_release(iocp_task *task)
 {
 	if (task)
-		iocp_object_release(&task->object);
+		iocp_counted_release(&task->counted);
 }
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
@@ -88,19 +88,20 @@ const iocp_task *iocp_task_input(const iocp_task *task)
 void iocp_task_set_made(iocp_task *task, const char *made)
 {
 	size_t size = strlen(made) + 1;
-	task->made = malloc(size);
-	if (task->made)
-		memcpy(task->made, made, size);
+	if (!task->extra)
+		task->extra = calloc(1, sizeof(*task->extra));
+	if (task->extra && (task->extra->made = malloc(size)) != NULL)
+		memcpy(task->extra->made, made, size);
 }
 
 const char *iocp_task_made(const iocp_task *task)
 {
-	return task->made ? task->made : "";
+	return task->extra && task->extra->made ? task->extra->made : "";
 }
 
 void iocp_task_set_runner(iocp_task *task, int runner)
 {
-	task->chunk_runner = runner;
+	task->chunk_runner = (unsigned char)runner;
 }
 
 int iocp_task_runner(const iocp_task *task)
@@ -120,7 +121,8 @@ int iocp_task_settling(const iocp_task *task)
 
 int iocp_task_is_retried(const iocp_task *task)
 {
-	return task->attempts < task->body->terms.retries && !(iocp_task_word(task) & IOCP_WORD_CANCEL);
+	uint32_t retries = task->body->terms.retries;
+	return retries > 0 && task->extra->attempts < retries && !(iocp_task_word(task) & IOCP_WORD_CANCEL);
 }
 
 void iocp_task_set_posted(iocp_task *task)

@@ -34,42 +34,44 @@ typedef struct iocp_watch {
 	iocp_arc arc; /* of a task that runs after this one */
 } iocp_watch;
 
-/* What most tasks have not. Guarded by iocp_tasks. */
+/* What most tasks have not; those of a body with a time or retries do from their birth. Guarded by iocp_tasks, but for
+** the first three. */
 typedef struct iocp_task_extra {
-	iocp_task *input;     /* whose results come first; a reference */
-	uint32_t unmet;       /* tasks that it runs after and that have not completed */
-	double delay, period; /* milliseconds; 0: none */
-	double due;           /* on iocp_clock, of a periodic one */
-	iocp_timer timer;     /* if armed */
+	char *made;               /* where, from malloc; NULL: nobody said so. Set before it is submitted */
+	_Atomic iocp_timer limit; /* until when it is to have ended, of one with a time; 0: there is none yet */
+	uint32_t attempts;        /* how often it has failed and runs again; of who runs it */
+	iocp_task *input;         /* whose results come first; a reference */
+	uint32_t unmet;           /* tasks that it runs after and that have not completed */
+	double delay, period;     /* milliseconds; 0: none */
+	double due;               /* on iocp_clock, of a periodic one */
+	iocp_timer timer;         /* if armed */
 	int armed;
 	uint32_t parkings; /* how often it was added to the list below: who sets a timer may be late */
 	iocp_task *previous,
 		*following; /* in the pool's list of parked tasks: those that are delayed, or wait for others */
 } iocp_task_extra;
 
+/* There may be millions, so it is no larger than it must be. What is read and written for each of them comes first. */
 struct iocp_task {
-	iocp_object object;
+	iocp_counted counted;
 	_Atomic uint32_t word;
-	iocp_pool *pool;      /* as a user of it */
-	iocp_body *body;      /* a reference */
-	iocp_payload payload; /* arguments, until it has ended; then what came of it */
-	char *made;           /* where, from malloc; NULL: nobody said so. Set before it is submitted */
-	iocp_watch *watches;
-	iocp_event *end; /* that it has ended; NULL: no port was to be told. Written once, under iocp_tasks */
-	iocp_task_extra *extra;
-	_Atomic(iocp_node *) node;     /* NULL, until it has had an arc */
+	unsigned char chunk_runner;    /* 0, or which of lua/iocp/runners.lua's calls it; set before it is submitted */
+	unsigned char has_place;       /* in a queue with a limit; of who has its packet */
+	unsigned char posted;          /* nobody asks for its results; set before it is submitted */
+	unsigned char settling;        /* the owner's; set before it is submitted */
+	iocp_pool *pool;               /* as a user of it */
+	iocp_body *body;               /* a reference */
+	_Atomic uint64_t since;        /* when it was to run, on iocp_now; relaxed: a figure */
+	iocp_payload payload;          /* arguments, until it has ended; then what came of it */
 	_Atomic(iocp_worker *) runner; /* while it runs */
-	int chunk_runner;         /* 0, or which of lua/iocp/runners.lua's functions calls it; set before it is submitted */
-	uint32_t attempts;        /* how often it has failed and runs again; of who runs it */
-	unsigned char has_place;  /* in a queue with a limit; of who has its packet */
-	unsigned char posted;     /* nobody asks for its results; set before it is submitted */
-	unsigned char settling;   /* the owner's; set before it is submitted */
-	struct iocp_task *behind; /* in a line of tasks; guarded by the pool's lock */
-	_Atomic iocp_timer limit; /* until when it is to have ended; 0: there is none */
-	/* While a chunk runs on top of the task that called its loop: that one. Guarded by iocp_tasks. */
-	struct iocp_task *caller;
-	_Atomic uint64_t since; /* when it was to run, on iocp_now; relaxed: a figure */
+	iocp_task_extra *extra;
+	iocp_watch *watches;
+	iocp_event *end;           /* that it has ended; NULL: no port was to be told. Written once, under iocp_tasks */
+	_Atomic(iocp_node *) node; /* NULL, until it has had an arc */
+	struct iocp_task *behind;  /* in a line of tasks; guarded by the pool's lock */
 };
+
+_Static_assert(sizeof(void *) < 8 || sizeof(iocp_task) <= 160, "it fills a class of the heap's blocks");
 
 extern iocp_lock iocp_tasks;
 
@@ -102,10 +104,10 @@ void iocp_parked_remove(iocp_task *task, uint32_t old);
 /* 1: the task is the caller's to run, and the packet's reference still the caller's. `in_place`: only a task that is
 ** queued, by somebody who waits for it; its packet is then found stale. */
 int iocp_task_claim(iocp_task *task, int in_place);
-/* It is on this worker's thread now, on top of what was. */
-void iocp_task_enter(iocp_task *task, iocp_worker *worker);
-/* The task beneath, or nothing, is the thread's again. `told`: the thread was told to stop. */
-void iocp_task_leave(iocp_worker *worker, iocp_task *outer, int told);
+/* Its task is on this worker's thread now, on top of what was. */
+void iocp_task_enter(iocp_run *run, iocp_worker *worker);
+/* What is beneath, or nothing, is the thread's again. `told`: the thread was told to stop. */
+void iocp_task_leave(iocp_worker *worker, iocp_run *outer, int told);
 /* Tells the thread of a task that runs. IOCP_INVALID: it does not run any more. IOCP_TIMEOUT: `hard`, and it is just
 ** being claimed or just ending. The system's code: `hard`, and it is only told. */
 int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason);
@@ -115,7 +117,7 @@ int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason);
 /* It ran: `outcome` is the task's from now on, and `outer` or nothing is on the thread. A periodic one that completed
 ** waits for its time again, and one that failed perhaps too: then 0, and what ran is no run of its own. */
 int iocp_task_finish(
-	iocp_task *task, iocp_worker *worker, iocp_task *outer, enum iocp_task_state state, iocp_payload *outcome);
+	iocp_task *task, iocp_worker *worker, iocp_run *outer, enum iocp_task_state state, iocp_payload *outcome);
 /* Makes a task that was not submitted yet one that waits for others (IOCP_WORD_LINKED), or is submitted as one
 ** (IOCP_WORD_SUBMITTED too). It has an `extra` then, which may be `fresh`. IOCP_INVALID: it was submitted;
 ** IOCP_CANCELLED: it is cancelled. The lock is held. */

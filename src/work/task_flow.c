@@ -67,47 +67,57 @@ static void deallocate(iocp_pool *pool, iocp_task *task)
 
 #endif
 
+static void free_extra(iocp_task_extra *extra)
+{
+	if (!extra)
+		return;
+	iocp_task_release(extra->input);
+	free(extra->made);
+	free(extra);
+}
+
 static void free_task(iocp_deferred *deferred)
 {
 	iocp_task *task = (iocp_task *)deferred; /* its first member's first */
 	iocp_pool *pool = task->pool;
 	free_payload(task, &task->payload);
 	iocp_body_release(task->body);
-	if (task->extra)
-		iocp_task_release(task->extra->input);
-	free(task->extra);
-	if (task->made)
-		free(task->made);
+	free_extra(task->extra);
 	if (task->end)
 		free(task->end);
 	/* Acquire: as in task_graph.c. */
 	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
 	deallocate(pool, task);
-	iocp_pool_drop(pool);
+	iocp_pool_freed(pool);
 }
 
-static void last_reference(iocp_object *object)
+static void last_reference(iocp_counted *counted)
 {
-	iocp_task *task = (iocp_task *)object;             /* its first member */
+	iocp_task *task = (iocp_task *)counted;            /* its first member */
 	if (iocp_task_state(task) < IOCP_TASK_COMPLETED) { /* never submitted: what was to run after it will not */
 		/* Relaxed: nobody else knows it any more. */
-		atomic_store_explicit(&object->references, 1, memory_order_relaxed);
+		atomic_store_explicit(&counted->references, 1, memory_order_relaxed);
 		(void)iocp_task_cancel(task, IOCP_BY_CALL);
 		iocp_task_release(task);
 	} else if (holds(task)) { /* a chain of tasks, perhaps */
-		iocp_free_in_turn(&object->deferred);
+		iocp_free_in_turn(&counted->deferred);
 	} else {
-		free_task(&object->deferred);
+		free_task(&counted->deferred);
 	}
 }
 
 iocp_task *iocp_task_new(iocp_pool *pool, iocp_body *body, iocp_payload *arguments)
 {
 	iocp_task *task = allocate(pool);
+	if (task && (body->terms.timeout > 0 || body->terms.retries > 0)
+		&& !(task->extra = calloc(1, sizeof(*task->extra)))) {
+		deallocate(pool, task);
+		return NULL;
+	}
 	if (!task)
 		return NULL;
-	task->object.deferred.free = free_task;
-	iocp_object_begin(&task->object, IOCP_KIND_TASK, last_reference);
+	task->counted.deferred.free = free_task;
+	iocp_counted_begin(&task->counted, IOCP_KIND_TASK, last_reference);
 	task->pool = iocp_pool_keep(pool);
 	task->body = iocp_body_retain(body);
 	task->payload = *arguments;
@@ -122,16 +132,16 @@ static void free_arguments(iocp_deferred *deferred)
 {
 	iocp_task *task = (iocp_task *)deferred; /* its first member's first */
 	free_payload(task, &task->payload);
-	task->object.deferred.free = free_task;
+	task->counted.deferred.free = free_task;
 	iocp_task_release(task);
 }
 
 /* A task that was cancelled needs its arguments no more, though its packet may stay queued for long. */
 static void drop_arguments(iocp_task *task)
 {
-	if (holds(task)) {                               /* tasks, perhaps, which this cancels in turn */
-		task->object.deferred.free = free_arguments; /* until it is called, its reference keeps the task */
-		iocp_free_in_turn(&iocp_task_retain(task)->object.deferred);
+	if (holds(task)) {                                /* tasks, perhaps, which this cancels in turn */
+		task->counted.deferred.free = free_arguments; /* until it is called, its reference keeps the task */
+		iocp_free_in_turn(&iocp_task_retain(task)->counted.deferred);
 	} else {
 		free_payload(task, &task->payload);
 	}
@@ -142,7 +152,10 @@ static void drop_arguments(iocp_task *task)
 ** which is not the last. */
 static void drop_limit(iocp_task *task)
 {
-	iocp_timer limit = atomic_load_explicit(&task->limit, memory_order_seq_cst);
+	iocp_timer limit;
+	if (task->body->terms.timeout <= 0)
+		return;
+	limit = atomic_load_explicit(&task->extra->limit, memory_order_seq_cst);
 	if (limit && iocp_timer_cancel(limit) == IOCP_OK)
 		iocp_task_release(task);
 }
@@ -495,7 +508,7 @@ static int set_limit(iocp_task *task, double ms)
 		iocp_task_release(task);
 		return r;
 	}
-	atomic_store_explicit(&task->limit, limit, memory_order_seq_cst); /* see drop_limit */
+	atomic_store_explicit(&task->extra->limit, limit, memory_order_seq_cst); /* see drop_limit */
 	if ((atomic_load_explicit(&task->word, memory_order_seq_cst) & IOCP_WORD_STATE) >= IOCP_TASK_COMPLETED)
 		drop_limit(task);
 	return IOCP_OK;
@@ -507,20 +520,12 @@ static int set_limit(iocp_task *task, double ms)
 ** failed. */
 static int retry(iocp_task *task)
 {
-	iocp_task_extra *fresh = task->extra ? NULL : calloc(1, sizeof(*fresh));
 	const iocp_terms *terms = &task->body->terms;
-	uint32_t attempt = task->attempts;
+	uint32_t attempt = task->extra->attempts;
 	int r;
-	if (atomic_load_explicit(&task->pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED
-		|| (!task->extra && !fresh)) {
-		free(fresh);
+	if (atomic_load_explicit(&task->pool->phase, memory_order_seq_cst) == IOCP_POOL_CLOSED)
 		return 0;
-	}
-	iocp_lock_acquire(&iocp_tasks);
-	if (fresh)
-		task->extra = fresh;
-	iocp_lock_release(&iocp_tasks);
-	task->attempts++; /* before it can run */
+	task->extra->attempts++; /* before it can run */
 	r = set_time(task, ldexp(terms->backoff, (int)(attempt < 64 ? attempt : 64)), 1);
 	if (r != IOCP_OK && r != IOCP_INVALID)
 		give_up(task, r);
@@ -534,7 +539,7 @@ static int is_too_late(const iocp_task *task)
 }
 
 /* A task that has run, and waits for its time again. */
-static void leave_undone(iocp_task *task, iocp_worker *worker, iocp_task *outer, iocp_payload *outcome)
+static void leave_undone(iocp_task *task, iocp_worker *worker, iocp_run *outer, iocp_payload *outcome)
 {
 	free_payload(task, outcome);
 	iocp_task_leave(worker, outer, 0);
@@ -559,7 +564,7 @@ static uint32_t last_word(iocp_task *task, enum iocp_task_state *state, iocp_pay
 }
 
 int iocp_task_finish(
-	iocp_task *task, iocp_worker *worker, iocp_task *outer, enum iocp_task_state state, iocp_payload *outcome)
+	iocp_task *task, iocp_worker *worker, iocp_run *outer, enum iocp_task_state state, iocp_payload *outcome)
 {
 	uint32_t old, word;
 	/* Relaxed: a canceller who sees it finds the task's end anyway, and one who does not is waited for below. */
@@ -583,7 +588,8 @@ int iocp_task_finish(
 	iocp_counts_add(&worker->counts, state); /* before anybody can know that it has ended */
 	old = atomic_exchange_explicit(&task->word, word, memory_order_seq_cst);
 	iocp_task_leave(worker, outer, (old & IOCP_WORD_CANCEL) != 0);
-	drop_limit(task);
+	if (task->extra)
+		drop_limit(task);
 	if (old & IOCP_WORD_WATCHED)
 		tell(task);
 	return 1;

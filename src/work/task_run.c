@@ -35,20 +35,26 @@ int iocp_task_claim(iocp_task *task, int in_place)
 
 /* ---- telling its thread to stop ---------------------------------------------------------------------------------- */
 
-/* Whether a cancel of `task` means what is on its thread now: the task itself, or the chunk of a loop that it
-** called. The lock is held, as for the next. */
-static int runs_for(const iocp_task *current, const iocp_task *task)
+/* A worker runs only chunks of its own loop on top of the task that called that. */
+static const iocp_run *caller_of(const iocp_run *run)
 {
-	while (current && current != task)
-		current = current->caller;
-	return current != NULL;
+	return run->task->chunk_runner ? run->outer : NULL;
 }
 
-static int is_told_to_stop(const iocp_task *current)
+/* Whether a cancel of `task` means what is on its thread now: the task itself, or the chunk of a loop that it
+** called. The lock is held, as for the next. */
+static int runs_for(const iocp_run *run, const iocp_task *task)
 {
-	while (current && !(iocp_task_word(current) & IOCP_WORD_CANCEL))
-		current = current->caller;
-	return current != NULL;
+	while (run && run->task != task)
+		run = caller_of(run);
+	return run != NULL;
+}
+
+static int is_told_to_stop(const iocp_run *run)
+{
+	while (run && !(iocp_task_word(run->task) & IOCP_WORD_CANCEL))
+		run = caller_of(run);
+	return run != NULL;
 }
 
 int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason)
@@ -73,18 +79,18 @@ int iocp_task_stop(iocp_task *task, int hard, enum iocp_task_reason reason)
 	return !told ? IOCP_INVALID : hard && !worker ? IOCP_TIMEOUT : r;
 }
 
-void iocp_task_enter(iocp_task *task, iocp_worker *worker)
+void iocp_task_enter(iocp_run *run, iocp_worker *worker)
 {
-	/* Relaxed: this thread's own. */
-	iocp_task *outer = atomic_load_explicit(&worker->current, memory_order_relaxed);
-	if (outer) {
+	iocp_task *task = run->task;
+	if (run->outer) {
 		iocp_lock_acquire(&iocp_tasks);
-		task->caller = task->chunk_runner ? outer : NULL; /* a worker runs only chunks of its own loop on top of it */
-		if (!task->caller && is_told_to_stop(outer))      /* which does not mean the one on top of it */
+		if (!caller_of(run) && is_told_to_stop(run->outer)) /* which does not mean the one on top of it */
 			iocp_thread_cancel_work(worker->thread, 0);
 	}
-	atomic_store_explicit(&worker->current, task, memory_order_relaxed); /* before `runner`, or under the lock */
-	if (outer)
+	/* Relaxed: before `runner`, or under the lock. Who looks at it under the lock has told a task of this thread to
+	** stop, whose end waits for the lock: see iocp_task_leave. So what is on the stack stays there. */
+	atomic_store_explicit(&worker->current, run, memory_order_relaxed);
+	if (run->outer)
 		iocp_lock_release(&iocp_tasks);
 	atomic_store_explicit(&task->runner, worker, memory_order_seq_cst);
 	if (atomic_load_explicit(&task->word, memory_order_seq_cst) & IOCP_WORD_CANCEL) {
@@ -94,7 +100,7 @@ void iocp_task_enter(iocp_task *task, iocp_worker *worker)
 	}
 }
 
-void iocp_task_leave(iocp_worker *worker, iocp_task *outer, int told)
+void iocp_task_leave(iocp_worker *worker, iocp_run *outer, int told)
 {
 	if (!outer && !told) {
 		atomic_store_explicit(&worker->current, NULL, memory_order_relaxed); /* no canceller is left who would look */

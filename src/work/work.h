@@ -250,14 +250,16 @@ iocp_body *iocp_body_retain(iocp_body *body);
 /* NULL is allowed. */
 void iocp_body_release(iocp_body *body);
 
-enum { IOCP_PAYLOAD_ROOM = 40 };
+enum { IOCP_PAYLOAD_ROOM = 32 };
 
 /* What a task is called with, or what came of it. Zeroed: nothing. */
 typedef struct iocp_payload {
 	void *block; /* NULL: it is nothing, or `size` bytes that lie in `room`, with nothing to free */
 	size_t size;
-	const void *owner;
-	unsigned char room[IOCP_PAYLOAD_ROOM];
+	union {
+		const void *owner; /* of a block */
+		unsigned char room[IOCP_PAYLOAD_ROOM];
+	};
 } iocp_payload;
 
 /* ---- stats.c ----------------------------------------------------------------------------------------------------- */
@@ -367,9 +369,10 @@ struct iocp_worker {
 	uint32_t index; /* from 1 on, in the order of their starts */
 	uint32_t place; /* see iocp_placing_take */
 	int depth;
-	uint64_t tasks;               /* that it has taken from the queue and run */
-	iocp_run *run;                /* the innermost */
-	_Atomic(iocp_task *) current; /* its task; see task_flow.c */
+	uint64_t tasks;              /* that it has taken from the queue and run */
+	uint32_t freed;              /* tasks of its pool that it has freed, and that are users still */
+	iocp_run *run;               /* the innermost */
+	_Atomic(iocp_run *) current; /* the same, as others see it; see task_run.c */
 	enum iocp_worker_end end;
 	int initialised; /* the owner's to say: it can run tasks */
 	iocp_counts counts;

@@ -43,7 +43,7 @@ static void run_task(iocp_worker *worker, iocp_task *task, void *context)
 	count_active(pool);
 	worker->run = &run;
 	worker->depth++;
-	iocp_task_enter(task, worker);
+	iocp_task_enter(&run, worker);
 	state = pool->calls->run(worker, &run, context);
 	ended = iocp_now();
 	if (atomic_load_explicit(&pool->tracing, memory_order_relaxed)) /* a switch: late is good enough */
@@ -53,12 +53,11 @@ static void run_task(iocp_worker *worker, iocp_task *task, void *context)
 	iocp_times_add(&worker->counts.waited, began > since ? began - since : 0);
 	iocp_times_add(&worker->counts.ran, ended - began);
 	atomic_fetch_sub_explicit(&pool->active, 1, memory_order_relaxed);
-	if (!iocp_task_finish(task, worker, run.outer ? run.outer->task : NULL, state, &run.outcome))
+	if (!iocp_task_finish(task, worker, run.outer, state, &run.outcome))
 		return;
-	/* Sequentially consistent: see pool.c. This thread alone writes it. */
+	/* Sequentially consistent: see take_packet. This thread alone writes it. */
 	atomic_store_explicit(&worker->counts.ended, atomic_load_explicit(&worker->counts.ended, memory_order_relaxed) + 1,
 		memory_order_seq_cst);
-	iocp_pool_ended(pool);
 }
 
 int iocp_worker_run_in_place(iocp_worker *worker, iocp_task *task, void *context)
@@ -72,14 +71,29 @@ int iocp_worker_run_in_place(iocp_worker *worker, iocp_task *task, void *context
 
 /* ---- a step of the loop ------------------------------------------------------------------------------------------ */
 
+/* As iocp_port_dequeue. In a pool that shuts down, who finds nothing looks whether it was the last: that need not be
+** done for each task, where it costs a lock and the lines that all the workers count in. Sequentially consistent: what
+** this worker has ended is counted by now, so either it sees here that the pool shuts down, and then the last of those
+** who look sees all counts, or who shut it down saw this one's. */
+static int take_packet(iocp_pool *pool, iocp_packet *packet)
+{
+	/* Relaxed: whoever waits for ever when it changes is one of the least. */
+	int elastic = atomic_load_explicit(&pool->elastic, memory_order_relaxed);
+	if (atomic_load_explicit(&pool->phase, memory_order_seq_cst) == IOCP_POOL_DRAINING) {
+		int r = iocp_port_dequeue(pool->port, packet, 0);
+		if (r != IOCP_TIMEOUT)
+			return r;
+		iocp_pool_ended(pool);
+	}
+	return iocp_port_dequeue(pool->port, packet, elastic ? pool->idle : IOCP_INFINITE);
+}
+
 int iocp_worker_step(iocp_worker *worker, void *context)
 {
 	iocp_pool *pool = worker->pool;
 	iocp_packet packet;
 	iocp_task *task;
-	/* Relaxed: whoever waits for ever when it changes is one of the least. */
-	int elastic = atomic_load_explicit(&pool->elastic, memory_order_relaxed);
-	int r = iocp_port_dequeue(pool->port, &packet, elastic ? pool->idle : IOCP_INFINITE);
+	int r = take_packet(pool, &packet);
 	if (r == IOCP_TIMEOUT) {
 		worker->end = IOCP_WORKER_TOLD;
 		return !iocp_pool_shrink(pool);
@@ -120,7 +134,8 @@ static int worker_main(iocp_thread *thread, void *data)
 	iocp_pool_enter(pool, worker);
 	pool->calls->work(worker);
 	iocp_pool_leave(pool, worker, pool->replace && worker->initialised);
-	iocp_pool_drop(pool);
+	worker->pool = NULL; /* what it frees now is told of at once */
+	iocp_pool_drop_many(pool, worker->freed + 1);
 	return worker->end == IOCP_WORKER_DIED ? IOCP_CANCELLED : IOCP_OK;
 }
 

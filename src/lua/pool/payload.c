@@ -10,8 +10,9 @@ _Static_assert((int)IOCP_PAYLOAD_ROOM == (int)IOCP_ENCODING_ROOM, "the encoder f
 iocp_values iocp_payload_values(const iocp_payload *payload)
 {
 	/* Nobody writes to a task's payload any more, but for freeing the block. */
-	void *room = payload->size ? (void *)(uintptr_t)payload->room : NULL;
-	return (iocp_values){payload->block ? payload->block : room, payload->size, payload->owner};
+	if (payload->block)
+		return (iocp_values){payload->block, payload->size, payload->owner};
+	return (iocp_values){payload->size ? (void *)(uintptr_t)payload->room : NULL, payload->size, NULL};
 }
 
 int iocp_payload_copy(lua_State *L, const iocp_encoding *encoding, iocp_payload *payload)
@@ -26,9 +27,12 @@ int iocp_payload_copy(lua_State *L, const iocp_encoding *encoding, iocp_payload 
 		if (r != IOCP_OK)
 			return r;
 	}
-	payload->block = block == payload->room ? NULL : block;
 	payload->size = size;
-	payload->owner = encoding->owner;
+	payload->block = NULL;
+	if (block != payload->room) {
+		payload->block = block;
+		payload->owner = encoding->owner;
+	}
 	return IOCP_OK;
 }
 

@@ -122,7 +122,7 @@ static void pass_on(lua_State *L, iocp_lua_worker *worker, const iocp_task *inpu
 	lua_pushvalue(L, 1); /* the message, behind the error value */
 	iocp_outcome_keep_failure(L, &failure, run->task);
 	note_failure(L, worker, &failure);
-	run->outcome = (iocp_payload){failure.block, failure.size, failure.owner, {0}};
+	run->outcome = (iocp_payload){.block = failure.block, .size = failure.size, .owner = failure.owner};
 	worker->call->fails = 1;
 }
 
@@ -188,7 +188,7 @@ static int keep_error(lua_State *L)
 	iocp_outcome_keep_failure(L, &failure, run->task);
 	if (!iocp_task_is_retried(run->task))
 		note_failure(L, worker, &failure);
-	run->outcome = (iocp_payload){failure.block, failure.size, failure.owner, {0}};
+	run->outcome = (iocp_payload){.block = failure.block, .size = failure.size, .owner = failure.owner};
 	if (iocp_thread_cancelled() || iocp_task_is_retried(run->task))
 		return 0;
 	lua_pushfstring(L, "%s: %s failed in worker %d: %s", iocp_pool_name(pool), name, (int)worker->worker.index,

@@ -189,7 +189,7 @@ typedef struct iocp_encoding {
 	void *room; /* IOCP_ENCODING_ROOM bytes that take the place of a block which has no objects and fits; or NULL */
 } iocp_encoding;
 
-enum { IOCP_ENCODING_ROOM = 40 };
+enum { IOCP_ENCODING_ROOM = 32 };
 
 /* Raises for a value that cannot cross, or for lack of memory, and then has taken nothing. Else IOCP_OK or
 ** IOCP_NOMEM; the caller owns the block, unless it is `room`. The stack is as it was. */

@@ -127,7 +127,7 @@ int iocp_heap_destroy(iocp_heap *heap)
 	int r;
 	/* Relaxed: a heap is the process' own before anyone else knows it, or never. */
 	if (heap == atomic_load_explicit(&process_heap, memory_order_relaxed)
-		|| heap->object.kind == IOCP_KIND_PRIVATE_HEAP) /* queued packets name its blocks */
+		|| heap->object.counted.kind == IOCP_KIND_PRIVATE_HEAP) /* queued packets name its blocks */
 		return IOCP_INVALID;
 	r = iocp_heap_shut(heap);
 	if (r != IOCP_OK)

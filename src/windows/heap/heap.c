@@ -109,7 +109,7 @@ int iocp_heap_process(iocp_heap **heap)
 int iocp_heap_destroy(iocp_heap *heap)
 {
 	int r;
-	if (heap->adopted || heap->object.kind == IOCP_KIND_PRIVATE_HEAP) /* queued packets name its blocks */
+	if (heap->adopted || heap->object.counted.kind == IOCP_KIND_PRIVATE_HEAP) /* queued packets name its blocks */
 		return IOCP_INVALID;
 	r = iocp_heap_shut(heap);
 	if (r != IOCP_OK)
