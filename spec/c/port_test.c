@@ -238,6 +238,12 @@ static void the_peak_counts_what_is_in_the_inbox(void **state)
 	iocp_port_reset_peak(port);
 	iocp_port_stats(port, &info);
 	assert_int_equal(info.peak, 0);
+	post_keys(0, 2000);
+	get_keys(0, 1000);
+	post_keys(2000, 3001); /* 2001: from 128 on it is not as exact */
+	get_keys(1000, 3001);
+	iocp_port_stats(port, &info);
+	assert_true(info.peak >= 2001 && info.peak <= 2001 + 2001 / 128);
 	(void)state;
 }
 

@@ -20,9 +20,10 @@
 ** A packet is in one of the two at every moment, since it goes from one to the other under both locks. `open` changes
 ** under both, and so is known under either; a post looks without one first, and finds out under the lock that it takes.
 **
-** The peak is exact, though who posts does not see what is taken: it counts its own, and only when that would be more
-** than the peak it looks how many were taken meanwhile. It sees all that was taken before the post, if one
-** happens-before the other; if not, who could tell?
+** The peak. Who posts does not see what is taken, and to look at each post would bring back the line that moves: so it
+** counts its own, and looks only when that would be more than the peak and by a 128th more than what it found last. So
+** the peak is never too low; it is exact below 128 packets and where nothing is taken meanwhile, else too high by one
+** in 128 at most. A look finds all that was taken before the post, if that happens-before it; if not, who could tell?
 **
 ** Locks: the port's, then the inbox's, under which nothing is allocated, freed or waited for. While the inbox is open
 ** the port's `poster_cpu`, a hint, stays as it is. spec/model/port.pml has the inbox, too.
@@ -30,14 +31,22 @@
 
 #include "native/port.h"
 
-/* Subtracts what was taken meanwhile. The inbox's lock is held, as for the next. */
-static void count_exactly(iocp_port *port)
+/* The peak as it is with so many more, and how far it is sure from here on. The lock is held, as for the next. */
+static void look_and_count(iocp_port *port, size_t count)
 {
 	iocp_inbox *inbox = &port->inbox;
 	/* Relaxed: see the top; it is written under the port's lock. */
 	uint64_t dequeued = atomic_load_explicit(&port->dequeued, memory_order_relaxed);
-	inbox->length -= dequeued - inbox->seen;
+	if (inbox->length > port->peak)
+		port->peak = inbox->length;
+	inbox->length += count - (dequeued - inbox->seen);
 	inbox->seen = dequeued;
+	if (inbox->length > port->peak)
+		port->peak = inbox->length;
+	inbox->sure = inbox->length + inbox->length / 128;
+	if (inbox->sure < port->peak)
+		inbox->sure = port->peak;
+	port->hurries = 0;
 }
 
 static void append(iocp_port *port, const iocp_packet *packets, size_t count)
@@ -47,12 +56,10 @@ static void append(iocp_port *port, const iocp_packet *packets, size_t count)
 		iocp_queue_append(&inbox->queue, packets);
 	else
 		iocp_queue_append_many(&inbox->queue, packets, count);
-	inbox->length += count;
-	if (inbox->length > inbox->peak) {
-		count_exactly(port);
-		if (inbox->length > inbox->peak)
-			inbox->peak = inbox->length;
-	}
+	if (inbox->length + count > inbox->sure)
+		look_and_count(port, count);
+	else
+		inbox->length += count;
 }
 
 int iocp_inbox_post(iocp_port *port, const iocp_packet *packets, size_t count)
@@ -61,7 +68,7 @@ int iocp_inbox_post(iocp_port *port, const iocp_packet *packets, size_t count)
 	iocp_chunk *fresh = NULL;
 	size_t bytes;
 	do {
-		iocp_lock_acquire(&inbox->lock);
+		iocp_lock_acquire_often(&inbox->lock);
 		if (!iocp_inbox_is_open(port)) {
 			iocp_lock_release(&inbox->lock);
 			iocp_chunks_free(fresh);
@@ -84,23 +91,43 @@ int iocp_inbox_post(iocp_port *port, const iocp_packet *packets, size_t count)
 void iocp_inbox_open(iocp_port *port)
 {
 	iocp_inbox *inbox = &port->inbox;
-	iocp_lock_acquire(&inbox->lock);
+	iocp_lock_acquire_often(&inbox->lock);
 	inbox->length = port->queue.count;
 	inbox->seen = atomic_load_explicit(&port->dequeued, memory_order_relaxed); /* written under the port's lock */
-	inbox->peak = port->peak;
+	inbox->sure = port->peak;
+	port->hurries = 0;
 	/* Relaxed, here and below: relied on under one of the locks only. */
 	atomic_store_explicit(&inbox->open, 1, memory_order_relaxed);
 	iocp_lock_release(&inbox->lock);
 }
 
+/* Who gets is at the heels of who posts: it lets it go ahead, without a look at its lines. What may happen to the inbox
+** meanwhile is that packets come. */
+static void let_it_fill(iocp_port *port)
+{
+	enum { FEW = 128, PAUSES = 256 };
+	iocp_inbox *inbox = &port->inbox;
+	int few = inbox->queue.count && inbox->queue.count < FEW, i;
+	if (few && port->hurries) {
+		iocp_lock_release(&inbox->lock);
+		for (i = 0; i < PAUSES; i++)
+			iocp_relax();
+		iocp_lock_acquire_often(&inbox->lock);
+	}
+	port->hurries = few;
+}
+
 void iocp_inbox_empty(iocp_port *port, int shuts)
 {
 	iocp_inbox *inbox = &port->inbox;
-	iocp_lock_acquire(&inbox->lock);
+	iocp_lock_acquire_often(&inbox->lock);
+	if (!shuts)
+		let_it_fill(port);
 	if (shuts || !inbox->queue.count)
 		atomic_store_explicit(&inbox->open, 0, memory_order_relaxed);
 	port->posted += inbox->queue.count;
-	port->peak = inbox->peak;
+	if (inbox->length > port->peak)
+		port->peak = inbox->length;
 	iocp_queue_join(&port->queue, &inbox->queue);
 	iocp_lock_release(&inbox->lock);
 }

@@ -28,7 +28,7 @@ typedef struct iocp_inbox {
 	iocp_queue queue;      /* no packets while it is shut */
 	uint64_t length;       /* packets here and in the port's queue, but for those taken since `seen` */
 	uint64_t seen;         /* the port's `dequeued` when `length` was exact */
-	uint64_t peak;         /* the port's, while it is open */
+	uint64_t sure;         /* `length` may come to this before who posts is to look what was taken */
 } iocp_inbox;
 
 struct iocp_port {
@@ -48,9 +48,10 @@ struct iocp_port {
 	iocp_waiters deferred;
 	iocp_waiter *in_flight;
 	int64_t in_flight_since;   /* ns */
-	uint64_t peak, posted;     /* without those in the inbox */
+	uint64_t peak, posted;     /* without those in the inbox; while that is open `peak` is under its lock */
 	_Atomic uint64_t dequeued; /* written under the lock */
 	int asked;                 /* 1: `ready` is to be told when there is something */
+	int hurries;               /* 1: few came out of the inbox the last time */
 	int poster_cpu;            /* where the last post to an empty queue was made */
 	_Atomic uint32_t no_spin;  /* see iocp_port_set_spin; this and the next are hints, so relaxed */
 	_Atomic uint32_t spinner;  /* 1 while a thread spins here */
