@@ -164,6 +164,171 @@ static void a_batch_wakes_no_more_threads_than_it_fills(void **state)
 	(void)state;
 }
 
+/* ---- the inbox: a backlog of 64 opens it, and who asks how many there are shuts it ------------------------------- */
+
+static void post_keys(uintptr_t first, uintptr_t beyond)
+{
+	for (; first < beyond; first++)
+		assert_int_equal(iocp_port_enqueue(port, first, 0, 0), IOCP_OK);
+}
+
+static void get_keys(uintptr_t first, uintptr_t beyond)
+{
+	iocp_packet packet;
+	for (; first < beyond; first++) {
+		assert_int_equal(iocp_port_dequeue(port, &packet, 0), IOCP_OK);
+		assert_int_equal(packet.key, first);
+	}
+}
+
+static void a_batch_takes_what_is_in_the_inbox_too(void **state)
+{
+	iocp_packet packets[1000];
+	size_t count, i;
+	post_keys(0, 200);
+	assert_true(iocp_inbox_is_open(port));
+	assert_int_equal(iocp_port_dequeue_many(port, packets, 150, &count, 0), IOCP_OK);
+	assert_int_equal(count, 150);
+	post_keys(200, 300);
+	assert_int_equal(iocp_port_dequeue_many(port, packets + 150, 850, &count, 0), IOCP_OK);
+	assert_int_equal(count, 150);
+	for (i = 0; i < 300; i++)
+		assert_int_equal(packets[i].key, i);
+	assert_int_equal(iocp_port_dequeue(port, packets, 0), IOCP_TIMEOUT);
+	assert_false(iocp_inbox_is_open(port));
+	(void)state;
+}
+
+static void a_shut_inbox_keeps_the_order(void **state)
+{
+	iocp_port_info info = {.size = sizeof(info)};
+	iocp_packet packets[2] = {{.key = 200}, {.key = 201}};
+	post_keys(0, 200);
+	iocp_port_stats(port, &info);
+	assert_false(iocp_inbox_is_open(port));
+	assert_true(info.queued == 200 && info.posted == 200 && info.peak == 200);
+	assert_int_equal(iocp_port_enqueue_many(port, packets, 2), IOCP_OK);
+	assert_true(iocp_inbox_is_open(port));
+	post_keys(202, 300);
+	get_keys(0, 250);
+	packets[0].key = 249;
+	assert_int_equal(iocp_port_putback(port, packets, 1), IOCP_OK);
+	assert_false(iocp_inbox_is_open(port));
+	get_keys(249, 300);
+	iocp_port_stats(port, &info);
+	assert_true(info.queued == 0 && info.posted == 300 && info.dequeued == 300 && info.peak == 300);
+	(void)state;
+}
+
+static void the_peak_counts_what_is_in_the_inbox(void **state)
+{
+	iocp_port_info info = {.size = sizeof(info)};
+	post_keys(0, 100);
+	get_keys(0, 60);
+	post_keys(100, 130); /* 70 */
+	get_keys(60, 70);
+	post_keys(130, 169); /* 99 */
+	assert_true(iocp_inbox_is_open(port));
+	iocp_port_stats(port, &info);
+	assert_int_equal(info.peak, 100);
+	post_keys(169, 171);
+	get_keys(70, 171);
+	iocp_port_stats(port, &info);
+	assert_int_equal(info.peak, 101);
+	iocp_port_reset_peak(port);
+	iocp_port_stats(port, &info);
+	assert_int_equal(info.peak, 0);
+	post_keys(0, 2000);
+	get_keys(0, 1000);
+	post_keys(2000, 3001); /* 2001: from 128 on it is not as exact */
+	get_keys(1000, 3001);
+	iocp_port_stats(port, &info);
+	assert_true(info.peak >= 2001 && info.peak <= 2001 + 2001 / 128);
+	(void)state;
+}
+
+static void *get_one(void *of)
+{
+	iocp_packet packet = {.key = 0};
+	if (iocp_port_dequeue(of, &packet, IOCP_INFINITE) != IOCP_OK)
+		abort();
+	return (void *)packet.key;
+}
+
+static void a_free_slot_lets_who_waits_at_the_inbox(void **state)
+{
+	iocp_port_info info = {.size = sizeof(info)};
+	pthread_t thread;
+	void *key;
+	iocp_port_release(port);
+	assert_int_equal(iocp_port_create(1, &port), IOCP_OK);
+	post_keys(0, 1);
+	get_keys(0, 1);
+	assert_int_equal(pthread_create(&thread, NULL, get_one, port), 0);
+	while (info.waiting == 0)
+		iocp_port_stats(port, &info);
+	post_keys(1, 71);
+	get_keys(1, 65);
+	assert_true(iocp_inbox_is_open(port) && port->queue.count == 0);
+	assert_int_equal(iocp_block_enter(), IOCP_OK);
+	pthread_join(thread, &key);
+	iocp_block_leave();
+	assert_int_equal((uintptr_t)key, 65);
+	get_keys(66, 71);
+	(void)state;
+}
+
+static void *post_until_closed(void *which)
+{
+	uintptr_t n = 0;
+	while (iocp_port_enqueue(port, n + 1, 0, (uintptr_t)which) == IOCP_OK)
+		n++;
+	return (void *)n;
+}
+
+static void count_key(iocp_port *unused, const iocp_packet *unused_packet, void *count)
+{
+	(void)unused;
+	(void)unused_packet;
+	++*(size_t *)count;
+}
+
+/* The getter falls behind and catches up, somebody asks now and then, and at some time the port is closed. */
+static void a_backlog_keeps_the_order_of_each_poster(void **state)
+{
+	int round;
+	for (round = 0; round < 30; round++) {
+		iocp_port_info info = {.size = sizeof(info)};
+		iocp_packet packets[100];
+		uintptr_t last[2] = {0, 0}, posted = 0, got = 0, i;
+		pthread_t posters[2];
+		size_t count, discarded = 0;
+		iocp_port_set_discard(port, count_key, &discarded);
+		for (i = 0; i < 2; i++)
+			assert_int_equal(pthread_create(&posters[i], NULL, post_until_closed, (void *)i), 0);
+		while (got < MANY) {
+			assert_int_equal(iocp_port_dequeue_many(port, packets, got % 100 + 1, &count, IOCP_INFINITE), IOCP_OK);
+			got += count;
+			for (i = 0; i < count; i++)
+				assert_int_equal(packets[i].key, ++last[packets[i].overlapped]);
+			if (got % 97 == 0)
+				iocp_port_stats(port, &info);
+		}
+		iocp_port_close(port);
+		for (i = 0; i < 2; i++) {
+			void *n;
+			pthread_join(posters[i], &n);
+			posted += (uintptr_t)n;
+		}
+		assert_int_equal(got + discarded, posted);
+		iocp_port_stats(port, &info);
+		assert_true(info.posted == posted && info.dequeued == got && info.peak >= discarded);
+		iocp_port_release(port);
+		assert_int_equal(iocp_port_create(0, &port), IOCP_OK);
+	}
+	(void)state;
+}
+
 /* ---- stress: posts, batches, gets with and without timeouts, closes ---------------------------------------------- */
 
 static _Atomic uint64_t taken, sum;
@@ -490,6 +655,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(packets_put_back_come_first, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_batch_wakes_no_more_threads_than_it_fills, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(a_queue_of_any_shape_keeps_order, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(a_batch_takes_what_is_in_the_inbox_too, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(a_shut_inbox_keeps_the_order, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(the_peak_counts_what_is_in_the_inbox, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(a_free_slot_lets_who_waits_at_the_inbox, new_port, drop_port),
+		cmocka_unit_test_setup_teardown(a_backlog_keeps_the_order_of_each_poster, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(nothing_is_lost_or_delivered_twice, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(closing_at_any_moment_wakes_everyone, new_port, drop_port),
 		cmocka_unit_test_setup_teardown(ping_pong_never_hangs, new_port, drop_port),
