@@ -107,4 +107,26 @@ describe("with IOCP_DEBUG", function()
     end
     assert.equal(3, select(2, output:gsub("assigned", "")), output)
   end)
+
+  it("1 says which streams were dropped without a close, and where they were made", function()
+    local output = output_of("1", [[
+      iocp.run(function()
+        local server = iocp.listen("127.0.0.1")
+        iocp.connect(server:address())
+        assert(iocp.connect(server:address())):close()
+        server = nil
+      end)
+      iocp.datagram("127.0.0.1")
+      collectgarbage()
+      collectgarbage()
+    ]])
+    for _, line in ipairs {
+      "iocp: main script: iocp.Server, made at [^\n]-:2, was dropped, and is closed only now: close it\n",
+      "iocp: main script: iocp.Stream, made at [^\n]-:3, was dropped",
+      "iocp: main script: iocp.Datagram, made at [^\n]-:7, was dropped",
+    } do
+      assert.matches(line, output)
+    end
+    assert.equal(3, select(2, output:gsub("was dropped", "")), output)
+  end)
 end)

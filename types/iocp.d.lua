@@ -441,7 +441,8 @@ function iocp.listen(host, port, options) end
 ---@return iocp.Datagram|nil datagram, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
 function iocp.datagram(host, port, options) end
 
---- A connection that is read and written as a file is. For the thread that made it alone.
+--- A connection that is read and written as a file is. For the thread that made it alone. One that was dropped is closed
+--- when it is collected, as file streams, servers and datagram sockets are; IOCP_DEBUG=1 tells of it.
 ---@class iocp.Stream
 local stream = {}
 
@@ -513,7 +514,8 @@ function stream:address() end
 ---@field linger? number milliseconds that close goes on writing, default 5000
 
 --- Opens a file as a stream. That itself may wait for the device, without others running.
----@param path string|iocp.File in UTF-8; or a file that is associated with nothing: a process' pipes, File.pipe()
+---@param path string|iocp.File in UTF-8; or a file that is associated with nothing, and is the stream's from then on:
+--- a process' pipes, File.pipe()
 ---@param mode? string of a path: as iocp.File
 ---@param options? iocp.FileStreamOptions
 ---@return iocp.FileStream|nil stream, string? message, iocp.Code? code ENOENT, EACCES ...

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lua/value/format.h"
 
@@ -42,6 +43,21 @@ static const char *push_caller(lua_State *L)
 	luaL_where(L, 1);
 	lua_pushfstring(L, "%s%s", lua_tostring(L, -1), known ? about.name : "a call");
 	lua_remove(L, -2);
+	return lua_tostring(L, -1);
+}
+
+const char *iocp_debug_push_maker(lua_State *L)
+{
+	lua_Debug own, about;
+	const char *end;
+	int level, known = lua_getstack(L, 1, &own) && lua_getinfo(L, "S", &own);
+	end = known ? strrchr(own.source, LUA_DIRSEP[0]) : NULL;
+	for (level = 2; known && lua_getstack(L, level, &about); level++) {
+		lua_getinfo(L, "Sl", &about);
+		if (about.currentline > 0 && !(end && strncmp(about.source, own.source, (size_t)(end - own.source)) == 0))
+			return lua_pushfstring(L, "%s:%d", about.short_src, about.currentline);
+	}
+	lua_pushliteral(L, "?");
 	return lua_tostring(L, -1);
 }
 
