@@ -3,7 +3,7 @@ local iocp = require "iocp"
 local support = require "support"
 local files = require "support.files"
 
-local TIMES, SLACK = 20, 8 -- how many are dropped, and by what else the descriptors may differ, as by the first use of all
+local TIMES, SLACK = 20, 8 -- how many are dropped, and by what else the descriptors may differ, as by the first use
 
 local function collect()
   for _ = 1, 3 do

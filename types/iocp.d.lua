@@ -441,8 +441,8 @@ function iocp.listen(host, port, options) end
 ---@return iocp.Datagram|nil datagram, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
 function iocp.datagram(host, port, options) end
 
---- A connection that is read and written as a file is. For the thread that made it alone. One that was dropped is closed
---- when it is collected, as file streams, servers and datagram sockets are; IOCP_DEBUG=1 tells of it.
+--- A connection that is read and written as a file is. For the thread that made it alone. One that was dropped is
+--- closed when it is collected, as file streams, servers and datagram sockets are; IOCP_DEBUG=1 tells of it.
 ---@class iocp.Stream
 local stream = {}
 

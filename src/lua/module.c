@@ -196,6 +196,7 @@ static const luaL_Reg private_functions[] = {
 	{"in_thread", private_in_thread},
 	{"stays", iocp_lua_stays},
 	{"own", iocp_lua_own},
+	{"put", iocp_lua_put},
 	{NULL, NULL},
 };
 

@@ -224,10 +224,10 @@ static int find_methods(lua_State *L)
 	int c;
 	for (c = 0; c < IOCP_CLASS_COUNT && strcmp(rows[c].name, name) != 0; c++)
 		;
-	if (c == IOCP_CLASS_COUNT)
+	if (c == IOCP_CLASS_COUNT && strcmp(name, IOCP_LIMITED) != 0)
 		return 0;
 	lua_settop(L, 2);
-	iocp_class_load(L, (enum iocp_class)c);
+	iocp_class_load(L, (enum iocp_class)c); /* IOCP_LIMITED_PORTS is IOCP_CLASS_COUNT */
 	lua_rawget(L, 1);
 	return 1;
 }

@@ -268,6 +268,8 @@ enum iocp_found {
 };
 /* Pushes the name of the value at the top if it was found. */
 enum iocp_found iocp_names_find(lua_State *L, int names);
+/* private.put */
+int iocp_lua_put(lua_State *L);
 /* Pushes what a name stands for and returns 1, or 0 with a message pushed. It may be required, which may raise no
 ** error. */
 int iocp_names_resolve(lua_State *L, const char *name, size_t length);
