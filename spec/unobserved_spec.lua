@@ -24,8 +24,6 @@ local function output_of(script)
   return output
 end
 
-local ended = " repeat iocp.sleep(1) until done:status() ~= 'running'"
-
 describe("a failure that nobody asked for", function()
   -- The beginning of what is told, and a script at whose end it is.
   local failing = {
@@ -55,6 +53,12 @@ describe("a failure that nobody asked for", function()
     ["a task's of which tostring told"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) local t = p:submit(function() error('on purpose') end) "
         .. "repeat iocp.sleep(1) until tostring(t):find('failed')" },
+    ["a thread's whose status was seen"] = { "iocp: thread iocp failed and nobody joined it: ",
+      "local t = iocp.Thread(function() error('on purpose') end) "
+        .. "repeat iocp.sleep(1) until t:status() == 'failed'" },
+    ["a task's whose status was seen"] = { "failed and nobody waited for it: ",
+      "local p = iocp.Pool(1) local t = p:submit(function() error('on purpose') end) "
+        .. "repeat iocp.sleep(1) until t:status() == 'failed'" },
     ["a periodic task's"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) p:submit_every(1, function() error('on purpose') end) "
         .. "repeat iocp.sleep(1) until p:stats().failed == 1" },
@@ -158,6 +162,20 @@ describe("a failure that nobody asked for", function()
     assert.matches("iocp: 10 more failed", output, 1, true)
   end)
 
+  it("is told at once, of a periodic task, though somebody keeps it; and once", function()
+    local output = output_of([[
+      local pool = iocp.Pool(1)
+      local task = pool:submit_every(1, function() error("on purpose") end)
+      local bare = pool:submit_every(1, { body = function() error("again") end, retries = 2 })
+      repeat iocp.sleep(1) until pool:stats().failed == 2
+      io.stderr:write("goes on\n")
+      assert(task:status() == "failed" and bare:status() == "failed")
+    ]])
+    assert.matches("on purpose", output:match("^(.*)goes on"), 1, true)
+    assert.matches("again", output:match("^(.*)goes on"), 1, true)
+    assert.equal(2, count(output, "failed and nobody waited for it"), output)
+  end)
+
   it("is told where a script that waits for ever is interrupted", function()
     local _, output = support.child([[
       local iocp = require "iocp"
@@ -174,7 +192,6 @@ end)
 describe("nothing is told", function()
   local asked = {
     ["of a thread that was joined"] = "iocp.Thread('error(1)'):join()",
-    ["of one whose status was seen"] = "local done = iocp.Thread('error(1)')" .. ended,
     ["of one that was joined by another reference"] =
       "local t = iocp.Thread('error(1)') iocp.Thread.open(t:handle()):join()",
     ["of one that another thread joined"] = "local t = iocp.Thread('error(1)') "
@@ -187,8 +204,8 @@ describe("nothing is told", function()
     ["of a task that was waited for"] = "iocp.Pool(1):submit(error, 'x'):wait()",
     ["of a task whose result was asked for"] = "local done = iocp.Pool(1):submit(error, 'x') "
       .. "while select(3, done:result()) == 'TIMEOUT' do iocp.sleep(1) end",
-    ["of a task whose status was seen"] = "local p = iocp.Pool(1) local t = p:submit(error, 'x') "
-      .. "repeat iocp.sleep(1) until t:status() == 'failed'",
+    ["of a periodic task that somebody waits for"] = "local p = iocp.Pool(1) "
+      .. "p:submit_every(50, function() error('x') end):wait()",
     ["of a task because of which another was cancelled, that was waited for"] =
       "iocp.Pool(1):submit(error, 'x'):then_(print):then_(print):wait()",
     ["of a task that was cancelled"] = "local p = iocp.Pool(0) p:submit(error, 'x'):cancel() p:close()",

@@ -1715,7 +1715,8 @@ function pool:post(f, ...) end
 function pool:submit_after(ms, f, ...) end
 
 --- First after ms, then each ms, until a run fails or the task is cancelled. Runs of one task never overlap; times that
---- one run takes too long for are left out.
+--- one run takes too long for are left out. The failure that ends it is told on the error output at once, unless
+--- somebody waits for the task then.
 ---@param ms number milliseconds, 0.001 to 1e15
 ---@param f iocp.Work
 ---@param ... iocp.Value
