@@ -106,5 +106,45 @@ describe("with IOCP_DEBUG", function()
       assert.matches(line, output)
     end
     assert.equal(3, select(2, output:gsub("assigned", "")), output)
+    assert.matches("the function at .-:6 has changed the table in its upvalue 'seen', which is a copy", output)
+    assert.equal(1, select(2, output:gsub("changed", "")), output)
+  end)
+
+  it("1 says which upvalues' tables a function has changed, and nothing of modules", function()
+    local output = output_of("1", [[
+      local added, other, gone, same, deep = {}, { x = 1 }, { 1, 2 }, { 1, x = 0 }, { { 1 } }
+      local text = require "iocp.options"
+      assert(iocp.Thread(function()
+        added.x, other.x, gone[2], same[1] = 1, 2, nil, 1
+        text.x, iocp.x, x = 1, 1, 1
+        return deep[1][1]
+      end):join())
+    ]])
+    for _, name in ipairs { "added", "other", "gone" } do
+      assert.matches("has changed the table in its upvalue '" .. name .. "'", output, 1, true)
+    end
+    assert.equal(3, select(2, output:gsub("changed", "")), output)
+  end)
+
+  it("1 says which streams were dropped without a close, and where they were made", function()
+    local output = output_of("1", [[
+      iocp.run(function()
+        local server = iocp.listen("127.0.0.1")
+        iocp.connect(server:address())
+        assert(iocp.connect(server:address())):close()
+        server = nil
+      end)
+      iocp.datagram("127.0.0.1")
+      collectgarbage()
+      collectgarbage()
+    ]])
+    for _, line in ipairs {
+      "iocp: main script: iocp.Server, made at [^\n]-:2, was dropped, and is closed only now: close it\n",
+      "iocp: main script: iocp.Stream, made at [^\n]-:3, was dropped",
+      "iocp: main script: iocp.Datagram, made at [^\n]-:7, was dropped",
+    } do
+      assert.matches(line, output)
+    end
+    assert.equal(3, select(2, output:gsub("was dropped", "")), output)
   end)
 end)

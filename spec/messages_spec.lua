@@ -207,6 +207,7 @@ describe("a message says", function()
   it("which method changes an object", function()
     local array, dict = iocp.Array("double", 1), iocp.Dict()
     told {
+      { function() return array[1] .. "" end, "iocp.Array has no field 1; its method get, or view(), reads elements" },
       { function() array[1] = 5 end, "iocp.Array has no fields to assign to; its method set does that" },
       { function() dict.name = 5 end, "iocp.Dict has no fields to assign to; its method set does that" },
       { function() pool.workers = 5 end, "iocp.Pool has no fields to assign to" },
@@ -390,8 +391,8 @@ describe("a message says", function()
       function() return pool:submit(print, 1, known):wait() end,
       function() return iocp.Thread(function() end, 1, known):join() end,
     } do
-      assert.matches("arg 2: metatable 'messages_spec.Known' is not known in this state: iocp.register it there too",
-        failure_of(case), 1, true)
+      assert.matches("arg 2: metatable 'messages_spec.Known' is not known in this state: iocp.register it there too, "
+        .. "before it arrives, as by requiring its module in the pool's init", failure_of(case), 1, true)
     end
   end)
 

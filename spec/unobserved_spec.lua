@@ -24,8 +24,6 @@ local function output_of(script)
   return output
 end
 
-local ended = " repeat iocp.sleep(1) until done:status() ~= 'running'"
-
 describe("a failure that nobody asked for", function()
   -- The beginning of what is told, and a script at whose end it is.
   local failing = {
@@ -55,6 +53,12 @@ describe("a failure that nobody asked for", function()
     ["a task's of which tostring told"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) local t = p:submit(function() error('on purpose') end) "
         .. "repeat iocp.sleep(1) until tostring(t):find('failed')" },
+    ["a thread's whose status was seen"] = { "iocp: thread iocp failed and nobody joined it: ",
+      "local t = iocp.Thread(function() error('on purpose') end) "
+        .. "repeat iocp.sleep(1) until t:status() == 'failed'" },
+    ["a task's whose status was seen"] = { "failed and nobody waited for it: ",
+      "local p = iocp.Pool(1) local t = p:submit(function() error('on purpose') end) "
+        .. "repeat iocp.sleep(1) until t:status() == 'failed'" },
     ["a periodic task's"] = { "failed and nobody waited for it: ",
       "local p = iocp.Pool(1) p:submit_every(1, function() error('on purpose') end) "
         .. "repeat iocp.sleep(1) until p:stats().failed == 1" },
@@ -158,6 +162,22 @@ describe("a failure that nobody asked for", function()
     assert.matches("iocp: 10 more failed", output, 1, true)
   end)
 
+  it("is told at once, of a periodic task, though somebody keeps it; and once", function()
+    local output = output_of([[
+      local port, pool = iocp.IOCompletionPort(), iocp.Pool(1)
+      iocp.on_unobserved(function(message, about) port:send(message, about.task) end)
+      local task = pool:submit_every(1, { name = "N", body = function() error("on purpose") end, retries = 2 })
+      local ok, message, name = port:receive(60000)
+      assert(ok and message:find("on purpose", 1, true) and name == "N", message)
+      repeat iocp.sleep(1) until task:status() == "failed"
+      task, pool = nil, pool:shutdown()
+      collectgarbage()
+      collectgarbage()
+      print(select(3, port:receive(20)))
+    ]])
+    assert.matches("^%s*TIMEOUT%s*$", output)
+  end)
+
   it("is told where a script that waits for ever is interrupted", function()
     local _, output = support.child([[
       local iocp = require "iocp"
@@ -174,7 +194,6 @@ end)
 describe("nothing is told", function()
   local asked = {
     ["of a thread that was joined"] = "iocp.Thread('error(1)'):join()",
-    ["of one whose status was seen"] = "local done = iocp.Thread('error(1)')" .. ended,
     ["of one that was joined by another reference"] =
       "local t = iocp.Thread('error(1)') iocp.Thread.open(t:handle()):join()",
     ["of one that another thread joined"] = "local t = iocp.Thread('error(1)') "
@@ -187,8 +206,8 @@ describe("nothing is told", function()
     ["of a task that was waited for"] = "iocp.Pool(1):submit(error, 'x'):wait()",
     ["of a task whose result was asked for"] = "local done = iocp.Pool(1):submit(error, 'x') "
       .. "while select(3, done:result()) == 'TIMEOUT' do iocp.sleep(1) end",
-    ["of a task whose status was seen"] = "local p = iocp.Pool(1) local t = p:submit(error, 'x') "
-      .. "repeat iocp.sleep(1) until t:status() == 'failed'",
+    ["of a periodic task that somebody waits for"] = "local p = iocp.Pool(1) "
+      .. "p:submit_every(50, function() error('x') end):wait()",
     ["of a task because of which another was cancelled, that was waited for"] =
       "iocp.Pool(1):submit(error, 'x'):then_(print):then_(print):wait()",
     ["of a task that was cancelled"] = "local p = iocp.Pool(0) p:submit(error, 'x'):cancel() p:close()",

@@ -441,7 +441,8 @@ function iocp.listen(host, port, options) end
 ---@return iocp.Datagram|nil datagram, string? message, iocp.Code? code EADDRINUSE, EADDRNOTAVAIL, EACCES ...
 function iocp.datagram(host, port, options) end
 
---- A connection that is read and written as a file is. For the thread that made it alone.
+--- A connection that is read and written as a file is. For the thread that made it alone. One that was dropped is
+--- closed when it is collected, as file streams, servers and datagram sockets are; IOCP_DEBUG=1 tells of it.
 ---@class iocp.Stream
 local stream = {}
 
@@ -513,7 +514,8 @@ function stream:address() end
 ---@field linger? number milliseconds that close goes on writing, default 5000
 
 --- Opens a file as a stream. That itself may wait for the device, without others running.
----@param path string|iocp.File in UTF-8; or a file that is associated with nothing: a process' pipes, File.pipe()
+---@param path string|iocp.File in UTF-8; or a file that is associated with nothing, and is the stream's from then on:
+--- a process' pipes, File.pipe()
 ---@param mode? string of a path: as iocp.File
 ---@param options? iocp.FileStreamOptions
 ---@return iocp.FileStream|nil stream, string? message, iocp.Code? code ENOENT, EACCES ...
@@ -1713,7 +1715,8 @@ function pool:post(f, ...) end
 function pool:submit_after(ms, f, ...) end
 
 --- First after ms, then each ms, until a run fails or the task is cancelled. Runs of one task never overlap; times that
---- one run takes too long for are left out.
+--- one run takes too long for are left out. The failure that ends it is told on the error output at once, unless
+--- somebody waits for the task then.
 ---@param ms number milliseconds, 0.001 to 1e15
 ---@param f iocp.Work
 ---@param ... iocp.Value

@@ -1,6 +1,9 @@
 --- array:view() where there is no FFI: a table whose elements are the array's. On LuaJIT iocp.jit.array has a quicker
 -- one.
 -- @module iocp.array
+local _, private = require "iocp.core", require "iocp.private" -- which the former brings
+
+private.VIEW = "a view of an iocp.Array; send the array, and call view() there"
 
 --- src/lua/array.c calls this with the methods of arrays, once a state.
 return function(arrays)
@@ -16,7 +19,7 @@ return function(arrays)
 
   --- What is read and written as a table is, from 1 to its length: elements `first` to `last`, or all. It keeps the
   -- array.
-  function arrays.view(self, first, last)
+  local function view(self, first, last)
     first, last = first or 1, last or #self
     get(self, first) -- both raise for what is no index
     get(self, last)
@@ -24,10 +27,13 @@ return function(arrays)
       error("bad argument 'last' to 'view' (expected an index that is not less than the first one)", 2)
     end
     local count = last - first + 1
-    return setmetatable({}, {
+    local class = {
       __index = function(_, i) return get(self, at(first, count, i)) end,
       __newindex = function(_, i, value) set(self, at(first, count, i), value) end,
       __len = function() return count end,
-    })
+    }
+    private.stays(class, private.VIEW)
+    return setmetatable({}, class)
   end
+  private.put(arrays, "iocp.methods\0iocp.Array", "view", view)
 end

@@ -9,6 +9,7 @@
 -- src/lua/value/cdata.c requires this when it first meets a cdata.
 -- @module iocp.cdata
 local ffi = require "ffi"
+local _, private = require "iocp.core", require "iocp.private" -- which the former brings
 
 local function unqualified(name)
   return (name:gsub("^const ", ""):gsub("^volatile ", ""))
@@ -77,6 +78,9 @@ end
 
 --- How a refused cdata's type is told.
 local function type_of(cdata)
+  if private.views and private.views[cdata] then
+    return private.VIEW
+  end
   local name = name_of(ffi.typeof(cdata))
   local kind = is_plain(name) and tagless(name)
   return kind and ("%s: %s without a tag, which other states cannot name; declare it as '%s name { ... }'"):format(

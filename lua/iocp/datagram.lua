@@ -170,5 +170,6 @@ return function(host, port, given)
     socket:close()
     return nil, message, code
   end
+  private.own(socket, "iocp.Datagram")
   return setmetatable({ socket = socket, ms = given.timeout }, class)
 end

@@ -67,7 +67,7 @@ return function(dicts, parts)
   -- next one that waits computes then
   -- @param ms for how long; nil: for good
   -- @return the value; or nil, message, code: CANCELLED, NOMEM; TIMEOUT, of a fiber's `within`
-  function dicts.get_or_set(self, key, f, ms)
+  local function get_or_set(self, key, f, ms)
     check_function(f, "get_or_set")
     local found, value, code = claim(self, key, 0)
     if found == nil and code == "TIMEOUT" then
@@ -86,7 +86,7 @@ return function(dicts, parts)
   -- @param f gets nil where there is none; returns the new one, nil to delete it, and for how many milliseconds, if it
   -- is not to live as long as the old one
   -- @return the new value; or nil, message, code: NOMEM
-  function dicts.update(self, key, f)
+  local function update(self, key, f)
     check_function(f, "update")
     local value, life, done, message, code
     repeat
@@ -100,6 +100,8 @@ return function(dicts, parts)
     return value
   end
 
+  private.put(dicts, "iocp.methods\0iocp.Dict", "get_or_set", get_or_set)
+  private.put(dicts, "iocp.methods\0iocp.Dict", "update", update)
   private.dict = parts
   if private.dict_opened then
     private.dict_opened()

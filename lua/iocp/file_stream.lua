@@ -2,6 +2,7 @@
 -- and written, and how, is as of sockets (reader.lua, writer.lua); a file also has a place where it is at.
 -- @classmod iocp.FileStream
 local core, fibers, streams = require "iocp.core", require "iocp.fiber", require "iocp.stream"
+local private = require "iocp.private"
 local reader, writer, scratch = require "iocp.reader", require "iocp.writer", require "iocp.scratch"
 local options = require "iocp.options"
 local park, said = fibers.park, fibers.failure
@@ -252,7 +253,9 @@ function lib.open(path, mode, given)
     end
   end
   local stream, message, code = new(file, name, given)
-  if not stream and is_path then
+  if stream then
+    private.own(file, "iocp.FileStream")
+  elseif is_path then
     file:close()
   end
   return stream, message, code

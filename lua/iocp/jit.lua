@@ -41,6 +41,10 @@ local function copy(methods)
   return all
 end
 
+local function put(name, index, method, f)
+  private.put(index, "iocp.methods\0iocp." .. name, method, f)
+end
+
 --- The compiled methods of a class, which has these; the same, if there are to be no others.
 local function load_part(name, classic)
   if are_wanted() and require "iocp.jit.library" then
@@ -63,7 +67,7 @@ local function put_off(name, ...)
     for method, f in pairs(ours) do
       now[method] = loaded and compiled[method] or classic[method]
       if index[method] == f then
-        index[method] = now[method]
+        put(name, index, method, now[method])
       end
     end
   end
@@ -79,7 +83,7 @@ local function put_off(name, ...)
     ours[method] = function(self, a, b, c, d, e) -- as many as any of them has
       return now[method](self, a, b, c, d, e)
     end
-    index[method] = ours[method]
+    put(name, index, method, ours[method])
   end
 end
 
@@ -99,7 +103,7 @@ return function(name, ...)
     if not LATER[class] then
       local index = private.class(class).__index
       for method, f in pairs(load_part(class, copy(index))) do
-        index[method] = f
+        put(class, index, method, f)
       end
     end
   end

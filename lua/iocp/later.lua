@@ -21,9 +21,9 @@ local function load_part(load)
   return loaded
 end
 local function streams(name, load)
-  scheduled[name] = function(core)
+  scheduled[name] = function(core, private)
     local _ = core.run
-    core[name] = load_part(load)
+    private.put(core, "iocp", name, load_part(load))
   end
 end
 streams("connect", function() return require "iocp.connect" end)
@@ -56,7 +56,7 @@ return function(core, private, name)
     end
   elseif scheduled[name] then
     if type(scheduled[name]) == "function" then
-      scheduled[name](core)
+      scheduled[name](core, private)
     else
       load_part(function() require("iocp.scheduler").install() end)
     end

@@ -39,10 +39,15 @@ return function(methods, parts)
     end
   end
 
-  methods.enqueue, methods.send = posting(enqueue), posting(send)
+  local function put(name, method)
+    private.put(methods, "iocp.methods\0iocp.limited", name, method)
+  end
+
+  put("enqueue", posting(enqueue))
+  put("send", posting(send))
 
   --- One after the other, as far as there is room: how many there was room for; nil, message, code: for none.
-  function methods.enqueue_many(self, keys, bytes, overlapped)
+  put("enqueue_many", function(self, keys, bytes, overlapped)
     if type(keys) ~= "table" then
       return plain.enqueue_many(self, keys) -- which says so
     end
@@ -55,7 +60,7 @@ return function(methods, parts)
       end
     end
     return #keys
-  end
+  end)
 
   private.limited = parts
   if private.limited_opened then

@@ -5,6 +5,7 @@
 local options = require "iocp.options"
 local runners = require "iocp.runners"
 local calls, inputs = require "iocp.calls", require "iocp.inputs"
+local private = require "iocp.private"
 local check = options.check
 local methods = {}
 local core, parts, numbers, slices_of, loop -- those of this state: see the end
@@ -230,6 +231,6 @@ return function(its_core, its_parts)
   loop = require "iocp.loop"(core, parts)
   runners.open(parts, numbers)
   for name, method in pairs(methods) do
-    parts.methods[name] = method
+    private.put(parts.methods, "iocp.methods\0iocp.Pool", name, method)
   end
 end

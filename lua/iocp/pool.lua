@@ -123,7 +123,7 @@ local function new(_, given)
   local plan = plan_of(given, given.name or "iocp pool")
   local pool, message, code = parts.new_pool(plan)
   if pool and given.on_error_here then
-    told.add(parts, pool, plan.setup.told, given.on_error_here)
+    told.add(pool, plan.setup.told, given.on_error_here)
   end
   return pool, message, code -- no tail call, which would not be seen: new_pool looks for who called this
 end
@@ -160,7 +160,7 @@ local function named(name, given)
     return nil, message, code
   end
   if given.on_error_here then
-    told.add(parts, pool, plan.setup.told, given.on_error_here)
+    told.add(pool, plan.setup.told, given.on_error_here)
   end
   return pool
 end
@@ -226,12 +226,15 @@ end
 return function(its_core, its_parts)
   core, parts = its_core, its_parts
   body(parts)
-  parts.methods.shutdown = shutdown
+  local function put(name, method)
+    private.put(parts.methods, "iocp.methods\0iocp.Pool", name, method)
+  end
+  put("shutdown", shutdown)
   for name, module in pairs { imap = "iocp.imap", scope = "iocp.pool_scope" } do
-    parts.methods[name] = function(...)
-      parts.methods[name] = private.load_with_scheduler(module)
+    put(name, function(...)
+      put(name, private.load_with_scheduler(module))
       return parts.methods[name](...)
-    end
+    end)
   end
   parts.class.__close = close
   parallel(core, parts)
@@ -240,8 +243,8 @@ return function(its_core, its_parts)
   core.Pool = setmetatable({
     --- One more userdata for the pool that a handle names; or nil, message, code.
     open = parts.open,
-    current = current,
-    named = named,
-    status = status,
   }, { __call = new })
+  private.put(core.Pool, "iocp\0Pool", "current", current)
+  private.put(core.Pool, "iocp\0Pool", "named", named)
+  private.put(core.Pool, "iocp\0Pool", "status", status)
 end

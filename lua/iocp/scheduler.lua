@@ -5,7 +5,7 @@
 -- and coroutines.lua what they are named for, await.lua and waits.lua the module's own waits inside fibers. Nothing of
 -- it is loaded before a script asks for it.
 -- @module iocp.scheduler
-local core, fibers = require "iocp.core", require "iocp.fiber"
+local core, private, fibers = require "iocp.core", require "iocp.private", require "iocp.fiber"
 local scopes, timers = require "iocp.scope", require "iocp.timers"
 local clock, take_shielded = core.clock, require("iocp.private").take_shielded
 local scheduler = {}
@@ -268,13 +268,19 @@ end
 function scheduler.install()
   open_port()
   dequeue_many = port.dequeue_many -- as it is before waits.lua replaces it
-  core.run, core.spawn = scopes.run, scopes.spawn
-  core.spawn_after, core.spawn_every = scopes.spawn_after, scopes.spawn_every
-  core.fibers, core.fiber, core.port = scopes.list, fibers.current, scheduler.port
-  core.yield, core.cancelled = yield_fiber, is_cancelled
-  core.Condition = require("iocp.condition").new
-  core.within = require "iocp.deadline"
-  core.coroutine, core.pcall = require "iocp.coroutines"()
+  for name, f in pairs {
+    run = scopes.run, spawn = scopes.spawn, spawn_after = scopes.spawn_after, spawn_every = scopes.spawn_every,
+    fibers = scopes.list, fiber = fibers.current, port = scheduler.port, yield = yield_fiber, cancelled = is_cancelled,
+    Condition = require("iocp.condition").new, within = require "iocp.deadline",
+  } do
+    private.put(core, "iocp", name, f)
+  end
+  local library, pcall_in_fiber = require "iocp.coroutines"()
+  for name, f in pairs(library) do
+    private.put(library, "iocp\0coroutine", name, f)
+  end
+  core.coroutine = library
+  private.put(core, "iocp", "pcall", pcall_in_fiber)
   require "iocp.waits"()
 end
 

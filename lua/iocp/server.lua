@@ -34,19 +34,20 @@ local function failure(server, message, code)
 end
 
 --- The accept has begun, and nobody waits for it any more. It stays, for the next one who does: were it cancelled, a
--- connection that comes at that moment might be lost.
+-- connection that comes at that moment might be lost. What is to come does not keep the server.
 local function leave(server, attempt)
+  local idle, early = server.idle, server.early
   local function ended(bytes)
-    for i, other in ipairs(server.idle) do
+    for i, other in ipairs(idle) do
       if other == attempt then
-        table.remove(server.idle, i)
+        table.remove(idle, i)
       end
     end
     if bytes >= 0 then
-      server.early[#server.early + 1] = attempt.client
+      early[#early + 1] = attempt.client
     end
   end
-  server.idle[#server.idle + 1] = attempt
+  idle[#idle + 1] = attempt
   local bytes = fibers.give_up(attempt.overlapped, ended)
   if bytes then
     ended(bytes)
@@ -255,6 +256,7 @@ local function listen(host, port, given)
     socket:close()
     return nil, message, code
   end
+  private.own(socket, "iocp.Server")
   return new(socket, family, given)
 end
 

@@ -56,6 +56,7 @@ function streams.new(socket, given, is_unix)
     can_send = true, -- writer.lua
   }, class)
   streams.set_options(stream, given)
+  private.own(socket, "iocp.Stream") -- with the stream, which alone has it
   return stream
 end
 

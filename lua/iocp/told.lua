@@ -1,5 +1,7 @@
 --- on_error_here: failures of a pool's tasks, told in the state that made it, at the next call that waits for the pool
 -- or gives it something to do. The workers send them to a port; where no pool has the option, nothing looks for it.
+local private = require "iocp.private"
+
 local told = {}
 local pools = {} -- of this state, { port =, f =, name =, pool = }, the last a table that has the pool weakly
 local telling = false
@@ -47,19 +49,20 @@ local function looking(method)
 end
 
 local looks = false
-local function look_in(methods, names)
+local function look_in(class, names)
+  local methods = package.loaded["iocp.methods"][class]
   for name in names:gmatch("%S+") do
-    methods[name] = looking(methods[name])
+    private.put(methods, "iocp.methods\0" .. class, name, looking(methods[name]))
   end
 end
 
 --- A new pool has the option.
-function told.add(parts, pool, port, f)
+function told.add(pool, port, f)
   pools[#pools + 1] = { port = port, f = f, name = pool:name(), pool = setmetatable({ pool }, { __mode = "v" }) }
   if not looks then
     looks = true
-    look_in(parts.methods, "submit post map parallel_for reduce imap scope shutdown stats idle")
-    look_in(package.loaded["iocp.methods"]["iocp.Task"], "wait result")
+    look_in("iocp.Pool", "submit post map parallel_for reduce imap scope shutdown stats idle")
+    look_in("iocp.Task", "wait result")
   end
 end
 

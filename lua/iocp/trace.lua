@@ -1,7 +1,7 @@
 --- What a pool's workers did and when, as a file that Perfetto and chrome://tracing open.
 -- The format is the "Trace Event Format" of Chromium: complete events ("X") in microseconds.
 
-local options = require "iocp.options"
+local options, private = require "iocp.options", require "iocp.private"
 
 local UTF8 = { -- a letter of more than one byte
   "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]", "^[\225-\236\238\239][\128-\191][\128-\191]",
@@ -110,7 +110,7 @@ return function(parts)
   --- Records from now on what the workers do; called again without a path, or with another, writes it.
   -- @tparam[opt] string path the file to write when the recording ends; nil: ends it
   -- @return true; or nil, message, code: ERROR (the file could not be written), INVALID (nothing is recorded)
-  function methods.trace(pool, path)
+  private.put(methods, "iocp.methods\0iocp.Pool", "trace", function(pool, path)
     options.check_self(pool, methods)
     if path ~= nil and type(path) ~= "string" then
       error(("bad argument #1 to 'trace' (path: expected a string or nil, got %s)"):format(type(path)), 2)
@@ -123,5 +123,5 @@ return function(parts)
       return nil, "nothing is recorded: call trace with a path first", "INVALID"
     end
     return true
-  end
+  end)
 end

@@ -9,6 +9,10 @@ local clock, current, enter, park = core.clock, fibers.current, fibers.enter, fi
 local refused, refusal = fibers.refused, fibers.refusal
 local methods = package.loaded["iocp.methods"]
 
+local function put(class, name, method)
+  private.put(methods[class], "iocp.methods\0" .. class, name, method)
+end
+
 -- ---- sleep ---------------------------------------------------------------------------------------------------------
 
 local sleep = core.sleep
@@ -51,14 +55,14 @@ local function replace_wait(class, name)
   local function wait(me, object, limit)
     return await.packet(me, object, notify, limit)
   end
-  methods[class][name] = function(self, ms)
+  put(class, name, function(self, ms)
     fibers.check(self, name, ms)
     if not current() then
       return blocking(self, ms)
     end
     local limit = fibers.limit(ms, name)
     return await.found(enter(), self, look, wait, limit, nil, nil, look(self))
-  end
+  end)
 end
 
 -- ---- atomic:wait ----------------------------------------------------------------------------------------------------
@@ -68,7 +72,7 @@ local function replace_wait_of_atomics()
   local atomics = methods["iocp.Atomic"]
   local blocking, notify = atomics.wait, atomics.notify
 
-  function atomics.wait(self, expected, ms)
+  put("iocp.Atomic", "wait", function(self, expected, ms)
     fibers.check(self, "wait", ms)
     if not current() then
       return blocking(self, expected, ms)
@@ -81,7 +85,7 @@ local function replace_wait_of_atomics()
     return await.allowed(me, self, function(object, port, key, overlapped)
       return notify(object, port, key, overlapped, expected)
     end, limit)
-  end
+  end)
 end
 
 -- ---- heap:lock -----------------------------------------------------------------------------------------------------
@@ -137,9 +141,10 @@ end
 -- ---- all of it -----------------------------------------------------------------------------------------------------
 
 return function()
-  core.sleep = sleep_in_fiber
+  private.put(core, "iocp", "sleep", sleep_in_fiber)
   require "iocp.waits_port"()
-  heap_methods.lock, heap_methods.unlock = lock_counted, unlock_counted
+  put("iocp.Heap", "lock", lock_counted)
+  put("iocp.Heap", "unlock", unlock_counted)
   replace_wait("iocp.Thread", "join")
   replace_wait("iocp.Lookup", "wait")
   replace_wait("iocp.Process", "wait")

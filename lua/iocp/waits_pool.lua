@@ -40,7 +40,7 @@ local function wait_in_fiber(me, task, limit)
   return wait_blocked(me, task, notify_task, limit)
 end
 
-function tasks.wait(task, ms)
+private.put(tasks, "iocp.methods\0iocp.Task", "wait", function(task, ms)
   if ms or not task then
     check(task, "wait", ms)
   end
@@ -49,7 +49,7 @@ function tasks.wait(task, ms)
   end
   local limit = fibers.limit(ms, "wait")
   return await.found(enter(), task, look_at_task, wait_in_fiber, limit, nil, nil, look_at_task(task))
-end
+end)
 
 local function look_for_notice(notices)
   return wait_notice(notices, 0)
@@ -111,8 +111,12 @@ local function yielding(method, try)
   end
 end
 
-parts.methods.submit = yielding(parts.methods.submit, parts.try_submit)
-parts.methods.post = yielding(parts.methods.post, parts.try_post)
+local function put(name, method)
+  private.put(parts.methods, "iocp.methods\0iocp.Pool", name, method)
+end
+
+put("submit", yielding(parts.methods.submit, parts.try_submit))
+put("post", yielding(parts.methods.post, parts.try_post))
 parts.submit_chunk = yielding(parts.submit_chunk, parts.try_submit_chunk)
 parts.pcall = core.pcall -- loops wait inside
 

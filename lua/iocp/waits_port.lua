@@ -232,6 +232,6 @@ end
 
 return function()
   for name, method in pairs(replaced) do
-    methods[name] = method
+    private.put(methods, "iocp.methods\0iocp.IOCompletionPort", name, method)
   end
 end

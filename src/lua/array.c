@@ -314,6 +314,15 @@ static int create(lua_State *L)
 	return 1;
 }
 
+/* __index of the methods: what is none of them is nil, as elsewhere, but who reads a number takes it for a table. */
+static int no_field(lua_State *L)
+{
+	if (lua_type(L, 2) != LUA_TNUMBER)
+		return 0;
+	lua_pushvalue(L, 2);
+	return luaL_error(L, "iocp.Array has no field %s; its method get, or view(), reads elements", lua_tostring(L, -1));
+}
+
 void iocp_lua_open_array(lua_State *L)
 {
 	static const luaL_Reg metamethods[] = {{"__len", length}, {"__tostring", to_string}, {NULL, NULL}};
@@ -327,6 +336,10 @@ void iocp_lua_open_array(lua_State *L)
 		{NULL, NULL},
 	};
 	iocp_class_begin(L, IOCP_CLASS_ARRAY, methods, metamethods);
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, no_field);
+	lua_setfield(L, -2, "__index");
+	lua_setmetatable(L, -2);
 }
 
 void iocp_lua_push_array(lua_State *L)

@@ -127,6 +127,8 @@ static inline int iocp_debugs(void)
 }
 
 /* What follows is to be called only if iocp_debugs(). */
+/* Where the script called what called this, in a file of lua/iocp: "file:line", pushed; "?": not from a function. */
+const char *iocp_debug_push_maker(lua_State *L);
 __attribute__((format(printf, 1, 2))) void iocp_debug_say(const char *format, ...);
 /* The function that runs gives its caller nil, message, code. */
 void iocp_debug_refused(lua_State *L, const char *message, int code);
@@ -272,6 +274,7 @@ enum iocp_class {
 typedef struct iocp_box {
 	void *object;
 	uint64_t mark;
+	uint64_t owns; /* 1: a socket or file that is closed when the userdata is collected */
 } iocp_box;
 
 /* ---- late.c: what comes when it pays ----------------------------------------------------------------------------- */
@@ -310,6 +313,8 @@ void iocp_object_push(lua_State *L, enum iocp_class c);
 /* The same in a state that has opened the class, with its metatable at the absolute index `metatable`: quicker. */
 void iocp_object_push_with(lua_State *L, enum iocp_class c, int metatable);
 void iocp_object_set(lua_State *L, void *object);
+/* private.own */
+int iocp_lua_own(lua_State *L);
 /* After that: of a class of whose objects a state has one userdata each, the one that it has takes the place of the one
 ** at the top, or that one is it from now on. */
 void iocp_object_enlist(lua_State *L);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lua/value/format.h"
 
@@ -45,6 +46,21 @@ static const char *push_caller(lua_State *L)
 	return lua_tostring(L, -1);
 }
 
+const char *iocp_debug_push_maker(lua_State *L)
+{
+	lua_Debug own, about;
+	const char *end;
+	int level, known = lua_getstack(L, 1, &own) && lua_getinfo(L, "S", &own);
+	end = known ? strrchr(own.source, LUA_DIRSEP[0]) : NULL;
+	for (level = 2; known && lua_getstack(L, level, &about); level++) {
+		lua_getinfo(L, "Sl", &about);
+		if (about.currentline > 0 && !(end && strncmp(about.source, own.source, (size_t)(end - own.source)) == 0))
+			return lua_pushfstring(L, "%s:%d", about.short_src, about.currentline);
+	}
+	lua_pushliteral(L, "?");
+	return lua_tostring(L, -1);
+}
+
 void iocp_debug_refused(lua_State *L, const char *message, int code)
 {
 	if (code == IOCP_TIMEOUT || code == IOCP_ERROR) /* time has passed; a failure is told where it happens */
@@ -76,13 +92,53 @@ void iocp_debug_lost(lua_State *L, const char *what, int n)
 
 /* ---- upvalues ---------------------------------------------------------------------------------------------------- */
 
-/* Pushes a table of the upvalues of the function at `index`. */
+/* Pushes what the table at the top has; nil if it is no plain table, but a module, or one with a metatable. */
+static void push_copy(lua_State *L)
+{
+	int table = lua_gettop(L), is_plain = lua_istable(L, table) && !lua_getmetatable(L, table);
+	lua_settop(L, table);
+	if (is_plain) {
+		iocp_names_push(L);
+		lua_pushvalue(L, table);
+		lua_rawget(L, -2);
+		is_plain = lua_isnil(L, -1);
+		lua_settop(L, table);
+	}
+	if (!is_plain) {
+		lua_pushnil(L);
+		return;
+	}
+	lua_newtable(L);
+	for (lua_pushnil(L); lua_next(L, table);) {
+		lua_pushvalue(L, -2);
+		lua_insert(L, -2);
+		lua_rawset(L, table + 1);
+	}
+}
+
+/* Pushes a table of the upvalues of the function at `index`, and of copies of their tables at -1, -2 and so on. */
 static void push_upvalues(lua_State *L, int index)
 {
 	int i;
 	lua_newtable(L);
-	for (i = 1; lua_getupvalue(L, index, i); i++)
+	for (i = 1; lua_getupvalue(L, index, i); i++) {
+		push_copy(L);
+		lua_rawseti(L, -3, -i);
 		lua_rawseti(L, -2, i);
+	}
+}
+
+/* Whether one of the two tables has something that the other has not. */
+static int differ(lua_State *L, int table, int other)
+{
+	int same = 1, top = lua_gettop(L);
+	for (lua_pushnil(L); same && lua_next(L, table); lua_settop(L, top + 1)) {
+		lua_pushvalue(L, -2);
+		lua_rawget(L, other);
+		same = lua_rawequal(L, -1, -2);
+	}
+	lua_settop(L, top);
+	return !same;
 }
 
 /* Where the function at `index` was written. */
@@ -98,16 +154,19 @@ static const char *push_place(lua_State *L, int index)
 static void tell_assigned(lua_State *L, int index, int before)
 {
 	const char *name;
-	int i;
+	int i, value = lua_gettop(L) + 1;
 	for (i = 1; (name = lua_getupvalue(L, index, i)); i++) {
+		const char *what = NULL;
 		lua_rawgeti(L, before, i);
-		if (!lua_rawequal(L, -1, -2)) {
-			iocp_debug_say(
-				"the function at %s has assigned to its upvalue '%s', which is a copy: return it, or send it",
-				push_place(L, index), *name ? name : "?");
-			lua_pop(L, 1);
-		}
-		lua_pop(L, 2);
+		lua_rawgeti(L, before, -i);
+		if (!lua_rawequal(L, value, value + 1))
+			what = "assigned to";
+		else if (lua_istable(L, value + 2) && (differ(L, value, value + 2) || differ(L, value + 2, value)))
+			what = "changed the table in";
+		if (what)
+			iocp_debug_say("the function at %s has %s its upvalue '%s', which is a copy: return it, or send it",
+				push_place(L, index), what, *name ? name : "?");
+		lua_settop(L, value - 1);
 	}
 }
 
@@ -116,7 +175,7 @@ static int call_watched(lua_State *L)
 {
 	int which = (int)lua_tointeger(L, 1), count = lua_gettop(L) - 2;
 	int is_lua = lua_isfunction(L, which + 1) && !lua_iscfunction(L, which + 1);
-	if (!is_lua || !lua_checkstack(L, LUA_MINSTACK)) {
+	if (!is_lua || !lua_checkstack(L, 2 * LUA_MINSTACK)) {
 		lua_call(L, count, LUA_MULTRET);
 		return lua_gettop(L) - 1;
 	}

@@ -107,6 +107,10 @@ void iocp_lua_open_limited(lua_State *L)
 	}
 	lua_pop(L, 1);
 	push_methods(L);
+	iocp_methods_push(L);
+	lua_pushvalue(L, -2);
+	lua_setfield(L, -2, IOCP_LIMITED);
+	lua_pop(L, 1);
 	iocp_class_complete(L, "iocp.limited", parts);
 	lua_setfield(L, -2, "__index");
 	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_LIMITED);

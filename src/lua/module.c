@@ -195,6 +195,8 @@ static const luaL_Reg private_functions[] = {
 	{"resolve_name", iocp_lua_resolve_name},
 	{"in_thread", private_in_thread},
 	{"stays", iocp_lua_stays},
+	{"own", iocp_lua_own},
+	{"put", iocp_lua_put},
 	{NULL, NULL},
 };
 

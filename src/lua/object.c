@@ -63,14 +63,68 @@ void *iocp_object_take(lua_State *L, enum iocp_class *c)
 	return object;
 }
 
+/* ---- what closes with its userdata ------------------------------------------------------------------------------- */
+
+/* Registry, with IOCP_DEBUG=1: userdata -> what it is of, and where that was made. Weak by its keys, which stay until
+** their finalizers have run. */
+#define OWNERS "iocp.owners"
+
+static void push_owners(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, OWNERS);
+	if (!lua_isnil(L, -1))
+		return;
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_createtable(L, 0, 1);
+	lua_pushliteral(L, "k");
+	lua_setfield(L, -2, "__mode");
+	lua_setmetatable(L, -2);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, LUA_REGISTRYINDEX, OWNERS);
+}
+
+/* private.own(object, what): this socket or file, which its association would keep open, is closed when the state has
+** no userdata of it any more. `what`: whose it is. */
+int iocp_lua_own(lua_State *L)
+{
+	to_box(L, 1)->owns = 1;
+	if (iocp_debugs()) {
+		push_owners(L);
+		lua_pushvalue(L, 1);
+		lua_pushfstring(L, "%s, made at %s,", luaL_checkstring(L, 2), iocp_debug_push_maker(L));
+		lua_remove(L, -2);
+		lua_rawset(L, -3);
+	}
+	return 0;
+}
+
+/* The userdata at 1 is collected. */
+static void close_owned(lua_State *L, enum iocp_class c, void *object)
+{
+	int r = c == IOCP_CLASS_SOCKET ? iocp_socket_close(object) : iocp_file_close(object);
+	if (r == IOCP_OK && iocp_debugs()) {
+		push_owners(L);
+		lua_pushvalue(L, 1);
+		lua_rawget(L, -2);
+		iocp_debug_say("%s was dropped, and is closed only now: close it", luaL_optstring(L, -1, rows[c].name));
+	}
+}
+
 static int box_collect(lua_State *L)
 {
+	const iocp_box *b = to_box(L, 1);
+	int owns = b && b->owns;
 	enum iocp_class c;
 	void *object = iocp_object_take(L, &c);
+	if (object && owns)
+		close_owned(L, c, object);
 	if (object)
 		iocp_any_release(object);
 	return 0;
 }
+
+/* ---- the userdata ------------------------------------------------------------------------------------------------ */
 
 static int box_equal(lua_State *L)
 {
@@ -170,10 +224,10 @@ static int find_methods(lua_State *L)
 	int c;
 	for (c = 0; c < IOCP_CLASS_COUNT && strcmp(rows[c].name, name) != 0; c++)
 		;
-	if (c == IOCP_CLASS_COUNT)
+	if (c == IOCP_CLASS_COUNT && strcmp(name, IOCP_LIMITED) != 0)
 		return 0;
 	lua_settop(L, 2);
-	iocp_class_load(L, (enum iocp_class)c);
+	iocp_class_load(L, (enum iocp_class)c); /* IOCP_LIMITED_PORTS is IOCP_CLASS_COUNT */
 	lua_rawget(L, 1);
 	return 1;
 }
@@ -278,6 +332,7 @@ static void push_box(lua_State *L, enum iocp_class c)
 	iocp_box *b = lua_newuserdata(L, sizeof(iocp_box));
 	b->object = NULL;
 	b->mark = MARK + (uint64_t)c;
+	b->owns = 0;
 }
 
 void iocp_object_push_with(lua_State *L, enum iocp_class c, int metatable)

@@ -117,6 +117,7 @@ void iocp_layout_push(lua_State *L)
 	} facts[] = {
 		{"box", sizeof(iocp_box)},
 		{"box.object", offsetof(iocp_box, object)},
+		{"box.owns", offsetof(iocp_box, owns)},
 		{"left", sizeof(iocp_left)},
 		{"left.newest", offsetof(iocp_left, newest)},
 		{"left.busy", offsetof(iocp_left, busy)},

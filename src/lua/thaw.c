@@ -55,7 +55,7 @@ static void set_metatable(lua_State *L, const iocp_frozen *frozen, const iocp_fr
 	iocp_metatable_push(L, frozen->bytes + s->at, s->length);
 	if (!lua_istable(L, -1)) {
 		lua_pushlstring(L, frozen->bytes + s->at, s->length);
-		luaL_error(L, "metatable '%s' is not known in this state: iocp.register it there too", lua_tostring(L, -1));
+		luaL_error(L, IOCP_METATABLE_UNKNOWN, lua_tostring(L, -1));
 	}
 	lua_setmetatable(L, -2);
 }

@@ -99,6 +99,17 @@ const char *iocp_task_made(const iocp_task *task)
 	return task->extra && task->extra->made ? task->extra->made : "";
 }
 
+int iocp_task_is_periodic(const iocp_task *task)
+{
+	return task->extra && task->extra->period > 0;
+}
+
+int iocp_task_is_awaited(const iocp_task *task)
+{
+	/* Relaxed: who comes later is as good as too late. */
+	return (atomic_load_explicit(&task->word, memory_order_relaxed) & IOCP_WORD_WATCHED) != 0;
+}
+
 void iocp_task_set_runner(iocp_task *task, int runner)
 {
 	task->chunk_runner = (unsigned char)runner;

@@ -549,7 +549,7 @@ static void leave_undone(iocp_task *task, iocp_worker *worker, iocp_run *outer, 
 static uint32_t last_word(iocp_task *task, enum iocp_task_state *state, iocp_payload *outcome)
 {
 	uint32_t word = IOCP_WORD_RAN;
-	int periodic = task->extra && task->extra->period > 0, late = is_too_late(task);
+	int periodic = iocp_task_is_periodic(task), late = is_too_late(task);
 	if (*state == IOCP_TASK_COMPLETED && (periodic || late)) {
 		free_payload(task, outcome);
 		*state = IOCP_TASK_CANCELLED; /* told to stop, or the pool ends, or too late */
@@ -569,7 +569,7 @@ int iocp_task_finish(
 	uint32_t old, word;
 	/* Relaxed: a canceller who sees it finds the task's end anyway, and one who does not is waited for below. */
 	atomic_store_explicit(&task->runner, NULL, memory_order_relaxed);
-	if (state == IOCP_TASK_COMPLETED && task->extra && task->extra->period > 0 && repeat(task)) {
+	if (state == IOCP_TASK_COMPLETED && iocp_task_is_periodic(task) && repeat(task)) {
 		iocp_counts_add(&worker->counts, state); /* the next run is submitted by now: the pool is not idle between */
 		leave_undone(task, worker, outer, outcome);
 		return 1;

@@ -525,6 +525,10 @@ const iocp_task *iocp_task_input(const iocp_task *task);
 void iocp_task_set_made(iocp_task *task, const char *made);
 /* "": nobody said so. */
 const char *iocp_task_made(const iocp_task *task);
+/* Whether it was submitted to run again and again. */
+int iocp_task_is_periodic(const iocp_task *task);
+/* Whether somebody waits for its end at this moment. */
+int iocp_task_is_awaited(const iocp_task *task);
 /* Which of the worker's runners is called with the body, instead of the body itself; 0: none. Before it is
 ** submitted. */
 void iocp_task_set_runner(iocp_task *task, int runner);

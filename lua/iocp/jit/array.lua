@@ -1,11 +1,12 @@
 --- array:view() on LuaJIT: a struct whose elements compile to loads and stores, each behind a look at the bounds.
 -- @module iocp.jit.array
-local fast, ffi = require "iocp.jit.fast", require "ffi"
+local fast, private, ffi = require "iocp.jit.fast", require "iocp.private", require "ffi"
 local C, EXACT, object_of, is_integer = fast.C, fast.EXACT, fast.object_of, fast.is_integer
 local class, classic = fast.class "Array"
 
 -- The array that a view is of: it lives as long.
 local arrays = setmetatable({}, { __mode = "k" })
+private.views = arrays
 
 local function out_of_bounds(view, i)
   if type(i) == "number" then

@@ -14,7 +14,7 @@ local BATCH = 1024 -- packets that are taken or posted at once; what is more is 
 -- The structs of src/lua/binding.h and iocp.h. Keys and overlappeds are signed here: see is_plain.
 local packet = "struct { int64_t key, overlapped; uint32_t bytes; int32_t code; }"
 local structs = {
-  box = "struct { void *object; uint64_t mark; }",
+  box = "struct { void *object; uint64_t mark, owns; }",
   left = "struct { void *newest; uint32_t busy; }",
   packet = packet,
   taken = "struct { void *port, *newer, *older, *left; size_t max, next, count; " .. packet .. " packets[1]; }",

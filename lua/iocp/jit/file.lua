@@ -1,7 +1,7 @@
 --- The compiled methods of files, and their class's open: see iocp.jit.
 -- @module iocp.jit.file
 local fast, operation, core = require "iocp.jit.fast", require "iocp.jit.operation", require "iocp.core"
-local type = type
+local private, type = require "iocp.private", type
 local C, EXACT = fast.C, fast.EXACT
 local c_has_offsets, c_read, c_write, c_write_copy =
   C.iocp_jit_has_offsets, C.iocp_jit_file_read, C.iocp_jit_file_write, C.iocp_jit_file_write_copy
@@ -70,6 +70,6 @@ function methods.write(self, data, size, offset, overlapped, at)
 end
 
 return function()
-  core.File.open = operation.open(class, C.iocp_jit_file_is_open, core.File.open)
+  private.put(core.File, "iocp\0File", "open", operation.open(class, C.iocp_jit_file_is_open, core.File.open))
   return methods
 end

@@ -1,7 +1,7 @@
 --- The compiled methods of sockets, and their class's open: see iocp.jit.
 -- @module iocp.jit.socket
 local fast, operation, core = require "iocp.jit.fast", require "iocp.jit.operation", require "iocp.core"
-local type = type
+local private, type = require "iocp.private", type
 local C = fast.C
 local c_receive, c_send, c_send_copy, c_ready =
   C.iocp_jit_receive, C.iocp_jit_send, C.iocp_jit_send_copy, C.iocp_jit_ready
@@ -77,6 +77,6 @@ function methods.ready(self, side, overlapped)
 end
 
 return function()
-  core.Socket.open = operation.open(class, C.iocp_jit_is_open, core.Socket.open)
+  private.put(core.Socket, "iocp\0Socket", "open", operation.open(class, C.iocp_jit_is_open, core.Socket.open))
   return methods
 end

@@ -73,40 +73,6 @@ end
 
 -- ---- the socket below -----------------------------------------------------------------------------------------------
 
---- guard(socket): what closes a socket with the last reference to its object, which has the guard; tables have no
--- finalizer in Lua 5.1. let_go(guard): it does not any more.
-local guard, let_go
-local newproxy = rawget(_G, "newproxy")
-if newproxy then
-  local guarded = setmetatable({}, { __mode = "k" }) -- by guard: the socket
-  local prototype = newproxy(true)
-  getmetatable(prototype).__gc = function(self)
-    if guarded[self] then
-      guarded[self]:close()
-    end
-  end
-  function guard(socket)
-    local self = newproxy(prototype)
-    guarded[self] = socket
-    return self
-  end
-  function let_go(self)
-    guarded[self] = nil
-  end
-else
-  local class = { __gc = function(self)
-    if self[1] then
-      self[1]:close()
-    end
-  end }
-  function guard(socket)
-    return setmetatable({ socket }, class)
-  end
-  function let_go(self)
-    self[1] = nil
-  end
-end
-
 local mine = setmetatable({}, { __mode = "v" }) -- by descriptor that somebody has asked for: objects
 
 --- A new object of the class.
@@ -114,14 +80,16 @@ function object.new(class, kind, family)
   return setmetatable({ kind = kind, family = family, birthday = clock() }, classes[class])
 end
 
---- It has this socket from now on, which is associated here; or nil, message, code, and it has none.
+--- It has this socket from now on, which is associated here and closed with the object; or nil, message, code, and it
+-- has none.
 function object.own(self, socket)
   local ok, message, code = socket:associate(streams.port())
   if not ok then
     socket:close()
     return nil, message, code
   end
-  self.socket, self.guard, self.is_closed, self.is_ended = socket, guard(socket), nil, nil
+  private.own(socket, self.kind == "datagram" and "a luasocket's udp" or "a luasocket's tcp")
+  self.socket, self.is_closed, self.is_ended = socket, nil, nil
   return true
 end
 
@@ -139,8 +107,7 @@ function object.drop(self)
   if self.slot then
     reader.close(self)
   end
-  let_go(self.guard)
-  self.socket, self.guard, self.is_closed, self.data, self.at = nil, nil, true, "", 1
+  self.socket, self.is_closed, self.data, self.at = nil, true, "", 1
   return socket
 end
 

@@ -12,19 +12,14 @@ local function new(fields)
   return setmetatable(fields, NativeSocket)
 end
 
---- The object of a connection that accept gave; with `autoclose` it closes with its last reference. Or `nil, err`.
-function NativeSocket:init(native, autoclose)
+--- The object of a connection that accept gave, which closes with its last reference. Or `nil, err`.
+function NativeSocket:init(native)
   local stream = accepted[tonumber(native)]
   if not stream then
     return nil, "no such connection"
   end
   accepted[tonumber(native)] = nil
-  local guard
-  if autoclose then
-    guard = newproxy(true)
-    getmetatable(guard).__gc = function() stream.socket:close() end
-  end
-  return new { stream = stream, native = native, guard = guard }
+  return new { stream = stream, native = native }
 end
 
 --- One that is to be connected; family, type and protocol follow from the address.

@@ -93,7 +93,7 @@ static int is_reported(lua_State *L, const iocp_lua_worker *worker)
 }
 
 /* The message of the task's failure is at the top: it is told if nobody asks for it. A chunk's is asked for by its
-** loop. */
+** loop. A periodic task is kept for what it does, not to be asked: its failure is told at once. */
 static void note_failure(lua_State *L, iocp_lua_worker *worker, iocp_values *failure)
 {
 	const iocp_task *task = worker->call->run->task;
@@ -104,7 +104,10 @@ static void note_failure(lua_State *L, iocp_lua_worker *worker, iocp_values *fai
 	snprintf(who.name, sizeof(who.name), "%s", iocp_task_body(task)->name);
 	snprintf(who.pool, sizeof(who.pool), "%s", iocp_pool_name(worker->worker.pool));
 	snprintf(who.made, sizeof(who.made), "%s", iocp_task_made(task));
-	iocp_unobserved_add(failure, &who, lua_tostring(L, -1));
+	if (iocp_task_is_periodic(task) && !iocp_task_is_awaited(task))
+		iocp_unobserved_end(iocp_unobserved_new(&who, lua_tostring(L, -1)));
+	else
+		iocp_unobserved_add(failure, &who, lua_tostring(L, -1));
 }
 
 /* What came of the task before becomes what comes of this one: its results, or its error. */

@@ -395,8 +395,7 @@ static int open_table(decoder *d, int named)
 		iocp_metatable_push(L, name, length);
 		if (!lua_istable(L, -1)) {
 			lua_pushlstring(L, name, length);
-			lua_pushfstring(
-				L, "metatable '%s' is not known in this state: iocp.register it there too", lua_tostring(L, -1));
+			lua_pushfstring(L, IOCP_METATABLE_UNKNOWN, lua_tostring(L, -1));
 			return 0;
 		}
 		lua_setmetatable(L, -2);

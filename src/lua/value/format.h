@@ -268,6 +268,8 @@ enum iocp_found {
 };
 /* Pushes the name of the value at the top if it was found. */
 enum iocp_found iocp_names_find(lua_State *L, int names);
+/* private.put */
+int iocp_lua_put(lua_State *L);
 /* Pushes what a name stands for and returns 1, or 0 with a message pushed. It may be required, which may raise no
 ** error. */
 int iocp_names_resolve(lua_State *L, const char *name, size_t length);
@@ -281,6 +283,9 @@ int iocp_metatable_name(lua_State *L);
 int iocp_lua_stays(lua_State *L);
 /* Whether the table at the top is such a one: pushes why, then. */
 int iocp_metatable_stays(lua_State *L);
+#define IOCP_METATABLE_UNKNOWN                                                                                         \
+	"metatable '%s' is not known in this state: iocp.register it there too, before it arrives, "                       \
+	"as by requiring its module in the pool's init"
 /* Pushes the metatable of that name; or nil. */
 void iocp_metatable_push(lua_State *L, const char *name, size_t length);
 

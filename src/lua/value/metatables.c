@@ -6,7 +6,7 @@
 #include "lua/value/format.h"
 
 #define METATABLES "iocp.metatables" /* registry key */
-#define STAYING "iocp.staying"       /* likewise: from metatable to why */
+#define STAYING "iocp.staying"       /* likewise: from metatable to why; weak by its keys */
 
 /* Replaces the metatable at the top by the text that it has in one of the two tables, and returns 1; or pops it and
 ** returns 0. */
@@ -89,6 +89,14 @@ int iocp_lua_stays(lua_State *L)
 {
 	lua_settop(L, 2);
 	push_table(L, STAYING);
+	if (!lua_getmetatable(L, -1)) {
+		lua_createtable(L, 0, 1);
+		lua_pushliteral(L, "k");
+		lua_setfield(L, -2, "__mode");
+		lua_setmetatable(L, -2);
+	} else {
+		lua_pop(L, 1);
+	}
 	lua_insert(L, 1);
 	lua_rawset(L, 1);
 	return 0;

@@ -6,6 +6,9 @@
 ** made anew when package.loaded has other values since or a class of this module was opened, and never trusted: what it
 ** says is looked up in package.loaded before it is used. A module that has another name now may stand where it stood:
 ** then the old name is not found, and the names are made anew too.
+**
+** OWN, from each function that lua/iocp has put among this module's, and from each that it has replaced there, to its
+** name: these cross by it whatever stands there now.
 */
 
 #include <string.h>
@@ -13,6 +16,7 @@
 #include "lua/value/format.h"
 
 #define NAMES "iocp.names"
+#define OWN "iocp.own"
 
 /* In NAMES. All that has one of these addresses is kept alive by it, so none is another object's. */
 enum {
@@ -48,39 +52,9 @@ static void add_field(lua_State *L, int names, int name, int field)
 	lua_pop(L, 1);
 }
 
-/* Whether the value at the top is a Lua function of one of this module's own files, which set methods. */
-static int is_own(lua_State *L)
-{
-	static const char *const files[] = {"iocp.jit", "iocp.jit.port", "iocp.jit.heap", "iocp.jit.operation",
-		"iocp.jit.socket", "iocp.jit.file", "iocp.pool", "iocp.parallel", "iocp.trace", NULL};
-	lua_Debug info, own;
-	int i, found = 0;
-	if (!lua_isfunction(L, -1))
-		return 0;
-	lua_pushvalue(L, -1);
-	lua_getinfo(L, ">S", &info);
-	push_loaded(L);
-	for (i = 0; files[i] && !found; i++) {
-		lua_getfield(L, -1, files[i]);
-		if (lua_isfunction(L, -1)) {
-			lua_getinfo(L, ">S", &own);
-			found = strcmp(own.source, info.source) == 0;
-		} else {
-			lua_pop(L, 1);
-		}
-	}
-	lua_pop(L, 1);
-	return found;
-}
-
 /* What of a table is named: C functions; also tables that hold nothing else, which are the classes of this module and
-** their methods; of those also what is this module's in Lua. (Another one's function in Lua crosses as what it is.) */
-enum fields { FUNCTIONS, CLASSES, OF_A_CLASS };
-
-static int is_named(lua_State *L, enum fields kind)
-{
-	return lua_iscfunction(L, -1) || (kind == CLASSES && lua_istable(L, -1)) || (kind == OF_A_CLASS && is_own(L));
-}
+** their methods. */
+enum fields { FUNCTIONS, CLASSES };
 
 /* Names what is in the table at the top, which stays and has the name below it. */
 static void add_fields(lua_State *L, int names, enum fields kind)
@@ -88,15 +62,14 @@ static void add_fields(lua_State *L, int names, enum fields kind)
 	int table = lua_gettop(L);
 	lua_pushnil(L);
 	while (lua_next(L, table)) {
-		if (lua_type(L, -2) == LUA_TSTRING && is_named(L, kind)) {
+		if (lua_type(L, -2) == LUA_TSTRING && lua_iscfunction(L, -1)) {
 			add_field(L, names, table - 1, table + 1);
-			if (lua_istable(L, -1)) {
-				lua_pushvalue(L, -1);
-				lua_rawget(L, names);
-				lua_insert(L, -2);
-				add_fields(L, names, OF_A_CLASS);
-				lua_pop(L, 1);
-			}
+		} else if (lua_type(L, -2) == LUA_TSTRING && kind == CLASSES && lua_istable(L, -1)) {
+			add_field(L, names, table - 1, table + 1);
+			lua_pushvalue(L, -1);
+			lua_rawget(L, names);
+			lua_insert(L, -2);
+			add_fields(L, names, FUNCTIONS);
 		}
 		lua_settop(L, table + 1);
 	}
@@ -150,6 +123,86 @@ static void add_standard(lua_State *L, int names, int loaded)
 	}
 }
 
+/* ---- this module's own, in Lua ----------------------------------------------------------------------------------- */
+
+static void push_own(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, OWN);
+	if (!lua_isnil(L, -1))
+		return;
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, LUA_REGISTRYINDEX, OWN);
+}
+
+/* The function at the top, which is popped, has that name, unless it has one; anything else has none. */
+static void add_to_own(lua_State *L, int own, int name)
+{
+	lua_pushvalue(L, -1);
+	lua_rawget(L, own);
+	if (lua_isfunction(L, -2) && lua_isnil(L, -1)) {
+		lua_pushvalue(L, -2);
+		lua_pushvalue(L, name);
+		lua_rawset(L, own);
+	}
+	lua_pop(L, 2);
+}
+
+/* private.put(table, where, name, f): table[name] = f, where the table is found by the name `where`. */
+int iocp_lua_put(lua_State *L)
+{
+	lua_settop(L, 4);
+	push_own(L);
+	lua_pushvalue(L, 2);
+	lua_pushlstring(L, "", 1);
+	lua_pushvalue(L, 3);
+	lua_concat(L, 3);
+	lua_pushvalue(L, 3);
+	lua_rawget(L, 1);
+	add_to_own(L, 5, 6); /* what stood there */
+	lua_pushvalue(L, 4);
+	add_to_own(L, 5, 6);
+	lua_pushvalue(L, 3);
+	lua_pushvalue(L, 4);
+	lua_rawset(L, 1);
+	iocp_names_forget(L);
+	return 0;
+}
+
+static void name_own(lua_State *L, int names)
+{
+	int own;
+	push_own(L);
+	own = lua_gettop(L);
+	lua_pushnil(L);
+	while (lua_next(L, own)) {
+		lua_pushvalue(L, -2);
+		lua_rawget(L, names);
+		if (lua_isnil(L, -1)) {
+			lua_pushvalue(L, -3);
+			lua_pushvalue(L, -3);
+			lua_rawset(L, names);
+		}
+		lua_pop(L, 2);
+	}
+	lua_pop(L, 1);
+}
+
+/* Whether the value below the top is. */
+static int is_own(lua_State *L)
+{
+	int is;
+	push_own(L);
+	lua_pushvalue(L, -3);
+	lua_rawget(L, -2);
+	is = !lua_isnil(L, -1);
+	lua_pop(L, 2);
+	return is;
+}
+
+/* ---- the names --------------------------------------------------------------------------------------------------- */
+
 /* Pushes what holds an address for each pair of the table. */
 static addresses *push_addresses(lua_State *L, int table, size_t *capacity)
 {
@@ -196,6 +249,7 @@ static void push_new_names(lua_State *L)
 	loaded = names + 1;
 	push_loaded_addresses(L, loaded);
 	add_standard(L, names, loaded);
+	name_own(L, names);
 	lua_pushnil(L);
 	while (lua_next(L, loaded))
 		add_module(L, names);
@@ -291,8 +345,11 @@ enum iocp_found iocp_names_find(lua_State *L, int names)
 	}
 	push_named(L, name, length);
 	same = lua_rawequal(L, -1, -3);
-	lua_pop(L, same ? 1 : 2);
-	return same ? IOCP_NAME_FOUND : IOCP_NAME_OLD;
+	lua_pop(L, 1);
+	if (same || is_own(L))
+		return IOCP_NAME_FOUND;
+	lua_pop(L, 1);
+	return IOCP_NAME_OLD;
 }
 
 /* Pushes the function require, or nil. */
