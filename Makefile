@@ -403,7 +403,7 @@ HAS_MINGW = $(shell command -v $(MINGW)gcc)
 
 env: ## print the exports that let any script require the module, built at first: eval "$(make -s env LUA=lua5.4)"
 	@[ -e $(BUILD)/$(CHOSEN_ONE)/iocp/core.so ] || $(MAKE) --no-print-directory -s ready >&2
-	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/examples/?.lua;$${LUA_PATH:-;}"'
+	@echo 'export LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$${LUA_PATH:-};$(CURDIR)/examples/?.lua"'
 	@echo 'export LUA_CPATH="$(CURDIR)/$(BUILD)/$(CHOSEN_ONE)/?.so;$${LUA_CPATH:-;}"'
 	@$(if $(filter $(OWN_LUA)/%,$(include_$(CHOSEN_ONE))),\
 		echo 'export PATH="$${PATH}:$(OWN_LUA)/bin" LUA_CPATH="$${LUA_CPATH};$(OWN_LUA)/lua5.4/?.so"')

@@ -26,7 +26,7 @@ for _ = 1, 10 do
   local _, square = assert(squares:receive())
   sum = sum + square
 end
-jobs:close()
+jobs:close() -- drops what is queued: here all answers have come
 local _, done_by_a = assert(a:join())
 local _, done_by_b = assert(b:join())
 print(("%d jobs, the sum of the squares is %d"):format(done_by_a + done_by_b, sum))

@@ -16,8 +16,8 @@ local function lines_of(text)
   return lines
 end
 
---- The recipes of a page: name, text (all of it), sentence (the first one), path (of the example) and blocks, each of
--- which has language, mark (a word behind it) and text.
+--- The recipes of a page: name, text (all of it), sentence (the first), path (of the example named last) and blocks,
+-- each of which has language, mark (a word behind it), text and path (of the example named last before it).
 local function recipes_of(page)
   local recipes, recipe, block = {}, nil, nil
   for _, line in ipairs(lines_of(page)) do
@@ -29,11 +29,11 @@ local function recipes_of(page)
       recipe = { name = line:sub(4), blocks = {}, text = "" }
       recipes[#recipes + 1] = recipe
     elseif line:find("^```") then
-      block = { language = line:match("^```(%w+)"), mark = line:match(" (%w+)$") }
+      block = { language = line:match("^```(%w+)"), mark = line:match(" (%w+)$"), path = recipe.path }
       table.insert(recipe.blocks, block)
     elseif recipe then
       recipe.sentence = recipe.sentence or (line ~= "" and line or nil)
-      recipe.path = recipe.path or line:match("%[(examples/[%w_/]+%.%w+)%]%(%.%./%1%)")
+      recipe.path = line:match("%[(examples/[%w_/]+%.%w+)%]%(%.%./%1%)") or recipe.path
       recipe.text = recipe.text .. line .. "\n"
     end
   end
@@ -120,10 +120,11 @@ describe("the cookbook", function()
 
       it("shows what its file holds", function()
         assert.is_truthy(recipe.path, "it names no file")
-        local text, shown = "\n" .. support.read(recipe.path), 0
+        local shown = 0
         for _, block in ipairs(recipe.blocks) do
           if block.language ~= "text" and not block.mark then
             shown = shown + 1
+            local text = "\n" .. support.read(block.path)
             assert.is_truthy(text:find("\n" .. block.text .. "\n", 1, true), block.text)
           end
         end

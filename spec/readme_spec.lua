@@ -191,3 +191,17 @@ describe("doc/architecture.md", function()
     assert.is_true(answers >= 10)
   end)
 end)
+
+describe("make env", function()
+  it("has what scripts require found before the examples, whose names others have, too", function()
+    for before, own in pairs { ["unset LUA_PATH"] = ";;", ["export LUA_PATH='/own/?.lua'"] = ";/own/?.lua;" } do
+      local pipe = assert(io.popen(before -- without building anything
+        .. [[; eval "$(make -sn env LUA=lua5.4 2>/dev/null | grep LUA_PATH | sh)"; echo "$LUA_PATH"]]))
+      local path = pipe:read("*a")
+      pipe:close()
+      local module, theirs = path:find("/lua/?.lua", 1, true), path:find(own, 1, true)
+      local examples = path:find("/examples/?.lua", 1, true)
+      assert.is_true(module < theirs and theirs < examples, path)
+    end
+  end)
+end)

@@ -1245,7 +1245,7 @@ function heap:native() end
 ---@field body string|function what runs: a text of Lua, or a function, whose upvalues are copied
 ---@field name string? for debuggers and tracebacks; at most 63 bytes, none of them 0
 ---@field stack integer? C stack in bytes, from 262144 on; default 2 MiB
----@field suspended boolean? true: it waits for resume()
+---@field suspended boolean? true: it waits for resume(), and whoever joins it, too
 ---@field affinity integer[]? the numbers of the processors it may run on, from 0 on. INVALID: one does not exist, or
 --- the process may run on none of these
 ---@field priority integer? -2 to 2: steps below or above the thread that makes it (Linux: 5 of nice each, for this
@@ -1271,7 +1271,8 @@ function Thread.adopt(native) end
 ---@class iocp.Thread
 local thread = {}
 
---- Waits for the end; again and again. A thread cannot join itself. Source: Microsoft's WaitForSingleObject.
+--- Waits for the end; again and again. A thread cannot join itself, and the wait for a suspended one that nobody
+--- resumes has no end. Source: Microsoft's WaitForSingleObject.
 ---@param ms number? milliseconds from 0 on; nil for ever
 ---@return true|nil, any ... the body's results; of a body that failed message with traceback, ERROR or CANCELLED, and
 --- the error value itself if it can cross. Also message, TIMEOUT or CANCELLED: the thread that waits was
@@ -1744,7 +1745,8 @@ function pool:task(f, ...) end
 
 --- The results of f(item, index), in order: the first of each, unless results = "all". A list with a hole is an error.
 --- Raises the first error, which cancels the rest: the value, or of a text the message with its item. With errors =
---- "collect" also the messages, with tracebacks, and the error values, both by index.
+--- "collect" also the messages, with tracebacks, and the error values, both by index, with holes: next(errors) is nil
+--- if all went well.
 ---@param list any[]|fun(): any an iterator is read to its end first
 ---@param f iocp.Work
 ---@param options? iocp.LoopOptions
@@ -1891,7 +1893,7 @@ local task = {}
 ---@param ms? number milliseconds from 0 on; nil for ever
 ---@return true|nil, any ... results; or message with traceback, ERROR or CANCELLED, and the error value if it can
 --- cross. TIMEOUT: not yet, or, with the ms that it had in place of the value, it ran out of its time; INVALID: not
---- submitted, or it waits for the task that calls
+--- submitted (task:submit), or it waits for the task that calls
 function task:wait(ms) end
 
 --- As wait, at once.

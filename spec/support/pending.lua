@@ -22,6 +22,7 @@ return {
   { 27, "concurrency", "(27)", "wine", "Wine does not look at the concurrency value" },
   { 31, "heap", "of an initial size that no memory has", "wine", "Wine cuts a heap's initial size" },
   { "-", "messages", "make says", "windows", "there is no make" },
+  { "-", "readme", "make env", "windows", "there is no make" },
   { "-", "progress", "on a terminal", "windows", "a console's screen cannot be read by who started the process" },
   { "-", "examples", "shows a bar on a terminal", "windows", "there is no chmod, and links are not for everybody" },
   { "-", "scale", "without a system call each", "windows", "every get asks the kernel's port, and there is no strace" },
