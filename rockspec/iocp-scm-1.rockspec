@@ -184,6 +184,7 @@ build = {
             "src/core/sized.c",
             "src/lua/array.c",
             "src/lua/atomic.c",
+            "src/lua/call.c",
             "src/lua/cancel.c",
             "src/lua/compat.c",
             "src/lua/coroutine.c",

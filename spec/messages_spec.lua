@@ -102,7 +102,7 @@ describe("a message says", function()
       { function() pool:map(1, print) end, "bad argument 'list' to 'map' (expected a table", "got 1)" },
       { function() pool:reduce("x", print) end, "'list' to 'reduce' (expected a table", 'got string "x")' },
       { function() pool:map({}, 5) end, "'f' to 'map' (expected a function, a chunk,", "or a table, got 5)" },
-      { function() pool:map({}, "x = = 1") end, "bad argument 'f' ([string \"x = = 1\"]:1: " },
+      { function() pool:map({}, "x = = 1") end, "bad argument 'f' to 'map' ([string \"x = = 1\"]:1: " },
       { function() pool:map({}, print, { errors = "all" }) end, "'errors' to 'map' (expected", 'got string "all")' },
       { function() pool:map({}, print, true) end, "'options' to 'map' (expected a table, got boolean)" },
       { function() pool:parallel_for(1, 10) end, "'f' to 'parallel_for' (expected a function, a chunk,", "got nil)" },
@@ -134,7 +134,7 @@ describe("a message says", function()
     told {
       { function() pool:submit("string.upper", "x") end, 'a function of a module is written "string:upper")' },
       { function() pool:submit { body = "string.upper" } end, 'a function of a module is written "string:upper")' },
-      { function() pool:submit("x = = 1") end, "bad argument 'f' ([string \"x = = 1\"]:1: " },
+      { function() pool:submit("x = = 1") end, "bad argument 'f' to 'submit' ([string \"x = = 1\"]:1: " },
       { function() iocp.Thread("x = = 1") end, "(body: [string \"x = = 1\"]:1: " },
       { function() pool:submit(pool:task("")) end, "a task is submitted by task:submit()" },
       { function() pool:submit(port) end, "f: expected a function, got iocp.IOCompletionPort)" },
@@ -259,8 +259,8 @@ describe("a message says", function()
       { function() pool:submit(print, { f = io.stderr }) end,
         "cannot send arg 1.f: userdata (FILE*); make it where it is used" },
       { function() pool:post(print, io.stderr) end, "cannot send arg 1: userdata (FILE*)" },
-      { function() pool:submit(5) end, "bad argument 'f' (expected a function, a chunk, " },
-      { function() pool:post("x = = 1") end, "bad argument 'f' ([string \"x = = 1\"]:1: " },
+      { function() pool:submit(5) end, "bad argument 'f' to 'submit' (expected a function, a chunk, " },
+      { function() pool:post("x = = 1") end, "bad argument 'f' to 'post' ([string \"x = = 1\"]:1: " },
     } end
     all()
     iocp.run(all) -- and in a fiber

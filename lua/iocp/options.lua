@@ -1,8 +1,7 @@
 --- Arguments and options of the methods that are Lua's: the one place where they are checked.
--- The functions raise where the method that calls them was called.
+-- The functions raise where the script called the module: see src/lua/call.c.
+local private = require "iocp.private"
 local options = {}
-
-local ABOVE = 4 -- from `refuse`: the check, the method, its caller
 
 local SHOWN = 40 -- bytes of a string
 
@@ -16,19 +15,17 @@ function options.got(value)
   return type(value)
 end
 
--- " to 'map'", if the method that is `level` calls above the caller is known by that name.
-local function to_method(level)
-  local about = debug and debug.getinfo(level + 1, "n")
-  return about and about.name and #about.namewhat > 0 and about.name ~= "?" and (" to '%s'"):format(about.name) or ""
+--- Raises: what is wrong with an argument of what the script called.
+function options.wrong(name, what)
+  local called = private.called()
+  private.raise(("bad argument '%s'%s (%s)"):format(name, called and (" to '%s'"):format(called) or "", what))
 end
 
-local function refuse(name, expected, value, advice)
-  error(("bad argument '%s'%s (expected %s, got %s%s)"):format(name, to_method(ABOVE - 1), expected, options.got(value),
-    advice or ""), ABOVE)
+--- Raises: what was expected, and what came. `advice`: what is said behind that.
+function options.refuse(name, expected, value, advice)
+  options.wrong(name, ("expected %s, got %s%s"):format(expected, options.got(value), advice or ""))
 end
-
---- Raises. Called by what a method has for all of its checks.
-options.refuse = refuse
+local refuse = options.refuse
 
 --- Raises unless `self` is an object whose methods these are.
 function options.check_self(self, methods)
@@ -96,12 +93,18 @@ function options.read(given, rules)
   end
   for name in pairs(given or read) do
     if not known[name] then
-      local text = ("bad argument 'options'%s ('%s' is none of %s)"):format(to_method(2), tostring(name),
-        table.concat(names, ", "))
-      error(text, ABOVE - 1)
+      options.wrong("options", ("'%s' is none of %s"):format(tostring(name), table.concat(names, ", ")))
     end
   end
   return read
+end
+
+--- The results of what may fail: the value and nothing behind it; or nil, message, code.
+function options.outcome(value, message, code)
+  if code == nil then
+    return value
+  end
+  return value, message, code
 end
 
 --- Whether there is an option of that name.

@@ -106,7 +106,7 @@ int iocp_bad_argument(lua_State *L, int index, const char *name, const char *exp
 {
 	const char *got = iocp_got(L, index);
 	lua_pushfstring(L, "%s: expected %s, got %s%s", name, expected, got, advice(L, index, name));
-	return luaL_argerror(L, index, lua_tostring(L, -1));
+	return iocp_argument_error(L, index, lua_tostring(L, -1));
 }
 
 int iocp_to_integer(lua_State *L, int index, uint64_t max, uint64_t *value)

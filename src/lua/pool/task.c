@@ -465,10 +465,10 @@ static int task_after(lua_State *L)
 	for (i = 2; i <= count; i++) {
 		int r = iocp_task_after(task, check_task(L, i, "task"), IOCP_AFTER);
 		if (r == IOCP_ERROR)
-			return luaL_argerror(
+			return iocp_argument_error(
 				L, i, "task: it runs after this one, or waits for it; tasks cannot wait for each other in a circle");
 		if (r == IOCP_INVALID)
-			return luaL_argerror(L, 1, "self: the task was submitted; say what it runs after before that");
+			return iocp_argument_error(L, 1, "self: the task was submitted; say what it runs after before that");
 		if (r == IOCP_NOMEM)
 			return iocp_failure(L, r, NULL);
 	}
@@ -482,7 +482,7 @@ static int task_submit(lua_State *L)
 	double ms = lua_isnoneornil(L, 2) ? 0 : iocp_check_delay(L, 2, 0);
 	int r = iocp_task_submit(task, ms, 0);
 	if (r == IOCP_INVALID)
-		return luaL_argerror(L, 1, "self: the task was submitted before");
+		return iocp_argument_error(L, 1, "self: the task was submitted before");
 	if (r == IOCP_CANCELLED)
 		return push_cancelled(L, task);
 	if (r != IOCP_OK)

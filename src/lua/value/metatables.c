@@ -102,6 +102,11 @@ int iocp_lua_stays(lua_State *L)
 	return 0;
 }
 
+void iocp_staying_push(lua_State *L)
+{
+	push_table(L, STAYING);
+}
+
 int iocp_metatable_stays(lua_State *L)
 {
 	return lua_getmetatable(L, -1) && find_text(L, STAYING);
