@@ -96,8 +96,8 @@ local function fault_of(f)
   for name in pairs(f) do
     if name ~= "body" and name ~= "name" and name ~= "worker" then
       if not terms.has(name) then
-        return ("'%s' is none of body, name, worker, timeout, hard, retries, backoff, priority, jit"):format(
-          tostring(name))
+        return ("%s is none of body, name, worker, timeout, hard, retries, backoff, priority, jit%s"):format(
+          options.key(name), name == 1 and f.body == nil and "; the function is body =" or "")
       end
       has_terms = true
     end

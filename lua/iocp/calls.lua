@@ -31,6 +31,9 @@ function calls.read(parts, f, given, again)
   if name or worker or terms then
     call.work = parts.named_work(body, name, worker, terms)
   end
+  if type(body) == "function" and given.index ~= false and debug and debug.getinfo(body, "S").what == "C" then
+    call.hint = "f is called with an item and its index: say index = false"
+  end
   local args = given.args or {}
   local n = args.n or #args
   if worker or n > 0 or given.index == false or given.results == "all" then
@@ -41,7 +44,7 @@ end
 
 --- Makes a job call it, by a runner.
 function calls.apply(call, runner, job)
-  job.work, job.runner, job.how = call.work, runner, call.how
+  job.work, job.runner, job.how, job.hint = call.work, runner, call.how, call.hint
   if call.how then
     call.how.runner = runner
     job.runner = call.worker and runners.ADAPT_STATE or runners.ADAPT

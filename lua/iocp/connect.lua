@@ -118,7 +118,7 @@ return function(host, port, given)
   addresses, message, code = lookup:wait(given.timeout)
   if not addresses then
     lookup:cancel()
-    return nil, message, code
+    return nil, options.unresolved(port, message, code), code
   end
   return fibers.results(connect_to_one(addresses, given, limit))
 end

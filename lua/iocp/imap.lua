@@ -142,7 +142,7 @@ local function open_chunk(self, chunk)
   end
   local message, code, value = results, errors, values
   if code == "ERROR" then
-    loop.raise(message, value)
+    loop.raise(message, value, self.job.hint)
   end
   error("imap: " .. message, 0)
 end

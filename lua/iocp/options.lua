@@ -27,6 +27,11 @@ function options.refuse(name, expected, value, advice)
 end
 local refuse = options.refuse
 
+--- How an error names a key that is no option.
+function options.key(name)
+  return (type(name) == "string" and "'%s'" or "[%s]"):format(tostring(name))
+end
+
 --- Raises unless `self` is an object whose methods these are.
 function options.check_self(self, methods)
   local metatable = type(self) == "userdata" and getmetatable(self)
@@ -43,16 +48,22 @@ end
 --- The rule of an option that is a name.
 options.NAME = { "name", options.is_name, "a string of at most 63 bytes, none of them 0" }
 
-options.HOST = "a host's name or address without its port, or a path"
+options.HOST = "a host's name or address without scheme:// and port, or a path"
 options.PORT = "a port's number, from 0 to 65535, or a service's name"
 
---- Whether it may be a host, and not "host:8080".
+--- Whether it may be a host, and not "host:8080" or "http://host/".
 function options.is_host(value)
   return type(value) == "string" and value ~= "" and not value:find("^[^:/]*:%d+$")
+    and not value:find("^%a[%w+.%-]*://")
 end
 
 function options.is_port(value)
   return type(value) == "string" or type(value) == "number" and value >= 0 and value <= 65535 and value % 1 == 0
+end
+
+--- The message of a lookup that failed, which names the service if it was that.
+function options.unresolved(port, message, code)
+  return code == "EAI_SERVICE" and ("%s: '%s'"):format(message, tostring(port)) or message
 end
 
 --- What is said of a failure there: "127.0.0.1:80: ...".
@@ -93,7 +104,7 @@ function options.read(given, rules)
   end
   for name in pairs(given or read) do
     if not known[name] then
-      options.wrong("options", ("'%s' is none of %s"):format(tostring(name), table.concat(names, ", ")))
+      options.wrong("options", ("%s is none of %s"):format(options.key(name), table.concat(names, ", ")))
     end
   end
   return read

@@ -151,6 +151,8 @@ function Service:stop(ms)
   end
   local ok, message, code = join(self, ms and core.clock() + ms)
   if code == "TIMEOUT" then
+    local live = self:stats().connections
+    message = ("stopped; %d connection%s cancelled after %.0f ms"):format(live, live == 1 and " was" or "s were", ms)
     tell(self, workers.CANCEL, true)
     local ended, why, what = join(self)
     if not ended then

@@ -188,7 +188,7 @@ local function find(host, port)
     addresses, message, code = lookup:wait()
   end
   if not addresses then
-    return nil, message, code
+    return nil, options.unresolved(port, message, code), code
   end
   return addresses[1].family, host == "*" and host or addresses[1].host, addresses[1].port
 end

@@ -94,6 +94,10 @@ int iocp_argument_error(lua_State *L, int index, const char *text);
 /* private.raise(text): as iocp_raise. private.called(): the name of what the script called; nil: it has none. */
 int iocp_lua_raise(lua_State *L);
 int iocp_lua_called(lua_State *L);
+/* Pushes how an error names the key at `index`, which is no option. */
+const char *iocp_push_option(lua_State *L, int index);
+/* Raises, where a text came for an address: bad argument, and what takes texts instead. */
+int iocp_refuse_text(lua_State *L, int index, const char *name, const char *instead);
 /* Raises: bad argument, with its name, what was expected and what came. */
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected);
 /* The number at `index` as an integer 0..max; 0: it is none. */

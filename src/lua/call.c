@@ -103,7 +103,7 @@ static void look_in_each(lua_State *L, const search *s)
 }
 
 /* Looks among the functions that lua/iocp has put in others' places, and those others: see iocp_lua_put. */
-static void look_in_own(lua_State *L, const search *s)
+static void look_in_own(lua_State *L, const search *s, int outer)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_OWN);
 	if (lua_istable(L, -1)) {
@@ -112,6 +112,8 @@ static void look_in_own(lua_State *L, const search *s)
 		lua_pushvalue(L, s->function);
 		lua_rawget(L, -2);
 		path = lua_tolstring(L, -1, &length); /* with zero bytes between its parts */
+		if (path && outer && strcmp(path, IOCP_METHODS) != 0)
+			path = NULL;
 		while (path && strlen(path) < length) {
 			length -= strlen(path) + 1;
 			path += strlen(path) + 1;
@@ -145,7 +147,7 @@ static void look_everywhere(lua_State *L, const search *s, int outer)
 {
 	iocp_methods_push(L);
 	look_in_each(L, s);
-	look_in_own(L, s);
+	look_in_own(L, s, outer);
 	if (outer)
 		return;
 	iocp_staying_push(L);

@@ -225,6 +225,14 @@ void iocp_parts_remember(lua_State *L)
 		free(made);
 }
 
+/* The last searcher: what an error says behind where a module was looked for. */
+static int explain(lua_State *L)
+{
+	lua_pushfstring(
+		L, "%s(a worker or thread has the package.path of when it was made)", LUA_VERSION_NUM < 504 ? "\n\t" : "");
+	return 1;
+}
+
 void iocp_parts_open(lua_State *L, int path)
 {
 	size_t i;
@@ -237,5 +245,7 @@ void iocp_parts_open(lua_State *L, int path)
 	lua_pushvalue(L, path);
 	lua_pushcclosure(L, search, 1);
 	lua_rawseti(L, -2, 2);
+	lua_pushcfunction(L, explain);
+	lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
 	lua_pop(L, 2);
 }

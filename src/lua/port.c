@@ -42,7 +42,8 @@ static int wait_packets(void *port, void *argument, double ms)
 static int port_enqueue(lua_State *L)
 {
 	iocp_port *port = check_port(L);
-	uintptr_t key = iocp_check_address(L, 2, "key");
+	uintptr_t key = lua_type(L, 2) == LUA_TSTRING ? (uintptr_t)iocp_refuse_text(L, 2, "key", "port:send posts values")
+												  : iocp_check_address(L, 2, "key");
 	uint32_t bytes = check_bytes(L, 3);
 	uintptr_t overlapped = iocp_check_overlapped(L, 4);
 	int r = iocp_port_enqueue(port, key, bytes, overlapped);

@@ -213,11 +213,30 @@ static void keep_streams(lua_State *L, const plan *p)
 	lua_pop(L, 1);
 }
 
-/* nil, message, code. The system does not say whether it lacks the program or the folder, so both are named. */
+/* Pushes the words of a text, as a list of Lua's. */
+static void push_words(lua_State *L, const char *text)
+{
+	lua_pushliteral(L, "");
+	for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+		size_t length = strcspn(text, " ");
+		lua_pushlstring(L, text, length);
+		lua_pushfstring(L, "%s%s\"%s\"", lua_tostring(L, -2), *lua_tostring(L, -2) ? ", " : "", lua_tostring(L, -1));
+		lua_replace(L, -3);
+		lua_pop(L, 1);
+		text += length;
+	}
+}
+
+/* nil, message, code. The system does not say whether it lacks the program or the folder, so both are named; nor that
+** a line for a shell is no program. */
 static int start_failure(lua_State *L, const plan *p, int r)
 {
 	const char *program = p->options.arguments[0], *folder = p->options.directory;
 	const char *what = folder ? lua_pushfstring(L, "%s in %s", program, folder) : program;
+	if (!p->options.arguments[1] && program[strcspn(program, " /\\")] == ' ') { /* else it begins with a folder */
+		push_words(L, program);
+		what = lua_pushfstring(L, "%s (there is no shell: {%s})", what, lua_tostring(L, -1));
+	}
 	(void)iocp_io_failure(L, r, NULL);
 	return iocp_failure_of(L, what);
 }

@@ -102,6 +102,23 @@ const char *iocp_got(lua_State *L, int index)
 	}
 }
 
+const char *iocp_push_option(lua_State *L, int index)
+{
+	if (lua_type(L, index) == LUA_TSTRING)
+		return lua_pushfstring(L, "'%s'", lua_tostring(L, index));
+	lua_pushvalue(L, index); /* not converted in place */
+	lua_pushfstring(L, "[%s]", lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1) : luaL_typename(L, -1));
+	lua_remove(L, -2);
+	return lua_tostring(L, -1);
+}
+
+int iocp_refuse_text(lua_State *L, int index, const char *name, const char *instead)
+{
+	const char *got = iocp_got(L, index);
+	return iocp_argument_error(
+		L, index, lua_pushfstring(L, "%s: expected an address or integer, got %s; %s", name, got, instead));
+}
+
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected)
 {
 	const char *got = iocp_got(L, index);

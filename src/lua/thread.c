@@ -170,8 +170,8 @@ static void refuse_others(lua_State *L)
 			;
 		if (i == sizeof(known) / sizeof(*known))
 			iocp_argument_error(L, 1,
-				lua_pushfstring(L, "options: '%s' is none of affinity, body, name, priority, stack, suspended",
-					*name ? name : luaL_typename(L, -2)));
+				lua_pushfstring(L, "options: %s is none of affinity, body, name, priority, stack, suspended%s",
+					iocp_push_option(L, lua_gettop(L) - 1), lua_isfunction(L, -1) ? "; the function is body =" : ""));
 	}
 }
 

@@ -339,6 +339,17 @@ static int push_wait_failure(lua_State *L, int r)
 							: NULL);
 }
 
+/* What it is in does not look, as a wait of iocp's or iocp.cancelled() does, and a hook does not come to it. */
+static int fail_told(lua_State *L)
+{
+	lua_pushfstring(L,
+		"the task has not ended in time, though it was told to stop: it is in a call of C that nothing interrupts "
+		"(os.execute, a library): run that as an iocp.Process and kill it%s; or hard was not said, and it does not "
+		"look: iocp.cancelled()",
+		iocp_has_compiler(L) ? ", or in a compiled loop: jit = false" : "");
+	return iocp_failure(L, IOCP_TIMEOUT, lua_tostring(L, -1));
+}
+
 static int task_wait(lua_State *L)
 {
 	iocp_task *task = check_task(L, 1, "self");
@@ -354,10 +365,7 @@ static int task_wait(lua_State *L)
 	if (r == IOCP_OK || has_ended(task))
 		return push_outcome(L, task);
 	if (r == IOCP_TIMEOUT && iocp_task_is_told(task))
-		return iocp_failure(L, r,
-			"the task has not ended in time, though it was told to stop: it does not look (a wait of iocp's, or "
-			"iocp.cancelled()), and \"hard\" does not come into loops that LuaJIT has compiled: submit it with jit = "
-			"false");
+		return fail_told(L);
 	return push_wait_failure(L, r);
 }
 
