@@ -216,6 +216,7 @@ build = {
             "src/lua/pool/worker.c",
             "src/lua/port.c",
             "src/lua/process.c",
+            "src/lua/result.c",
             "src/lua/signal.c",
             "src/lua/socket.c",
             "src/lua/socket_address.c",

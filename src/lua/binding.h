@@ -74,7 +74,7 @@ int iocp_push_lightuserdata(lua_State *L, void *pointer);
 
 /* ---- support.c: arguments and results ---------------------------------------------------------------------------- */
 
-/* nil, message, code for a result code; `message` NULL: the code's own text. Returns 3. */
+/* result.c: nil, message, code for a result code; `message` NULL: the code's own text. Returns 3. */
 int iocp_failure(lua_State *L, int code, const char *message);
 /* What an error says that it got: a number, a string in quotes behind its type, the beginning of a long one; else the
 ** type, or what the metatable of a userdata calls itself. Pushes one value. */

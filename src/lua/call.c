@@ -145,12 +145,14 @@ static void look_in_private(lua_State *L, const search *s)
 /* Looks through all that is public; of what only lies between, `outer`, through methods, since iocp.pcall is Lua's. */
 static void look_everywhere(lua_State *L, const search *s, int outer)
 {
-	iocp_methods_push(L);
+	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+	lua_getfield(L, -1, IOCP_METHODS);
 	look_in_each(L, s);
+	lua_pop(L, 1);
 	look_in_own(L, s, outer);
 	if (outer)
 		return;
-	iocp_staying_push(L);
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_STAYING);
 	look_in_each(L, s);
 	look_in_private(L, s);
 	lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");

@@ -12,25 +12,6 @@
 
 #define DOTTED "iocp.dotted" /* registry key: a set of tables */
 
-int iocp_failure(lua_State *L, int code, const char *message)
-{
-	char text[256];
-	const char *name = iocp_error_name(code);
-	if (!message) {
-		iocp_error_text(code, text, sizeof(text));
-		message = text;
-	}
-	if (iocp_debugs())
-		iocp_debug_refused(L, message, code);
-	lua_pushnil(L);
-	lua_pushstring(L, message);
-	if (name)
-		lua_pushstring(L, name);
-	else
-		lua_pushinteger(L, code);
-	return 3;
-}
-
 const char *iocp_type_name(lua_State *L, int index)
 {
 	const char *name = NULL;

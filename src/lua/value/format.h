@@ -283,8 +283,8 @@ int iocp_lua_register(lua_State *L);
 int iocp_metatable_name(lua_State *L);
 /* private.stays(metatable, why): tables that have it do not cross. */
 int iocp_lua_stays(lua_State *L);
-/* Pushes the table of these metatables, each with why. */
-void iocp_staying_push(lua_State *L);
+/* Registry key of the table of these metatables, each with why; weak by its keys. */
+#define IOCP_STAYING "iocp.staying"
 /* Whether the table at the top is such a one: pushes why, then. */
 int iocp_metatable_stays(lua_State *L);
 #define IOCP_METATABLE_UNKNOWN                                                                                         \
