@@ -1072,7 +1072,7 @@ describe("a pool", function()
     for name, value in pairs { name = {}, concurrency = -1, workers = 1.5, queue_limit = 0 } do
       local ok, message = pcall(iocp.Pool, setmetatable({}, { __index = { [name] = value } }))
       assert.is_false(ok)
-      assert.matches("bad argument '" .. name .. "' (expected ", message, 1, true)
+      assert.matches("bad argument '" .. name .. "' to 'Pool' (expected ", message, 1, true)
     end
     local inherited = iocp.Pool(setmetatable({ workers = 0 }, { __index = { name = "from its class" } }))
     assert.equal("from its class", inherited:name())

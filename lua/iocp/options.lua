@@ -1,6 +1,6 @@
 --- Arguments and options of the methods that are Lua's: the one place where they are checked.
 -- The functions raise where the script called the module: see src/lua/call.c.
-local private = require "iocp.private"
+local _, private = require "iocp.core", require "iocp.private" -- which the former brings
 local options = {}
 
 local SHOWN = 40 -- bytes of a string

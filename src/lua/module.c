@@ -197,8 +197,8 @@ static const luaL_Reg private_functions[] = {
 	{"stays", iocp_lua_stays},
 	{"own", iocp_lua_own},
 	{"put", iocp_lua_put},
-		{"raise", iocp_lua_raise},
-		{"called", iocp_lua_called},
+	{"raise", iocp_lua_raise},
+	{"called", iocp_lua_called},
 	{NULL, NULL},
 };
 
