@@ -97,12 +97,12 @@ describe("a message says", function()
       { function() iocp.Thread { stack = "1M" } end, '(stack: expected a number of bytes from 262144', 'string "1M")' },
       { function() iocp.Thread { stack = 1 } end, "(stack: expected a number of bytes from 262144 on", "got 1)" },
       { function() iocp.Pool { stack = 1 } end, "'stack' to 'Pool' (expected a number of bytes from", "got 1)" },
-      { function() port:enqueue(("x"):rep(50)) end, 'got string "' .. ("x"):rep(40) .. '"...)' },
+      { function() port:enqueue(("x"):rep(50)) end, 'got string "' .. ("x"):rep(40) .. '"...; port:send' },
       { function() port:enqueue(-1) end, "key: expected an address or integer from 0 to ", "got -1)" },
       { function() pool:map(1, print) end, "bad argument 'list' to 'map' (expected a table", "got 1)" },
       { function() pool:reduce("x", print) end, "'list' to 'reduce' (expected a table", 'got string "x")' },
       { function() pool:map({}, 5) end, "'f' to 'map' (expected a function, a chunk,", "or a table, got 5)" },
-      { function() pool:map({}, "x = = 1") end, "bad argument 'f' ([string \"x = = 1\"]:1: " },
+      { function() pool:map({}, "x = = 1") end, "bad argument 'f' to 'map' ([string \"x = = 1\"]:1: " },
       { function() pool:map({}, print, { errors = "all" }) end, "'errors' to 'map' (expected", 'got string "all")' },
       { function() pool:map({}, print, true) end, "'options' to 'map' (expected a table, got boolean)" },
       { function() pool:parallel_for(1, 10) end, "'f' to 'parallel_for' (expected a function, a chunk,", "got nil)" },
@@ -134,7 +134,7 @@ describe("a message says", function()
     told {
       { function() pool:submit("string.upper", "x") end, 'a function of a module is written "string:upper")' },
       { function() pool:submit { body = "string.upper" } end, 'a function of a module is written "string:upper")' },
-      { function() pool:submit("x = = 1") end, "bad argument 'f' ([string \"x = = 1\"]:1: " },
+      { function() pool:submit("x = = 1") end, "bad argument 'f' to 'submit' ([string \"x = = 1\"]:1: " },
       { function() iocp.Thread("x = = 1") end, "(body: [string \"x = = 1\"]:1: " },
       { function() pool:submit(pool:task("")) end, "a task is submitted by task:submit()" },
       { function() pool:submit(port) end, "f: expected a function, got iocp.IOCompletionPort)" },
@@ -216,7 +216,7 @@ describe("a message says", function()
 
   it("which argument of a server or a client is none", function()
     local port_of = "expected a port's number, from 0 to 65535, or a service's name, got 80800)"
-    local host = 'a host\'s name or address without its port, or a path, got string "localhost:80")'
+    local host = 'a host\'s name or address without scheme:// and port, or a path, got string "localhost:80")'
     told {
       { function() iocp.Thread() end, "a string chunk, a function or a table of options, got nothing)" },
       { function() iocp.serve(8080, print) end,
@@ -228,6 +228,65 @@ describe("a message says", function()
       { function() iocp.connect("localhost", 80800) end, "'port' to 'connect'", port_of },
       { function() iocp.connect("localhost:80", 80) end, "'host' to 'connect'", host },
     }
+  end)
+
+  it("what is to be said instead", function()
+    local text = "expected an address or integer, got string \"hello\"; "
+    told {
+      { function() iocp.File.temporary():read("hello") end, text .. "iocp.open_file(file) reads text)" },
+      { function() port:enqueue("hello") end, text .. "port:send posts values)" },
+      { function() pool:submit { print, timeout = 5 } end, "([1] is none of body,", "; the function is body =)" },
+      { function() iocp.Thread { print } end, "options: [1] is none of affinity,", "; the function is body =)" },
+      { function() iocp.Dict { max = 5 } end, "options: 'max' is none of maximum)" },
+      { function() iocp.connect("http://localhost/", 80) end, "without scheme:// and port, or a path, got string" },
+      { function() pool:map(pairs { 1 }, nil) end, "it is the first of what pairs(list) gives: pass the list)" },
+    }
+    local hint = "base out of range%)? %(f is called with an item and its index: say index = false%)\n"
+    local _, message = pcall(pool.map, pool, { "10" }, tonumber)
+    assert.matches(hint, message)
+    _, message = pcall(function() return pool:imap({ "10" }, tonumber)() end)
+    assert.matches(hint, message)
+    assert.same({ 10 }, pool:map({ "10" }, tonumber, { index = false }))
+  end)
+
+  it("what was not found, and where it was looked for", function()
+    local program = "iocp-has-no-such-program  -l"
+    local _, message = iocp.Process { program }
+    assert.matches('(there is no shell: {"iocp-has-no-such-program", "-l"})', message, 1, true)
+    _, message = iocp.connect("127.0.0.1", "iocp-has-no-such-service")
+    assert.matches("iocp-has-no-such-service", message, 1, true)
+    _, message = pool:submit(function() return require "iocp_spec.no_such_module" end):wait()
+    assert.matches("\n\t(a worker or thread has the package.path of when it was made)", message, 1, true)
+  end)
+
+  it("what a task is in that does not end", function()
+    local own = iocp.Pool(1)
+    local task = own:submit { body = function(blocking) blocking() end, timeout = 1 }
+    assert.is_nil((task:wait()))
+    own:close()
+    local gate = iocp.IOCompletionPort()
+    own = iocp.Pool(1)
+    task = own:submit({ body = function(to)
+      to:send("begun")
+      local till = require "iocp".clock() + 500
+      while require "iocp".clock() < till do end -- luacheck: ignore
+    end, timeout = 1 }, gate)
+    gate:receive()
+    iocp.sleep(20)
+    local _, message, code = task:wait(1)
+    assert.equal("TIMEOUT", code)
+    assert.matches("a call of C that nothing interrupts (os.execute, a library): run that as an iocp.Process",
+      message, 1, true)
+    assert.equal(rawget(_G, "jit") ~= nil, message:find("jit = false", 1, true) ~= nil)
+    own:close()
+  end)
+
+  it("how many connections a service cut off", function()
+    local service = iocp.serve { host = "127.0.0.1", workers = 1, handler = function(client) client:read() end }
+    local client = assert(iocp.connect(service:address()))
+    assert.is_true(support.eventually(function() return service:stats().connections == 1 end))
+    assert.same({ nil, "stopped; 1 connection was cancelled after 20 ms", "TIMEOUT" }, { service:stop(20) })
+    client:close()
   end)
 
   it("that imap gives an iterator", function()
@@ -259,8 +318,8 @@ describe("a message says", function()
       { function() pool:submit(print, { f = io.stderr }) end,
         "cannot send arg 1.f: userdata (FILE*); make it where it is used" },
       { function() pool:post(print, io.stderr) end, "cannot send arg 1: userdata (FILE*)" },
-      { function() pool:submit(5) end, "bad argument 'f' (expected a function, a chunk, " },
-      { function() pool:post("x = = 1") end, "bad argument 'f' ([string \"x = = 1\"]:1: " },
+      { function() pool:submit(5) end, "bad argument 'f' to 'submit' (expected a function, a chunk, " },
+      { function() pool:post("x = = 1") end, "bad argument 'f' to 'post' ([string \"x = = 1\"]:1: " },
     } end
     all()
     iocp.run(all) -- and in a fiber

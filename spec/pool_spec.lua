@@ -83,9 +83,10 @@ describe("a pool", function()
       assert.same({ true, 43 }, { pool:submit({ body = "local s, n = ... return s.n + n", worker = true }, 1):wait() })
       assert.same({ true, "x" }, { pool:submit({ body = "string:lower" }, "X"):wait() })
       assert.has_error(function() pool:submit { body = 1 } end,
-        "bad argument 'f' (body: expected a function or a string, got 1)")
+        "bad argument 'f' to 'submit' (body: expected a function or a string, got 1)")
       assert.has_error(function() pool:submit { bodi = "" } end,
-        "bad argument 'f' ('bodi' is none of body, name, worker, timeout, hard, retries, backoff, priority, jit)")
+        "bad argument 'f' to 'submit' ('bodi' is none of body, name, worker, timeout, hard, retries, backoff, "
+          .. "priority, jit)")
     end)
 
     it("nothing else", function()
@@ -1040,28 +1041,28 @@ describe("a pool", function()
     for _, work in ipairs { dumped, { body = dumped } } do
       local ok, message = pcall(pool.submit, pool, work)
       assert.is_false(ok)
-      assert.matches("bad argument 'f' (attempt to load a binary chunk", message, 1, true)
+      assert.matches("bad argument 'f' to 'submit' (attempt to load a binary chunk", message, 1, true)
     end
   end)
 
   it("refuses wrong options and arguments by name", function()
     local wrong = {
-      { { workers = -1 }, "bad argument 'workers' (expected an integer from 0 to 100000, or two of them, the least and "
-        .. "the most, got -1)" },
-      { { workers = 1.5 }, "'workers' (expected an integer" },
-      { { concurrency = "2" }, "'concurrency' (expected an integer from 0 to 4294967295, got string" },
+      { { workers = -1 }, "bad argument 'workers' to 'Pool' (expected an integer from 0 to 100000, or two of them, the "
+        .. "least and the most, got -1)" },
+      { { workers = 1.5 }, "'workers' to 'Pool' (expected an integer" },
+      { { concurrency = "2" }, "'concurrency' to 'Pool' (expected an integer from 0 to 4294967295, got string" },
       { { on_error = "ignore" }, '(expected "keep", "log", "raise" or a function' },
-      { { queue_limit = 0 }, "'queue_limit' (expected an integer from 1" },
-      { { queue_wait = -1 }, "'queue_wait' (expected milliseconds" },
-      { { affinity = "spred" }, [['affinity' (expected "spread", or a list of 1 to 1024 numbers]] },
-      { { affinity = {} }, "'affinity' (expected" },
-      { { affinity = { -1 } }, "'affinity' (expected" },
-      { { affinity = { 0, 0.5 } }, "'affinity' (expected" },
-      { { thread_priority = 3 }, "'thread_priority' (expected an integer from -2 to 2, got 3" },
-      { { thread_priority = "low" }, "'thread_priority' (expected an integer" },
-      { { init = "x" }, "'init' (expected a function, got string" },
+      { { queue_limit = 0 }, "'queue_limit' to 'Pool' (expected an integer from 1" },
+      { { queue_wait = -1 }, "'queue_wait' to 'Pool' (expected milliseconds" },
+      { { affinity = "spred" }, [['affinity' to 'Pool' (expected "spread", or a list of 1 to 1024 numbers]] },
+      { { affinity = {} }, "'affinity' to 'Pool' (expected" },
+      { { affinity = { -1 } }, "'affinity' to 'Pool' (expected" },
+      { { affinity = { 0, 0.5 } }, "'affinity' to 'Pool' (expected" },
+      { { thread_priority = 3 }, "'thread_priority' to 'Pool' (expected an integer from -2 to 2, got 3" },
+      { { thread_priority = "low" }, "'thread_priority' to 'Pool' (expected an integer" },
+      { { init = "x" }, "'init' to 'Pool' (expected a function, got string" },
       { { worker = 1 }, "'worker' is none of workers" },
-      { "4", "'options' (expected a number of workers or a table, got string" },
+      { "4", "'options' to 'Pool' (expected a number of workers or a table, got string" },
     }
     for _, row in ipairs(wrong) do
       local ok, message = pcall(iocp.Pool, row[1])
@@ -1071,7 +1072,7 @@ describe("a pool", function()
     for name, value in pairs { name = {}, concurrency = -1, workers = 1.5, queue_limit = 0 } do
       local ok, message = pcall(iocp.Pool, setmetatable({}, { __index = { [name] = value } }))
       assert.is_false(ok)
-      assert.matches("bad argument '" .. name .. "' (expected ", message, 1, true)
+      assert.matches("bad argument '" .. name .. "' to 'Pool' (expected ", message, 1, true)
     end
     local inherited = iocp.Pool(setmetatable({ workers = 0 }, { __index = { name = "from its class" } }))
     assert.equal("from its class", inherited:name())

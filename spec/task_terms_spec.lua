@@ -309,7 +309,7 @@ describe("a task", function()
       wrong.body = print
       local ok, message = pcall(pool.submit, pool, wrong)
       assert.is_false(ok)
-      assert.matches("bad argument 'f' %(", message)
+      assert.matches("bad argument 'f' to 'submit' %(", message)
     end
   end)
 end)

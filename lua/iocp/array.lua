@@ -2,6 +2,7 @@
 -- one.
 -- @module iocp.array
 local _, private = require "iocp.core", require "iocp.private" -- which the former brings
+local options = require "iocp.options"
 
 private.VIEW = "a view of an iocp.Array; send the array, and call view() there"
 
@@ -12,7 +13,7 @@ return function(arrays)
   --- An index that the view of `count` elements has, as the array's.
   local function at(first, count, i)
     if type(i) ~= "number" or not (i >= 1 and i <= count) then
-      error(("bad index %s (expected an integer from 1 to %d)"):format(tostring(i), count), 3)
+      private.raise(("bad index %s (expected an integer from 1 to %d)"):format(tostring(i), count))
     end
     return first - 1 + i
   end
@@ -24,7 +25,7 @@ return function(arrays)
     get(self, first) -- both raise for what is no index
     get(self, last)
     if first > last then
-      error("bad argument 'last' to 'view' (expected an index that is not less than the first one)", 2)
+      options.wrong("last", "expected an index that is not less than the first one")
     end
     local count = last - first + 1
     local class = {

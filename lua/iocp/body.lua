@@ -4,13 +4,6 @@ local load_chunk = rawget(_G, "loadstring") or load
 local options, terms = require "iocp.options", require "iocp.terms"
 local parts -- those of this state: see the end
 
---- The level, seen from the caller of this, for an error of a pool's method; where fibers were used waits_pool.lua lies
--- between the method and the script.
-local function place(level)
-  local about = debug and debug.getinfo(level + 1, "S")
-  return about and about.source:find("waits_pool.lua", 1, true) and level + 1 or level
-end
-
 local NAMES, TEXTS = 64, 256 -- that are remembered for a function, and of texts
 
 -- Values by keys, in two generations of `size`: a script that makes up its names and chunks does not fill the memory.
@@ -80,7 +73,7 @@ local function compile(found, text)
     message = ('%s; a function of a module is written "%s:%s"'):format(message, module, name)
   end
   if not f then
-    error("bad argument 'f' (" .. tostring(message) .. ")", place(7)) -- where the pool's method was called
+    options.wrong("f", tostring(message))
   end
   return { f }
 end
@@ -103,8 +96,8 @@ local function fault_of(f)
   for name in pairs(f) do
     if name ~= "body" and name ~= "name" and name ~= "worker" then
       if not terms.has(name) then
-        return ("'%s' is none of body, name, worker, timeout, hard, retries, backoff, priority, jit"):format(
-          tostring(name))
+        return ("%s is none of body, name, worker, timeout, hard, retries, backoff, priority, jit%s"):format(
+          options.key(name), name == 1 and f.body == nil and "; the function is body =" or "")
       end
       has_terms = true
     end
@@ -120,7 +113,6 @@ local function fault_of(f)
 end
 
 -- The function that `f` says, its name if it has one, whether it is called with the worker's state, and the terms.
--- Called by what a pool's method calls, where an error is raised.
 local function describe(f)
   local kind, fault, has_terms = type(f), nil, false
   if kind == "table" then
@@ -129,7 +121,7 @@ local function describe(f)
     fault = ('expected a function, a chunk, "module:function" or a table, got %s'):format(options.got(f))
   end
   if fault then
-    error(("bad argument 'f' (%s)"):format(fault), place(4))
+    options.wrong("f", fault)
   end
   local given = kind == "table" and f or { body = f }
   local its_terms = has_terms and terms.of(f) or nil

@@ -12,7 +12,7 @@ calls.ARGS = { "args", function(v) return type(v) == "table" end, "a list of wha
 calls.INDEX = { "index", function(v) return type(v) == "boolean" end, "a boolean" }
 calls.RESULTS = { "results", function(v) return v == "first" or v == "all" end, '"first" or "all"' }
 
-local runners = require "iocp.runners"
+local options, runners = require "iocp.options", require "iocp.runners"
 local unpack = rawget(table, "unpack") or unpack
 
 --- Whether it may be work, in detail `read` says.
@@ -20,16 +20,19 @@ function calls.is_work(f)
   return type(f) == "function" or type(f) == "string" or type(f) == "table"
 end
 
---- What is to be called; raises where the method that calls this was called. `again`: a chunk may run twice.
+--- What is to be called. `again`: a chunk may run twice.
 function calls.read(parts, f, given, again)
   local body, name, worker, terms = parts.describe(f)
   if not again and terms and ((terms.timeout or 0) > 0 or (terms.retries or 0) > 0) then
-    error("bad argument 'f' (timeout and retries are for submit and imap; the loop itself has an option timeout)", 3)
+    options.wrong("f", "timeout and retries are for submit and imap; the loop itself has an option timeout")
   end
   local call = { body = body, worker = worker or false, work = body, terms = terms }
   name = given.name or name
   if name or worker or terms then
     call.work = parts.named_work(body, name, worker, terms)
+  end
+  if type(body) == "function" and given.index ~= false and debug and debug.getinfo(body, "S").what == "C" then
+    call.hint = "f is called with an item and its index: say index = false"
   end
   local args = given.args or {}
   local n = args.n or #args
@@ -41,7 +44,7 @@ end
 
 --- Makes a job call it, by a runner.
 function calls.apply(call, runner, job)
-  job.work, job.runner, job.how = call.work, runner, call.how
+  job.work, job.runner, job.how, job.hint = call.work, runner, call.how, call.hint
   if call.how then
     call.how.runner = runner
     job.runner = call.worker and runners.ADAPT_STATE or runners.ADAPT

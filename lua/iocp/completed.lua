@@ -1,7 +1,8 @@
 --- The first of many that ends, all of them, or each as it does: tasks of any pool, threads, processes, lookups,
 --- fibers.
 -- @module iocp.completed
-local core, ends, fibers = require "iocp.core", require "iocp.ends", require "iocp.fiber"
+local ends, fibers = require "iocp.ends", require "iocp.fiber"
+local options = require "iocp.options"
 local completed = {}
 
 local ENDS = { ["iocp.Task"] = true, ["iocp.Thread"] = true, ["iocp.Process"] = true, ["iocp.Lookup"] = true }
@@ -12,20 +13,20 @@ local function ends_once(object)
   return fibers.is_fiber(object) or type(metatable) == "table" and ENDS[metatable.__name] or false
 end
 
-local function refuse(name, what, came)
-  error(("bad argument 'list' to '%s' (expected %s, got %s)"):format(name, what, came), 4)
+local function refuse(what, came)
+  options.wrong("list", ("expected %s, got %s"):format(what, came))
 end
 
 --- Raises unless it is such a list, of at least `least`.
-local function check_list(name, list, least)
+local function check_list(list, least)
   if type(list) ~= "table" then
-    refuse(name, WHAT, type(list))
+    refuse(WHAT, type(list))
   elseif #list < least then
-    refuse(name, WHAT .. " that is not empty, as nothing would end", "an empty one")
+    refuse(WHAT .. " that is not empty, as nothing would end", "an empty one")
   end
   for i = 1, #list do
     if not ends_once(list[i]) then
-      refuse(name, WHAT, ("%s at %d"):format(type(list[i]), i))
+      refuse(WHAT, ("%s at %d"):format(type(list[i]), i))
     end
   end
 end
@@ -43,22 +44,11 @@ local function watch(list)
   return set
 end
 
-local function limit_of(ms, name)
-  if ms == nil or ms == math.huge then
-    return nil
-  elseif not (type(ms) == "number" and ms >= 0) then
-    local got = type(ms) == "number" and tostring(ms) or type(ms)
-    error(("bad argument 'ms' to '%s' (expected milliseconds, a number from 0 on, or nil for ever, got %s)"):format(
-      name, got), 3)
-  end
-  return core.clock() + ms
-end
-
 --- Waits until one of them has ended: of several that have, the one that did first, as far as is known.
 -- @return it, and its index; or nil, message, code: TIMEOUT, CANCELLED, NOMEM
 function completed.wait_any(list, ms)
-  check_list("wait_any", list, 1)
-  local limit = limit_of(ms, "wait_any")
+  check_list(list, 1)
+  local limit = fibers.limit(ms)
   local set, message, code = watch(list)
   if not set then
     return nil, message, code
@@ -75,8 +65,8 @@ end
 --- Waits until all of them have ended, however they did.
 -- @return true; or nil, message, code: TIMEOUT, CANCELLED (who waits), NOMEM
 function completed.wait_all(list, ms)
-  check_list("wait_all", list, 0)
-  local limit = limit_of(ms, "wait_all")
+  check_list(list, 0)
+  local limit = fibers.limit(ms)
   local set, message, code = watch(list)
   if not set then
     return nil, message, code
@@ -95,7 +85,7 @@ end
 --- An iterator over them in the order in which they end: each, and its index in the list. Raises where a wait for the
 -- next is in vain.
 function completed.as_completed(list)
-  check_list("as_completed", list, 0)
+  check_list(list, 0)
   local set, trouble = watch(list)
   if not set then
     error("as_completed: " .. trouble, 2)

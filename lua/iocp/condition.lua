@@ -1,11 +1,18 @@
 --- iocp.Condition(): what fibers of one thread wait for until another one says that it has come.
 -- @classmod iocp.Condition
 local fibers, private = require "iocp.fiber", require "iocp.private"
+local options = require "iocp.options"
 local park, wake = fibers.park, fibers.wake
 
 local Condition = {} -- methods
 local class = { __index = Condition }
 private.stays(class, "iocp.Condition: it stays in its thread")
+
+local function check_self(self)
+  if getmetatable(self) ~= class then
+    options.refuse("self", "a condition", self, "; methods are called with a colon")
+  end
+end
 
 --- Waits for a signal: nil, or TIMEOUT, CANCELLED.
 local function await(self, me, limit, shielded)
@@ -24,7 +31,8 @@ end
 -- @param ms how long; nil for ever
 -- @return true; or nil, message, code: TIMEOUT, CANCELLED
 function Condition:wait(ms)
-  local limit = fibers.limit(ms, "wait")
+  check_self(self)
+  local limit = fibers.limit(ms)
   local me = fibers.enter()
   local code = fibers.refused(me) or await(self, me, limit)
   if code then
@@ -37,6 +45,8 @@ end
 -- @param n how many at most; nil: one
 -- @return how many
 function Condition:signal(n)
+  check_self(self)
+  options.check("n", n, n == nil or type(n) == "number" and n >= 0, "a number from 0 on, or nil")
   local woken, most = 0, n or 1
   local first, last = self.first, self.last
   while woken < most and first <= last do
@@ -57,6 +67,7 @@ end
 --- Wakes all of them.
 -- @return how many
 function Condition:broadcast()
+  check_self(self)
   return self:signal(math.huge)
 end
 

@@ -105,7 +105,7 @@ end
 return function(host, port, given)
   options.check("host", host, options.is_host(host), options.HOST)
   given = options.read(given, streams.rules)
-  local limit = fibers.limit(given.timeout, "connect")
+  local limit = fibers.limit(given.timeout)
   if host:find("/", 1, true) then
     return fibers.results(connect_to_one({ { host = host, port = 0, family = "unix" } }, given, limit))
   end
@@ -118,7 +118,7 @@ return function(host, port, given)
   addresses, message, code = lookup:wait(given.timeout)
   if not addresses then
     lookup:cancel()
-    return nil, message, code
+    return nil, options.unresolved(port, message, code), code
   end
   return fibers.results(connect_to_one(addresses, given, limit))
 end

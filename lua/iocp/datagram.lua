@@ -14,10 +14,9 @@ local rules = {
   { "broadcast", function(v) return type(v) == "boolean" end, "a boolean" },
 }
 
-local function check_self(self, name)
+local function check_self(self)
   if getmetatable(self) ~= class then
-    error(("bad argument 'self' to '%s' (expected a datagram socket, got %s; methods are called with a colon)"):format(
-      name, type(self)), 3)
+    options.refuse("self", "a datagram socket", self, "; methods are called with a colon")
   end
 end
 
@@ -42,7 +41,7 @@ end
 -- @return its data, and host, port of its sender; or nil, message, code: TIMEOUT, CANCELLED, CLOSED, EMSGSIZE: it was
 -- larger than any may be
 function Datagram:receive()
-  check_self(self, "receive")
+  check_self(self)
   local limit = limit_of(self)
   if self.is_closed then
     return nil, "the socket is closed", "CLOSED"
@@ -88,7 +87,7 @@ end
 -- @param port its number
 -- @return true; or nil, message, code
 function Datagram:send(data, host, port)
-  check_self(self, "send")
+  check_self(self)
   check("data", data, type(data) == "string", "a string")
   if self.is_closed then
     return nil, "the socket is closed", "CLOSED"
@@ -114,7 +113,7 @@ end
 --- The time of each operation from now on; nil: for ever.
 -- @return the socket
 function Datagram:timeout(ms)
-  check_self(self, "timeout")
+  check_self(self)
   check("ms", ms, ms == nil or type(ms) == "number" and ms >= 0, "milliseconds, a number from 0 on, or nil")
   self.ms = ms ~= math.huge and ms or nil
   return self
@@ -122,7 +121,7 @@ end
 
 --- @return true, again and again
 function Datagram:close()
-  check_self(self, "close")
+  check_self(self)
   if not self.is_closed then
     self.is_closed = true
     reader.close(self)
@@ -134,13 +133,13 @@ class.__close = Datagram.close
 
 --- @return host, port of its own
 function Datagram:address()
-  check_self(self, "address")
+  check_self(self)
   return self.socket:address()
 end
 
 --- As socket:option.
 function Datagram:option(name, ...)
-  check_self(self, "option")
+  check_self(self)
   return self.socket:option(name, ...)
 end
 

@@ -1,6 +1,7 @@
 --- iocp.within(ms, f, ...): a deadline around any number of waits, in the caller's coroutine.
 -- @module iocp.deadline
-local core, fibers = require "iocp.core", require "iocp.fiber"
+local core, private, fibers = require "iocp.core", require "iocp.private", require "iocp.fiber"
+local options = require "iocp.options"
 local clock = core.clock
 
 --- Where an error was raised, for a fiber that it ends.
@@ -30,13 +31,13 @@ end
 -- @return f's results; or, once the time has passed, whatever f did: nil, message, TIMEOUT. Raises an error of f's, but
 -- none that follows from such a wait
 return function(ms, f, ...)
-  local limit = fibers.limit(ms, "within")
+  local limit = fibers.limit(ms)
   if type(f) ~= "function" then
-    error("bad argument #2 to 'within' (f: expected a function, got " .. type(f) .. ")", 2)
+    options.refuse("f", "a function", f)
   end
   local me = fibers.current()
   if not me then
-    error("within: there is no fiber here: iocp.run(function() ... end)", 2)
+    private.raise("within: there is no fiber here: iocp.run(function() ... end)")
   end
   local outer = me.deadline
   local due = math.min(limit or math.huge, outer or math.huge)

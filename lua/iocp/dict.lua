@@ -2,12 +2,7 @@
 -- one leaves nothing locked. The claim to compute a value is a userdata that ends with its collection at the latest.
 -- @module iocp.dict
 local _, private = require "iocp.core", require "iocp.private" -- which the former brings
-
-local function check_function(f, name)
-  if type(f) ~= "function" then
-    error(("bad argument #2 to '%s' (f: expected a function, got %s)"):format(name, type(f)), 3)
-  end
-end
+local options = require "iocp.options"
 
 --- src/lua/dict.c calls this with the methods of dictionaries, once a state.
 return function(dicts, parts)
@@ -49,13 +44,13 @@ return function(dicts, parts)
     if not ok then
       error(value, 0)
     end
-    return value, message, code
+    return options.outcome(value, message, code)
   end
 
   --- Another one has the claim: as claim, once that has ended.
   local function wait(self, key)
     if computing[self:handle() .. key] == (parts.current() or false) then
-      error("get_or_set: what computes this key asks for it itself, and would wait for ever", 3)
+      private.raise("get_or_set: what computes this key asks for it itself, and would wait for ever")
     end
     return parts.wait(self, key)
   end
@@ -68,7 +63,7 @@ return function(dicts, parts)
   -- @param ms for how long; nil: for good
   -- @return the value; or nil, message, code: CANCELLED, NOMEM; TIMEOUT, of a fiber's `within`
   local function get_or_set(self, key, f, ms)
-    check_function(f, "get_or_set")
+    options.check("f", f, type(f) == "function", "a function")
     local found, value, code = claim(self, key, 0)
     if found == nil and code == "TIMEOUT" then
       found, value, code = wait(self, key)
@@ -87,7 +82,7 @@ return function(dicts, parts)
   -- is not to live as long as the old one
   -- @return the new value; or nil, message, code: NOMEM
   local function update(self, key, f)
-    check_function(f, "update")
+    options.check("f", f, type(f) == "function", "a function")
     local value, life, done, message, code
     repeat
       local held, old = hold(self, key)

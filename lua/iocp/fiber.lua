@@ -461,9 +461,12 @@ function fibers.failure(me, code)
   return nil, MESSAGES[code], code
 end
 
---- The results of a wait, as they are. Raises, where that is how the fiber is cancelled.
+--- The results of a wait: the value and nothing behind it; or nil, message, code. Raises, where that is how the fiber
+-- is cancelled.
 function fibers.results(value, message, code)
-  if code == "CANCELLED" and current and current.hard then
+  if code == nil then
+    return value
+  elseif code == "CANCELLED" and current and current.hard then
     error("this fiber was cancelled", 0)
   end
   return value, message, code
@@ -474,39 +477,25 @@ function fibers.refusal(me, code)
   return fibers.results(fibers.failure(me, code))
 end
 
--- Raises where the method was called: by who calls what calls this.
-local function refuse_ms(ms, name)
-  error(("bad argument 'ms' to '%s' (expected milliseconds, a number from 0 on, or nil for ever, got %s)"):format(name,
-    options.got(ms)), 4)
+local function refuse_ms(ms)
+  options.refuse("ms", "milliseconds, a number from 0 on, or nil for ever", ms)
 end
 
 --- The time `ms` from now; nil: never. Raises unless it is milliseconds.
-function fibers.limit(ms, name)
+function fibers.limit(ms)
   if ms == nil or ms == math.huge then
     return nil
   elseif not (type(ms) == "number" and ms >= 0) then
-    refuse_ms(ms, name)
+    refuse_ms(ms)
   end
   return clock() + ms
 end
 
---- What a method that stands in the place of C's looks at first: C would blame the line here that calls it.
--- LuaJIT's 64-bit integers are left to C.
-function fibers.check(self, name, ms)
-  if type(self) ~= "userdata" then
-    error(("bad argument 'self' to '%s' (expected an object, got %s; methods are called with a colon: object:%s(...))")
-      :format(name, options.got(self), name), 3)
-  elseif ms ~= nil and type(ms) ~= "cdata" and not (type(ms) == "number" and ms >= 0) then
-    refuse_ms(ms, name)
-  end
-end
-
 -- ---- the class -----------------------------------------------------------------------------------------------------
 
-local function check_self(self, name)
+local function check_self(self)
   if getmetatable(self) ~= class then
-    error(("bad argument 'self' to '%s' (expected a fiber, got %s; methods are called with a colon)"):format(name,
-      type(self)), 3)
+    options.refuse("self", "a fiber", self, "; methods are called with a colon")
   end
 end
 
@@ -553,9 +542,9 @@ end
 -- @param how nil, or "hard": each of them raises an error
 -- @return true; false: it had ended
 function Fiber:cancel(how)
-  check_self(self, "cancel")
+  check_self(self)
   if how ~= nil and how ~= "hard" then
-    error(('bad argument #1 to \'cancel\' (how: expected "hard" or nil, got %s)'):format(tostring(how)), 2)
+    options.refuse("how", '"hard" or nil', how)
   elseif self.outcome then
     return false
   end
@@ -578,7 +567,7 @@ end
 --- @return true, results...; nil, message with traceback, ERROR or CANCELLED, and the error value; or nil, message,
 -- TIMEOUT: it has not ended
 function Fiber:result()
-  check_self(self, "result")
+  check_self(self)
   local outcome, results = self.outcome, self.results
   if not outcome then
     return nil, MESSAGES.TIMEOUT, "TIMEOUT"
@@ -637,8 +626,8 @@ end
 -- @param ms how long; nil for ever
 -- @return as result; also nil, message, code: TIMEOUT, CANCELLED (the fiber that waits), INVALID (it waits for itself)
 function Fiber:wait(ms)
-  check_self(self, "wait")
-  local limit = fibers.limit(ms, "wait")
+  check_self(self)
+  local limit = fibers.limit(ms)
   if not self.outcome then
     local me = fibers.enter()
     if me == self then
@@ -660,7 +649,7 @@ end
 
 --- "scheduled", "running", "waiting", "completed", "failed" or "cancelled".
 function Fiber:status()
-  check_self(self, "status")
+  check_self(self)
   if self.outcome then
     return self.outcome
   elseif self == current then
@@ -671,7 +660,7 @@ end
 
 --- The name it was given, or where its function was written.
 function Fiber:name()
-  check_self(self, "name")
+  check_self(self)
   return self.named or fibers.name_of(self.body)
 end
 

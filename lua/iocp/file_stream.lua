@@ -97,7 +97,7 @@ local QUIET = { CANCELLED = true, CLOSED = true }
 
 --- Iterates over the lines that are to come, until the end, or a cancel. Raises what else fails.
 function FileStream:lines(format)
-  streams.check_self(self, "lines")
+  streams.check_self(self)
   return function()
     local line, message, code = self:read(format)
     if code and not QUIET[code] then
@@ -119,7 +119,7 @@ end
 
 --- Writes as streams do, at the place where the file is at; in mode a to its end.
 function FileStream:write(...)
-  streams.check_self(self, "write")
+  streams.check_self(self)
   rewind(self)
   return streams.write(self, ...)
 end
@@ -154,7 +154,7 @@ local WHENCE = { set = true, cur = true, ["end"] = true }
 -- @param offset bytes, 0 if left out
 -- @return where that is; or nil, message, code: ESPIPE, it has no places; EINVAL
 function FileStream:seek(whence, offset)
-  streams.check_self(self, "seek")
+  streams.check_self(self)
   check("whence", whence, whence == nil or WHENCE[whence], '"set", "cur", "end" or nil')
   check("offset", offset, offset == nil or type(offset) == "number" and offset % 1 == 0, "an integer")
   if self.is_closed then
@@ -179,7 +179,7 @@ end
 --- Closes, behind what was written, for as long as the option `linger` says.
 -- @return true, again and again; or nil, message, code: what was written is not all there
 function FileStream:close()
-  streams.check_self(self, "close")
+  streams.check_self(self)
   if self.is_closed then
     return true
   end
@@ -258,7 +258,7 @@ function lib.open(path, mode, given)
   elseif is_path then
     file:close()
   end
-  return stream, message, code
+  return options.outcome(stream, message, code)
 end
 
 --- @return all that a file holds; or nil, message, code
@@ -269,7 +269,7 @@ function lib.read(path)
     text, message, code = stream:read("a")
     stream:close()
   end
-  return text, message, code
+  return options.outcome(text, message, code)
 end
 
 --- Makes that all that a file holds, or with mode "a" adds it.
@@ -286,7 +286,7 @@ function lib.write(path, data, mode)
   if not ok then
     return nil, message, code
   end
-  return closed, why, what
+  return options.outcome(closed, why, what)
 end
 
 -- Where one cannot be on a port, as Windows' consoles and what io opened there: what io does, which waits.

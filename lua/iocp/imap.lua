@@ -32,7 +32,7 @@ local rules = {
 -- Methods. Who takes it for a list would find it empty.
 local Results = setmetatable({}, { __index = function(_, key)
   if type(key) == "number" then
-    error("imap gives no list but an iterator: for i, result in pool:imap(...) do", 2)
+    private.raise("imap gives no list but an iterator: for i, result in pool:imap(...) do")
   end
 end })
 local class = { __index = Results }
@@ -142,7 +142,7 @@ local function open_chunk(self, chunk)
   end
   local message, code, value = results, errors, values
   if code == "ERROR" then
-    loop.raise(message, value)
+    loop.raise(message, value, self.job.hint)
   end
   error("imap: " .. message, 0)
 end
@@ -245,7 +245,7 @@ return function(pool, input, f, given)
   check("input", input, not hole, inputs.NO_HOLES, inputs.about_hole(hole))
   local _, own, initialised = parts.current_worker()
   if own == pool and not initialised then
-    error("init cannot run loops over its own pool, whose worker is to run them", 2)
+    private.raise("init cannot run loops over its own pool, whose worker is to run them")
   end
   local call, collects = calls.read(parts, f, given, true), given.errors == "collect"
   local results = setmetatable({

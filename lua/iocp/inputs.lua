@@ -7,9 +7,12 @@ inputs.NO_HOLES = "a table with items from 1 on and no holes"
 
 local LOOKED_THROUGH = 1024 -- items of a list whose every key is looked at: of a longer one it would take too long
 
+local NEED_A_TABLE = { [next] = "pairs", [(ipairs {})] = "ipairs" } -- by what they give
+
 local function is_iterator(input)
   local metatable = type(input) == "table" and getmetatable(input)
-  return type(input) == "function" or type(metatable) == "table" and metatable.__call ~= nil
+  return type(input) == "function" and not NEED_A_TABLE[input]
+    or type(metatable) == "table" and metatable.__call ~= nil
 end
 
 --- Where a list has a hole, or nil. In a long list only what may lie behind the end is looked for here, where that
@@ -38,8 +41,11 @@ function inputs.is_input(input)
     or type(input) == "table" and (#input > 0 or next(input) == nil or inputs.hole_of(input) ~= nil)
 end
 
---- What an error says about a table without a first item.
+--- What an error says about a table without a first item, and what is to be called with a table.
 function inputs.about_other(input)
+  if input ~= nil and NEED_A_TABLE[input] then
+    return ("; it is the first of what %s(list) gives: pass the list"):format(NEED_A_TABLE[input])
+  end
   return type(input) == "table" and "; it has no item 1" or nil
 end
 

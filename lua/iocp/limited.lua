@@ -1,7 +1,7 @@
 --- The methods that post to ports with a capacity: enqueue, enqueue_many, send. src/lua/limited.c calls this once a
 -- state, when it meets the first such port.
 -- @module iocp.limited
-local core, private = require "iocp.core", require "iocp.private"
+local core, private, options = require "iocp.core", require "iocp.private", require "iocp.options"
 
 return function(methods, parts)
   local post = parts.post
@@ -18,7 +18,7 @@ return function(methods, parts)
     while true do
       local ok, message, code = post(0, method, self, ...)
       if ok ~= nil or code ~= "FULL" then
-        return ok, message, code
+        return options.outcome(ok, message, code)
       end
       local _, text, why = parts.wait(self, limit)
       if why == "FULL" then
@@ -31,7 +31,9 @@ return function(methods, parts)
 
   local function posting(method)
     return function(self, ...)
-      if parts.current() then
+      if type(self) ~= "userdata" then
+        return method(self, ...) -- which says so
+      elseif parts.current() then
         local patience = parts.patience(self)
         return post_in_fiber(method, patience and core.clock() + patience, self, ...)
       end

@@ -66,7 +66,7 @@ local function refusals(items, n)
     local ok, why = pcall(parts.probe, items[i], "the item")
     if not ok then
       refused, least = refused or {}, least or i
-      refused[i] = why
+      refused[i] = why:match("cannot send.*") or why -- without the script's line, which is told of all
     end
   end
   return refused, least
@@ -204,11 +204,14 @@ local lib = { offer = offer }
 
 --- Raises an error of a function that the loop calls, here or in a worker. A text, or what had a text of its own that
 -- it lost on its way, since its metatable is not registered: as the message, which has the item and the traceback;
--- anything else as it is.
-function lib.raise(message, value)
+-- anything else as it is. `hint`: what the message says besides, in its first line.
+function lib.raise(message, value, hint)
   local kind = type(value)
   local is_text = kind == "nil" or kind == "string" or kind == "number"
     or kind == "table" and not getmetatable(value) and not message:find("(error object is a table value)", 1, true)
+  if hint and is_text then
+    message = message:gsub("^[^\n]*", function(line) return ("%s (%s)"):format(line, hint) end)
+  end
   error(is_text and message or value, 0)
 end
 
@@ -242,7 +245,7 @@ function lib.run(pool, job)
   if not returned then
     error(ok, 0)
   elseif code == "ERROR" then
-    lib.raise(message, value)
+    lib.raise(message, value, job.hint)
   end
   return ok, message, code
 end

@@ -1,8 +1,7 @@
 --- Arguments and options of the methods that are Lua's: the one place where they are checked.
--- The functions raise where the method that calls them was called.
+-- The functions raise where the script called the module: see src/lua/call.c.
+local _, private = require "iocp.core", require "iocp.private" -- which the former brings
 local options = {}
-
-local ABOVE = 4 -- from `refuse`: the check, the method, its caller
 
 local SHOWN = 40 -- bytes of a string
 
@@ -16,19 +15,22 @@ function options.got(value)
   return type(value)
 end
 
--- " to 'map'", if the method that is `level` calls above the caller is known by that name.
-local function to_method(level)
-  local about = debug and debug.getinfo(level + 1, "n")
-  return about and about.name and #about.namewhat > 0 and about.name ~= "?" and (" to '%s'"):format(about.name) or ""
+--- Raises: what is wrong with an argument of what the script called.
+function options.wrong(name, what)
+  local called = private.called()
+  private.raise(("bad argument '%s'%s (%s)"):format(name, called and (" to '%s'"):format(called) or "", what))
 end
 
-local function refuse(name, expected, value, advice)
-  error(("bad argument '%s'%s (expected %s, got %s%s)"):format(name, to_method(ABOVE - 1), expected, options.got(value),
-    advice or ""), ABOVE)
+--- Raises: what was expected, and what came. `advice`: what is said behind that.
+function options.refuse(name, expected, value, advice)
+  options.wrong(name, ("expected %s, got %s%s"):format(expected, options.got(value), advice or ""))
 end
+local refuse = options.refuse
 
---- Raises. Called by what a method has for all of its checks.
-options.refuse = refuse
+--- How an error names a key that is no option.
+function options.key(name)
+  return (type(name) == "string" and "'%s'" or "[%s]"):format(tostring(name))
+end
 
 --- Raises unless `self` is an object whose methods these are.
 function options.check_self(self, methods)
@@ -46,16 +48,22 @@ end
 --- The rule of an option that is a name.
 options.NAME = { "name", options.is_name, "a string of at most 63 bytes, none of them 0" }
 
-options.HOST = "a host's name or address without its port, or a path"
+options.HOST = "a host's name or address without scheme:// and port, or a path"
 options.PORT = "a port's number, from 0 to 65535, or a service's name"
 
---- Whether it may be a host, and not "host:8080".
+--- Whether it may be a host, and not "host:8080" or "http://host/".
 function options.is_host(value)
   return type(value) == "string" and value ~= "" and not value:find("^[^:/]*:%d+$")
+    and not value:find("^%a[%w+.%-]*://")
 end
 
 function options.is_port(value)
   return type(value) == "string" or type(value) == "number" and value >= 0 and value <= 65535 and value % 1 == 0
+end
+
+--- The message of a lookup that failed, which names the service if it was that.
+function options.unresolved(port, message, code)
+  return code == "EAI_SERVICE" and ("%s: '%s'"):format(message, tostring(port)) or message
 end
 
 --- What is said of a failure there: "127.0.0.1:80: ...".
@@ -96,12 +104,18 @@ function options.read(given, rules)
   end
   for name in pairs(given or read) do
     if not known[name] then
-      local text = ("bad argument 'options'%s ('%s' is none of %s)"):format(to_method(2), tostring(name),
-        table.concat(names, ", "))
-      error(text, ABOVE - 1)
+      options.wrong("options", ("%s is none of %s"):format(options.key(name), table.concat(names, ", ")))
     end
   end
   return read
+end
+
+--- The results of what may fail: the value and nothing behind it; or nil, message, code.
+function options.outcome(value, message, code)
+  if code == nil then
+    return value
+  end
+  return value, message, code
 end
 
 --- Whether there is an option of that name.

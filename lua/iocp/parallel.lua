@@ -95,6 +95,14 @@ end
 
 -- ---- methods ----
 
+-- What a loop returns, and behind it what was collected, if that was to be.
+local function with_collected(result, errors, values)
+  if errors then
+    return result, errors, values
+  end
+  return result
+end
+
 -- Two tables if errors are to be collected, else nothing.
 local function collectors(given)
   if given.errors == "collect" then
@@ -126,7 +134,7 @@ function methods.map(pool, list, f, given)
   if not ok then
     return nil, message, code
   end
-  return results, errors, values
+  return with_collected(results, errors, values)
 end
 
 --- Calls f(i) for i = from, to, step, in the workers.
@@ -156,7 +164,7 @@ function methods.parallel_for(pool, from, to, step, f, given)
   if not ok then
     return nil, message, code
   end
-  return true, errors, values
+  return with_collected(true, errors, values)
 end
 
 -- An error value of the caller's as it would have come from a worker, so that it does not matter who called; nil if it

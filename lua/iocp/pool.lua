@@ -114,7 +114,7 @@ end
 -- @return the pool; or nil, message, code
 local function new(_, given)
   if given == core then
-    error("bad argument #1 to 'Pool' (iocp.Pool(...) is called with a dot)", 2)
+    options.wrong("options", "iocp.Pool(...) is called with a dot")
   elseif given == nil or type(given) == "number" then
     given = { workers = given }
   end
@@ -125,7 +125,10 @@ local function new(_, given)
   if pool and given.on_error_here then
     told.add(pool, plan.setup.told, given.on_error_here)
   end
-  return pool, message, code -- no tail call, which would not be seen: new_pool looks for who called this
+  if not pool then
+    return nil, message, code
+  end
+  return pool
 end
 
 --- The pool that has this name in the process, whichever state made it; the first who asks makes it.
@@ -184,13 +187,9 @@ local function shutdown(pool, ms)
   options.check_self(pool, parts.methods)
   local _, own = parts.current_worker()
   if own == pool then
-    error("bad argument #1 to 'shutdown' (self: a worker cannot wait for the end of its own pool; close ends it)", 2)
+    options.wrong("self", "a worker cannot wait for the end of its own pool; close ends it")
   end
-  if ms ~= nil and not (type(ms) == "number" and ms >= 0) then
-    local got = type(ms) == "number" and tostring(ms) or type(ms)
-    error("bad argument #1 to 'shutdown' (ms: expected milliseconds, a number from 0 on, or nil for ever, got "
-      .. got .. ")", 2)
-  end
+  options.check("ms", ms, ms == nil or is_ms(ms), "milliseconds, a number from 0 on, or nil for ever")
   local deadline = ms and core.clock() + ms
   local threads = parts.pool_threads(pool)
   local ok, message, code = parts.finish_pool(pool, ms)

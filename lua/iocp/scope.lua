@@ -1,6 +1,7 @@
 --- Scopes: iocp.run, which returns when all that it began has ended, and iocp.spawn, which begins it.
 -- @module iocp.scope
 local core, fibers, options = require "iocp.core", require "iocp.fiber", require "iocp.options"
+local private = require "iocp.private"
 local pairs, setmetatable, type = pairs, setmetatable, type
 local check = options.check
 
@@ -214,7 +215,7 @@ local function arguments(what, name)
   check("f", f, type(f) == "function", "a function, or a table with its body")
   local me = fibers.current()
   if not me then
-    error(name .. ": there is no fiber here, nor a scope for it: iocp.run(function() ... end)", 3)
+    private.raise(name .. ": there is no fiber here, nor a scope for it: iocp.run(function() ... end)")
   end
   return me.scope, f, label
 end

@@ -26,10 +26,9 @@ for _, rule in ipairs(listener.rules) do
   rules[#rules + 1] = rule
 end
 
-local function check_self(self, name)
+local function check_self(self)
   if getmetatable(self) ~= class then
-    error(("bad argument 'self' to '%s' (expected what iocp.serve gives, got %s; methods are called with a colon)")
-      :format(name, type(self)), 3)
+    options.refuse("self", "what iocp.serve gives", self, "; methods are called with a colon")
   end
 end
 
@@ -103,13 +102,13 @@ end
 
 --- @return host, port where it serves
 function Service:address()
-  check_self(self, "address")
+  check_self(self)
   return self.where[1], self.where[2]
 end
 
 --- @return a table: connections, how many there are; accepted, how many there were; workers, the same of each
 function Service:stats()
-  check_self(self, "stats")
+  check_self(self)
   local stats = { connections = 0, accepted = 0, workers = {} }
   for i = 1, #self.ports do
     local accepted, live = self.counters:of(i)
@@ -144,7 +143,7 @@ end
 -- @param ms nil: they may take for ever
 -- @return true; or nil, message, TIMEOUT: some had to be cancelled; nil, message, CANCELLED: the caller was
 function Service:stop(ms)
-  check_self(self, "stop")
+  check_self(self)
   check("ms", ms, ms == nil or type(ms) == "number" and ms >= 0, "milliseconds, a number from 0 on, or nil")
   if not self.is_stopped then
     self.is_stopped = true
@@ -152,13 +151,15 @@ function Service:stop(ms)
   end
   local ok, message, code = join(self, ms and core.clock() + ms)
   if code == "TIMEOUT" then
+    local live = self:stats().connections
+    message = ("stopped; %d connection%s cancelled after %.0f ms"):format(live, live == 1 and " was" or "s were", ms)
     tell(self, workers.CANCEL, true)
     local ended, why, what = join(self)
     if not ended then
       return nil, why, what
     end
   end
-  return ok, message, code
+  return options.outcome(ok, message, code)
 end
 class.__close = Service.stop
 

@@ -40,7 +40,7 @@ local function begin(worker, socket)
     worker.counters:finish(worker.setup.number)
     return
   end
-  local fiber = worker.scope:begin("report", worker.setup.handler, nil, nil, client, worker.face)
+  local fiber = worker.scope:begin("report", worker.setup.handler, worker.handler_name, nil, client, worker.face)
   fiber.kind, fiber.at_end = nil, at_end(worker, client)
   if worker.is_cancelled then
     fiber:cancel()
@@ -269,6 +269,7 @@ end
 local function new(setup)
   local worker = {
     setup = setup,
+    handler_name = "iocp.serve: handler " .. fibers.name_of(setup.handler),
     counters = counters.open(setup.counters),
     server = server.new(setup.listener, setup.family, setup.streams),
     face = { number = setup.number, stopping = false }, -- what handlers see of it

@@ -19,10 +19,9 @@ end
 
 -- ---- accept ---------------------------------------------------------------------------------------------------------
 
-local function check_self(self, name)
+local function check_self(self)
   if getmetatable(self) ~= class then
-    error(("bad argument 'self' to '%s' (expected a server, got %s; methods are called with a colon)"):format(name,
-      type(self)), 3)
+    options.refuse("self", "a server", self, "; methods are called with a colon")
   end
 end
 
@@ -125,8 +124,8 @@ end
 -- @param ms how long; nil for ever
 -- @return its stream; or nil, message, code: TIMEOUT, CANCELLED, CLOSED, EMFILE: no descriptor is left
 function Server:accept(ms)
-  check_self(self, "accept")
-  return fibers.results(next_client(self, fibers.limit(ms, "accept")))
+  check_self(self)
+  return fibers.results(next_client(self, fibers.limit(ms)))
 end
 
 local ENDS = { CLOSED = true, CANCELLED = true, TIMEOUT = true }
@@ -134,7 +133,7 @@ local ENDS = { CLOSED = true, CANCELLED = true, TIMEOUT = true }
 --- Iterates over the streams of clients, until the server is closed or the fiber cancelled. What keeps one client from
 -- being accepted, as EMFILE, is told once on the error output, and it goes on.
 function Server:clients()
-  check_self(self, "clients")
+  check_self(self)
   return function()
     while true do
       local client, message, code = self:accept()
@@ -151,7 +150,7 @@ end
 --- Ends it: nobody can connect any more. Streams go on.
 -- @return true, again and again
 function Server:close()
-  check_self(self, "close")
+  check_self(self)
   if not self.is_closed then
     self.is_closed = true
     self.socket:close()
@@ -165,7 +164,7 @@ class.__close = Server.close
 
 --- @return host, port where it listens; of a unix socket path, 0
 function Server:address()
-  check_self(self, "address")
+  check_self(self)
   return self.socket:address()
 end
 
@@ -189,7 +188,7 @@ local function find(host, port)
     addresses, message, code = lookup:wait()
   end
   if not addresses then
-    return nil, message, code
+    return nil, options.unresolved(port, message, code), code
   end
   return addresses[1].family, host == "*" and host or addresses[1].host, addresses[1].port
 end

@@ -62,10 +62,9 @@ end
 
 -- ---- reading and writing --------------------------------------------------------------------------------------------
 
-local function check_self(self, name)
+local function check_self(self)
   if not classes[getmetatable(self)] then
-    error(("bad argument 'self' to '%s' (expected a stream, got %s; methods are called with a colon)"):format(name,
-      type(self)), 3)
+    options.refuse("self", "a stream", self, "; methods are called with a colon")
   end
 end
 streams.check_self = check_self
@@ -117,7 +116,7 @@ end
 -- ECONNRESET ... Then nothing was read
 function Stream:read(format)
   if getmetatable(self) ~= class then
-    check_self(self, "read")
+    check_self(self)
   elseif format == nil or format == "*l" then -- a line that is there
     local left, data, at = fibers.left, self.data, self.at
     if left > 0 and data == "" and not self.ms then
@@ -151,7 +150,7 @@ end
 -- @return as read
 function Stream:read_some(max)
   if getmetatable(self) ~= class then
-    check_self(self, "read_some")
+    check_self(self)
   elseif max == nil and self.data == "" and fibers.left > 0 and not self.is_closed then -- what comes next
     local ms = self.ms
     local data, message, code = receive(self, ms and clock() + ms)
@@ -174,7 +173,7 @@ local RAISED = { TIMEOUT = true, EMSGSIZE = true }
 --- Iterates over the lines that are to come, until the end, a cancel, or until the connection is lost. Raises what is
 -- no reason to end, TIMEOUT and EMSGSIZE.
 function Stream:lines(format)
-  check_self(self, "lines")
+  check_self(self)
   return function()
     local line, message, code = self:read(format)
     if RAISED[code] then
@@ -201,7 +200,7 @@ end
 -- or timed out after part of it went out ends the write side: EPIPE from then on
 function Stream:write(data, more, ...)
   if getmetatable(self) ~= class then
-    check_self(self, "write")
+    check_self(self)
   end
   if more ~= nil or type(data) ~= "string" then
     data = more == nil and text_of(data) or text_of(data, more, ...)
@@ -221,7 +220,7 @@ end
 --- Waits until all that was written is with the system.
 -- @return the stream; or nil, message, code
 function Stream:flush()
-  check_self(self, "flush")
+  check_self(self)
   local is_hindered, value, message, code = hindrance(self)
   if not is_hindered then
     value, message, code = writer.flush(self, limit_of(self))
@@ -238,7 +237,7 @@ streams.limit_of = limit_of
 -- @param ms nil: for ever
 -- @return the stream
 function Stream:timeout(ms)
-  check_self(self, "timeout")
+  check_self(self)
   options.check("ms", ms, ms == nil or is_time(ms), "milliseconds, a number from 0 on, or nil")
   self.ms = ms ~= math.huge and ms or nil
   return self
@@ -248,7 +247,7 @@ end
 -- @param side "write" (default) or "read"
 -- @return true; or nil, message, code
 function Stream:shutdown(side)
-  check_self(self, "shutdown")
+  check_self(self)
   if self.is_closed then
     return nil, "the stream is closed", "CLOSED"
   end
@@ -267,7 +266,7 @@ end
 -- @return the stream, whose writes wait for the system from here on; or nil, message, code: EPROTO, TIMEOUT, CANCELLED
 -- ... Then the connection is of no use
 function Stream:starttls(context, name)
-  check_self(self, "starttls")
+  check_self(self)
   return require "iocp.tls"(self, context, name)
 end
 
@@ -275,7 +274,7 @@ end
 -- then is dropped, and the peer told so.
 -- @return true, again and again
 function Stream:close()
-  check_self(self, "close")
+  check_self(self)
   if self.is_closed then
     return true
   end
@@ -292,13 +291,13 @@ class.__close = Stream.close
 
 --- @return host, port of the peer, also after the end; of a unix socket path, 0
 function Stream:peer()
-  check_self(self, "peer")
+  check_self(self)
   return self.host, self.port
 end
 
 --- @return host, port of its own end; or nil, message, code
 function Stream:address()
-  check_self(self, "address")
+  check_self(self)
   return self.socket:address()
 end
 

@@ -117,7 +117,7 @@ end
 
 --- As a stream's; it waits until the system has it.
 function TlsStream:write(...)
-  streams.check_self(self, "write")
+  streams.check_self(self)
   local data = streams.text_of(...)
   local is_hindered, value, message, code = streams.hindrance(self)
   if not is_hindered then
@@ -127,18 +127,18 @@ function TlsStream:write(...)
 end
 
 function TlsStream:shutdown()
-  streams.check_self(self, "shutdown")
-  error("shutdown: a TLS connection is closed as a whole", 2)
+  streams.check_self(self)
+  private.raise("shutdown: a TLS connection is closed as a whole")
 end
 
 function TlsStream:starttls()
-  streams.check_self(self, "starttls")
-  error("starttls: it is TLS already", 2)
+  streams.check_self(self)
+  private.raise("starttls: it is TLS already")
 end
 
 --- Closes, and tells the peer so. LuaSec waits for that, so it is to have room for it.
 function TlsStream:close()
-  streams.check_self(self, "close")
+  streams.check_self(self)
   if self.is_closed then
     return true
   end

@@ -113,7 +113,7 @@ return function(parts)
   private.put(methods, "iocp.methods\0iocp.Pool", "trace", function(pool, path)
     options.check_self(pool, methods)
     if path ~= nil and type(path) ~= "string" then
-      error(("bad argument #1 to 'trace' (path: expected a string or nil, got %s)"):format(type(path)), 2)
+      options.refuse("path", "a string or nil", path)
     end
     local recorded, before = parts.trace_pool(pool, path ~= nil), paths[pool]
     paths[pool] = path

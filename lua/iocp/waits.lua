@@ -4,7 +4,7 @@
 -- methods are what they were.
 -- @module iocp.waits
 local core, private, fibers = require "iocp.core", require "iocp.private", require "iocp.fiber"
-local await = require "iocp.await"
+local await, options = require "iocp.await", require "iocp.options"
 local clock, current, enter, park = core.clock, fibers.current, fibers.enter, fibers.park
 local refused, refusal = fibers.refused, fibers.refusal
 local methods = package.loaded["iocp.methods"]
@@ -17,17 +17,9 @@ end
 
 local sleep = core.sleep
 
--- Raises what C's raises, where iocp.sleep was called.
-local function refuse(ms)
-  local _, message = pcall(sleep, ms)
-  error((message:gsub("to '[^']*'", "to 'sleep'", 1)), 3)
-end
-
 local function sleep_in_fiber(ms)
-  if type(ms) ~= "cdata" and not (type(ms) == "number" and ms >= 0) then
-    refuse(ms)
-  elseif not current() then
-    return sleep(ms)
+  if not current() or not (type(ms) == "number" and ms >= 0) then
+    return sleep(ms) -- C refuses what is no time
   end
   local me = enter()
   local code = refused(me)
@@ -56,11 +48,10 @@ local function replace_wait(class, name)
     return await.packet(me, object, notify, limit)
   end
   put(class, name, function(self, ms)
-    fibers.check(self, name, ms)
     if not current() then
       return blocking(self, ms)
     end
-    local limit = fibers.limit(ms, name)
+    local limit = fibers.limit(ms)
     return await.found(enter(), self, look, wait, limit, nil, nil, look(self))
   end)
 end
@@ -73,14 +64,13 @@ local function replace_wait_of_atomics()
   local blocking, notify = atomics.wait, atomics.notify
 
   put("iocp.Atomic", "wait", function(self, expected, ms)
-    fibers.check(self, "wait", ms)
     if not current() then
       return blocking(self, expected, ms)
     end
-    local limit, me = fibers.limit(ms, "wait"), enter()
+    local limit, me = fibers.limit(ms), enter()
     local ok, message, code = blocking(self, expected, 0)
     if ok or code ~= "TIMEOUT" then
-      return ok, message, code
+      return options.outcome(ok, message, code)
     end
     return await.allowed(me, self, function(object, port, key, overlapped)
       return notify(object, port, key, overlapped, expected)
@@ -100,7 +90,7 @@ local function lock_counted(self)
     local handle = self:handle()
     held[handle], fibers.locks = (held[handle] or 0) + 1, fibers.locks + 1
   end
-  return ok, message, code
+  return options.outcome(ok, message, code)
 end
 
 local function unlock_counted(self)
@@ -110,7 +100,7 @@ local function unlock_counted(self)
     held[handle] = held[handle] > 1 and held[handle] - 1 or nil
     fibers.locks = fibers.locks - 1
   end
-  return ok, message, code
+  return options.outcome(ok, message, code)
 end
 
 --- Whether a lock is held, of a heap that is still there.

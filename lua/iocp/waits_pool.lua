@@ -2,7 +2,7 @@
 -- @module iocp.waits_pool
 local core, private, fibers = require "iocp.core", require "iocp.private", require "iocp.fiber"
 local await = require "iocp.await"
-local check, current, enter = fibers.check, fibers.current, fibers.enter
+local current, enter = fibers.current, fibers.enter
 local unpack = rawget(table, "unpack") or unpack
 
 local parts = private.pool_parts
@@ -41,13 +41,10 @@ local function wait_in_fiber(me, task, limit)
 end
 
 private.put(tasks, "iocp.methods\0iocp.Task", "wait", function(task, ms)
-  if ms or not task then
-    check(task, "wait", ms)
-  end
   if not current() then
     return wait_for_task(task, ms)
   end
-  local limit = fibers.limit(ms, "wait")
+  local limit = fibers.limit(ms)
   return await.found(enter(), task, look_at_task, wait_in_fiber, limit, nil, nil, look_at_task(task))
 end)
 
@@ -64,7 +61,7 @@ function parts.wait_notice(notices, ms, task)
   if not current() then
     return wait_notice(notices, ms, task)
   end
-  local limit = fibers.limit(ms, "wait")
+  local limit = fibers.limit(ms)
   return await.found(enter(), notices, look_for_notice, wait_for_notice, limit, nil, nil, look_for_notice(notices))
 end
 
@@ -78,10 +75,12 @@ end
 
 --- What a try gave. One whose time is over says what it lacked.
 local function told(task, message, code)
-  if code == "TIMEOUT" then
+  if task then
+    return task
+  elseif code == "TIMEOUT" then
     message = "the pool's queue is full"
   end
-  return task, message, code
+  return nil, message, code
 end
 
 local function looked(pool, ...)
@@ -89,11 +88,10 @@ local function looked(pool, ...)
   return ...
 end
 
---- The method, and in a fiber try(pool, ...), which does not wait, again and again. Errors pass this file by: see
--- body.lua's place, and src/lua/value/refuse.c.
+--- The method, and in a fiber try(pool, ...), which does not wait, again and again.
 local function yielding(method, try)
   local function submit_later(pool, ...)
-    local n, arguments, limit = select("#", ...), { ... }, fibers.limit(parts.queue_wait(pool), "submit")
+    local n, arguments, limit = select("#", ...), { ... }, fibers.limit(parts.queue_wait(pool))
     local function look()
       return looked(pool, try(pool, unpack(arguments, 1, n)))
     end
@@ -104,8 +102,10 @@ local function yielding(method, try)
       return method(pool, ...)
     end
     local task, message, code = try(pool, ...)
-    if task or code ~= "TIMEOUT" then
-      return task, message, code
+    if task then
+      return task
+    elseif code ~= "TIMEOUT" then
+      return nil, message, code
     end
     return submit_later(pool, ...)
   end
@@ -134,7 +134,7 @@ function parts.finish_pool(pool, ms)
   if not current() then
     return finish_pool(pool, ms)
   end
-  local limit = fibers.limit(ms, "shutdown")
+  local limit = fibers.limit(ms)
   return await.found(enter(), pool, look_at_end, wait_for_end, limit, nil, nil, look_at_end(pool))
 end
 

@@ -4,7 +4,7 @@
 local core, private, fibers = require "iocp.core", require "iocp.private", require "iocp.fiber"
 local await, scheduler = require "iocp.await", require "iocp.scheduler"
 local options = require "iocp.options"
-local check, current, enter, pick = fibers.check, fibers.current, fibers.enter, private.pick
+local current, enter, pick = fibers.current, fibers.enter, private.pick
 local MESSAGE = core.MESSAGE
 
 local methods = package.loaded["iocp.methods"]["iocp.IOCompletionPort"]
@@ -154,8 +154,8 @@ local function wait(me, port, limit)
   return await.turn(me, sources, port, limit)
 end
 
-local function get(name, port, ms, max, batch)
-  local limit, me, look = fibers.limit(ms, name), enter(), looks[name]
+local function get(name, port, limit, max, batch)
+  local me, look = enter(), looks[name]
   local code = fibers.refused(me)
   if code then
     return fibers.refusal(me, code)
@@ -168,13 +168,11 @@ local replaced = {}
 for _, name in ipairs { "dequeue", "receive" } do
   local method = blocking[name]
   replaced[name] = function(self, ms)
-    if ms or not self then
-      check(self, name, ms)
-    end
-    if not current() then
+    if not current() or type(self) ~= "userdata" then
       return method(self, ms)
     end
-    return get(name, self, ms)
+    local limit = fibers.limit(ms)
+    return get(name, self, limit)
   end
 end
 
@@ -192,28 +190,29 @@ local function check_max(name, max)
 end
 
 function replaced.dequeue_many(self, max, ms, batch)
-  check(self, "dequeue_many", ms)
   check_max("dequeue_many", max)
-  if not current() then
+  if not current() or type(self) ~= "userdata" then
     return blocking.dequeue_many(self, max, ms, batch)
   end
-  return get("dequeue_many", self, ms, max, batch)
+  local limit = fibers.limit(ms)
+  return get("dequeue_many", self, limit, max, batch)
 end
 
 function replaced.receive_many(self, max, ms)
-  check(self, "receive_many", ms)
   check_max("receive_many", max)
-  if not current() then
+  if not current() or type(self) ~= "userdata" then
     return blocking.receive_many(self, max, ms)
   end
-  return get("receive_many", self, ms, max)
+  local limit = fibers.limit(ms)
+  return get("receive_many", self, limit, max)
 end
 
 local ENDS = { CLOSED = true, ABANDONED = true, CANCELLED = true }
 
 --- In a fiber the iterator takes one packet at a time.
 function replaced.packets(self, batch)
-  check(self, "packets")
+  options.check("self", self, type(self) == "userdata", "iocp.IOCompletionPort",
+    "; methods are called with a colon: port:packets()")
   options.check("batch", batch, batch == nil or is_count(batch, MOST.dequeue_many),
     "an integer from 1 to " .. MOST.dequeue_many)
   if not current() then

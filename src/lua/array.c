@@ -209,7 +209,7 @@ static size_t check_room(lua_State *L, size_t first, size_t last, size_t to, siz
 {
 	size_t count = first <= last ? last - first + 1 : 0;
 	if (count > room - to + 1)
-		luaL_argerror(L, 5, "to: there is no room for so many elements behind it");
+		iocp_argument_error(L, 5, "to: there is no room for so many elements behind it");
 	return count;
 }
 

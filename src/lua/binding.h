@@ -1,8 +1,8 @@
 /*
 ** binding.h - what the files of the Lua binding share.
 **
-** One userdata is one counted reference to a port, heap or thread. Wrong use raises through luaL_argerror with the
-** argument's name; what can happen at run time returns nil, message, code. Nothing here knows which backend runs.
+** One userdata is one counted reference to a port, heap or thread. Wrong use raises through iocp_argument_error with
+** the argument's name; what can happen at run time returns nil, message, code. Nothing here knows which backend runs.
 */
 
 #ifndef IOCP_BINDING_H
@@ -74,7 +74,7 @@ int iocp_push_lightuserdata(lua_State *L, void *pointer);
 
 /* ---- support.c: arguments and results ---------------------------------------------------------------------------- */
 
-/* nil, message, code for a result code; `message` NULL: the code's own text. Returns 3. */
+/* result.c: nil, message, code for a result code; `message` NULL: the code's own text. Returns 3. */
 int iocp_failure(lua_State *L, int code, const char *message);
 /* What an error says that it got: a number, a string in quotes behind its type, the beginning of a long one; else the
 ** type, or what the metatable of a userdata calls itself. Pushes one value. */
@@ -85,6 +85,19 @@ const char *iocp_type_name(lua_State *L, int index);
 void iocp_dotted_add(lua_State *L);
 /* Whether it is such a table: where an argument is expected, a colon stood in the place of a dot. */
 int iocp_takes_dot(lua_State *L, int index);
+/* Pushes where the script called the module, as luaL_where has it: past the module's own files in Lua, and C. */
+void iocp_push_where(lua_State *L);
+/* Raises the message, which is formatted as lua_pushfstring's, from there. */
+int iocp_raise(lua_State *L, const char *format, ...);
+/* luaL_argerror from there: of the function that the script called, whatever that calls. */
+int iocp_argument_error(lua_State *L, int index, const char *text);
+/* private.raise(text): as iocp_raise. private.called(): the name of what the script called; nil: it has none. */
+int iocp_lua_raise(lua_State *L);
+int iocp_lua_called(lua_State *L);
+/* Pushes how an error names the key at `index`, which is no option. */
+const char *iocp_push_option(lua_State *L, int index);
+/* Raises, where a text came for an address: bad argument, and what takes texts instead. */
+int iocp_refuse_text(lua_State *L, int index, const char *name, const char *instead);
 /* Raises: bad argument, with its name, what was expected and what came. */
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected);
 /* The number at `index` as an integer 0..max; 0: it is none. */

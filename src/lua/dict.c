@@ -571,12 +571,12 @@ static uint64_t check_maximum(lua_State *L)
 	lua_pushnil(L);
 	while (lua_next(L, 1)) {
 		if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "maximum") != 0) {
-			lua_pushfstring(L, "options: there is no option %s: maximum is one", iocp_got(L, lua_gettop(L) - 1));
-			luaL_argerror(L, 1, lua_tostring(L, -1));
+			lua_pushfstring(L, "options: %s is none of maximum", iocp_push_option(L, lua_gettop(L) - 1));
+			iocp_argument_error(L, 1, lua_tostring(L, -1));
 		}
 		if (!iocp_to_integer(L, lua_gettop(L), UINT64_C(9007199254740991), &maximum) || maximum == 0) {
 			lua_pushfstring(L, "maximum: expected bytes, an integer from 1 on, got %s", iocp_got(L, lua_gettop(L)));
-			luaL_argerror(L, 1, lua_tostring(L, -1));
+			iocp_argument_error(L, 1, lua_tostring(L, -1));
 		}
 		lua_pop(L, 1);
 	}

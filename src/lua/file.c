@@ -192,7 +192,9 @@ static int push_started(lua_State *L, iocp_file *file, const iocp_ending *ending
 static int file_read(lua_State *L)
 {
 	iocp_file *file = check_self(L);
-	uintptr_t address = iocp_check_address(L, 2, "address");
+	uintptr_t address = lua_type(L, 2) == LUA_TSTRING
+							? (uintptr_t)iocp_refuse_text(L, 2, "address", "iocp.open_file(file) reads text")
+							: iocp_check_address(L, 2, "address");
 	size_t size = iocp_check_size(L, 3, 1, IOCP_LARGEST_TRANSFER), at;
 	uint64_t offset = check_offset(L, 4, file, IOCP_SIDE_READ);
 	iocp_ending ending;

@@ -75,7 +75,7 @@ static void push_other(lua_State *L, const iocp_frozen_part *part, int index, ui
 	if (lua_isnil(L, -1)) {
 		lua_pop(L, 1);
 		if (iocp_values_push(L, iocp_frozen_other(iocp_frozen_of(part), number)) < 0)
-			luaL_error(L, "cannot read a part of the frozen value: %s", lua_tostring(L, -1));
+			iocp_raise(L, "cannot read a part of the frozen value: %s", lua_tostring(L, -1));
 		lua_pushvalue(L, -1);
 		lua_rawseti(L, -3, (int)number + 1);
 		lua_pushvalue(L, -1);
@@ -213,7 +213,7 @@ static int part_index(lua_State *L)
 static int part_new_index(lua_State *L)
 {
 	(void)check_part(L);
-	return luaL_error(L, "a frozen value cannot be changed: iocp.thaw gives a copy that can be");
+	return iocp_raise(L, "a frozen value cannot be changed: iocp.thaw gives a copy that can be");
 }
 
 static int part_length(lua_State *L)
@@ -305,7 +305,9 @@ static int part_ipairs(lua_State *L)
 /* iocp.pairs and iocp.ipairs: by the metamethod of a part, else by the global function. */
 static int iterate(lua_State *L, const char *metamethod, const char *name)
 {
-	luaL_checkany(L, 1);
+	int type = lua_type(L, 1);
+	if (type != LUA_TTABLE && type != LUA_TUSERDATA && type != IOCP_TCDATA)
+		return iocp_bad_argument(L, 1, "value", "a table or a frozen value");
 	lua_settop(L, 1);
 	if (!iocp_frozen_test(L, 1) || !luaL_getmetafield(L, 1, metamethod))
 		lua_getglobal(L, name);

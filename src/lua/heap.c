@@ -250,7 +250,7 @@ static int heap_walk(lua_State *L)
 	for (;;) {
 		IOCP_RETRY(L, r, iocp_heap_walk(heap, blocks, capacity, &count));
 		if (r != IOCP_OK) /* the caller is a for loop, which has no use for nil, message, code */
-			return luaL_error(L, "walk: %s", (fail(L, heap, r), lua_tostring(L, -2)));
+			return iocp_raise(L, "walk: %s", (fail(L, heap, r), lua_tostring(L, -2)));
 		if (count <= capacity)
 			break;
 		lua_settop(L, 1);

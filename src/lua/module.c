@@ -65,7 +65,7 @@ static int module_blocking(lua_State *L)
 	iocp_give_back(L);
 	r = iocp_block_enter();
 	if (r != IOCP_OK)
-		return luaL_error(L, "blocking: %s", (iocp_failure(L, r, NULL), lua_tostring(L, -2)));
+		return iocp_raise(L, "blocking: %s", (iocp_failure(L, r, NULL), lua_tostring(L, -2)));
 	r = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
 	iocp_block_leave();
 	return r == 0 ? lua_gettop(L) : lua_error(L);
@@ -197,6 +197,8 @@ static const luaL_Reg private_functions[] = {
 	{"stays", iocp_lua_stays},
 	{"own", iocp_lua_own},
 	{"put", iocp_lua_put},
+	{"raise", iocp_lua_raise},
+	{"called", iocp_lua_called},
 	{NULL, NULL},
 };
 

@@ -169,7 +169,7 @@ static int box_assign(lua_State *L)
 		lua_getfield(L, -1, "set");
 		has_set = !lua_isnil(L, -1);
 	}
-	return luaL_error(L, "%s has no fields to assign to%s", name, has_set ? "; its method set does that" : "");
+	return iocp_raise(L, "%s has no fields to assign to%s", name, has_set ? "; its method set does that" : "");
 }
 
 static const luaL_Reg common_metamethods[] = {
@@ -547,7 +547,7 @@ static int class_call(lua_State *L)
 	lua_CFunction create = lua_tocfunction(L, lua_upvalueindex(1));
 	lua_remove(L, 1); /* the class, so that arguments count from 1 */
 	if (iocp_takes_dot(L, 1))
-		return luaL_argerror(
+		return iocp_argument_error(
 			L, 1, lua_pushfstring(L, "iocp.%s(...) is called with a dot", lua_tostring(L, lua_upvalueindex(2))));
 	return create(L);
 }

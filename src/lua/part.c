@@ -16,7 +16,7 @@
 
 #include "lua/binding.h"
 
-enum { MOST = 64 }; /* parts that are kept; a program that makes up ever new paths reads its files */
+enum { MOST = 256 }; /* parts that are kept; a program that makes up ever new paths reads its files */
 
 typedef struct part {
 	struct part *next;
@@ -27,8 +27,13 @@ typedef struct part {
 
 static _Atomic(part *) parts;
 static _Atomic uint32_t count; /* relaxed: a bound, not a promise */
-static _Atomic(char *)
-	first_path; /* package.path of the state that was the first to require the module; NULL: none had one */
+/* Where the state that was the first to require the module had its files. */
+typedef struct origin {
+	const char *directory; /* of lua/iocp, with the separator at its end, behind the path; "": it was not found */
+	char path[];           /* package.path */
+} origin;
+
+static _Atomic(origin *) first; /* NULL: no state had a package.path yet */
 
 static const part *find(const char *path, const char *name)
 {
@@ -147,42 +152,85 @@ static int search(lua_State *L)
 {
 	const char *path = lua_tostring(L, lua_upvalueindex(1)), *name = luaL_checkstring(L, 1);
 	/* Acquire: pairs with the release in iocp_parts_remember. */
-	const char *first = atomic_load_explicit(&first_path, memory_order_acquire);
+	const origin *o = atomic_load_explicit(&first, memory_order_acquire);
 	if (!is_ours(name))
 		return 0;
-	return push_part(L, path, name) || (first && push_part(L, first, name)) ? 2 : 0;
+	return push_part(L, path, name) || (o && push_part(L, o->path, name)) ? 2 : 0;
 }
 
 int iocp_parts_include(const char *source)
 {
-	/* Acquire: as in find. */
+	/* Acquire: pairs with the release in iocp_parts_remember; as in find. */
+	const origin *o = atomic_load_explicit(&first, memory_order_acquire);
 	const part *p = atomic_load_explicit(&parts, memory_order_acquire);
-	while (p && (*source != '@' || strcmp(p->file, source + 1) != 0))
+	if (*source != '@')
+		return 0;
+	if (o && *o->directory && strncmp(source + 1, o->directory, strlen(o->directory)) == 0)
+		return 1;
+	while (p && strcmp(p->file, source + 1) != 0)
 		p = p->next;
 	return p != NULL;
 }
 
+/* Pushes the directory where the path leads to the module's parts, or "". */
+static void push_directory(lua_State *L, const char *path)
+{
+	static const char part_name[] = "iocp.options", file_name[] = "options.lua";
+	size_t size;
+	const char *file;
+	if (!push_file(L, path, part_name)) {
+		lua_pushliteral(L, "");
+		return;
+	}
+	file = lua_tolstring(L, -1, &size);
+	lua_pushlstring(L, file, size > sizeof(file_name) ? size - (sizeof(file_name) - 1) : 0);
+	lua_remove(L, -2);
+}
+
+/* The package.path at the top, which stays, and where it leads; NULL: there is no memory. */
+static origin *new_origin(lua_State *L)
+{
+	size_t length;
+	const char *path = lua_tolstring(L, -1, &length), *directory;
+	origin *o;
+	push_directory(L, path);
+	directory = lua_tostring(L, -1);
+	o = malloc(sizeof(*o) + length + strlen(directory) + 2);
+	if (o) {
+		char *texts = o->path;
+		(void)copy_text(&texts, path);
+		o->directory = copy_text(&texts, directory);
+	}
+	lua_pop(L, 1);
+	return o;
+}
+
 void iocp_parts_remember(lua_State *L)
 {
-	char *none = NULL, *copy = NULL;
-	const char *path;
-	size_t size;
-	lua_getglobal(L, "package");
+	origin *none = NULL, *made = NULL;
 	/* Relaxed: whoever finds it unset tries to set it. */
-	if (!atomic_load_explicit(&first_path, memory_order_relaxed) && lua_istable(L, -1)) {
+	if (atomic_load_explicit(&first, memory_order_relaxed))
+		return;
+	lua_getglobal(L, "package");
+	if (lua_istable(L, -1)) {
 		lua_getfield(L, -1, "path");
-		path = lua_tolstring(L, -1, &size);
-		copy = path ? malloc(size + 1) : NULL;
-		if (copy)
-			memcpy(copy, path, size + 1);
+		if (lua_type(L, -1) == LUA_TSTRING)
+			made = new_origin(L);
 		lua_pop(L, 1);
 	}
-	/* Release: the text is there before it is found. */
-	if (copy
-		&& !atomic_compare_exchange_strong_explicit(
-			&first_path, &none, copy, memory_order_release, memory_order_relaxed))
-		free(copy);
 	lua_pop(L, 1);
+	/* Release: it is written before it is found. */
+	if (made
+		&& !atomic_compare_exchange_strong_explicit(&first, &none, made, memory_order_release, memory_order_relaxed))
+		free(made);
+}
+
+/* The last searcher: what an error says behind where a module was looked for. */
+static int explain(lua_State *L)
+{
+	lua_pushfstring(
+		L, "%s(a worker or thread has the package.path of when it was made)", LUA_VERSION_NUM < 504 ? "\n\t" : "");
+	return 1;
 }
 
 void iocp_parts_open(lua_State *L, int path)
@@ -197,5 +245,7 @@ void iocp_parts_open(lua_State *L, int path)
 	lua_pushvalue(L, path);
 	lua_pushcclosure(L, search, 1);
 	lua_rawseti(L, -2, 2);
+	lua_pushcfunction(L, explain);
+	lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
 	lua_pop(L, 2);
 }

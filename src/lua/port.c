@@ -42,7 +42,8 @@ static int wait_packets(void *port, void *argument, double ms)
 static int port_enqueue(lua_State *L)
 {
 	iocp_port *port = check_port(L);
-	uintptr_t key = iocp_check_address(L, 2, "key");
+	uintptr_t key = lua_type(L, 2) == LUA_TSTRING ? (uintptr_t)iocp_refuse_text(L, 2, "key", "port:send posts values")
+												  : iocp_check_address(L, 2, "key");
 	uint32_t bytes = check_bytes(L, 3);
 	uintptr_t overlapped = iocp_check_overlapped(L, 4);
 	int r = iocp_port_enqueue(port, key, bytes, overlapped);
@@ -194,7 +195,7 @@ static inline int hand_out_in_loop(lua_State *L, iocp_port *port, const iocp_pac
 	if (iocp_is_message(packet))
 		iocp_message_keep(L, port, packet);
 	if (!iocp_push_key(L, packet))
-		return luaL_error(L, "packets: a key that does not fit a number of this Lua: %s", lua_tostring(L, -1));
+		return iocp_raise(L, "packets: a key that does not fit a number of this Lua: %s", lua_tostring(L, -1));
 	iocp_push_bytes(L, packet);
 	iocp_push_overlapped(L, packet);
 	return 3;
@@ -213,7 +214,7 @@ static int next_packet(lua_State *L)
 			return 0;
 		if (r != IOCP_OK) {
 			iocp_failure(L, r, NULL);
-			return luaL_error(L, "packets: %s", lua_tostring(L, -2));
+			return iocp_raise(L, "packets: %s", lua_tostring(L, -2));
 		}
 		packet = iocp_taken_next(taken);
 	}
@@ -409,7 +410,7 @@ typedef struct options {
 static void refuse_option(lua_State *L, const char *name, const char *expected)
 {
 	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, iocp_got(L, lua_gettop(L)));
-	luaL_argerror(L, 1, lua_tostring(L, -1));
+	iocp_argument_error(L, 1, lua_tostring(L, -1));
 }
 
 /* The option whose value is at the top. */
@@ -435,7 +436,7 @@ static void read_option(lua_State *L, const char *name, options *o, int *refuses
 			refuse_option(L, name, "milliseconds, a number from 0 on");
 	} else {
 		lua_pushfstring(L, "options: '%s' is none of concurrency, capacity, on_full, wait", name);
-		luaL_argerror(L, 1, lua_tostring(L, -1));
+		iocp_argument_error(L, 1, lua_tostring(L, -1));
 	}
 }
 
@@ -450,7 +451,7 @@ static options read_options(lua_State *L)
 		lua_pop(L, 1);
 	}
 	if (!o.capacity && (refuses || o.wait >= 0))
-		luaL_argerror(L, 1, "options: on_full and wait are for a port with a capacity");
+		iocp_argument_error(L, 1, "options: on_full and wait are for a port with a capacity");
 	if (refuses)
 		o.wait = 0;
 	return o;

@@ -47,7 +47,7 @@ static void read_arguments(lua_State *L, plan *p)
 	const char **arguments = lua_newuserdata(L, (count + 1) * sizeof(*arguments));
 	char name[32];
 	if (count == 0)
-		luaL_argerror(L, 1, "options: expected the program and its arguments as a list, got an empty one");
+		iocp_argument_error(L, 1, "options: expected the program and its arguments as a list, got an empty one");
 	for (i = 0; i < count; i++) {
 		lua_rawgeti(L, 1, (int)i + 1);
 		snprintf(name, sizeof(name), i == 0 ? "program" : "argument %zu", i);
@@ -79,7 +79,7 @@ static void read_environment(lua_State *L, plan *p)
 		lua_pushvalue(L, -2);
 		name = check_text(L, "env: a name");
 		if (!*name || strchr(name, '='))
-			luaL_argerror(L, 1, "env: a name is empty, or has a '=' in it");
+			iocp_argument_error(L, 1, "env: a name is empty, or has a '=' in it");
 		environment[count++] = lua_pushfstring(L, "%s=%s", name, value);
 		lua_rawseti(L, texts, (int)count);
 		lua_pop(L, 2);
@@ -125,7 +125,7 @@ static void check_names(lua_State *L)
 		for (i = 0; !found && i < sizeof(known) / sizeof(known[0]); i++)
 			found = lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), known[i]) == 0;
 		if (!found)
-			luaL_argerror(L, 1,
+			iocp_argument_error(L, 1,
 				lua_pushfstring(L, "options: there is no '%s'; there are stdin, stdout, stderr, env and cwd",
 					lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2)));
 		lua_pop(L, 1);
@@ -213,11 +213,30 @@ static void keep_streams(lua_State *L, const plan *p)
 	lua_pop(L, 1);
 }
 
-/* nil, message, code. The system does not say whether it lacks the program or the folder, so both are named. */
+/* Pushes the words of a text, as a list of Lua's. */
+static void push_words(lua_State *L, const char *text)
+{
+	lua_pushliteral(L, "");
+	for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
+		size_t length = strcspn(text, " ");
+		lua_pushlstring(L, text, length);
+		lua_pushfstring(L, "%s%s\"%s\"", lua_tostring(L, -2), *lua_tostring(L, -2) ? ", " : "", lua_tostring(L, -1));
+		lua_replace(L, -3);
+		lua_pop(L, 1);
+		text += length;
+	}
+}
+
+/* nil, message, code. The system does not say whether it lacks the program or the folder, so both are named; nor that
+** a line for a shell is no program. */
 static int start_failure(lua_State *L, const plan *p, int r)
 {
 	const char *program = p->options.arguments[0], *folder = p->options.directory;
 	const char *what = folder ? lua_pushfstring(L, "%s in %s", program, folder) : program;
+	if (!p->options.arguments[1] && program[strcspn(program, " /\\")] == ' ') { /* else it begins with a folder */
+		push_words(L, program);
+		what = lua_pushfstring(L, "%s (there is no shell: {%s})", what, lua_tostring(L, -1));
+	}
 	(void)iocp_io_failure(L, r, NULL);
 	return iocp_failure_of(L, what);
 }

@@ -12,25 +12,6 @@
 
 #define DOTTED "iocp.dotted" /* registry key: a set of tables */
 
-int iocp_failure(lua_State *L, int code, const char *message)
-{
-	char text[256];
-	const char *name = iocp_error_name(code);
-	if (!message) {
-		iocp_error_text(code, text, sizeof(text));
-		message = text;
-	}
-	if (iocp_debugs())
-		iocp_debug_refused(L, message, code);
-	lua_pushnil(L);
-	lua_pushstring(L, message);
-	if (name)
-		lua_pushstring(L, name);
-	else
-		lua_pushinteger(L, code);
-	return 3;
-}
-
 const char *iocp_type_name(lua_State *L, int index)
 {
 	const char *name = NULL;
@@ -102,11 +83,28 @@ const char *iocp_got(lua_State *L, int index)
 	}
 }
 
+const char *iocp_push_option(lua_State *L, int index)
+{
+	if (lua_type(L, index) == LUA_TSTRING)
+		return lua_pushfstring(L, "'%s'", lua_tostring(L, index));
+	lua_pushvalue(L, index); /* not converted in place */
+	lua_pushfstring(L, "[%s]", lua_type(L, -1) == LUA_TNUMBER ? lua_tostring(L, -1) : luaL_typename(L, -1));
+	lua_remove(L, -2);
+	return lua_tostring(L, -1);
+}
+
+int iocp_refuse_text(lua_State *L, int index, const char *name, const char *instead)
+{
+	const char *got = iocp_got(L, index);
+	return iocp_argument_error(
+		L, index, lua_pushfstring(L, "%s: expected an address or integer, got %s; %s", name, got, instead));
+}
+
 int iocp_bad_argument(lua_State *L, int index, const char *name, const char *expected)
 {
 	const char *got = iocp_got(L, index);
 	lua_pushfstring(L, "%s: expected %s, got %s%s", name, expected, got, advice(L, index, name));
-	return luaL_argerror(L, index, lua_tostring(L, -1));
+	return iocp_argument_error(L, index, lua_tostring(L, -1));
 }
 
 int iocp_to_integer(lua_State *L, int index, uint64_t max, uint64_t *value)

@@ -84,7 +84,8 @@ int iocp_lua_thaw(lua_State *L)
 {
 	const iocp_frozen_part *part = iocp_frozen_test(L, PART);
 	thawer t = {0};
-	luaL_checkany(L, 1);
+	if (lua_gettop(L) == 0)
+		return iocp_bad_argument(L, 1, "value", "a value");
 	lua_settop(L, 1);
 	if (!part) {
 		iocp_frozen_refuse_gone(L, 1, "value");

@@ -156,7 +156,7 @@ typedef struct options {
 static int bad_option(lua_State *L, const char *name, const char *expected)
 {
 	lua_pushfstring(L, "%s: expected %s, got %s", name, expected, iocp_got(L, lua_gettop(L)));
-	return luaL_argerror(L, 1, lua_tostring(L, -1));
+	return iocp_argument_error(L, 1, lua_tostring(L, -1));
 }
 
 /* Raises if the table at 1 has a key that is no option. */
@@ -169,9 +169,9 @@ static void refuse_others(lua_State *L)
 		for (i = 0; i < sizeof(known) / sizeof(*known) && strcmp(name, known[i]) != 0; i++)
 			;
 		if (i == sizeof(known) / sizeof(*known))
-			luaL_argerror(L, 1,
-				lua_pushfstring(L, "options: '%s' is none of affinity, body, name, priority, stack, suspended",
-					*name ? name : luaL_typename(L, -2)));
+			iocp_argument_error(L, 1,
+				lua_pushfstring(L, "options: %s is none of affinity, body, name, priority, stack, suspended%s",
+					iocp_push_option(L, lua_gettop(L) - 1), lua_isfunction(L, -1) ? "; the function is body =" : ""));
 	}
 }
 
@@ -240,7 +240,7 @@ static void compile(lua_State *L, int index, const char *name)
 		const char *text = lua_tolstring(L, index, &length);
 		const char *chunk = name ? lua_pushfstring(L, "=%s", name) : text;
 		if (iocp_load_text(L, text, length, chunk) != 0)
-			luaL_argerror(L, 1, lua_pushfstring(L, "body: %s", lua_tostring(L, -1)));
+			iocp_argument_error(L, 1, lua_pushfstring(L, "body: %s", lua_tostring(L, -1)));
 		iocp_dump_push(L);
 		lua_replace(L, index);
 	} else if (!lua_isfunction(L, index)) {
@@ -391,7 +391,7 @@ static int thread_join(lua_State *L)
 	double ms = iocp_check_timeout(L, 2);
 	int r;
 	if (thread == iocp_thread_current())
-		return luaL_argerror(L, 1, "self: a thread cannot join itself");
+		return iocp_argument_error(L, 1, "self: a thread cannot join itself");
 	lua_settop(L, 2);
 	r = iocp_wait_in_lua(L, wait_end, thread, NULL, ms);
 	return r == IOCP_OK ? push_outcome(L, thread) : iocp_failure(L, r, NULL);

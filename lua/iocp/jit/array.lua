@@ -10,9 +10,9 @@ private.views = arrays
 
 local function out_of_bounds(view, i)
   if type(i) == "number" then
-    error(("bad index %s (expected an integer from 1 to %d)"):format(tostring(i), view.count), 3)
+    private.raise(("bad index %s (expected an integer from 1 to %d)"):format(tostring(i), view.count))
   end
-  error(("bad index (expected an integer from 1 to %d, got %s)"):format(view.count, type(i)), 3)
+  private.raise(("bad index (expected an integer from 1 to %d, got %s)"):format(view.count, type(i)))
 end
 
 local access = {

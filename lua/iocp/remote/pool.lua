@@ -40,7 +40,7 @@ end
 function Pool:submit(f, ...)
   check_self(self, "submit")
   local task, message, code = submission.one(self, "submit", nil, nil, f, ...)
-  return task, message, code
+  return options.outcome(task, message, code)
 end
 
 --- The same, not taken by a worker before so many milliseconds have passed on Redis' clock.
@@ -48,7 +48,7 @@ function Pool:submit_after(ms, f, ...)
   check_self(self, "submit_after")
   check("ms", ms, is_ms(ms), "milliseconds, a number from 0 to 1e15")
   local task, message, code = submission.one(self, "submit_after", ("d=%.0f"):format(ms), nil, f, ...)
-  return task, message, code
+  return options.outcome(task, message, code)
 end
 
 --- A job that nobody waits for.
@@ -56,7 +56,7 @@ end
 function Pool:post(f, ...)
   check_self(self, "post")
   local ok, message, code = submission.post(self, "post", f, ...)
-  return ok, message, code
+  return options.outcome(ok, message, code)
 end
 
 --- The task of a job that was submitted elsewhere, or before this process began.

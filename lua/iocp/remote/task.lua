@@ -105,7 +105,7 @@ end
 function Task:then_(f, ...)
   check(self, "then_")
   local behind, message, code = submission.one(self.pool, "then_", nil, "A=" .. self.key, f, ...)
-  return behind, message, code
+  return options.outcome(behind, message, code)
 end
 
 --- A job that runs when this one has not completed, with message, code and error value of this one and the arguments
@@ -115,7 +115,7 @@ end
 function Task:catch(f, ...)
   check(self, "catch")
   local behind, message, code = submission.one(self.pool, "catch", nil, "m=c;A=" .. self.key, f, ...)
-  return behind, message, code
+  return options.outcome(behind, message, code)
 end
 
 --- A job that runs with the arguments when this one has ended, and ends as this one did, unless it fails.
@@ -124,7 +124,7 @@ end
 function Task:finally(f, ...)
   check(self, "finally")
   local behind, message, code = submission.one(self.pool, "finally", nil, "m=f;A=" .. self.key, f, ...)
-  return behind, message, code
+  return options.outcome(behind, message, code)
 end
 
 --- The job's id.

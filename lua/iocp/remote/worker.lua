@@ -450,5 +450,5 @@ return function(given)
     run_until_signal(self)
   end
   pool:close()
-  return ok, message, code
+  return options.outcome(ok, message, code)
 end

@@ -339,6 +339,17 @@ static int push_wait_failure(lua_State *L, int r)
 							: NULL);
 }
 
+/* What it is in does not look, as a wait of iocp's or iocp.cancelled() does, and a hook does not come to it. */
+static int fail_told(lua_State *L)
+{
+	lua_pushfstring(L,
+		"the task has not ended in time, though it was told to stop: it is in a call of C that nothing interrupts "
+		"(os.execute, a library): run that as an iocp.Process and kill it%s; or hard was not said, and it does not "
+		"look: iocp.cancelled()",
+		iocp_has_compiler(L) ? ", or in a compiled loop: jit = false" : "");
+	return iocp_failure(L, IOCP_TIMEOUT, lua_tostring(L, -1));
+}
+
 static int task_wait(lua_State *L)
 {
 	iocp_task *task = check_task(L, 1, "self");
@@ -354,10 +365,7 @@ static int task_wait(lua_State *L)
 	if (r == IOCP_OK || has_ended(task))
 		return push_outcome(L, task);
 	if (r == IOCP_TIMEOUT && iocp_task_is_told(task))
-		return iocp_failure(L, r,
-			"the task has not ended in time, though it was told to stop: it does not look (a wait of iocp's, or "
-			"iocp.cancelled()), and \"hard\" does not come into loops that LuaJIT has compiled: submit it with jit = "
-			"false");
+		return fail_told(L);
 	return push_wait_failure(L, r);
 }
 
@@ -465,10 +473,10 @@ static int task_after(lua_State *L)
 	for (i = 2; i <= count; i++) {
 		int r = iocp_task_after(task, check_task(L, i, "task"), IOCP_AFTER);
 		if (r == IOCP_ERROR)
-			return luaL_argerror(
+			return iocp_argument_error(
 				L, i, "task: it runs after this one, or waits for it; tasks cannot wait for each other in a circle");
 		if (r == IOCP_INVALID)
-			return luaL_argerror(L, 1, "self: the task was submitted; say what it runs after before that");
+			return iocp_argument_error(L, 1, "self: the task was submitted; say what it runs after before that");
 		if (r == IOCP_NOMEM)
 			return iocp_failure(L, r, NULL);
 	}
@@ -482,7 +490,7 @@ static int task_submit(lua_State *L)
 	double ms = lua_isnoneornil(L, 2) ? 0 : iocp_check_delay(L, 2, 0);
 	int r = iocp_task_submit(task, ms, 0);
 	if (r == IOCP_INVALID)
-		return luaL_argerror(L, 1, "self: the task was submitted before");
+		return iocp_argument_error(L, 1, "self: the task was submitted before");
 	if (r == IOCP_CANCELLED)
 		return push_cancelled(L, task);
 	if (r != IOCP_OK)

@@ -141,13 +141,17 @@ static void tell(const iocp_failed *who, const char *text, const char *trouble)
 	static const char *const missed[] = {"failed and nobody joined it", "failed and nobody waited for it",
 		"failed in init and nobody asked pool:last_error()"};
 	const char *kind = iocp_failed_kinds[who->kind];
+	int is_nameless = *who->made && strcmp(kind, "thread") == 0 && strcmp(who->name, "iocp") == 0;
 	if (is_too_many())
 		return;
 	if (*trouble)
 		iocp_write_error("iocp: the function of on_unobserved failed: %s; it was to tell:\n", trouble);
-	iocp_write_error("iocp: %s %s%s%s %s: %s\n%s%s%s%s%s", kind, who->name, *who->pool ? " of " : "", who->pool,
-		missed[who->kind], text, *who->made ? "the " : "", *who->made ? kind : "", *who->made ? " was made at " : "",
-		who->made, *who->made ? "\n" : "");
+	if (is_nameless)
+		iocp_write_error("iocp: a thread made at %s %s: %s\n", who->made, missed[who->kind], text);
+	else
+		iocp_write_error("iocp: %s %s%s%s %s: %s\n%s%s%s%s%s", kind, who->name, *who->pool ? " of " : "", who->pool,
+			missed[who->kind], text, *who->made ? "the " : "", *who->made ? kind : "",
+			*who->made ? " was made at " : "", who->made, *who->made ? "\n" : "");
 }
 
 void iocp_unobserved_end(iocp_unobserved *u)

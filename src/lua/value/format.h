@@ -270,6 +270,8 @@ enum iocp_found {
 enum iocp_found iocp_names_find(lua_State *L, int names);
 /* private.put */
 int iocp_lua_put(lua_State *L);
+/* Registry key of what it keeps: from a function to its name, whose parts have a zero byte between them. */
+#define IOCP_OWN "iocp.own"
 /* Pushes what a name stands for and returns 1, or 0 with a message pushed. It may be required, which may raise no
 ** error. */
 int iocp_names_resolve(lua_State *L, const char *name, size_t length);
@@ -281,6 +283,8 @@ int iocp_lua_register(lua_State *L);
 int iocp_metatable_name(lua_State *L);
 /* private.stays(metatable, why): tables that have it do not cross. */
 int iocp_lua_stays(lua_State *L);
+/* Registry key of the table of these metatables, each with why; weak by its keys. */
+#define IOCP_STAYING "iocp.staying"
 /* Whether the table at the top is such a one: pushes why, then. */
 int iocp_metatable_stays(lua_State *L);
 #define IOCP_METATABLE_UNKNOWN                                                                                         \

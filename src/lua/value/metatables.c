@@ -6,7 +6,6 @@
 #include "lua/value/format.h"
 
 #define METATABLES "iocp.metatables" /* registry key */
-#define STAYING "iocp.staying"       /* likewise: from metatable to why; weak by its keys */
 
 /* Replaces the metatable at the top by the text that it has in one of the two tables, and returns 1; or pops it and
 ** returns 0. */
@@ -88,7 +87,7 @@ void iocp_metatable_push(lua_State *L, const char *name, size_t length)
 int iocp_lua_stays(lua_State *L)
 {
 	lua_settop(L, 2);
-	push_table(L, STAYING);
+	push_table(L, IOCP_STAYING);
 	if (!lua_getmetatable(L, -1)) {
 		lua_createtable(L, 0, 1);
 		lua_pushliteral(L, "k");
@@ -104,5 +103,5 @@ int iocp_lua_stays(lua_State *L)
 
 int iocp_metatable_stays(lua_State *L)
 {
-	return lua_getmetatable(L, -1) && find_text(L, STAYING);
+	return lua_getmetatable(L, -1) && find_text(L, IOCP_STAYING);
 }

@@ -7,8 +7,8 @@
 ** says is looked up in package.loaded before it is used. A module that has another name now may stand where it stood:
 ** then the old name is not found, and the names are made anew too.
 **
-** OWN, from each function that lua/iocp has put among this module's, and from each that it has replaced there, to its
-** name: these cross by it whatever stands there now.
+** IOCP_OWN, from each function that lua/iocp has put among this module's, and from each that it has replaced there, to
+** its name: these cross by it whatever stands there now.
 */
 
 #include <string.h>
@@ -16,7 +16,6 @@
 #include "lua/value/format.h"
 
 #define NAMES "iocp.names"
-#define OWN "iocp.own"
 
 /* In NAMES. All that has one of these addresses is kept alive by it, so none is another object's. */
 enum {
@@ -127,13 +126,13 @@ static void add_standard(lua_State *L, int names, int loaded)
 
 static void push_own(lua_State *L)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, OWN);
+	lua_getfield(L, LUA_REGISTRYINDEX, IOCP_OWN);
 	if (!lua_isnil(L, -1))
 		return;
 	lua_pop(L, 1);
 	lua_newtable(L);
 	lua_pushvalue(L, -1);
-	lua_setfield(L, LUA_REGISTRYINDEX, OWN);
+	lua_setfield(L, LUA_REGISTRYINDEX, IOCP_OWN);
 }
 
 /* The function at the top, which is popped, has that name, unless it has one; anything else has none. */

@@ -165,22 +165,13 @@ static int raise(iocp_encoder *e)
 	return lua_error(e->L);
 }
 
-/* As luaL_where(L, 1), but past lua/iocp/waits_pool.lua, whose functions are the pool's methods with fibers. */
-static void push_where(lua_State *L)
-{
-	lua_Debug about;
-	int is_method =
-		lua_getstack(L, 1, &about) && lua_getinfo(L, "S", &about) && strstr(about.source, "waits_pool.lua") != NULL;
-	luaL_where(L, is_method ? 2 : 1);
-}
-
 int iocp_encoder_refuse(iocp_encoder *e, const char *why)
 {
 	lua_State *L = e->L;
 	int position;
 	describe(L, why);
 	position = lua_gettop(L);
-	push_where(L);
+	iocp_push_where(L);
 	push_path(e);
 	lua_pushfstring(L, "%scannot send %s: %s", lua_tostring(L, -2), lua_tostring(L, -1), lua_tostring(L, position));
 	return raise(e);
@@ -189,7 +180,7 @@ int iocp_encoder_refuse(iocp_encoder *e, const char *why)
 int iocp_encoder_too_deep(iocp_encoder *e)
 {
 	lua_State *L = e->L;
-	push_where(L);
+	iocp_push_where(L);
 	push_path(e);
 	lua_pushfstring(L, "%scannot send %s: nested deeper than %d levels", lua_tostring(L, -2), lua_tostring(L, -1),
 		(int)IOCP_NESTING_MAX);
