@@ -47,9 +47,9 @@ local function one_of_second(clients)
   return assert.is_truthy(found) and found
 end
 
-local function kill_second()
+local function kill(number)
   for _, thread in ipairs(iocp.threads()) do
-    if thread:name() == "iocp serve 2" then
+    if thread:name() == "iocp serve " .. number then
       thread:cancel("hard")
     end
   end
@@ -152,6 +152,33 @@ describe("iocp.serve", function()
     assert.equal(3, select(2, output:gsub("failed: [^\n]*boom\n", "")))
   end)
 
+  it("is quiet about them, and keeps none, if it is to", function()
+    local code, output = support.child([[
+      local iocp = require "iocp"
+      local service = assert(iocp.serve { host = "127.0.0.1", workers = 1, on_error = "keep", handler = function(client)
+        error(client:read())
+      end })
+      iocp.run(function()
+        local client = assert(iocp.connect(service:address()))
+        client:write("boom\n")
+        assert(client:read() == nil)
+        client:close()
+      end)
+      assert(service:stop(10000))
+    ]])
+    assert.equal(0, code, output)
+    assert.equal("", output)
+  end)
+
+  it("says when it ends that its first worker had", function()
+    local service = assert(iocp.serve { host = "127.0.0.1", workers = 2, handler = echo })
+    kill(1)
+    local ok, message, code = service:stop(20000)
+    assert.is_nil(ok)
+    assert.equal("CANCELLED", code)
+    assert.matches("the first worker had ended, and nobody was served from then on: ", message, 1, true)
+  end)
+
   it("is a port's error where it cannot listen, and says which argument is wrong", function()
     local service = assert(iocp.serve { host = "127.0.0.1", workers = 1, handler = echo })
     local _, port = service:address()
@@ -171,7 +198,7 @@ describe("iocp.serve", function()
     served({ workers = 2 }, function(service, host, port)
       local clients = connected(12, host, port)
       local of_second = one_of_second(clients)
-      kill_second()
+      kill(2)
       assert.is_nil(of_second:read())
       for _, client in ipairs(clients) do
         client:close()
@@ -209,7 +236,7 @@ describe("iocp.serve", function()
       local before, late = service:stats().workers[2].accepted, connected(12, host, port)
       assert.is_true(support.eventually(function() return service:stats().accepted == 24 end))
       assert.is_true(service:stats().workers[2].accepted > before)
-      kill_second()
+      kill(2)
       for i, client in ipairs(late) do
         ask(client, "late " .. i)
       end

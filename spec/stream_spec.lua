@@ -642,7 +642,29 @@ describe("iocp.datagram", function()
       assert.same({ true, "CLOSED" }, { waits:wait() })
       assert.equal("CLOSED", code_of(one:send("x", host, port)))
       assert.equal("EINVAL", code_of(two:send("x", "localhost", 1)))
+      assert.equal("EMSGSIZE", code_of(two:send(("x"):rep(65536), host, port)))
       two:close()
+    end)
+  end)
+
+  it("loses no memory where its peer is none", support.wine and function()
+    pending("resident memory is not told there")
+  end or function()
+    run(function()
+      local socket, data = assert(iocp.datagram("127.0.0.1")), ("x"):rep(60000)
+      local function send_badly()
+        for _ = 1, 200 do
+          assert.is_false((pcall(socket.send, socket, data, {}, 1)))
+          assert.is_false((pcall(socket.send, socket, data, "127.0.0.1", -1)))
+        end
+      end
+      send_badly()
+      local before = support.resident()
+      for _ = 1, 5 do
+        send_badly()
+      end
+      assert.is_true(support.resident() - before < 20000) -- KiB, of 117,000
+      socket:close()
     end)
   end)
 end)

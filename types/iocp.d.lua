@@ -642,7 +642,8 @@ function datagram:address() end
 ---@field handler fun(client: iocp.Stream, worker: {number: integer, stopping: boolean}) called in a fiber of a worker
 --- for each connection, which is closed when it has ended; crosses to the threads
 ---@field max? integer how many connections there are at most; others wait
----@field on_error? "log"|"keep"|fun(message: string, about: {fiber: string, value: any}) "log" if left out
+---@field on_error? "log"|"keep"|fun(message: string, about: {fiber: string, value: any}) what becomes of handlers'
+--- errors, "log" if left out; with "keep" nothing, since nobody can ask for them
 
 --- Serves what connects to one place, with threads that each have a scheduler. A connection stays in its thread.
 ---@param options iocp.ServeOptions
@@ -656,7 +657,7 @@ local service = {}
 --- Ends it: nobody can connect any more, and connections go on until their handlers have ended, or the time has passed.
 ---@param ms? number milliseconds from 0 on; nil: for ever
 ---@return true|nil, string? message, iocp.Code? code TIMEOUT: some were cancelled, and have ended; CANCELLED: the
---- caller was
+--- caller was, or the first worker, without which nobody is served; ERROR: that had failed, as was told at once
 function service:stop(ms) end
 
 ---@class iocp.ServiceStats

@@ -97,6 +97,9 @@ function Datagram:send(data, host, port)
   if code then
     return fibers.refusal(me, code)
   end
+  if #data > scratch.LARGEST then
+    return nil, ("%d bytes are more than a datagram has"):format(#data), "EMSGSIZE"
+  end
   local block, message
   block, message, code = scratch.outgoing(data, host, port)
   if not block then

@@ -47,17 +47,18 @@ end
 
 --- A block for a datagram that is sent: the peer, then the data; or nil, message, code.
 function scratch.outgoing(data, host, port)
-  local address, message, code = heap:alloc(HEAD + #data)
+  local head = scratch.block() -- nothing is lost if the peer is none, which raises
+  local ok, message, code = heap:peer(head, host, port)
+  if not ok then
+    return nil, message, code
+  end
+  local address
+  address, message, code = heap:alloc(HEAD + #data)
   if not address then
     return nil, message, code
   end
+  heap:write(address, text_of(head, HEAD))
   heap:write(address, data, HEAD)
-  local ok
-  ok, message, code = heap:peer(address, host, port)
-  if not ok then
-    heap:free(address)
-    return nil, message, code
-  end
   return address
 end
 

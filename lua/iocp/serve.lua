@@ -34,6 +34,9 @@ end
 
 -- ---- beginning ------------------------------------------------------------------------------------------------------
 
+-- Nobody can ask what became of a handler, so nothing is kept.
+local ON_ERROR = { log = "log", keep = function() end }
+
 --- What a worker is told; it crosses to its thread.
 local function setup_of(service, number)
   local streams = {}
@@ -46,7 +49,7 @@ local function setup_of(service, number)
     ports = service.ports,
     counters = service.counters.shared,
     handler = service.options.handler,
-    on_error = service.options.on_error or "log",
+    on_error = ON_ERROR[service.options.on_error or "log"] or service.options.on_error,
     max = service.options.max,
     listener = number == 1 and service.socket or nil,
     family = service.family,
@@ -127,13 +130,20 @@ local function tell(service, verb, all)
   end
 end
 
---- Whether all threads have ended, by `limit`; or nil, message, code.
+--- Whether all threads have ended, by `limit`; or nil, message, code, also if the first one was no more.
 local function join(service, limit)
-  for _, thread in ipairs(service.threads) do
+  local trouble, why
+  for i, thread in ipairs(service.threads) do
     local ok, message, code = thread:join(limit and math.max(0, limit - core.clock()))
     if not ok and (code == "TIMEOUT" or code == "CANCELLED" and thread:status() == "running") then
       return nil, message, code
+    elseif i == 1 and message then
+      trouble, why = message, code or "ERROR"
+      tell(service, workers.STOP, true) -- it may have died before it told the others
     end
+  end
+  if trouble then
+    return nil, "the first worker had ended, and nobody was served from then on: " .. trouble, why
   end
   return true
 end
@@ -141,7 +151,8 @@ end
 --- Ends it: nobody can connect any more; connections that there are go on until their handlers end, and are cancelled
 -- after `ms`.
 -- @param ms nil: they may take for ever
--- @return true; or nil, message, TIMEOUT: some had to be cancelled; nil, message, CANCELLED: the caller was
+-- @return true; or nil, message, TIMEOUT: some had to be cancelled; nil, message, CANCELLED: the caller was, or the
+-- first worker; nil, message, ERROR: that had failed
 function Service:stop(ms)
   check_self(self)
   check("ms", ms, ms == nil or type(ms) == "number" and ms >= 0, "milliseconds, a number from 0 on, or nil")

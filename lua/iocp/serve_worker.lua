@@ -13,8 +13,17 @@ local serve = {
   CANCEL = 2,
   DIED = 3, -- the overlapped of the packet that tells the end of a thread; the key is the worker's number
   CONNECTION = 4, -- this plus the generation of the worker that is to have it; the key is its handle
-  -- What its thread runs; the argument is a worker's setup: see serve.lua.
-  BODY = [[require "iocp" return require "iocp.serve_worker".work(...)]],
+  -- What its thread runs; the argument is a worker's setup: see serve.lua. What it fails with is told at once: whoever
+  -- could join it may never do. It is the thread's result.
+  BODY = [[
+    local ok, message = pcall(function(...)
+      require "iocp"
+      require "iocp.serve_worker".work(...)
+    end, ...)
+    if not ok then
+      io.stderr:write("iocp.serve: a worker failed: ", tostring(message), "\n")
+      return tostring(message)
+    end]],
 }
 
 local SLACK = 4 -- connections that one may have more than the least
