@@ -110,7 +110,7 @@ typedef struct iocp_packet {
 typedef struct iocp_port_info {
 	size_t size;          /* yours: sizeof(iocp_port_info), before the call */
 	uint64_t queued;      /* packets waiting now */
-	uint64_t peak;        /* the most that ever waited; from 128 on it may be told too high, by 1 in 128 */
+	uint64_t peak;        /* the most that ever waited */
 	uint64_t posted;      /* packets ever accepted */
 	uint64_t dequeued;    /* packets ever delivered */
 	uint32_t waiting;     /* threads parked in a get */

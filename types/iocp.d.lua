@@ -701,7 +701,7 @@ function IOCompletionPort.adopt(native) end
 ---@class iocp.PortStats
 ---@field capacity integer 0: it has none
 ---@field queued integer packets
----@field peak integer the most that were ever queued; from 128 on it may be told too high, by 1 in 128
+---@field peak integer the most that were ever queued
 ---@field posted integer ever
 ---@field dequeued integer ever
 ---@field waiting integer threads in a get

@@ -1,18 +1,17 @@
 /*
 ** port.pml - the port's protocol, for spin: posting, parking, handing over, timing out, closing, cancelling, putting
-** back, slots and who watches them, moving to another port, one wake-up in flight at a time, and the inbox. What it
-** models is port.c, inbox.c, slot.c, watch.c and wait.c in src/native; names are the same (but `working`, which there
-** is `active`, a word of the language here).
+** back, slots and who watches them, moving to another port, and one wake-up in flight at a time. What it models is
+** port.c, slot.c, watch.c and wait.c in src/native; names are the same (but `working`, which there is `active`, a
+** word of the language here).
 **
 ** A critical section is one atomic step here. That is no less than what may happen: all that is touched in one is
 ** guarded by the port's lock, but for a waiter's `word`, and no section touches one waiter's word twice. What happens
 ** outside (the waiter's exchange of ARMED for ASLEEP, its look for a cancel, the kernel's check of the word as it
-** falls asleep, waking) are steps of their own. So are a look whether the inbox is open, and a post to it.
+** falls asleep, waking) are steps of their own.
 **
 ** Checked, for every interleaving: no packet is delivered twice or lost (what was posted is delivered, dropped by the
 ** close or still queued); whenever the lock is free, no thread is parked beside a packet and a free slot; nobody
-** takes a packet without a free slot; packets of one poster leave in their order; everyone ends (else spin reports an
-** invalid end state), and no slot is left.
+** takes a packet without a free slot; everyone ends (else spin reports an invalid end state), and no slot is left.
 **
 ** -DLIMIT=k: the port's limit. -DTAKE=n: how many packets a get takes at most. -DBATCH=1: one poster, which posts two
 ** packets at once, instead of two that post one each. -DGETS=n: each waiter's. -DCLOSE=0: nobody closes, and no get
@@ -24,8 +23,6 @@
 **   -DMOVE=1     a thread gets from another port between its gets, or after them
 **   -DWATCH=1    who has a packet may block until others have theirs, in code of this library or in foreign code,
 **                which only the watcher notices
-**   -DINBOX=1    one poster posts three packets one by one, to the inbox if that is open; 2: another posts the third;
-**                and somebody asks, some time, how many there are
 **
 ** -DBROKEN=n breaks one rule, which must be found: 1 a thread falls asleep without the kernel's look at the word, 2 a
 ** woken thread does not wake the next, 3 a timeout does not look whether it was served, 4 a slot that becomes free is
@@ -33,11 +30,7 @@
 ** is given to nobody, 8 what lies behind the packet handed over is taken in two sections, 9 a get that does not wait
 ** does not look for a slot, 10 a cancel looks at the word before it is visible, 11 nobody has the port watched, 12
 ** the watcher does not look again whose the thread is, 13 the slot that the watcher took is not given on, 14 a
-** timeout looks in one section and leaves the list in another, 15 the slot of who blocks is not given on, 16 who finds
-** the queue empty does not look into the inbox, 17 nor does who makes a slot free, 18 a post to the inbox does not look
-** again whether that is open, 19 one under the port's lock leaves older packets in the inbox, 20 a close leaves it
-** open, 21 it is opened beside one who waits and a free slot, 22 who looks whether the port is to be watched does not
-** look there.
+** timeout looks in one section and leaves the list in another, 15 the slot of who blocks is not given on.
 */
 
 #ifndef LIMIT
@@ -57,14 +50,8 @@
 #define BATCH 0
 #endif
 
-#ifndef INBOX
-#define INBOX 0
-#endif
-
 #if BATCH
 #define POSTERS 1
-#elif INBOX
-#define POSTERS 0 /* but InboxPoster */
 #else
 #define POSTERS 2
 #endif
@@ -91,11 +78,7 @@
 #ifndef GETS
 #define GETS 2  /* each */
 #endif
-#if INBOX
-#define PACKETS 3
-#else
 #define PACKETS 2
-#endif
 #define NOBODY 255
 
 /* What a thread has at the port that it belongs to. */
@@ -116,11 +99,6 @@ byte waiters[WAITERS], waiting;                /* a stack: the newest is waiters
 byte deferred[WAITERS], deferring;             /* oldest first */
 byte in_flight = NOBODY;
 byte working, posted, dropped;
-byte left; /* the queue: a bit for each packet */
-
-/* The inbox, under its lock; `open` under both. */
-bool open;
-byte inbox[3], inbox_count;
 
 /* The threads. */
 mtype word[WAITERS], result[WAITERS];
@@ -132,11 +110,19 @@ byte ended;
 byte delivered[PACKETS], delivered_count;
 
 #define QUEUED (queue_last - queue_first)
-#define INVARIANT \
-	(!((QUEUED > 0 || open) && waiting > 0 && working < LIMIT) && (open || inbox_count == 0) && !(closed && open))
+#define INVARIANT (!(QUEUED > 0 && waiting > 0 && working < LIMIT))
 
 #define STUCK (QUEUED > 0 && waiting > 0)
 #define LOOKS_BLOCKED(who) (in_foreign_code[who] || sleeping[who])
+
+/* Who queues a packet or parks has the port watched, if that is needed. */
+inline watch_if_stuck()
+{
+	if
+	:: WATCH && STUCK && BROKEN != 11 -> watched = true
+	:: else
+	fi
+}
 
 /* For a thread that belongs here. */
 inline set_slot(which, kind)
@@ -169,91 +155,17 @@ inline wake(bits)
 	}
 }
 
-inline append(packet)
-{
-	queued[queue_last] = packet;
-	queue_last++
-}
-
-/* All that the inbox has goes behind what is queued. */
-inline empty_inbox(shuts)
-{
-	if
-	:: shuts || inbox_count == 0 -> open = false
-	:: else
-	fi;
-	do
-	:: inbox_count > 0 ->
-		append(inbox[0]);
-		inbox[0] = inbox[1];
-		inbox[1] = inbox[2];
-		inbox[2] = 0;
-		inbox_count--
-	:: else -> break
-	od
-}
-
-inline look_into_inbox()
-{
-	if
-	:: QUEUED == 0 && open && BROKEN != 16 -> empty_inbox(false)
-	:: else
-	fi
-}
-
-/* Who queues or takes a packet or parks has the port watched, if that is needed. */
-inline watch_if_stuck()
-{
-	if
-	:: !watched && waiting > 0 ->
-		if
-		:: BROKEN != 22 -> look_into_inbox()
-		:: else
-		fi;
-		if
-		:: WATCH && QUEUED > 0 && BROKEN != 11 -> watched = true
-		:: else
-		fi
-	:: else
-	fi
-}
-
-inline shut_inbox()
-{
-	if
-	:: open -> empty_inbox(true)
-	:: else
-	fi
-}
-
-/* In the order in which its poster posted it. */
-inline leaves(packet)
-{
-	assert(!INBOX || packet != 1 || (left & 1));
-	assert(INBOX != 1 || packet != 2 || (left & 2));
-	left = left | (1 << packet)
-}
-
-inline take_one(me)
-{
-	leaves(queued[queue_first]);
-	packets_of[me] = packets_of[me] | (1 << queued[queue_first]);
-	queued[queue_first] = 0;
-	queue_first++
-}
-
 /* Up to TAKE queued packets become those of `me`. */
 inline take(me)
 {
-	packets_of[me] = 0;
-	take_one(me);
+	packets_of[me] = 1 << queued[queue_first];
+	queued[queue_first] = 0;
+	queue_first++;
 	if
-	:: TAKE > 1 ->
-		look_into_inbox();
-		if
-		:: QUEUED > 0 -> take_one(me)
-		:: else
-		fi
+	:: TAKE > 1 && QUEUED > 0 ->
+		packets_of[me] = packets_of[me] | (1 << queued[queue_first]);
+		queued[queue_first] = 0;
+		queue_first++
 	:: else
 	fi
 }
@@ -303,15 +215,7 @@ inline hand_over(to_wake)
 inline settle(to_wake)
 {
 	do
-	:: waiting > 0 && working < LIMIT ->
-		if
-		:: BROKEN != 17 -> look_into_inbox()
-		:: else
-		fi;
-		if
-		:: QUEUED == 0 -> break
-		:: else
-		fi;
+	:: QUEUED > 0 && waiting > 0 && working < LIMIT ->
 		take(waiters[waiting - 1]);
 		hand_over(to_wake);
 		if
@@ -328,28 +232,10 @@ inline give_slot_back(me)
 	set_slot(me, NONE)
 }
 
-/* One packet, under the port's lock. */
-inline post(packet)
+inline append(packet)
 {
-	posted++;
-	if
-	:: waiting > 0 && working < LIMIT ->
-		assert(QUEUED == 0);
-		leaves(packet);
-		packets_of[waiters[waiting - 1]] = 1 << packet;
-		hand_over(to_wake);
-		if
-		:: BROKEN == 21 && waiting > 0 && working < LIMIT -> open = true
-		:: else
-		fi
-	:: else ->
-		append(packet);
-		if
-		:: INBOX -> open = true /* there is enough of a backlog, */
-		:: true                 /* or not */
-		fi;
-		watch_if_stuck()
-	fi
+	queued[queue_last] = packet;
+	queue_last++
 }
 
 proctype Poster(byte me)
@@ -364,63 +250,18 @@ proctype Poster(byte me)
 			append(1);
 			settle(to_wake)
 		:: !closed && !BATCH ->
-			post(me)
+			posted++;
+			if
+			:: waiting > 0 && working < LIMIT ->
+				assert(QUEUED == 0);
+				packets_of[waiters[waiting - 1]] = 1 << me;
+				hand_over(to_wake)
+			:: else -> append(me); watch_if_stuck()
+			fi
 		fi;
 		assert(INVARIANT)
 	}
 	wake(to_wake)
-}
-
-/* Posts some packets one by one. Without memory for a chunk a post to the inbox is one under the port's lock. */
-proctype InboxPoster(byte packet; byte beyond)
-{
-	byte who, to_wake;
-	bool looks_open, is_posted;
-	do
-	:: packet == beyond -> break
-	:: else ->
-		looks_open = open;
-		if
-		:: looks_open -> atomic {
-				if
-				:: open || BROKEN == 18 ->
-					posted++;
-					inbox[inbox_count] = packet;
-					inbox_count++;
-					is_posted = true
-				:: else
-				fi;
-				looks_open = false;
-				assert(INVARIANT)
-			}
-		:: atomic { true -> looks_open = false }
-		fi;
-		if
-		:: !is_posted ->
-			atomic {
-				if
-				:: closed
-				:: else ->
-					if
-					:: BROKEN != 19 -> shut_inbox()
-					:: else
-					fi;
-					post(packet)
-				fi;
-				assert(INVARIANT)
-			}
-			wake(to_wake);
-			to_wake = 0
-		:: else
-		fi;
-		atomic { packet++; is_posted = false }
-	od
-}
-
-/* Whoever is to know how many packets there are. */
-proctype Asker()
-{
-	atomic { shut_inbox(); assert(INVARIANT) }
 }
 
 /* Until served, cancelled or, if it has a timeout, that, which may come at any time. */
@@ -505,12 +346,13 @@ inline take_more(me)
 	:: else
 	fi;
 	atomic {
-		look_into_inbox();
 		if
-		:: QUEUED > 0 -> take_one(me)
+		:: QUEUED > 0 ->
+			packets_of[me] = packets_of[me] | (1 << queued[queue_first]);
+			queued[queue_first] = 0;
+			queue_first++
 		:: else
 		fi;
-		watch_if_stuck();
 		assert(INVARIANT)
 	}
 }
@@ -520,7 +362,6 @@ inline put_back(me, packet)
 {
 	atomic {
 		packets_of[me] = packets_of[me] & ~(1 << packet);
-		shut_inbox();
 		if
 		:: closed -> dropped++
 		:: !closed && queue_first > 0 -> queue_first--; queued[queue_first] = packet
@@ -557,7 +398,7 @@ inline leave_port(me)
 	to_wake = 0
 }
 
-#define OTHERS_ARE_DONE (delivered_count + dropped >= WAITERS || closed) /* they have one each */
+#define OTHERS_ARE_DONE (delivered_count + dropped == PACKETS || closed)
 
 /* The other port's counters are not modelled, but the slot is the one that a thread has. */
 inline visit_other_port(me)
@@ -695,15 +536,10 @@ proctype Waiter(byte me)
 			belongs[me] = HERE;
 			give_slot_back(me);
 			if
-			:: working < LIMIT -> look_into_inbox()
-			:: else
-			fi;
-			if
 			:: QUEUED > 0 && (working < LIMIT || (ZERO && BROKEN == 9)) ->
 				assert(working < LIMIT);
 				take(me);
 				set_slot(me, HELD);
-				watch_if_stuck();
 				outcome = DELIVERED
 			:: else -> begin_to_wait(me)
 			fi;
@@ -723,7 +559,7 @@ proctype Waiter(byte me)
 			fi;
 #if TAKE > 1
 			if
-			:: outcome == DELIVERED && (packets_of[me] & (packets_of[me] - 1)) == 0 -> take_more(me) /* it is one */
+			:: outcome == DELIVERED && (packets_of[me] == 1 || packets_of[me] == 2) -> take_more(me)
 			:: else
 			fi
 #endif
@@ -741,9 +577,6 @@ proctype Waiter(byte me)
 			atomic {
 				deliver(me, 0);
 				deliver(me, 1);
-#if PACKETS > 2
-				deliver(me, 2);
-#endif
 				packets_of[me] = 0;
 				outcome = 0;
 				given_up = 0;
@@ -801,14 +634,7 @@ proctype Watcher()
 	byte who, to_wake;
 	bool blocked;
 	do
-	:: atomic {
-			watched && !STUCK ->
-			if
-			:: waiting > 0 -> look_into_inbox()
-			:: else
-			fi;
-			watched = STUCK
-		}
+	:: atomic { watched && !STUCK -> watched = false }
 	:: atomic { LOOK_AT(0) -> blocked = LOOKS_BLOCKED(0) }; look_at(0)
 	:: atomic { LOOK_AT(1) -> blocked = LOOKS_BLOCKED(1) }; look_at(1)
 	:: ended == WAITERS -> break
@@ -847,12 +673,7 @@ proctype Closer()
 {
 	byte who, to_wake;
 	atomic {
-		if
-		:: BROKEN != 20 -> shut_inbox()
-		:: else
-		fi;
 		closed = true;
-		assert(INVARIANT);
 		dropped = QUEUED;
 		queue_first = queue_last
 	}
@@ -889,11 +710,6 @@ init {
 		:: else -> run Waiter(p); p++
 		od;
 		if
-		:: INBOX == 1 -> run InboxPoster(0, 3); run Asker()
-		:: INBOX == 2 -> run InboxPoster(0, 2); run InboxPoster(2, 3); run Asker()
-		:: else
-		fi;
-		if
 		:: CLOSE -> run Closer()
 		:: else
 		fi;
@@ -907,6 +723,6 @@ init {
 		fi
 	}
 	_nr_pr == 1; /* all have ended, or spin says who has not */
-	assert(posted == delivered_count + dropped + QUEUED + inbox_count);
+	assert(posted == delivered_count + dropped + QUEUED);
 	assert(in_flight == NOBODY && deferring == 0 && working == 0)
 }

@@ -9,10 +9,10 @@
 #include "native/native.h"
 
 /* A critical section of ours is some 20 ns, and a `pause` takes from 1 to 40 ns on today's processors. Before a thread
-** sleeps it looks for six times, first after FIRST pauses, which mostly is late enough where two threads meet by
+** sleeps it looks for LOOKS times, first after FIRST pauses, which mostly is late enough where two threads meet by
 ** chance. If it was not, the other side is at work: each change of sides moves half a dozen cache lines, so it pays to
 ** let it do a hundred items before the next look; one that comes too soon takes the lines from it for one. */
-enum { FIRST = 16, NEXT = 256, BEFORE_SLEEP = FIRST + 5 * NEXT };
+enum { LOOKS = 6, FIRST = 16, NEXT = 256 };
 
 static void pause_for(int pauses)
 {
@@ -20,15 +20,15 @@ static void pause_for(int pauses)
 		iocp_relax();
 }
 
-static inline void acquire(iocp_lock *lock, int first, int next)
+void iocp_lock_acquire(iocp_lock *lock)
 {
 	uint32_t state = 0;
-	int pauses, n = first;
+	int look;
 	/* Acquire, here and below: pairs with the release in iocp_lock_release. */
 	if (atomic_compare_exchange_strong_explicit(&lock->state, &state, 1, memory_order_acquire, memory_order_relaxed))
 		return;
-	for (pauses = 0; pauses < BEFORE_SLEEP; pauses += n, n = next) {
-		pause_for(n);
+	for (look = 0; look < LOOKS; look++) {
+		pause_for(look ? NEXT : FIRST);
 		state = 0;
 		if (atomic_load_explicit(&lock->state, memory_order_relaxed) == 0
 			&& atomic_compare_exchange_weak_explicit(
@@ -37,18 +37,6 @@ static inline void acquire(iocp_lock *lock, int first, int next)
 	}
 	while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
 		iocp_prim_wait(&lock->state, 2, IOCP_FOREVER);
-}
-
-void iocp_lock_acquire(iocp_lock *lock)
-{
-	acquire(lock, FIRST, NEXT);
-}
-
-/* The one that takes it all the time holds it for most of the time, too, where it waits for lines under it: who looks
-** seldom hardly ever finds it free. */
-void iocp_lock_acquire_often(iocp_lock *lock)
-{
-	acquire(lock, 1, 1);
 }
 
 void iocp_lock_release(iocp_lock *lock)

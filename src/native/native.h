@@ -148,12 +148,6 @@ void iocp_context_cancel(iocp_context *context, enum iocp_cancel why);
 /* Takes IOCP_CANCEL_WORK back. */
 void iocp_context_resume(iocp_context *context);
 
-/* ---- lock.c ------------------------------------------------------------------------------------------------------ */
-
-/* iocp_lock_acquire for a lock that one side takes all the time and the other now and then: who waits looks all the
-** time. */
-void iocp_lock_acquire_often(iocp_lock *lock);
-
 /* ---- detached.c -------------------------------------------------------------------------------------------------- */
 
 /* Starts a thread that calls body(NULL), which gets no signals and nobody joins. 0 or the system's code. */

@@ -17,7 +17,6 @@ int iocp_port_lock_with_room(iocp_port *port, size_t count, int may_hand_over)
 			iocp_chunks_free(fresh);
 			return IOCP_CLOSED;
 		}
-		iocp_inbox_shut(port);
 		if (fresh) {
 			iocp_queue_add_spare(&port->queue, fresh);
 			fresh = NULL;
@@ -41,8 +40,6 @@ int iocp_port_lock_for(iocp_port *port, size_t count)
 		if (port->closed) {
 			iocp_lock_release(&port->lock);
 			r = IOCP_CLOSED;
-		} else {
-			iocp_inbox_shut(port);
 		}
 	}
 	return r;
@@ -77,9 +74,7 @@ size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_ch
 {
 	iocp_poll *poll = iocp_poll_of(port);
 	size_t taken = iocp_queue_take(&port->queue, packets, max, garbage);
-	if (taken < max && iocp_port_has_packets(port)) /* in the inbox */
-		taken += iocp_queue_take(&port->queue, packets + taken, max - taken, garbage);
-	iocp_port_count_dequeued(port, taken);
+	port->dequeued += taken;
 	if (poll)
 		count_taken(poll, packets, taken);
 	if (poll && poll->raised && !port->queue.count && !port->closed) {

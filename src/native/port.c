@@ -51,7 +51,6 @@ static void free_port(iocp_object *object)
 	if (poll)
 		iocp_poll_end(poll);
 	discard_chunks(port, iocp_queue_clear(&port->queue));
-	discard_chunks(port, iocp_queue_clear(&port->inbox.queue));
 	iocp_port_own_free(&port->own);
 	iocp_poll_free(poll);
 	free(port);
@@ -81,23 +80,11 @@ int iocp_port_create(uint32_t concurrency, iocp_port **port)
 	return r;
 }
 
-/* Nobody could be handed a packet. While that many wait, those to come may go to the inbox: fewer are not worth it. The
-** lock is held. */
-static void open_inbox_if_due(iocp_port *port)
-{
-	enum { WORTH_IT = 64 };
-	if (port->queue.count >= WORTH_IT && !iocp_poll_of(port) && !port->own.room && !port->asked)
-		iocp_inbox_open(port);
-}
-
 int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t overlapped)
 {
 	const iocp_packet packet = {.key = key, .overlapped = overlapped, .bytes = bytes};
 	_Atomic uint32_t *asleep = NULL;
-	int watch, tell = 0, r;
-	if (iocp_inbox_is_open(port) && iocp_inbox_post(port, &packet, 1))
-		return IOCP_OK;
-	r = iocp_port_lock_with_room(port, 1, 1);
+	int watch, tell = 0, r = iocp_port_lock_with_room(port, 1, 1);
 	if (r != IOCP_OK)
 		return r;
 	port->posted++;
@@ -105,14 +92,13 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 		port->poster_cpu = iocp_prim_processor();
 	if (port->waiters.newest && iocp_port_has_slot(port)) {
 		port->waiters.newest->packets[0] = packet; /* the queue is empty: see the invariant */
-		iocp_port_count_dequeued(port, 1);
+		port->dequeued++;
 		asleep = iocp_port_hand_over(port, 1);
 	} else {
 		iocp_queue_append(&port->queue, &packet);
 		if (port->queue.count > port->peak)
 			port->peak = port->queue.count;
 		tell = iocp_port_tells(port);
-		open_inbox_if_due(port);
 	}
 	watch = iocp_port_begins_to_stick(port);
 	iocp_lock_release(&port->lock);
@@ -128,10 +114,7 @@ int iocp_port_enqueue(iocp_port *port, uintptr_t key, uint32_t bytes, uintptr_t 
 int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t count)
 {
 	iocp_after_unlock after;
-	int r;
-	if (iocp_inbox_is_open(port) && iocp_inbox_post(port, packets, count))
-		return IOCP_OK;
-	r = iocp_port_lock_with_room(port, count, 0);
+	int r = iocp_port_lock_with_room(port, count, 0);
 	if (r != IOCP_OK)
 		return r;
 	if (!port->queue.count)
@@ -142,7 +125,6 @@ int iocp_port_enqueue_many(iocp_port *port, const iocp_packet *packets, size_t c
 	iocp_port_settle(port, &after);
 	if (port->queue.count > port->peak)
 		port->peak = port->queue.count;
-	open_inbox_if_due(port);
 	iocp_port_unlock(port, &after);
 	return IOCP_OK;
 }
@@ -243,7 +225,7 @@ static uint32_t slots_of_others(const iocp_port *port, const iocp_context *conte
 static int take(
 	iocp_port *port, const iocp_context *context, iocp_packet *packets, size_t max, size_t *count, iocp_chunk **garbage)
 {
-	if (slots_of_others(port, context) >= port->limit || !iocp_port_has_packets(port))
+	if (!port->queue.count || slots_of_others(port, context) >= port->limit)
 		return port->closed ? IOCP_CLOSED : IOCP_TIMEOUT;
 	*count = iocp_port_take(port, packets, max, garbage);
 	return IOCP_OK;
@@ -327,7 +309,7 @@ static int prepend(iocp_port *port, const iocp_packet *packets, size_t count, io
 	} else if (!iocp_queue_put_back(&port->queue, packets, count)) {
 		return 0;
 	}
-	iocp_port_count_dequeued(port, -(uint64_t)count);
+	port->dequeued -= count;
 	return 1;
 }
 
@@ -339,7 +321,6 @@ int iocp_port_putback(iocp_port *port, const iocp_packet *packets, size_t count)
 	iocp_after_unlock_begin(&after);
 	while (!done) {
 		iocp_lock_acquire(&port->lock);
-		iocp_inbox_shut(port);
 		closed = (int)port->closed;
 		done = closed || prepend(port, packets, count, &chunk);
 		if (done && !closed)
@@ -360,7 +341,6 @@ void iocp_port_close(iocp_port *port)
 	iocp_poll *poll;
 	iocp_lock_acquire(&port->lock);
 	if (!port->closed) {
-		iocp_inbox_shut(port);
 		port->closed = 1;
 		discarded = iocp_queue_clear(&port->queue);
 		(void)iocp_port_tells(port);
@@ -390,7 +370,6 @@ int iocp_port_poll(iocp_port *port, iocp_poll **poll)
 		iocp_lock_acquire(&port->lock);
 		found = iocp_poll_of(port);
 		if (!found && !port->closed) { /* else its close would have to end this one, too */
-			iocp_inbox_shut(port);
 			fresh->watch = iocp_leader_watch;
 			/* Release: what is found is made. */
 			atomic_store_explicit(&port->poll, fresh, memory_order_release);
@@ -452,7 +431,6 @@ int iocp_port_ask(iocp_port *port, int *ready)
 	if (!context)
 		return IOCP_NOMEM;
 	iocp_lock_acquire(&port->lock);
-	iocp_inbox_shut(port);
 	*ready = port->closed || (port->queue.count && slots_of_others(port, context) < port->limit);
 	if (!*ready)
 		port->asked = 1;
@@ -514,7 +492,6 @@ int iocp_port_set_discard_of(iocp_port *port, uintptr_t overlapped, iocp_discard
 void iocp_port_reset_peak(iocp_port *port)
 {
 	iocp_lock_acquire(&port->lock);
-	iocp_inbox_shut(port);
 	port->peak = port->queue.count;
 	iocp_lock_release(&port->lock);
 }
@@ -524,13 +501,12 @@ void iocp_port_stats(iocp_port *port, iocp_port_info *info)
 	uint32_t sees_blocking = (uint32_t)iocp_watch_works();
 	iocp_port_info now;
 	iocp_lock_acquire(&port->lock);
-	iocp_inbox_shut(port);
 	now = (iocp_port_info){
 		.size = info->size,
 		.queued = port->queue.count,
 		.peak = port->peak,
 		.posted = port->posted,
-		.dequeued = atomic_load_explicit(&port->dequeued, memory_order_relaxed),
+		.dequeued = port->dequeued,
 		.waiting = port->waiters.count,
 		.active = port->closed ? 0 : port->active, /* a closed port's threads do not report any more */
 		.released = port->closed ? 0 : port->released,

@@ -7,7 +7,6 @@
 **   leader.c which of those who wait does so in the port's set of descriptors
 **   harvest.c what comes of that
 **   packets.c the packets that wait, in a queue (queue.c)
-**   inbox.c  where posts go while they do
 */
 
 #ifndef IOCP_NATIVE_PORT_H
@@ -20,16 +19,6 @@
 #include "native/watch.h"
 
 #pragma GCC visibility push(hidden)
-
-/* See inbox.c. A cache line: who posts while it is open writes no other of the port. */
-typedef struct iocp_inbox {
-	_Alignas(64) iocp_lock lock;
-	_Atomic uint32_t open; /* written under this lock and the port's; without either a hint */
-	iocp_queue queue;      /* no packets while it is shut */
-	uint64_t length;       /* packets here and in the port's queue, but for those taken since `seen` */
-	uint64_t seen;         /* the port's `dequeued` when `length` was exact */
-	uint64_t sure;         /* `length` may come to this before who posts is to look what was taken */
-} iocp_inbox;
 
 struct iocp_port {
 	iocp_object object;
@@ -47,17 +36,14 @@ struct iocp_port {
 	iocp_waiters waiters;
 	iocp_waiters deferred;
 	iocp_waiter *in_flight;
-	int64_t in_flight_since;   /* ns */
-	uint64_t peak, posted;     /* without those in the inbox; while that is open `peak` is under its lock */
-	_Atomic uint64_t dequeued; /* written under the lock */
-	int asked;                 /* 1: `ready` is to be told when there is something */
-	int hurries;               /* 1: few came out of the inbox the last time */
-	int poster_cpu;            /* where the last post to an empty queue was made */
-	_Atomic uint32_t no_spin;  /* see iocp_port_set_spin; this and the next are hints, so relaxed */
-	_Atomic uint32_t spinner;  /* 1 while a thread spins here */
+	int64_t in_flight_since; /* ns */
+	uint64_t peak, posted, dequeued;
+	int asked;                /* 1: `ready` is to be told when there is something */
+	int poster_cpu;           /* where the last post to an empty queue was made */
+	_Atomic uint32_t no_spin; /* see iocp_port_set_spin; this and the next are hints, so relaxed */
+	_Atomic uint32_t spinner; /* 1 while a thread spins here */
 	iocp_spinning spinning;
 	iocp_watched watching; /* while watched is 1 */
-	iocp_inbox inbox;
 };
 
 enum { IOCP_WAKE_AT_ONCE = 64 };
@@ -77,40 +63,10 @@ static inline void iocp_after_unlock_begin(iocp_after_unlock *after)
 	after->garbage = NULL;
 }
 
-/* ---- inbox.c ----------------------------------------------------------------------------------------------------- */
-
-/* Posts to the inbox. 0: it is shut, or memory is out, and the post is to be made under the port's lock. */
-int iocp_inbox_post(iocp_port *port, const iocp_packet *packets, size_t count);
-/* It is shut, and may be opened. The lock is held, as for the next four. */
-void iocp_inbox_open(iocp_port *port);
-/* It is open: all that it has goes behind what is queued, and if that was nothing, or `shuts`, it is shut. */
-void iocp_inbox_empty(iocp_port *port, int shuts);
-
-static inline int iocp_inbox_is_open(const iocp_port *port)
+/* Packets wait, and threads, which others keep from them. The lock is held. */
+static inline int iocp_port_is_stuck(const iocp_port *port)
 {
-	/* Relaxed: see inbox.c. */
-	return (int)atomic_load_explicit(&port->inbox.open, memory_order_relaxed);
-}
-
-/* Whoever queues packets, or is to know how many there are, begins with it. */
-static inline void iocp_inbox_shut(iocp_port *port)
-{
-	if (iocp_inbox_is_open(port))
-		iocp_inbox_empty(port, 1);
-}
-
-/* Whether there are packets; then they are queued. */
-static inline int iocp_port_has_packets(iocp_port *port)
-{
-	if (!port->queue.count && iocp_inbox_is_open(port))
-		iocp_inbox_empty(port, 0);
-	return port->queue.count != 0;
-}
-
-/* Packets wait, and threads, which others keep from them. */
-static inline int iocp_port_is_stuck(iocp_port *port)
-{
-	return port->waiters.newest && iocp_port_has_packets(port);
+	return port->queue.count && port->waiters.newest;
 }
 
 /* Acquire: pairs with the release in iocp_port_poll, so that what is found is made. */
@@ -138,15 +94,7 @@ int iocp_port_lock_for(iocp_port *port, size_t count);
 /* Packets may be queued that nobody takes: those who asked, and other event loops, are to know. Whether `ready` is to
 ** be told, once the lock, which is held, is released. */
 int iocp_port_tells(iocp_port *port);
-/* They were taken, or handed over. The lock is held. */
-static inline void iocp_port_count_dequeued(iocp_port *port, uint64_t count)
-{
-	/* Relaxed: others read it for the peak alone, see inbox.c. */
-	atomic_store_explicit(
-		&port->dequeued, atomic_load_explicit(&port->dequeued, memory_order_relaxed) + count, memory_order_relaxed);
-}
-
-/* Takes up to `max` packets of the queue and the inbox, as delivered. The lock is held. */
+/* Takes up to `max` packets of the queue, as delivered. The lock is held. */
 size_t iocp_port_take(iocp_port *port, iocp_packet *packets, size_t max, iocp_chunk **garbage);
 
 /* ---- leader.c ---------------------------------------------------------------------------------------------------- */

@@ -124,23 +124,6 @@ void iocp_queue_append_many(iocp_queue *queue, const iocp_packet *packets, size_
 	}
 }
 
-void iocp_queue_join(iocp_queue *queue, iocp_queue *behind)
-{
-	iocp_queue before = *queue;
-	if (!behind->count)
-		return;
-	if (!queue->count) {
-		*queue = *behind;
-		*behind = before;
-		return;
-	}
-	queue->tail->next = behind->head;
-	queue->tail = behind->tail;
-	queue->count += behind->count;
-	behind->head = behind->tail = NULL;
-	behind->count = 0;
-}
-
 static int is_worth_keeping(const iocp_queue *queue, const iocp_chunk *chunk)
 {
 	return chunk->bytes == LARGE || (chunk->bytes == IOCP_HUGE_PAGE && is_deep(queue));

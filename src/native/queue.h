@@ -39,8 +39,6 @@ void iocp_queue_append(iocp_queue *queue, const iocp_packet *packet);
 void iocp_queue_append_many(iocp_queue *queue, const iocp_packet *packets, size_t count);
 /* Appends a chunk with its packets. */
 void iocp_queue_append_chunk(iocp_queue *queue, iocp_chunk *chunk);
-/* Appends all packets of `behind`: to an empty queue by exchange, so that `behind` has chunks to go on with. */
-void iocp_queue_join(iocp_queue *queue, iocp_queue *behind);
 /* Takes up to `max` packets; chunks no longer needed are linked to *garbage. Returns how many. */
 size_t iocp_queue_take(iocp_queue *queue, iocp_packet *packets, size_t max, iocp_chunk **garbage);
 /* Puts packets before all others, where packets lay that were taken. 0: there is not that much room. */

@@ -50,7 +50,7 @@ _Atomic uint32_t *iocp_port_hand_over(iocp_port *port, size_t count)
 
 void iocp_port_settle(iocp_port *port, iocp_after_unlock *after)
 {
-	while (port->waiters.newest && iocp_port_has_slot(port) && iocp_port_has_packets(port)) {
+	while (port->queue.count && port->waiters.newest && iocp_port_has_slot(port)) {
 		const iocp_waiter *waiter = port->waiters.newest;
 		_Atomic uint32_t *asleep =
 			iocp_port_hand_over(port, iocp_port_take(port, waiter->packets, waiter->max, &after->garbage));
