@@ -222,6 +222,59 @@ describe("a dictionary with a maximum", function()
     assert.is_true(stats.bytes <= 100000)
   end)
 
+  it("never evicts the key that it writes, and no other where it writes nothing or nothing larger", function()
+    local d = iocp.Dict { maximum = 200 }
+    d:set("hits", 41)
+    assert.equal(42, d:incr("hits", 1, 0))
+    assert.equal(43, d:incr("hits", 1))
+    assert.equal(44, d:update("hits", function(n) return n + 1 end))
+    assert.is_true(d:replace("hits", ("x"):rep(20))) -- larger, but for which there is room
+    assert.equal(0, d:stats().evicted)
+    d = iocp.Dict { maximum = 3000 }
+    for i = 1, 5 do d:set("k" .. i, ("x"):rep(400)) end
+    assert.is_true(d:replace("k1", ("y"):rep(400))) -- it is the oldest
+    assert.equal("EXISTS", code_of(d:add("k2", ("y"):rep(2000))))
+    assert.equal("MISSING", code_of(d:replace("none", ("y"):rep(2000))))
+    assert.equal(5, d:count())
+    assert.equal(0, d:stats().evicted)
+    assert.is_true(d:replace("k2", ("y"):rep(2000))) -- the others go for it, from the oldest on
+    assert.equal(2000, #d:get("k2"))
+    assert.is_nil(d:get("k3"))
+    assert.is_true(d:exists("k1"))
+    assert.is_true(d:stats().bytes <= 3000)
+    d:set("short", 1, 1)
+    d:flush()
+    d:set("a", ("x"):rep(2500), 1)
+    iocp.sleep(5)
+    assert.is_true(d:add("a", ("x"):rep(2500))) -- what has expired is room, too
+    d:flush()
+    assert.equal(0, d:stats().bytes)
+  end)
+
+  it("counts right while threads drive out each other's keys", function()
+    local d = iocp.Dict { maximum = 2000 }
+    local function body(dict, me, n)
+      local last, lost = 0, 0
+      for i = 1, n do
+        local now = dict:incr("mine" .. me, 1, 0)
+        if now == 1 and last > 0 then lost = lost + 1 elseif now ~= last + 1 then return nil, now, last end
+        last = now
+        dict:set("k" .. me .. "/" .. i % 50, ("v"):rep(i % 300))
+      end
+      return lost
+    end
+    local threads, n = {}, support.soaked(5000)
+    for i = 1, 4 do threads[i] = iocp.Thread(body, d, i, n) end
+    for _, thread in ipairs(threads) do
+      local ok, lost, last = thread:join(support.patience(60000))
+      assert.is_true(ok)
+      assert.is_truthy(lost, last)
+    end
+    assert.is_true(d:stats().bytes <= 2000)
+    d:flush()
+    assert.equal(0, d:stats().bytes)
+  end)
+
   it("refuses what it could never hold", function()
     local d = iocp.Dict { maximum = 1000 }
     d:set("a", 1)

@@ -227,6 +227,31 @@ static void a_dict_keeps_to_its_maximum(void **state)
 	(void)state;
 }
 
+static void a_dict_keeps_the_key_that_it_writes(void **state)
+{
+	enum { KEYS = 5, SIZE = 400 };
+	iocp_dict_info info = {.size = sizeof(info)};
+	char value[2 * SIZE] = "value", key;
+	iocp_dict *d;
+	size_t size;
+	assert_int_equal(iocp_dict_create(3000, &d), IOCP_OK);
+	for (key = 'a'; key < 'a' + KEYS; key++)
+		assert_int_equal(iocp_dict_set(d, &key, 1, value, SIZE, IOCP_INFINITE, IOCP_DICT_SET), IOCP_OK);
+	for (key = 'a'; key < 'a' + KEYS; key++) /* each time the oldest */
+		assert_int_equal(iocp_dict_set(d, &key, 1, value, SIZE, IOCP_INFINITE, IOCP_DICT_REPLACE), IOCP_OK);
+	iocp_dict_stats(d, &info);
+	assert_int_equal(info.count, KEYS);
+	assert_int_equal(info.evicted, 0);
+	assert_int_equal(iocp_dict_set(d, "a", 1, value, sizeof(value), IOCP_INFINITE, IOCP_DICT_REPLACE), IOCP_OK);
+	assert_int_equal(iocp_dict_get(d, "a", 1, NULL, 0, &size), IOCP_OK);
+	assert_int_equal(size, sizeof(value));
+	assert_int_equal(iocp_dict_get(d, "b", 1, NULL, 0, &size), IOCP_INVALID);
+	iocp_dict_stats(d, &info);
+	assert_int_equal(info.evicted, 1);
+	iocp_dict_release(d);
+	(void)state;
+}
+
 static int post_some(iocp_thread *thread, void *data)
 {
 	iocp_port *port = data;
@@ -290,6 +315,7 @@ int main(void)
 		cmocka_unit_test(no_wake_up_is_lost),
 		cmocka_unit_test(a_dict_does_what_it_says),
 		cmocka_unit_test(a_dict_keeps_to_its_maximum),
+		cmocka_unit_test(a_dict_keeps_the_key_that_it_writes),
 		cmocka_unit_test(a_port_keeps_to_its_capacity),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

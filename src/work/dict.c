@@ -3,17 +3,20 @@
 **
 ** Locking: the hash of a key says which stripe it is in, and that stripe's lock guards its entry. A value never changes
 ** and has references: who reads one takes a reference under the lock and looks at it outside; or copies it under the
-** lock if it is small, since a reference taken and dropped moves the value's line between processors twice. So a call
-** holds a lock for a look into a list, and no thread that runs Lua holds one; what dies, dies outside.
+** lock if it is small, since a reference taken and dropped moves the value's line between processors twice. So what is
+** done to one key holds a lock for a look into a list; what is done to all of them (flush, keys, stats, and a stripe's
+** lists when they double) holds a stripe's for all its entries. No thread that runs Lua holds one; what dies, dies
+** outside.
 **
 ** Order: all that is done to a key is done under one lock. That is the moment at which a call happens.
 **
-** The maximum. What an entry takes is reserved before it goes in, by compare and exchange on `reserved`, which never
-** passes the maximum; it is given back after the entry is out. Where there is no room, the entry goes that was used the
-** longest time ago: each stripe has its entries in the order of their last use, and says when the oldest of them was
-** used; the oldest of those is the victim. Between the look at what the stripes say and the lock of the one that is
-** chosen another may have become the oldest: near enough. If there is no room and no entry, others have reserved it and
-** are about to put their entries in, without waiting for anybody.
+** The maximum. What an entry takes is reserved as it goes in, under its stripe's lock, by compare and exchange on
+** `reserved`, which never passes the maximum; over a value that is there, what the new one takes more. It is given back
+** after the entry is out. Where there is no room, the lock is left and the entry goes that was used the longest time
+** ago, but never the one that is being written: each stripe has its entries in the order of their last use, and says
+** when the oldest of them was used; the oldest of those is the victim. Between the look at what the stripes say and the
+** lock of the one that is chosen another may have become the oldest: near enough. If there is no room and no other
+** entry, those that were taken out are about to be given back, without waiting for anybody.
 **
 ** Time. An entry whose time has passed is none to whoever meets it, and is taken out then. What nobody meets is found
 ** by those who put something into the stripe: each looks at two lists, so all are looked at once in every bucket_count
@@ -165,6 +168,11 @@ static void take_out(iocp_dict_stripe *s, iocp_dict_entry **link, iocp_dict_entr
 	*out = e;
 }
 
+static int is_of(const iocp_dict_entry *e, const iocp_dict_key *key)
+{
+	return e->hash == key->hash && e->key_size == key->size && memcmp(e->key, key->bytes, key->size) == 0;
+}
+
 /* Where the key's entry is linked; NULL: there is none. One whose time has passed is taken out. */
 static iocp_dict_entry **find(iocp_dict_stripe *s, const iocp_dict_key *key, iocp_dict_entry **out)
 {
@@ -172,7 +180,7 @@ static iocp_dict_entry **find(iocp_dict_stripe *s, const iocp_dict_key *key, ioc
 	if (!s->count)
 		return NULL;
 	for (link = bucket_of(s, key->hash); (e = *link); link = &e->next)
-		if (e->hash == key->hash && e->key_size == key->size && memcmp(e->key, key->bytes, key->size) == 0)
+		if (is_of(e, key))
 			break;
 	if (e && e->expires != HUGE_VAL && e->expires <= iocp_clock()) {
 		take_out(s, link, out);
@@ -241,7 +249,7 @@ static iocp_dict_entry **rehash(iocp_dict_stripe *s, iocp_dict_entry **buckets, 
 static void give_back(iocp_dict *dict, uint64_t bytes)
 {
 	/* Release: the entry is out before its room is reserved anew. */
-	if (has_maximum(dict))
+	if (has_maximum(dict) && bytes)
 		atomic_fetch_sub_explicit(&dict->reserved, bytes, memory_order_release);
 }
 
@@ -256,61 +264,69 @@ void iocp_dict_entries_free(iocp_dict *dict, iocp_dict_entry *entries)
 	}
 }
 
-/* Takes out the oldest entry of the stripe that has the oldest. 0: there is none in all of them. */
-static int evict(iocp_dict *dict)
+/* The stripe that has the oldest entry, as they say; not `but`, or NULL. NULL: there is none. */
+static iocp_dict_stripe *stripe_of_oldest(iocp_dict *dict, const iocp_dict_stripe *but)
 {
-	iocp_dict_entry *out = NULL, *victim, **link;
 	iocp_dict_stripe *chosen = NULL;
 	uint64_t oldest = UINT64_MAX;
 	int i;
 	for (i = 0; i < IOCP_DICT_STRIPES; i++) {
 		/* Relaxed: a hint. */
 		uint64_t used = atomic_load_explicit(&dict->stripes[i].oldest_use, memory_order_relaxed);
-		if (used < oldest) {
+		if (used < oldest && &dict->stripes[i] != but) {
 			oldest = used;
 			chosen = &dict->stripes[i];
 		}
 	}
-	if (!chosen)
-		return 0;
-	iocp_lock_acquire(&chosen->lock);
-	victim = chosen->oldest;
-	if (victim) {
-		for (link = bucket_of(chosen, victim->hash); *link != victim; link = &(*link)->next)
-			;
-		take_out(chosen, link, &out);
-		if (victim->expires <= iocp_clock())
-			chosen->expired++;
-		else
-			chosen->evicted++;
-	}
-	iocp_lock_release(&chosen->lock);
-	iocp_dict_entries_free(dict, out);
-	return 1;
+	return chosen;
 }
 
-/* Reserves room. IOCP_NOMEM: there will never be so much. */
+/* Takes out the oldest entry of the stripe that is not the key's. 0: there is none. */
+static int evict_from(iocp_dict *dict, iocp_dict_stripe *s, const iocp_dict_key *key)
+{
+	iocp_dict_entry *out = NULL, *victim, **link;
+	iocp_lock_acquire(&s->lock);
+	victim = s->oldest;
+	if (victim && is_of(victim, key))
+		victim = victim->newer;
+	if (victim) {
+		for (link = bucket_of(s, victim->hash); *link != victim; link = &(*link)->next)
+			;
+		take_out(s, link, &out);
+		if (victim->expires <= iocp_clock())
+			s->expired++;
+		else
+			s->evicted++;
+	}
+	iocp_lock_release(&s->lock);
+	iocp_dict_entries_free(dict, out);
+	return victim != NULL;
+}
+
+/* Makes room for the key's new value: the oldest entry goes, but not the key's own. */
+static void evict(iocp_dict *dict, const iocp_dict_key *key)
+{
+	iocp_dict_stripe *s = stripe_of_oldest(dict, NULL);
+	if (s && evict_from(dict, s, key))
+		return;
+	s = stripe_of_oldest(dict, key->stripe); /* it has no other */
+	if (!s || !evict_from(dict, s, key))
+		iocp_yield(); /* others are about to give back what they took out */
+}
+
+/* Reserves room, if there is so much; a lock may be held. */
 static int reserve(iocp_dict *dict, uint64_t bytes)
 {
 	uint64_t reserved;
-	if (!has_maximum(dict))
-		return IOCP_OK;
-	if (bytes > dict->maximum)
-		return IOCP_NOMEM;
-	/* Relaxed: the exchange below decides. */
+	if (!has_maximum(dict) || bytes == 0)
+		return 1;
+	/* Relaxed: the exchange decides. Acquire: pairs with give_back. */
 	reserved = atomic_load_explicit(&dict->reserved, memory_order_relaxed);
-	for (;;) {
-		if (reserved <= dict->maximum - bytes) {
-			/* Acquire: pairs with give_back. */
-			if (atomic_compare_exchange_weak_explicit(
-					&dict->reserved, &reserved, reserved + bytes, memory_order_acquire, memory_order_relaxed))
-				return IOCP_OK;
-		} else {
-			if (!evict(dict))
-				iocp_yield(); /* others have it, and are about to put something there */
-			reserved = atomic_load_explicit(&dict->reserved, memory_order_relaxed);
-		}
-	}
+	while (reserved <= dict->maximum - bytes)
+		if (atomic_compare_exchange_weak_explicit(
+				&dict->reserved, &reserved, reserved + bytes, memory_order_acquire, memory_order_relaxed))
+			return 1;
+	return 0;
 }
 
 /* ---- putting ----------------------------------------------------------------------------------------------------- */
@@ -360,23 +376,41 @@ static int may_put(const iocp_dict_entry *e, int how, const iocp_dict_value *exp
 	}
 }
 
-/* Takes the lock, and has in `p` what it takes to put the entry in if there is none: *found. IOCP_INVALID: with the
-** lock, too; IOCP_NOMEM: without. */
-static int lock_to_put(const iocp_dict_key *key, int how, const iocp_dict_value *expected, provisions *p,
-	iocp_dict_entry ***found, iocp_dict_entry **out)
+/* What a value of `cost` takes more than the entry does, which may be NULL. */
+static uint64_t missing(const iocp_dict_entry *e, uint64_t cost)
+{
+	uint64_t had = e ? cost_of(e->key_size, e->value->size) : 0;
+	return cost > had ? cost - had : 0;
+}
+
+/* Takes the lock, and has what it takes to put a value of `cost` there: what is missing is reserved, and in `p` is the
+** entry if there is none: *found. IOCP_INVALID: with the lock, too; IOCP_NOMEM: without. */
+static int lock_to_put(iocp_dict *dict, const iocp_dict_key *key, uint64_t cost, int how,
+	const iocp_dict_value *expected, provisions *p, iocp_dict_entry ***found, iocp_dict_entry **out)
 {
 	iocp_dict_stripe *s = key->stripe;
 	for (;;) {
-		size_t wanted;
+		iocp_dict_entry *e;
+		size_t wanted = 0;
+		int provided;
 		iocp_lock_acquire(&s->lock);
 		*found = find(s, key, out);
-		if (!may_put(*found ? **found : NULL, how, expected))
+		e = *found ? **found : NULL;
+		if (!may_put(e, how, expected))
 			return IOCP_INVALID;
-		if (*found || (p->entry && has_buckets(s, p)))
+		if (!e && !has_buckets(s, p))
+			wanted = s->bucket_count ? s->bucket_count * 2 : LEAST;
+		provided = e || (p->entry && !wanted);
+		if (provided && reserve(dict, missing(e, cost)))
 			return IOCP_OK;
-		wanted = has_buckets(s, p) ? 0 : s->bucket_count ? s->bucket_count * 2 : LEAST;
+		if (e)
+			use(dict, s, e); /* so it is nobody else's victim meanwhile */
 		iocp_lock_release(&s->lock);
-		if (provide(p, key, wanted) != IOCP_OK)
+		iocp_dict_entries_free(dict, *out); /* which may be the room that is missing */
+		*out = NULL;
+		if (provided)
+			evict(dict, key);
+		else if (provide(p, key, wanted) != IOCP_OK)
 			return IOCP_NOMEM;
 	}
 }
@@ -412,24 +446,18 @@ int iocp_dict_put(iocp_dict *dict, const void *key, size_t key_size, iocp_dict_v
 	const iocp_dict_value *expected)
 {
 	iocp_dict_key k = iocp_dict_key_of(dict, key, key_size);
-	uint64_t cost = cost_of(key_size, value->size), unused = cost;
+	uint64_t cost = cost_of(key_size, value->size), unused = 0;
 	double expires = ms >= 0 ? iocp_clock() + ms : HUGE_VAL;
 	provisions p = {NULL, NULL, 0};
 	iocp_dict_entry **found, *out = NULL;
 	iocp_dict_value *gone = value;
-	int r = reserve(dict, cost);
-	if (r != IOCP_OK) {
-		iocp_dict_value_release(value);
-		return r;
-	}
-	r = lock_to_put(&k, how, expected, &p, &found, &out);
+	int r = cost > dict->maximum ? IOCP_NOMEM : lock_to_put(dict, &k, cost, how, expected, &p, &found, &out);
 	if (r == IOCP_OK && found) {
 		gone = put_over(dict, k.stripe, *found, value, ms == IOCP_DICT_KEEPS ? (*found)->expires : expires);
-		unused = cost_of(key_size, gone->size);
+		unused = gone->size > value->size ? gone->size - value->size : 0;
 	} else if (r == IOCP_OK) {
 		put_new(dict, k.stripe, &p, value, expires);
 		gone = NULL;
-		unused = 0;
 	}
 	if (r != IOCP_NOMEM) {
 		sweep(k.stripe, SWEPT, &out);

@@ -32,7 +32,7 @@ struct iocp_dict {
 	iocp_object object;
 	uint64_t maximum;          /* UINT64_MAX: none */
 	uint64_t seed;             /* of hashes */
-	_Atomic uint64_t reserved; /* with a maximum: what the entries take, and those which are just to go in */
+	_Atomic uint64_t reserved; /* with a maximum: what the entries take, and those that are out and not freed yet */
 	iocp_dict_stripe stripes[IOCP_DICT_STRIPES];
 };
 
