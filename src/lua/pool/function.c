@@ -175,6 +175,8 @@ iocp_function *iocp_function_check(lua_State *L, int index)
 	}
 	if (work->constant)
 		keep_latest(L, index);
+	else
+		lua_replace(L, index); /* a finalizer may submit the function with another upvalue, which is another work */
 	lua_settop(L, top);
 	return work;
 }

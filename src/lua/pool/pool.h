@@ -53,8 +53,8 @@ static inline const iocp_function *iocp_task_function(const iocp_task *task)
 
 /* Pushes the table of this state's work objects by function. */
 void iocp_works_push(lua_State *L);
-/* In a function that has these upvalues: the work of the Lua function or work object at `index`, borrowed: this state
-** keeps it for as long as the function. Raises if it cannot cross. The stack is as it was. */
+/* In a function that has these upvalues: the work of the Lua function or work object at `index`, borrowed: what is at
+** `index` keeps it, which is the work object from now on if the function is not constant. Raises if it cannot cross. */
 iocp_function *iocp_function_check(lua_State *L, int index);
 enum {
 	IOCP_WORKS = 1,  /* that table */
