@@ -190,12 +190,11 @@ static void push_value(lua_State *L, const iocp_dict_value *value)
 	}
 }
 
-/* Pushes a value, and drops the reference to it, which is a userdata's meanwhile: nothing is lost if Lua raises. */
-static void push_and_release(lua_State *L, iocp_dict_value *value)
+/* Pushes the value of a userdata at the top in its place, and drops the reference to it; nothing is lost if Lua
+** raises. */
+static void push_and_release(lua_State *L, void **held)
 {
-	void **held = push_held(L);
-	*held = value;
-	push_value(L, value);
+	push_value(L, *held);
 	release_held(held);
 	lua_remove(L, -2);
 }
@@ -218,6 +217,18 @@ static int push_result(lua_State *L, int r, const char *invalid, const char *cod
 	return 1;
 }
 
+/* Of a value that is not copied: what holds it is made before there is a reference to lose. */
+static int get_large(lua_State *L, iocp_dict *dict, const char *key, size_t size)
+{
+	void **held = push_held(L);
+	*held = iocp_dict_find(dict, key, size);
+	if (*held)
+		push_and_release(L, held);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
 static int method_get(lua_State *L)
 {
 	iocp_dict *dict = check_dict(L);
@@ -227,12 +238,14 @@ static int method_get(lua_State *L)
 	iocp_dict_value *value;
 	luaL_checkstack(L, 4, NULL);
 	value = iocp_dict_read(dict, key, size, &room);
-	if (!value)
-		lua_pushnil(L);
-	else if ((void *)value == (void *)&room)
+	if (value && (void *)value != (void *)&room) {
+		iocp_dict_value_release(value);
+		return get_large(L, dict, key, size);
+	}
+	if (value)
 		push_value(L, value);
 	else
-		push_and_release(L, value);
+		lua_pushnil(L);
 	return 1;
 }
 
@@ -501,19 +514,22 @@ static int part_claim(lua_State *L)
 	iocp_dict *dict = check_dict(L);
 	taking t = {NULL, 0, NULL, NULL};
 	double ms = iocp_check_timeout(L, 3);
-	void **claim;
+	void **claim, **held;
 	int r;
 	t.key = check_key(L, &t.size);
+	held = push_held(L);
 	claim = push_pointer(L, CLAIM, collect_claim);
 	luaL_checkstack(L, 4, NULL);
 	r = iocp_wait_in_lua(L, wait_claim, dict, &t, ms);
 	if (r != IOCP_OK)
 		return iocp_failure(L, r, NULL);
 	lua_pushboolean(L, t.value != NULL);
+	*held = t.value;
+	*claim = t.claim;
 	if (t.value) {
-		push_and_release(L, t.value);
+		push_value(L, t.value);
+		release_held(held);
 	} else {
-		*claim = t.claim;
 		lua_pushvalue(L, -2);
 	}
 	return 2;
