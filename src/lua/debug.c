@@ -69,10 +69,19 @@ void iocp_debug_refused(lua_State *L, const char *message, int code)
 	lua_pop(L, 1);
 }
 
+/* Of the innermost function with a name. Allocates nothing: who waits may have something that is not to be lost if Lua
+** raises. */
 void iocp_debug_waits(lua_State *L)
 {
-	iocp_debug_say("%s: waits for more than %d s", push_caller(L), IOCP_DEBUG_PATIENCE / 1000);
-	lua_pop(L, 1);
+	lua_Debug about, caller;
+	int level, known = 0;
+	for (level = 0; !known && lua_getstack(L, level, &about); level++)
+		known = lua_getinfo(L, "n", &about) && about.name;
+	if (known && lua_getstack(L, level, &caller) && lua_getinfo(L, "Sl", &caller) && caller.currentline > 0)
+		iocp_debug_say("%s:%d: %s: waits for more than %d s", caller.short_src, caller.currentline, about.name,
+			IOCP_DEBUG_PATIENCE / 1000);
+	else
+		iocp_debug_say("%s: waits for more than %d s", known ? about.name : "a call", IOCP_DEBUG_PATIENCE / 1000);
 }
 
 void iocp_debug_lost(lua_State *L, const char *what, int n)

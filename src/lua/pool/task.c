@@ -284,28 +284,48 @@ static int wait_notices(void *notices, void *key, double ms)
 	return iocp_notices_wait(notices, key, ms);
 }
 
+/* What a protected wait is called with. */
+typedef struct waiting {
+	iocp_notices *notices;
+	uintptr_t *key;
+	double ms;
+	int r;
+} waiting;
+
+static int wait_protected(lua_State *L)
+{
+	waiting *w = lua_touserdata(L, 1);
+	w->r = iocp_wait_in_lua(L, wait_notices, w->notices, w->key, w->ms);
+	return 0;
+}
+
 /* Waits for a notice, in which a worker counts as blocked; `task`, or NULL, is what it waits for, for which it may not
-** wait if that waits for it. Threads of ours are not interrupted, so in a worker nothing is raised here. */
+** wait if that waits for it. A finalizer may raise where the wait allocates: that goes on once neither counts. */
 static int wait_blocked(lua_State *L, iocp_task *task, iocp_notices *notices, uintptr_t *key, double ms)
 {
 	iocp_worker *worker = iocp_worker_current();
-	int r;
+	waiting w = {notices, key, ms, IOCP_OK};
+	int r, failed = 0;
 	if (!worker || !worker->initialised)
 		return iocp_wait_in_lua(L, wait_notices, notices, key, ms);
 	r = iocp_notices_wait(
 		notices, key, 0); /* mostly it is there already, and nobody need be started in this one's place */
 	if (r != IOCP_TIMEOUT)
 		return r;
+	luaL_checkstack(L, 4, NULL);
+	lua_pushcfunction(L, wait_protected);
+	lua_pushlightuserdata(L, &w);
 	r = task && ms < 0 ? iocp_worker_await(worker, task) : IOCP_OK; /* with a time, it ends */
 	if (r != IOCP_OK)
 		return r;
 	r = iocp_pool_block(worker->pool);
 	if (r == IOCP_OK) {
-		r = iocp_wait_in_lua(L, wait_notices, notices, key, ms);
+		failed = lua_pcall(L, 1, 0, 0);
+		r = w.r;
 		iocp_pool_unblock(worker->pool);
 	}
 	iocp_worker_awaited(worker);
-	return r;
+	return failed ? lua_error(L) : r;
 }
 
 static int wait_end(lua_State *L, iocp_task *task, double ms)
