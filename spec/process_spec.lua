@@ -105,6 +105,23 @@ describe("a process", function()
     assert.equal("a valuenil", read_all(process.stdout))
   end)
 
+  if not support.windows then
+    it("begins with a named pipe as its input, which nobody writes to yet", function()
+      local path = os.tmpname()
+      os.remove(path)
+      assert(os.execute("mkfifo " .. path))
+      local code = support.child(([[
+        local iocp = require "iocp"
+        local fifo = assert(iocp.File(%q))
+        local process = assert(iocp.Process { "cat", stdin = fifo, stdout = false })
+        assert(process:kill("KILL"))
+        assert(process:wait(20000))
+      ]]):format(path))
+      os.remove(path)
+      assert.equal(0, code)
+    end)
+  end
+
   it("writes into pipes, and reads from them", function()
     local process = assert(lua("for line in io.lines() do io.write(line:upper(), '\\n') end io.stderr:write 'done'",
       { stdin = "pipe", stdout = "pipe", stderr = "pipe" }))

@@ -63,7 +63,10 @@ static int copy_of(int descriptor)
 	int flags = fcntl(descriptor, F_GETFL), copy = -1;
 	if (flags < 0 || !(flags & O_NONBLOCK))
 		return flags < 0 ? -1 : fcntl(descriptor, F_DUPFD_CLOEXEC, STREAMS);
-	copy = iocp_prim_reopen(descriptor, flags & O_ACCMODE);
+	/* Without O_NONBLOCK the open of a named pipe would wait for whoever opens its other end. */
+	copy = iocp_prim_reopen(descriptor, (flags & O_ACCMODE) | O_NONBLOCK);
+	if (copy >= 0)
+		(void)fcntl(copy, F_SETFL, flags & ~O_NONBLOCK);
 	if (copy >= 0 && copy < STREAMS) {
 		int above = fcntl(copy, F_DUPFD_CLOEXEC, STREAMS);
 		close(copy);
