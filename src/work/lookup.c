@@ -186,6 +186,8 @@ static int enqueue(iocp_lookup *lookup)
 	iocp_lock_release(&lock);
 	if (!ended)
 		iocp_any_release(lookup);
+	else
+		iocp_semaphore_post(&bell); /* that one came for another, which is queued yet */
 	return ended ? IOCP_OK : r;
 }
 

@@ -19,7 +19,7 @@ static int wait_for_earlier(iocp_watch *watch, iocp_task *earlier)
 	iocp_arc_remove(&watch->arc);
 	if (iocp_task_state(earlier) != IOCP_TASK_COMPLETED && watch->how != IOCP_OUTCOME)
 		iocp_task_blame(task, earlier);
-	else if (watch->how != IOCP_AFTER)
+	else if (watch->how != IOCP_AFTER && !task->extra->input)
 		task->extra->input = iocp_task_retain(earlier);
 	return 0;
 }

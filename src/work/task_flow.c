@@ -348,7 +348,7 @@ static int advance(iocp_watch *watch, iocp_task *earlier)
 	int ready;
 	iocp_lock_acquire(&iocp_tasks);
 	iocp_arc_remove(&watch->arc);
-	if (watch->how != IOCP_AFTER)
+	if (watch->how != IOCP_AFTER && !task->extra->input) /* another one may be to blame */
 		task->extra->input = iocp_task_retain(earlier);
 	ready = --task->extra->unmet == 0 && (iocp_task_word(task) & IOCP_WORD_SUBMITTED);
 	iocp_lock_release(&iocp_tasks);

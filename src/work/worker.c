@@ -95,8 +95,10 @@ int iocp_worker_step(iocp_worker *worker, void *context)
 	iocp_task *task;
 	int r = take_packet(pool, &packet);
 	if (r == IOCP_TIMEOUT) {
+		if (!iocp_pool_shrink(pool))
+			return 1;
 		worker->end = IOCP_WORKER_TOLD;
-		return !iocp_pool_shrink(pool);
+		return 0;
 	}
 	if (r == IOCP_INTERRUPTED || r == IOCP_NOMEM) { /* it has no memory to wait with: the next time, perhaps */
 		iocp_yield();
