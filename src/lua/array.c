@@ -60,6 +60,27 @@ static void store(void *at, size_t size, element e)
 		atomic_store_explicit((_Atomic uint64_t *)at, e.bits, memory_order_relaxed);
 }
 
+/* Within the type's range. */
+static void set_integer(element *e, enum iocp_element type, int64_t value)
+{
+	switch (type) {
+	case IOCP_INT8:
+	case IOCP_UINT8:
+		e->uint8 = (uint8_t)value;
+		break;
+	case IOCP_INT16:
+	case IOCP_UINT16:
+		e->uint16 = (uint16_t)value;
+		break;
+	case IOCP_INT32:
+	case IOCP_UINT32:
+		e->uint32 = (uint32_t)value;
+		break;
+	default:
+		e->int64 = value;
+	}
+}
+
 static int64_t integer_of(enum iocp_element type, element e)
 {
 	switch (type) {
@@ -146,7 +167,7 @@ static element check_element(lua_State *L, int index, int argument, enum iocp_el
 		iocp_bad_argument(L, argument, "value", expected);
 	}
 	if (type < IOCP_FLOAT)
-		e.int64 = value; /* its low bytes are the element, on the little-endian processors that this runs on */
+		set_integer(&e, type, value);
 	return e;
 }
 
