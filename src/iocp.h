@@ -658,8 +658,8 @@ IOCP_API int iocp_atomic_wait(iocp_atomic *atomic, int64_t expected, double ms);
 /* Wakes up to `count` threads that wait, those first that have waited longest, and has all ports told that asked by the
 ** next function. Returns how many threads. */
 IOCP_API uint32_t iocp_atomic_wake(iocp_atomic *atomic, uint32_t count);
-/* Posts one packet with 0 bytes to `port` at the next wake, at once if the value is not `expected`: as
-** iocp_thread_notify. IOCP_NOMEM. */
+/* Posts one packet with 0 bytes to `port` at the next wake, at once if the value is not `expected`, and then to all
+** others that have asked: as iocp_thread_notify. IOCP_NOMEM. */
 IOCP_API int iocp_atomic_notify(
 	iocp_atomic *atomic, int64_t expected, iocp_port *port, uintptr_t key, uintptr_t overlapped, iocp_timer *timer);
 

@@ -109,7 +109,7 @@ static int append(lua_State *L, const void *bytes, size_t size, void *data)
 {
 	code *c = data;
 	(void)L;
-	if (c->size + size <= c->room)
+	if (size > 0 && c->size + size <= c->room) /* Lua 5.5 ends with NULL, 0 */
 		memcpy(c->to + c->size, bytes, size);
 	c->size += size;
 	return 0;

@@ -6,7 +6,7 @@
 ** is in a call any more, its queue is emptied. The kernel still has the operations that have not stopped, and with
 ** them blocks, records and references, and will queue their packets; so if there are any, a thread of the system's
 ** pool takes these, however long that lasts, and closes the kernel's port behind the last. Whoever closes waits for
-** nothing.
+** nothing, unless the system has no thread for that: then it is the one who takes them.
 **
 ** An adopted port's queue is left to its owner. A record whose packet lies in it stays until some port over the same
 ** handle takes it.

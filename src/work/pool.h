@@ -89,11 +89,11 @@ struct iocp_pool {
 	uint32_t target;      /* how many are wanted, */
 	uint32_t least, most; /* of an elastic one: between these */
 	uint32_t live;        /* threads that were started and have not ended */
-	uint32_t leaving;     /* of these, how many are to end for a quit packet */
-	uint32_t parting;     /* of these, how many have taken one */
+	uint32_t leaving;     /* of the live, how many are to end for a quit packet */
+	uint32_t parting;     /* of the live, how many have taken one, or leave as they are idle */
 	uintptr_t generation; /* key of the quit packets that are not to be passed over */
 	int unready;          /* one died before it was initialised: no more are started, unless the script asks for it */
-	uint32_t blocked;     /* of these, how many wait for a task */
+	uint32_t blocked;     /* of the live, how many wait for a task */
 	uint32_t dead;        /* how many ever ended otherwise than told */
 	uint32_t last_index;
 	int broken;        /* the last one died, and so the pool was closed */
