@@ -13,7 +13,8 @@
 ** watch it, then counts it, then looks at the phase (one that never ran is counted first: what was to run after it will
 ** not, either way); shutdown sets the phase, then looks at the counts. These four are sequentially consistent, so one
 ** of them sees that nothing is left. `ended` is read first and `submitted` last. `ended` only grows, and what counts
-** as submitted without becoming so was never `ended` before it is taken back: so what looks like nothing left was so. Tasks that still wait for others then will for ever, and are cancelled.
+** as submitted without becoming so was never `ended` before it is taken back: so what looks like nothing left was so.
+** Tasks that still wait for others then will for ever, and are cancelled.
 */
 
 #include <stddef.h>

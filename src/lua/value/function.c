@@ -119,7 +119,7 @@ static int write_code(lua_State *L, const void *bytes, size_t size, void *data)
 	(void)L;
 	c->size += size;
 	if (size > (size_t)(c->end - c->at)) {
-		c->at = c->end; /* nothing goes behind what is left out */
+		c->at = c->end;    /* nothing goes behind what is left out */
 	} else if (size > 0) { /* Lua 5.5 ends with NULL, 0 */
 		memcpy(c->at, bytes, size);
 		c->at += size;
