@@ -7,7 +7,7 @@ inputs.NO_HOLES = "a table with items from 1 on and no holes"
 
 local LOOKED_THROUGH = 1024 -- items of a list whose every key is looked at: of a longer one it would take too long
 
-local NEED_A_TABLE = { [next] = "pairs", [(ipairs {})] = "ipairs" } -- by what they give
+local NEED_A_TABLE = { [next] = "pairs", [(pairs {})] = "pairs", [(ipairs {})] = "ipairs" } -- by what they give
 
 local function is_iterator(input)
   local metatable = type(input) == "table" and getmetatable(input)
