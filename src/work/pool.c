@@ -71,43 +71,11 @@ iocp_pool *iocp_pool_keep(iocp_pool *pool)
 	return pool;
 }
 
-void iocp_pool_drop_many(iocp_pool *pool, uint32_t count)
-{
-	/* As in core/object.c. In turn, since its owner may hold another pool. */
-	if (atomic_fetch_sub_explicit(&pool->users, count, memory_order_acq_rel) == count)
-		iocp_free_in_turn(&pool->memory);
-}
-
 void iocp_pool_drop(iocp_pool *pool)
 {
-	iocp_pool_drop_many(pool, 1);
-}
-
-/* The calling thread's worker, if that is one of the pool's. */
-static iocp_worker *my_worker(const iocp_pool *pool)
-{
-	const iocp_thread *thread = iocp_thread_current();
-	iocp_worker *worker = thread && iocp_thread_body(thread) == pool->ways->work ? iocp_thread_data(thread) : NULL;
-	return worker && worker->pool == pool ? worker : NULL;
-}
-
-int iocp_pool_is_mine(const iocp_pool *pool)
-{
-	return my_worker(pool) != NULL;
-}
-
-/* A worker drops many at once: with each it would take the line from those who make tasks. It is a user itself, so the
-** pool is freed no later for it. */
-void iocp_pool_freed(iocp_pool *pool)
-{
-	enum { MANY = 256 };
-	iocp_worker *worker = my_worker(pool);
-	if (!worker) {
-		iocp_pool_drop(pool);
-	} else if (++worker->freed == MANY) {
-		iocp_pool_drop_many(pool, MANY);
-		worker->freed = 0;
-	}
+	/* As in core/object.c. In turn, since its owner may hold another pool. */
+	if (atomic_fetch_sub_explicit(&pool->users, 1, memory_order_acq_rel) == 1)
+		iocp_free_in_turn(&pool->memory);
 }
 
 /* Nobody has a reference any more. Again, if a worker was given one since. */
@@ -239,6 +207,13 @@ static void give_place(iocp_pool *pool, uint32_t place)
 	iocp_lock_acquire(&pool->lock);
 	iocp_placing_give(&pool->placing, place);
 	iocp_lock_release(&pool->lock);
+}
+
+int iocp_pool_is_mine(const iocp_pool *pool)
+{
+	const iocp_thread *thread = iocp_thread_current();
+	return thread && iocp_thread_body(thread) == pool->ways->work
+		   && ((const iocp_worker *)iocp_thread_data(thread))->pool == pool;
 }
 
 static void free_worker(void *data)

@@ -108,9 +108,6 @@ int iocp_pool_new(const iocp_pool_options *options, const iocp_pool_ways *ways, 
 /* Users. */
 iocp_pool *iocp_pool_keep(iocp_pool *pool);
 void iocp_pool_drop(iocp_pool *pool);
-void iocp_pool_drop_many(iocp_pool *pool, uint32_t count);
-/* The same for a task that was freed. */
-void iocp_pool_freed(iocp_pool *pool);
 /* A task has ended: closes a pool that shuts down and has nothing left. A worker looks once it finds nothing to do. */
 void iocp_pool_ended(iocp_pool *pool);
 /* Whether a worker of the pool's calls. */

@@ -88,7 +88,7 @@ static void free_task(iocp_deferred *deferred)
 	/* Acquire: as in task_graph.c. */
 	iocp_node_release(atomic_load_explicit(&task->node, memory_order_acquire));
 	deallocate(pool, task);
-	iocp_pool_freed(pool);
+	iocp_pool_drop(pool);
 }
 
 static void last_reference(iocp_counted *counted)

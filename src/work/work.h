@@ -370,7 +370,6 @@ struct iocp_worker {
 	uint32_t place; /* see iocp_placing_take */
 	int depth;
 	uint64_t tasks;              /* that it has taken from the queue and run */
-	uint32_t freed;              /* tasks of its pool that it has freed, and that are users still */
 	iocp_run *run;               /* the innermost */
 	_Atomic(iocp_run *) current; /* the same, as others see it; see task_run.c */
 	enum iocp_worker_end end;

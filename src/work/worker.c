@@ -136,8 +136,7 @@ static int worker_main(iocp_thread *thread, void *data)
 	iocp_pool_enter(pool, worker);
 	pool->calls->work(worker);
 	iocp_pool_leave(pool, worker, pool->replace && worker->initialised);
-	worker->pool = NULL; /* what it frees now is told of at once */
-	iocp_pool_drop_many(pool, worker->freed + 1);
+	iocp_pool_drop(pool);
 	return worker->end == IOCP_WORKER_DIED ? IOCP_CANCELLED : IOCP_OK;
 }
 
