@@ -21,18 +21,25 @@ describe("what a port or dictionary gives while a finalizer fails", function()
 
   local pause, step
 
+  local function tune(name, value)
+    if _VERSION == "Lua 5.5" then
+      return collectgarbage("param", name, value)
+    end
+    return collectgarbage("set" .. name, value)
+  end
+
   before_each(function()
     if jit then -- whose compiled code an error of a finalizer leaves by a crash
       jit.off()
     end
     collectgarbage()
-    pause, step = collectgarbage("setpause", 0), collectgarbage("setstepmul", 100000)
+    pause, step = tune("pause", 0), tune("stepmul", 100000)
   end)
 
   after_each(function()
     armed = false
-    collectgarbage("setpause", pause)
-    collectgarbage("setstepmul", step)
+    tune("pause", pause)
+    tune("stepmul", step)
     if jit then
       jit.on()
     end

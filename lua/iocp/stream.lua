@@ -267,7 +267,12 @@ end
 -- ... Then the connection is of no use
 function Stream:starttls(context, name)
   check_self(self)
-  return require "iocp.tls"(self, context, name)
+  local is_there, start = pcall(require, "iocp.tls")
+  if not is_there then
+    private.raise("starttls: it needs LuaSec: luarocks install luasec, or Debian's lua-sec. " .. tostring(start))
+  end
+  local stream, message, code = start(self, context, name)
+  return options.outcome(stream, message, code)
 end
 
 --- Closes: sends what was written, for as long as the option `linger` says, also in a cancelled fiber; what is unsent
