@@ -267,11 +267,7 @@ end
 -- ... Then the connection is of no use
 function Stream:starttls(context, name)
   check_self(self)
-  local is_there, start = pcall(require, "iocp.tls")
-  if not is_there then
-    private.raise("starttls: it needs LuaSec: luarocks install luasec, or Debian's lua-sec. " .. tostring(start))
-  end
-  local stream, message, code = start(self, context, name)
+  local stream, message, code = require "iocp.tls"(self, context, name)
   return options.outcome(stream, message, code)
 end
 

@@ -232,10 +232,18 @@ local function complete(given, name)
   return all
 end
 
+local function luasec()
+  local is_there, ssl = pcall(require, "ssl")
+  if not is_there then
+    private.raise("starttls: it needs LuaSec: luarocks install luasec, or Debian's lua-sec. " .. tostring(ssl))
+  end
+  return ssl, require "ssl.core"
+end
+
 --- What a connection is to be: LuaSec's `tls`; `context`, to be kept for as long; whether its peer is to be verified,
 -- `verifies`; and `setfd`. Or nil, message, code.
 local function make(context, name)
-  local ssl, ssl_core = require "ssl", require "ssl.core"
+  local ssl, ssl_core = luasec()
   local verifies, message = name ~= nil, nil
   if type(context) == "table" then
     local all = complete(context, name)
