@@ -77,6 +77,7 @@ return {
   { "-", "parallel", "leaves nothing behind in workers", "scaled", BOOKS, measure = true },
   { "-", "pool_stress", "leaves nothing behind", "scaled", BOOKS, measure = true },
   { "-", "file", "is opened", "scaled", BOOKS, measure = true },
+  { "-", "stream", "loses no memory where its peer is none", "scaled", BOOKS, measure = true },
   { 52, "socket_stress", "take little memory", "scaled", BOOKS, measure = true },
   { 43, "socket_end", "never taken for the stream's end", "wine",
     "Wine tells one receive of a reset, and the next one of the stream's end" },
