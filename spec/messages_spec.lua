@@ -264,20 +264,21 @@ describe("a message says", function()
     local task = own:submit { body = function(blocking) blocking() end, timeout = 1 }
     assert.is_nil((task:wait()))
     own:close()
-    local gate = iocp.IOCompletionPort()
+    local gate, stop = iocp.IOCompletionPort(), iocp.Atomic()
     own = iocp.Pool(1)
-    task = own:submit({ body = function(to)
-      to:send("begun")
-      local till = require "iocp".clock() + 500
-      while require "iocp".clock() < till do end -- luacheck: ignore
-    end, timeout = 1 }, gate)
-    gate:receive()
-    iocp.sleep(20)
+    repeat -- it may time out before it begins
+      task = own:submit({ body = function(to, its_stop)
+        to:send("begun")
+        while its_stop:get() == 0 do end -- luacheck: ignore
+      end, timeout = 100 }, gate, stop)
+    until gate:receive(2000)
+    iocp.sleep(200)
     local _, message, code = task:wait(1)
     assert.equal("TIMEOUT", code)
     assert.matches("a call of C that nothing interrupts (os.execute, a library): run that as an iocp.Process",
       message, 1, true)
     assert.equal(rawget(_G, "jit") ~= nil, message:find("jit = false", 1, true) ~= nil)
+    stop:set(1)
     own:close()
   end)
 
