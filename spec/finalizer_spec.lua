@@ -1,6 +1,15 @@
 -- Finalizers that fail: on Lua 5.1 to 5.3 and LuaJIT they do so in what allocates just then, and nothing may be lost.
 local iocp = require "iocp"
 
+--- Garbage with this finalizer.
+local function finalize(f)
+  if newproxy then -- luacheck: ignore
+    getmetatable(newproxy(true)).__gc = f -- luacheck: ignore
+  else
+    setmetatable({}, { __gc = f }) -- luacheck: ignore
+  end
+end
+
 describe("what a port or dictionary gives while a finalizer fails", function()
   local armed = false
 
@@ -12,11 +21,7 @@ describe("what a port or dictionary gives while a finalizer fails", function()
         error("a finalizer's")
       end
     end
-    if newproxy then -- luacheck: ignore
-      getmetatable(newproxy(true)).__gc = fail -- luacheck: ignore
-    else
-      setmetatable({}, { __gc = fail }) -- luacheck: ignore
-    end
+    finalize(fail)
   end
 
   local pause, step
@@ -106,18 +111,11 @@ describe("a finalizer that submits a function anew, with another upvalue, while 
       collectgarbage()
       within = false
     end
-    local function watch()
-      if newproxy then -- luacheck: ignore
-        getmetatable(newproxy(true)).__gc = finalizer -- luacheck: ignore
-      else
-        setmetatable({}, { __gc = finalizer }) -- luacheck: ignore
-      end
-    end
     local nest = {}
     for _ = 1, 300 do nest = { x = nest } end
     within = true
     for _ = 1, 5 do
-      for _ = 1, 20 do watch() end
+      for _ = 1, 20 do finalize(finalizer) end
       within = false
       local ok, value = pool:submit(f, nest):wait()
       within = true

@@ -334,8 +334,8 @@ void iocp_object_enlist(lua_State *L);
 /* Registry key of those: a weak table, by handle as a number. Pushes it, made if it is not there. */
 #define IOCP_LISTED "iocp.listed"
 void iocp_listed_push(lua_State *L);
-/* Pushes the table of that name in the registry, with weak values; it is made if there is none yet. */
-void iocp_weak_push(lua_State *L, const char *name);
+/* Pushes the table of that name in the registry, weak by `mode`, as __mode says it; it is made if there is none yet. */
+void iocp_weak_push(lua_State *L, const char *name, const char *mode);
 /* The object of a userdata of the class, else raises with the argument's name. */
 void *iocp_object_check(lua_State *L, int index, enum iocp_class c, const char *name);
 /* For a class' own __tostring: pushes class and handle of the first argument, and `detail`, if not NULL, in brackets.

@@ -49,7 +49,7 @@ iocp_frozen *iocp_frozen_of(const iocp_frozen_part *part)
 static void number_memory(lua_State *L)
 {
 	lua_Integer number;
-	iocp_weak_push(L, MEMORIES);
+	iocp_weak_push(L, MEMORIES, "v");
 	lua_rawgeti(L, -1, 0);
 	number = lua_tointeger(L, -1) + 1;
 	lua_pop(L, 1);
@@ -79,7 +79,7 @@ static void make_memory(lua_State *L, int holder)
 	lua_pushinteger(L, 0);
 	lua_rawseti(L, -2, IOCP_MEMORY_MADE);
 	lua_newtable(L);
-	iocp_weak_push(L, KNOWN); /* its metatable serves */
+	iocp_weak_push(L, KNOWN, "v"); /* its metatable serves */
 	lua_getmetatable(L, -1);
 	lua_setmetatable(L, -3);
 	lua_pop(L, 1);
@@ -93,7 +93,7 @@ static void make_memory(lua_State *L, int holder)
 static void push_memory(lua_State *L, int holder)
 {
 	const iocp_box *box = lua_touserdata(L, holder);
-	iocp_weak_push(L, KNOWN);
+	iocp_weak_push(L, KNOWN, "v");
 	iocp_push_handle(L, iocp_object_handle(box->object));
 	lua_pushvalue(L, -1);
 	lua_rawget(L, -3);
@@ -172,5 +172,5 @@ int iocp_frozen_push_part(lua_State *L, uint64_t number)
 
 void iocp_frozen_push_memories(lua_State *L)
 {
-	iocp_weak_push(L, MEMORIES);
+	iocp_weak_push(L, MEMORIES, "v");
 }

@@ -69,28 +69,13 @@ void *iocp_object_take(lua_State *L, enum iocp_class *c)
 ** their finalizers have run. */
 #define OWNERS "iocp.owners"
 
-static void push_owners(lua_State *L)
-{
-	lua_getfield(L, LUA_REGISTRYINDEX, OWNERS);
-	if (!lua_isnil(L, -1))
-		return;
-	lua_pop(L, 1);
-	lua_newtable(L);
-	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "k");
-	lua_setfield(L, -2, "__mode");
-	lua_setmetatable(L, -2);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, LUA_REGISTRYINDEX, OWNERS);
-}
-
 /* private.own(object, what): this socket or file, which its association would keep open, is closed when the state has
 ** no userdata of it any more. `what`: whose it is. */
 int iocp_lua_own(lua_State *L)
 {
 	to_box(L, 1)->owns = 1;
 	if (iocp_debugs()) {
-		push_owners(L);
+		iocp_weak_push(L, OWNERS, "k");
 		lua_pushvalue(L, 1);
 		lua_pushfstring(L, "%s, made at %s,", luaL_checkstring(L, 2), iocp_debug_push_maker(L));
 		lua_remove(L, -2);
@@ -104,7 +89,7 @@ static void close_owned(lua_State *L, enum iocp_class c, void *object)
 {
 	int r = c == IOCP_CLASS_SOCKET ? iocp_socket_close(object) : iocp_file_close(object);
 	if (r == IOCP_OK && iocp_debugs()) {
-		push_owners(L);
+		iocp_weak_push(L, OWNERS, "k");
 		lua_pushvalue(L, 1);
 		lua_rawget(L, -2);
 		iocp_debug_say("%s was dropped, and is closed only now: close it", luaL_optstring(L, -1, rows[c].name));
@@ -256,7 +241,7 @@ static void set_method(lua_State *L, enum iocp_class c, const char *name, lua_CF
 	lua_setfield(L, -2, name);
 }
 
-void iocp_weak_push(lua_State *L, const char *name)
+void iocp_weak_push(lua_State *L, const char *name, const char *mode)
 {
 	lua_getfield(L, LUA_REGISTRYINDEX, name);
 	if (!lua_isnil(L, -1))
@@ -264,7 +249,7 @@ void iocp_weak_push(lua_State *L, const char *name)
 	lua_pop(L, 1);
 	lua_newtable(L);
 	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "v");
+	lua_pushstring(L, mode);
 	lua_setfield(L, -2, "__mode");
 	lua_setmetatable(L, -2);
 	lua_pushvalue(L, -1);
@@ -273,7 +258,7 @@ void iocp_weak_push(lua_State *L, const char *name)
 
 void iocp_listed_push(lua_State *L)
 {
-	iocp_weak_push(L, IOCP_LISTED);
+	iocp_weak_push(L, IOCP_LISTED, "v");
 }
 
 void iocp_class_begin(lua_State *L, enum iocp_class c, const luaL_Reg *methods, const luaL_Reg *metamethods)

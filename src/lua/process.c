@@ -374,13 +374,7 @@ void iocp_lua_open_process(lua_State *L)
 	};
 	iocp_class_begin(L, IOCP_CLASS_PROCESS, methods, metamethods);
 	lua_pushvalue(L, -1);
-	lua_newtable(L);
-	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "k");
-	lua_setfield(L, -2, "__mode");
-	lua_setmetatable(L, -2);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, LUA_REGISTRYINDEX, STREAMS_OF);
+	iocp_weak_push(L, STREAMS_OF, "k");
 	lua_pushcclosure(L, process_index, 2);
 	lua_setfield(L, -3, "__index");
 }

@@ -130,17 +130,7 @@ static iocp_function *push_work(lua_State *L, int index, iocp_function *like)
 
 void iocp_works_push(lua_State *L)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, WORKS);
-	if (!lua_isnil(L, -1))
-		return;
-	lua_pop(L, 1);
-	lua_newtable(L);
-	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "k");
-	lua_setfield(L, -2, "__mode");
-	lua_setmetatable(L, -2);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, LUA_REGISTRYINDEX, WORKS);
+	iocp_weak_push(L, WORKS, "k");
 }
 
 /* The work object at the top is that of the function at `index`, whatever comes. */

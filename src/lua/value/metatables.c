@@ -87,15 +87,7 @@ void iocp_metatable_push(lua_State *L, const char *name, size_t length)
 int iocp_lua_stays(lua_State *L)
 {
 	lua_settop(L, 2);
-	push_table(L, IOCP_STAYING);
-	if (!lua_getmetatable(L, -1)) {
-		lua_createtable(L, 0, 1);
-		lua_pushliteral(L, "k");
-		lua_setfield(L, -2, "__mode");
-		lua_setmetatable(L, -2);
-	} else {
-		lua_pop(L, 1);
-	}
+	iocp_weak_push(L, IOCP_STAYING, "k");
 	lua_insert(L, 1);
 	lua_rawset(L, 1);
 	return 0;
