@@ -22,16 +22,16 @@ static int find_text(lua_State *L, const char *where)
 	return 0;
 }
 
-/* Pushes one of the two tables, which is made if there is none yet. */
-static void push_table(lua_State *L, const char *where)
+/* Pushes the table of those that are registered, which is made if there is none yet. */
+static void push_registered(lua_State *L)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, where);
+	lua_getfield(L, LUA_REGISTRYINDEX, METATABLES);
 	if (lua_istable(L, -1))
 		return;
 	lua_pop(L, 1);
 	lua_newtable(L);
 	lua_pushvalue(L, -1);
-	lua_setfield(L, LUA_REGISTRYINDEX, where);
+	lua_setfield(L, LUA_REGISTRYINDEX, METATABLES);
 }
 
 /* At 1 the name, at 2 the metatable, at 3 all of them: what either stood for before is forgotten. */
@@ -57,7 +57,7 @@ int iocp_lua_register(lua_State *L)
 	if (!lua_istable(L, 2))
 		return iocp_bad_argument(L, 2, "metatable", "a table");
 	lua_settop(L, 2);
-	push_table(L, METATABLES);
+	push_registered(L);
 	forget(L);
 	lua_pushvalue(L, 1);
 	lua_pushvalue(L, 2);
